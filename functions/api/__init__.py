@@ -1,0 +1,1 @@
+"""The HTTP function: routes parse and authorise, the domain decides, the answer is JSON."""

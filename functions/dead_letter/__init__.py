@@ -1,0 +1,1 @@
+"""The dead-letter function: messages that no claim settled are judged again."""

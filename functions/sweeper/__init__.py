@@ -1,0 +1,1 @@
+"""The sweeper function: forgotten, expired and nearly due jobs."""

@@ -1,0 +1,1 @@
+"""The tally function: the jobs stream becomes counters."""

@@ -1,0 +1,1 @@
+"""The worker function: messages of the jobs queue become executor runs."""

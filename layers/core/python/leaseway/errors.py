@@ -1,0 +1,48 @@
+"""What can go wrong in the domain, as types. A docstring is the message; `code` is stable and public."""
+
+from typing import Any, ClassVar
+
+
+class LeasewayError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "ERROR"
+
+    def __init__(self, detail: str | None = None, **facts: Any) -> None:
+        self.detail = detail or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.facts = facts
+        super().__init__(self.detail)
+
+
+class InvalidInputError(LeasewayError):
+    """The request is malformed."""
+
+    code = "INVALID_INPUT"
+
+    def __init__(self, detail: str, *, field: str | None = None, **facts: Any) -> None:
+        super().__init__(detail, **facts)
+        self.field = field
+
+
+class NotFoundError(LeasewayError):
+    """There is no such thing."""
+
+    code = "NOT_FOUND"
+
+
+class ConflictError(LeasewayError):
+    """The present state does not allow this."""
+
+    code = "CONFLICT"
+
+
+class OutcomeUnknownError(LeasewayError):
+    """The answer was lost: the change may or may not have been made."""
+
+    code = "OUTCOME_UNKNOWN"
+
+
+class UnavailableError(LeasewayError):
+    """A part that this needs does not answer; nothing was changed."""
+
+    code = "UNAVAILABLE"

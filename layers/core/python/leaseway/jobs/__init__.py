@@ -1,0 +1,1 @@
+"""Jobs: the state machine, the lease and the lists."""

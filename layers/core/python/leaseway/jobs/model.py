@@ -1,0 +1,220 @@
+"""The jobs table and the job as the rest of the domain sees it."""
+
+import zlib
+from enum import Enum
+from typing import Any
+
+import msgspec
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
+
+from leaseway import clock
+from leaseway.errors import InvalidInputError
+from leaseway.settings import settings
+from leaseway.table import Item, Table
+
+
+class JobStatus(str, Enum):
+    """Where a job stands; DESIGN.md section 4 draws the transitions."""
+
+    CREATED = "CREATED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+    @property
+    def terminal(self) -> bool:
+        """No transition leaves it by itself."""
+        return self not in LIVE
+
+
+LIVE = (JobStatus.CREATED, JobStatus.RUNNING)
+
+
+def parse_status(text: str) -> JobStatus:
+    """A status by name; FINISHED is Tasker's word for COMPLETED.
+
+    Raises:
+        InvalidInputError: there is no such status.
+    """
+    try:
+        return JobStatus.COMPLETED if text == "FINISHED" else JobStatus(text)
+    except ValueError:
+        known = ", ".join(JobStatus.__members__)
+        raise InvalidInputError(f"unknown status {text!r}; there are {known}", field="status") from None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job at one moment. Times are milliseconds since the epoch, UTC."""
+
+    id: str
+    type: str
+    payload: dict[str, Any]
+    owner: str
+    status: JobStatus
+    result: dict[str, Any] | None = None
+    error_message: str | None = None
+    ttl_ms: int
+    attempts: int = 0
+    crashes: int = 0
+    max_attempts: int
+    worker: str | None = None
+    created_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+    updated_at: int
+    run_after: int | None = None
+    deadline: int | None = None
+    lease_until: int | None = None
+    fence: int = 0
+    version: int = 1
+    claim_token: str | None = None
+    payload_key: str | None = None
+    result_key: str | None = None
+    look_at: int | None = None
+    dead_lettered_at: int | None = None
+
+
+class OwnerIndex(GlobalSecondaryIndex[Any]):
+    """All jobs of an owner, by creation."""
+
+    class Meta:  # noqa: D106
+        index_name = "owner"
+        projection = KeysOnlyProjection()
+
+    owner_key = UnicodeAttribute(hash_key=True)
+    created_key = UnicodeAttribute(range_key=True)
+
+
+class LiveIndex(GlobalSecondaryIndex[Any]):
+    """CREATED and RUNNING jobs, by the time the sweeper looks at them next. Sparse: finished jobs are not in it."""
+
+    class Meta:  # noqa: D106
+        index_name = "live"
+        projection = KeysOnlyProjection()
+
+    live_key = UnicodeAttribute(hash_key=True)
+    look_at = NumberAttribute(range_key=True)
+
+
+class OwnerOutcomeIndex(GlobalSecondaryIndex[Any]):
+    """Finished jobs of an owner in one status, by creation."""
+
+    class Meta:  # noqa: D106
+        index_name = "owner_outcome"
+        projection = KeysOnlyProjection()
+
+    owner_outcome_key = UnicodeAttribute(hash_key=True)
+    created_key = UnicodeAttribute(range_key=True)
+
+
+class OutcomeIndex(GlobalSecondaryIndex[Any]):
+    """Finished jobs of all owners in one status, by creation."""
+
+    class Meta:  # noqa: D106
+        index_name = "outcome"
+        projection = KeysOnlyProjection()
+
+    outcome_key = UnicodeAttribute(hash_key=True)
+    created_key = UnicodeAttribute(range_key=True)
+
+
+class JobModel(Table):
+    """One item a job. Index keys are absent where the job does not belong in the index."""
+
+    table_setting = "jobs_table"
+
+    class Meta:  # noqa: D106
+        table_name = "set by Table"
+
+    id = UnicodeAttribute(hash_key=True)
+    type = UnicodeAttribute()
+    owner = UnicodeAttribute()
+    status = UnicodeAttribute()
+    payload = UnicodeAttribute(null=True)
+    payload_key = UnicodeAttribute(null=True)
+    result = UnicodeAttribute(null=True)
+    result_key = UnicodeAttribute(null=True)
+    error_message = UnicodeAttribute(null=True)
+    ttl_ms = NumberAttribute()
+    attempts = NumberAttribute()
+    crashes = NumberAttribute()
+    max_attempts = NumberAttribute()
+    worker = UnicodeAttribute(null=True)
+    created_at = NumberAttribute()
+    started_at = NumberAttribute(null=True)
+    finished_at = NumberAttribute(null=True)
+    updated_at = NumberAttribute()
+    run_after = NumberAttribute(null=True)
+    deadline = NumberAttribute(null=True)
+    lease_until = NumberAttribute(null=True)
+    fence = NumberAttribute()
+    claim_token = UnicodeAttribute(null=True)
+    version = NumberAttribute()
+    look_at = NumberAttribute(null=True)
+    dead_lettered_at = NumberAttribute(null=True)
+    expires_at = NumberAttribute(null=True)
+
+    owner_key = UnicodeAttribute()
+    created_key = UnicodeAttribute()
+    live_key = UnicodeAttribute(null=True)
+    owner_outcome_key = UnicodeAttribute(null=True)
+    outcome_key = UnicodeAttribute(null=True)
+
+    by_owner = OwnerIndex()
+    by_look = LiveIndex()
+    by_owner_outcome = OwnerOutcomeIndex()
+    by_outcome = OutcomeIndex()
+
+
+def owner_key(owner: str, job_id: str) -> str:
+    """Hash key of the owner index. Sharded, because one owner may write faster than one partition takes."""
+    return f"{owner}#{_shard(job_id, settings().owner_shards)}"
+
+
+def owner_outcome_key(owner: str, status: JobStatus, job_id: str) -> str:
+    """Hash key of the owner_outcome index."""
+    return f"{owner}#{status.value}#{_shard(job_id, settings().owner_shards)}"
+
+
+def outcome_key(status: JobStatus, job_id: str) -> str:
+    """Hash key of the outcome index."""
+    return f"{status.value}#{_shard(job_id, settings().outcome_shards)}"
+
+
+def live_key(job_id: str) -> str:
+    """Hash key of the live index."""
+    return str(_shard(job_id, settings().outcome_shards))
+
+
+def created_key(created_at: int, job_id: str) -> str:
+    """Range key of the lists: sorts by creation, then id."""
+    return f"{created_at:013d}#{job_id}"
+
+
+def _shard(job_id: str, shards: int) -> int:
+    return zlib.crc32(job_id.encode()) % shards
+
+
+_JOB_FIELDS = frozenset(Job.__struct_fields__)
+_JSON_FIELDS = frozenset({"payload", "result"})
+
+
+def job_from_item(item: Item) -> Job | None:
+    """The job in an item; None where the item has expired but is not yet removed by DynamoDB.
+
+    A payload or result that lives in the bucket is left empty here; `payload_key` and `result_key` say where it is.
+    """
+    fields: dict[str, Any] = {}
+    for name, typed in item.items():
+        kind, value = next(iter(typed.items()))
+        fields[name] = int(value) if kind == "N" else value
+    if fields.get("expires_at", clock.now_ms()) * 1000 <= clock.now_ms():
+        return None
+    known = {name: value for name, value in fields.items() if name in _JOB_FIELDS}
+    for name in _JSON_FIELDS & known.keys():
+        known[name] = msgspec.json.decode(known[name])
+    known.setdefault("payload", {})
+    known["status"] = JobStatus(known["status"])
+    return Job(**known)

@@ -1,0 +1,106 @@
+"""Job types: what a type declares, and the catalogue that finds every one of them.
+
+A type is one module of the executors package (setting `EXECUTORS_PACKAGE`) that sets `TYPE`. The catalogue imports
+that package by name, so the function that validates payloads and the one that runs them need not know each other.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Protocol
+
+import msgspec
+
+from leaseway.errors import InvalidInputError
+from leaseway.settings import needed
+
+JsonObject = dict[str, Any]
+
+
+class JobError(Exception):
+    """An executor's own failure; the text becomes the job's `error_message`."""
+
+
+class UnknownJobTypeError(InvalidInputError):
+    """No executor has this type."""
+
+    code = "UNKNOWN_JOB_TYPE"
+
+
+class JobContext(Protocol):
+    """What an executor may know about its run."""
+
+    job_id: str
+    owner: str
+    attempt: int
+    deadline: int
+    """Milliseconds since the epoch; a result after it is not stored."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the result is no longer wanted: deadline passed, lease lost or job cancelled."""
+
+    def remaining_seconds(self) -> float:
+        """Time left until the deadline, never negative. Bound every blocking call with it."""
+
+    def wait(self, seconds: float) -> bool:
+        """Wait that long, or until cancelled; returns whether it was cancelled."""
+
+
+@dataclass(frozen=True)
+class JobType:
+    """One kind of job: its name, the schema of its payload and the code that runs it."""
+
+    name: str
+    payload: type[msgspec.Struct]
+    run: Callable[[Any, JobContext], JsonObject]
+    summary: str
+    check: Callable[[Any, str], None] | None = None
+    """Checks at creation that a schema cannot say; called with the payload and the owner, raises InvalidInputError."""
+
+    def parse(self, payload: JsonObject) -> Any:
+        """The payload as the type's own struct.
+
+        Raises:
+            InvalidInputError: it does not fit; names the field.
+        """
+        try:
+            return msgspec.convert(payload, self.payload)
+        except msgspec.ValidationError as problem:
+            text, _, path = str(problem).partition(" - at `$")
+            raise InvalidInputError(text, field="payload" + path.rstrip("`")) from problem
+
+
+@lru_cache(maxsize=4)
+def _discover(package_name: str) -> Mapping[str, JobType]:
+    package = importlib.import_module(package_name)
+    modules = [
+        importlib.import_module(f"{package_name}.{found.name}") for found in pkgutil.iter_modules(package.__path__)
+    ]
+    types: dict[str, JobType] = {}
+    for declared in (module.TYPE for module in modules if hasattr(module, "TYPE")):
+        if declared.name in types:
+            raise ValueError(f"two executors declare the type {declared.name}")
+        types[declared.name] = declared
+    return MappingProxyType(dict(sorted(types.items())))
+
+
+def catalogue() -> Mapping[str, JobType]:
+    """Every job type by name. Imports the executors package at the first call."""
+    return _discover(needed("executors_package"))
+
+
+def job_type(name: str) -> JobType:
+    """The type of that name.
+
+    Raises:
+        UnknownJobTypeError: no executor has it; lists those there are.
+    """
+    try:
+        return catalogue()[name]
+    except KeyError:
+        known = ", ".join(catalogue())
+        raise UnknownJobTypeError(f"unknown job type {name!r}; there are {known}", field="type") from None

@@ -1,0 +1,135 @@
+"""Settings: environment variables, typed and checked once a process.
+
+The field's name in capitals is the variable's name. `docs/reference/settings.md` is generated from this class.
+"""
+
+import os
+from functools import lru_cache
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+def _number(low: int, high: int, reason: str) -> Meta:
+    return Meta(ge=low, le=high, description=reason)
+
+
+class SettingsInvalidError(Exception):
+    """An environment variable is missing a value it needs, or holds one outside its bounds."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployment may tune. Every bound is enforced when a function starts."""
+
+    accounts_table: Annotated[str, Meta(description="Table of balances; set by the template")] = ""
+    jobs_table: Annotated[str, Meta(description="Table of jobs; set by the template")] = ""
+    totals_table: Annotated[str, Meta(description="Table of counters behind list totals; set by the template")] = ""
+    jobs_queue_url: Annotated[str, Meta(description="Queue whose messages are jobs; set by the template")] = ""
+    bucket: Annotated[str, Meta(description="Bucket of uploads, large payloads and results; set by the template")] = ""
+    cursor_secret: Annotated[
+        str, Meta(description="Secrets Manager name or ARN of the key that signs cursors; set by the template")
+    ] = ""
+    executors_package: Annotated[
+        str, Meta(description="Python package with one module a job type; another one plugs in other types")
+    ] = "worker.executors"
+
+    log_format: Annotated[
+        Literal["json", "text"], Meta(description="`json` for log queries, `text` for a person at a terminal")
+    ] = "json"
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="INFO gives one line a request and a job step")
+    ] = "INFO"
+
+    amount_limit: Annotated[
+        int, _number(1, 10**15, "Largest single change of a balance, in minor units; a wrong extra zero stops here")
+    ] = 10**12
+
+    default_ttl_ms: Annotated[
+        int, _number(100, 840_000, "A job's time to live from the start of each attempt, where it names none")
+    ] = 60_000
+    max_ttl_ms: Annotated[
+        int, _number(100, 840_000, "A Lambda invocation ends at 900 s; 60 s are left to settle its batch")
+    ] = 840_000
+    default_max_attempts: Annotated[int, _number(1, 20, "Attempts of a job that names no limit")] = 3
+    crash_limit: Annotated[
+        int, _number(1, 10, "A job whose worker died this often is FAILED: it would only take more neighbours down")
+    ] = 3
+    lease_seconds: Annotated[
+        int,
+        _number(3, 600, "How long a silent worker keeps a job; shorter replaces the dead sooner and heartbeats more"),
+    ] = 30
+    backoff_base_ms: Annotated[int, _number(1, 60_000, "First step of the exponential backoff, full jitter")] = 1_000
+    backoff_cap_ms: Annotated[int, _number(1, 86_400_000, "Longest wait between two attempts")] = 900_000
+    worker_pool_size: Annotated[
+        int, _number(1, 10, "Jobs a worker runs side by side; equals the mapping's BatchSize")
+    ] = 10
+
+    first_look_seconds: Annotated[
+        int, _number(1, 3_600, "Age at which the sweeper first looks at a live job; a job done sooner is never read")
+    ] = 120
+    look_cap_seconds: Annotated[int, _number(1, 86_400, "The sweeper's wait doubles at each look, up to this")] = 3_600
+    sweep_backlog: Annotated[
+        int,
+        _number(1, 100_000, "Queue depth above which CREATED jobs are not sent again: they are not lost, only late"),
+    ] = 100
+    sweep_items: Annotated[int, _number(1, 10_000, "Jobs one sweep looks at; what is left is reported")] = 1_000
+    sweep_seconds: Annotated[int, _number(1, 600, "Time one sweep takes at most")] = 45
+
+    owner_shards: Annotated[
+        int, _number(1, 16, "Shards of one owner's indexes: 1,000 write units a second each. Fixed once data exists")
+    ] = 4
+    outcome_shards: Annotated[
+        int, _number(1, 64, "Shards of the indexes over all owners (live, outcome). Fixed once data exists")
+    ] = 16
+    totals_shards: Annotated[int, _number(1, 64, "Copies a counter is spread over; a read adds them up")] = 8
+    list_key_budget: Annotated[
+        int, _number(100, 10_000, "Index keys one page of a filtered list reads before it hands out a cursor")
+    ] = 1_000
+
+    inline_bytes: Annotated[
+        int, _number(256, 65_536, "Payloads and results above this live in the bucket, not in the item")
+    ] = 4_096
+    body_limit: Annotated[int, _number(1_024, 1_048_576, "Largest request body in bytes; above it 413")] = 262_144
+    upload_limit: Annotated[int, _number(1, 104_857_600, "Largest upload in bytes that a presigned link admits")] = (
+        26_214_400
+    )
+    link_seconds: Annotated[int, _number(10, 3_600, "How long a presigned link works")] = 300
+
+    http_allowed_hosts: Annotated[
+        str, Meta(description="Exact `host:port` pairs, comma separated, that HTTP jobs may reach although private")
+    ] = ""
+    http_body_limit: Annotated[
+        int, _number(0, 1_048_576, "Bytes of a response body that HTTP_GET keeps in its result")
+    ] = 65_536
+    http_timeout_ms: Annotated[int, _number(100, 300_000, "Wait for a connection and for each read")] = 10_000
+    http_redirects: Annotated[int, _number(0, 20, "Redirects an HTTP job follows; each hop is checked anew")] = 5
+    image_pixels: Annotated[
+        int, _number(1, 500_000_000, "Pixels an image may decode to: a decompression bomb stops at its header")
+    ] = 50_000_000
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read from the environment at the first call.
+
+    Raises:
+        SettingsInvalidError: a variable is outside its bounds; names it.
+    """
+    given = {name: os.environ[name.upper()] for name in Settings.__struct_fields__ if os.environ.get(name.upper())}
+    try:
+        return msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as problem:
+        raise SettingsInvalidError(f"settings: {problem}") from problem
+
+
+def needed(name: str) -> str:
+    """The value of a setting that has no default, such as a table's name.
+
+    Raises:
+        SettingsInvalidError: the variable is not set.
+    """
+    value = str(getattr(settings(), name))
+    if not value:
+        raise SettingsInvalidError(f"settings: {name.upper()} is not set")
+    return value

@@ -1,0 +1,1 @@
+"""The local cloud: engine launcher, deployer and the `leaseway` command line."""
