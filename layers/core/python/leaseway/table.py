@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from pynamodb.connection.table import TableConnection
-from pynamodb.exceptions import UpdateError, VerboseClientError
+from pynamodb.exceptions import VerboseClientError
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 from pynamodb.models import Model
@@ -27,70 +27,64 @@ class ConditionRefusedError(Exception):
 class Table(Model):
     """A pynamodb model whose table name is a setting and whose client is the process's shared one.
 
-    A subclass names the setting in `table_setting`; `attempts` of 1 keeps the SDK from repeating a write.
+    A subclass names the setting in `table_setting`; `sdk_attempts` of 1 keeps the SDK from repeating a write.
     """
 
     table_setting: ClassVar[str]
-    attempts: ClassVar[int] = 3
+    sdk_attempts: ClassVar[int] = 3
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
-        cls.Meta.table_name = needed(cls.table_setting)  # type: ignore[attr-defined]
+        cls.Meta.table_name = needed(cls.table_setting)
         connection = super()._get_connection()
-        connection.connection._client = aws.client("dynamodb", attempts=cls.attempts)
+        connection.connection._client = aws.client("dynamodb", attempts=cls.sdk_attempts)
         return connection
 
     @classmethod
-    def change(cls, key: str, actions: Sequence[Action], condition: Condition, *, range_key: str | None = None) -> Item:
+    def read(cls, key: str, *, consistent: bool = True) -> Item | None:
+        """One GetItem: the item, or None. A consistent read costs one read unit per 4 KB, else half."""
+        return cls._get_connection().get_item(key, consistent_read=consistent).get("Item")
+
+    @classmethod
+    def change(cls, key: str, actions: Sequence[Action], condition: Condition) -> Item:
         """One conditional UpdateItem; returns the item after it. Billed the same whether granted or refused.
 
         Raises:
             ConditionRefusedError: with the item as it is, from the same call: no read.
-            pynamodb.exceptions.UpdateError: any other failure.
+            botocore.exceptions.ClientError: DynamoDB refused for another reason.
+            botocore.exceptions.BotoCoreError: no answer.
         """
-        connection = cls._get_connection()
-        try:
-            answer = connection.connection.update_item(
-                connection.table_name,
-                key,
-                range_key=range_key,
-                actions=actions,
-                condition=condition,
-                return_values="ALL_NEW",
-                return_values_on_condition_failure="ALL_OLD",
-            )
-        except UpdateError as failure:
-            raise _refusal(failure.cause) or failure from failure
+        answer = cls._dispatch("UpdateItem", key, actions=actions, condition=condition, return_values="ALL_NEW")
         return dict(answer["Attributes"])
 
     @classmethod
     def insert(cls, item: "Table") -> None:
-        """One conditional PutItem: only where the key is free.
-
-        Raises:
-            ConditionRefusedError: the key is taken; carries the item that holds it.
-            botocore.exceptions.ClientError: any other failure.
-        """
-        connection = cls._get_connection().connection
+        """One conditional PutItem: only where the key is free. Raises as `change` does."""
         attributes = item.serialize()
-        key = next(iter(attributes[cls._hash_key_attribute().attr_name].values()))
-        request = connection.get_operation_kwargs(
-            cls.Meta.table_name,
-            key,
-            key="Item",
-            attributes=attributes,
-            condition=cls._hash_key_attribute().does_not_exist(),
-            return_values_on_condition_failure="ALL_OLD",
+        hash_key = cls._hash_attribute()
+        key = next(iter(attributes[hash_key.attr_name].values()))
+        cls._dispatch("PutItem", key, key="Item", attributes=attributes, condition=hash_key.does_not_exist())
+
+    @classmethod
+    def _hash_attribute(cls) -> Any:
+        return cls._hash_key_attribute()
+
+    @classmethod
+    def _dispatch(cls, operation: str, hash_key: str, **parts: Any) -> dict[str, Any]:
+        # pynamodb's own update and put cannot ask for the refusing item; its connection can.
+        table = cls._get_connection()
+        request = table.connection.get_operation_kwargs(
+            table.table_name, hash_key, return_values_on_condition_failure="ALL_OLD", **parts
         )
         try:
-            connection.dispatch("PutItem", request)
+            return table.connection.dispatch(operation, request)
         except VerboseClientError as failure:
             raise _refusal(failure) or failure from failure
 
 
-def _refusal(failure: BaseException | None) -> ConditionRefusedError | None:
-    # pynamodb's error keeps the code but not the item; botocore's own, one cause further down, has both.
-    response = getattr(getattr(failure, "__cause__", None), "response", {})
+def _refusal(failure: VerboseClientError) -> ConditionRefusedError | None:
+    # pynamodb's error keeps the code but not the item; botocore's own, its cause, has both.
+    response = getattr(failure.__cause__, "response", {})
     if response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
         return None
     return ConditionRefusedError(response.get("Item"))

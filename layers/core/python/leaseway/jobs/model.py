@@ -1,7 +1,7 @@
 """The jobs table and the job as the rest of the domain sees it."""
 
 import zlib
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from leaseway.settings import settings
 from leaseway.table import Item, Table
 
 
-class JobStatus(str, Enum):
+class JobStatus(StrEnum):
     """Where a job stands; DESIGN.md section 4 draws the transitions."""
 
     CREATED = "CREATED"

@@ -1,0 +1,57 @@
+"""The accounts table and the account as the rest of the domain sees it."""
+
+import msgspec
+from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
+
+from leaseway.table import Item, Table
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A balance at one version. Amounts are minor units, times milliseconds since the epoch, UTC."""
+
+    user_id: str
+    balance: int
+    version: int
+    created_at: int
+    updated_at: int
+    last_request_id: str
+
+
+class EntryAttribute(MapAttribute[str, object]):
+    """What the last change was. The ledger is written from this, one entry a version."""
+
+    amount = NumberAttribute()
+    kind = UnicodeAttribute()
+    request_id = UnicodeAttribute()
+    reference = UnicodeAttribute(null=True)
+    actor = UnicodeAttribute(null=True)
+    at = NumberAttribute()
+
+
+class AccountModel(Table):
+    """One item an account. Its writes are not idempotent, so the SDK must never repeat one by itself."""
+
+    table_setting = "accounts_table"
+    sdk_attempts = 1
+
+    class Meta:  # noqa: D106
+        table_name = "set by Table"
+
+    user_id = UnicodeAttribute(hash_key=True)
+    balance = NumberAttribute()
+    version = NumberAttribute()
+    created_at = NumberAttribute()
+    updated_at = NumberAttribute()
+    last_entry = EntryAttribute()
+
+
+def account_from_item(item: Item) -> Account:
+    """The account in an item."""
+    return Account(
+        user_id=item["user_id"]["S"],
+        balance=int(item["balance"]["N"]),
+        version=int(item["version"]["N"]),
+        created_at=int(item["created_at"]["N"]),
+        updated_at=int(item["updated_at"]["N"]),
+        last_request_id=item["last_entry"]["M"]["request_id"]["S"],
+    )
