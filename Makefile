@@ -1,0 +1,83 @@
+# Everything here needs python3.11 and make, nothing more: the first target that needs the tools installs them.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.9
+SAM_VERSION := 1.170.0
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
+
+.PHONY: help setup run down test test-unit test-packaging test-integration lint format lock sam-validate \
+	stress-balance clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Install exactly what requirements.lock names; does nothing when that has not changed
+	@:
+
+# The stamp is touched last: an interrupted installation is done again.
+$(STAMP): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or pass PYTHON=..." >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test "$$($(UV) --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" \
+		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet requirements.lock
+	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+run: setup ## Start the local cloud and deploy to it
+	@$(BIN)/leaseway up
+
+down: setup ## Stop the local cloud and keep its data (leaseway down --purge removes that too)
+	@$(BIN)/leaseway down
+
+test: setup ## Run every test: unit, packaging, and integration on a local cloud of its own
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+test-unit: setup ## Run the unit tests
+	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+
+test-packaging: setup ## Run the tests of what is packaged and of the template
+	@$(BIN)/pytest tests/packaging $(PYTEST_ARGS)
+
+test-integration: setup ## Run the tests on a deployed stack, on a free port, beside any stack that is up
+	@$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+
+lint: setup ## Check style, types, the directions of imports, and the template
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@if test -f template.yaml; then $(BIN)/cfn-lint template.yaml; fi
+
+format: setup ## Format the code and sort its imports
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: setup ## Pin anew: requirements.lock, and the runtime layer's requirements to the same versions
+	@$(UV_COMPILE) $(LOCK_ARGS) --extra local --extra dev pyproject.toml --output-file requirements.lock
+	@$(UV_COMPILE) --constraint requirements.lock --override layers/runtime/overrides.txt \
+		--python-platform x86_64-manylinux2014 pyproject.toml --output-file layers/runtime/requirements.txt
+
+# SAM CLI pins versions that clash with ours: it lives apart.
+sam-validate: .sam-venv/.installed ## Let SAM CLI check template.yaml, in an environment of its own
+	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .sam-venv/bin/sam validate --lint --template template.yaml
+
+.sam-venv/.installed: Makefile
+	@test -x .sam-venv/bin/python || $(PYTHON) -m venv .sam-venv
+	@.sam-venv/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==$(SAM_VERSION)
+	@touch $@
+
+stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 10,000: exactly half may pass
+	@$(BIN)/python tests/benchmarks/stress_balance.py
+
+clean: ## Remove everything that was built or installed; data of a local cloud stays
+	@rm -rf $(VENV) .sam-venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
