@@ -1,0 +1,66 @@
+"""The tables as `template.yaml` declares them, for tests that make their own."""
+
+from typing import Any
+
+Spec = dict[str, Any]
+
+_STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+
+def _keys(hash_key: str, range_key: str | None = None) -> list[dict[str, str]]:
+    pairs = [(hash_key, "HASH")] + ([(range_key, "RANGE")] if range_key else [])
+    return [{"AttributeName": name, "KeyType": kind} for name, kind in pairs]
+
+
+def _types(**names: str) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "AttributeType": kind} for name, kind in names.items()]
+
+
+def _keys_only(name: str, hash_key: str, range_key: str) -> Spec:
+    return {
+        "IndexName": name,
+        "KeySchema": _keys(hash_key, range_key),
+        "Projection": {"ProjectionType": "KEYS_ONLY"},
+    }
+
+
+def accounts(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(user_id="S"),
+        "KeySchema": _keys("user_id"),
+        "StreamSpecification": _STREAM,
+    }
+
+
+def jobs(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(
+            id="S", owner_key="S", created_key="S", live_key="S", look_at="N", owner_outcome_key="S", outcome_key="S"
+        ),
+        "KeySchema": _keys("id"),
+        "GlobalSecondaryIndexes": [
+            _keys_only("owner", "owner_key", "created_key"),
+            _keys_only("live", "live_key", "look_at"),
+            _keys_only("owner_outcome", "owner_outcome_key", "created_key"),
+            _keys_only("outcome", "outcome_key", "created_key"),
+        ],
+        "StreamSpecification": _STREAM,
+    }
+
+
+def totals(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(scope="S", shard="S"),
+        "KeySchema": _keys("scope", "shard"),
+    }
+
+
+def queue(client: Any, name: str) -> str:
+    """Make the jobs queue; returns its URL."""
+    return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"})["QueueUrl"])

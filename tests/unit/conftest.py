@@ -1,0 +1,59 @@
+"""An AWS account in memory (moto) for each test: tables, queue, bucket and secret, with the settings that name them."""
+
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+import tables
+from leaseway import aws
+from leaseway.settings import Settings, settings
+from leaseway.table import Table
+
+NAMES = {
+    "ACCOUNTS_TABLE": "accounts",
+    "JOBS_TABLE": "jobs",
+    "TOTALS_TABLE": "totals",
+    "BUCKET": "leaseway-bucket",
+    "CURSOR_SECRET": "leaseway/cursor",
+    "EXECUTORS_PACKAGE": "worker.executors",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+
+
+def forget_everything() -> None:
+    """Drop what the process caches: settings, clients, and the connections pynamodb's models keep."""
+    settings.cache_clear()
+    aws.forget()
+    for model in Table.__subclasses__():
+        model._connection = None
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Settings of a deployment, and nothing of the machine's own."""
+    for name in [*(field.upper() for field in Settings.__struct_fields__), "AWS_ENDPOINT_URL", "AWS_PROFILE"]:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in NAMES.items():
+        monkeypatch.setenv(name, value)
+    forget_everything()
+    yield
+    forget_everything()
+
+
+@pytest.fixture
+def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Every table and part a function needs, empty. Ask for it wherever AWS is called."""
+    with mock_aws():
+        forget_everything()
+        dynamodb = aws.client("dynamodb")
+        for spec in (tables.accounts("accounts"), tables.jobs("jobs"), tables.totals("totals")):
+            dynamodb.create_table(**spec)
+        monkeypatch.setenv("JOBS_QUEUE_URL", tables.queue(aws.client("sqs"), "jobs"))
+        aws.client("s3").create_bucket(Bucket="leaseway-bucket")
+        aws.client("secretsmanager").create_secret(Name="leaseway/cursor", SecretString="k" * 64)
+        settings.cache_clear()
+        yield
+    forget_everything()
