@@ -14,7 +14,7 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup run down test test-unit test-packaging test-integration lint format lock sam-validate \
+.PHONY: help setup run down test test-unit test-packaging test-integration lint format generate lock sam-validate \
 	stress-balance clean
 
 help: ## List the targets
@@ -61,6 +61,9 @@ lint: setup ## Check style, types, the directions of imports, and the template
 format: setup ## Format the code and sort its imports
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+generate: setup ## Write gateway.yaml and the OpenAPI documents from the API's routes and types
+	@$(BIN)/python infra/generate.py
 
 lock: setup ## Pin anew: requirements.lock, and the runtime layer's requirements to the same versions
 	@$(UV_COMPILE) $(LOCK_ARGS) --extra local --extra dev pyproject.toml --output-file requirements.lock

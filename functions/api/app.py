@@ -1,0 +1,68 @@
+"""The API function: Chalice routes behind an API Gateway REST API (Lambda proxy events)."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from chalice.app import Chalice, Request, Response
+
+from api.blueprints.balances import balances
+from api.blueprints.operations import operations
+from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
+from api.routes import RaisedByViewError, current_request
+from leaseway.logs import log
+
+app = Chalice(app_name="leaseway", configure_logs=False, env={})
+
+for blueprint in (balances, operations):
+    app.register_blueprint(blueprint)
+
+
+@app.middleware("http")
+def answer(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    """Everything around a view: errors become problems, the request gets its id back and one line in the log."""
+    started = time.perf_counter_ns()
+    current_request.set(request)
+    request_id = request.context["requestId"]
+    bug: Exception | None = None
+    try:
+        response = _dispatch(request, get_response)
+    except Exception as raised:
+        error = raised.__cause__ if isinstance(raised, RaisedByViewError) else raised
+        assert isinstance(error, Exception)  # noqa: S101 - only `operation` raises the carrier, from an Exception
+        response = problem(error, request_id)
+        bug = error if response.status_code == 500 else None
+    response.headers["x-request-id"] = request_id
+    _log(request, response.status_code, (time.perf_counter_ns() - started) / 1e6, bug)
+    return response
+
+
+def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+    """Answer one Lambda proxy event."""
+    answered: dict[str, Any] = app(event, context)
+    return answered
+
+
+def _dispatch(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    # The gateway lets only declared routes through; an engine or an operator that does not gets the same answers.
+    methods = app.routes.get(request.path)
+    if methods is None:
+        raise RouteNotFoundError
+    if request.method not in methods:
+        raise MethodNotAllowedError(allowed=sorted(methods))
+    return get_response(request)
+
+
+def _log(request: Request, status: int, milliseconds: float, bug: Exception | None) -> None:
+    facts = {
+        "action": "request",
+        "request_id": request.context["requestId"],
+        "method": request.method,
+        "route": request.path,
+        "status": status,
+        "ms": round(milliseconds, 2),
+    }
+    if bug:
+        log.error("request", exc_info=bug, extra=facts)
+    else:
+        log.info("request", extra=facts)

@@ -1,0 +1,106 @@
+"""Balances: open an account, read it, change it."""
+
+from typing import Annotated
+
+import msgspec
+from chalice.app import Blueprint
+from msgspec import Meta, Raw
+
+from api.requests import Amount, Reference, UserId, amount, plain_text, user_id
+from api.routes import Answer, Call, Operation, operation
+from api.views import AccountView, account_view
+from leaseway.accounts import (
+    AccountNotFoundError,
+    InsufficientFundsError,
+    UserExistsError,
+    change_balance,
+    create_account,
+    get_account,
+)
+from leaseway.errors import OutcomeUnknownError, UnavailableError
+from leaseway.money import parse_amount, parse_balance
+
+balances = Blueprint(__name__)
+
+_TAG = "Balances"
+
+
+class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
+    """A user to open an account for."""
+
+    userId: UserId  # noqa: N815 - the seeds' name
+    balance: Annotated[Amount, Meta(description="The opening balance, zero or more")] = Raw(b"0")
+
+
+class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What to add to whose balance."""
+
+    userId: UserId  # noqa: N815 - the seeds' name
+    amount: Annotated[Amount, Meta(description="Added to the balance; negative takes away. Not zero")]
+    reference: Reference | None = None
+
+
+@operation(
+    balances,
+    Operation(
+        method="POST",
+        path="/api/users",
+        tag=_TAG,
+        summary="Open an account",
+        status=201,
+        body=NewAccount,
+        answer=AccountView,
+        errors=(UserExistsError, OutcomeUnknownError, UnavailableError),
+        example={"userId": "alice", "balance": 100.5},
+    ),
+)
+def open_account(call: Call[NewAccount, None]) -> Answer:
+    """The opening balance is the account's first version. A user that exists is left as it is."""
+    user = user_id(call.body.userId)
+    opening = parse_balance(amount(call.body.balance, field="balance"), field="balance")
+    account = create_account(user, opening, request_id=call.request_id, actor=call.caller.subject)
+    return Answer(account_view(account), {"location": f"users/{user}/balance"})
+
+
+@operation(
+    balances,
+    Operation(
+        method="GET",
+        path="/api/users/{userId}/balance",
+        tag=_TAG,
+        summary="Read a balance",
+        answer=AccountView,
+        errors=(AccountNotFoundError,),
+    ),
+)
+def read_balance(call: Call[None, None]) -> AccountView:
+    """A consistent read: it shows every change that was answered before."""
+    return account_view(get_account(user_id(call.path["userId"])))
+
+
+@operation(
+    balances,
+    Operation(
+        method="POST",
+        path="/api/users/update-balance",
+        tag=_TAG,
+        summary="Add to a balance",
+        body=BalanceChange,
+        answer=AccountView,
+        errors=(AccountNotFoundError, InsufficientFundsError, OutcomeUnknownError, UnavailableError),
+        example={"userId": 1, "amount": 100.50},
+    ),
+)
+def update_balance(call: Call[BalanceChange, None]) -> AccountView:
+    """Atomic, and never below zero: a change that would take more than there is is refused and tells the balance.
+
+    503 `OUTCOME_UNKNOWN` means that the answer of the table was lost: read the balance before trying again.
+    """
+    account = change_balance(
+        user_id(call.body.userId),
+        parse_amount(amount(call.body.amount)),
+        request_id=call.request_id,
+        reference=plain_text(call.body.reference, "reference"),
+        actor=call.caller.subject,
+    )
+    return account_view(account)

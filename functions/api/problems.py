@@ -1,0 +1,132 @@
+"""Errors become HTTP here and nowhere else: RFC 9457 problem documents with a stable `code`."""
+
+from typing import Any, ClassVar
+
+import msgspec
+from chalice.app import Response
+
+from leaseway.errors import (
+    ConflictError,
+    InvalidInputError,
+    LeasewayError,
+    NotFoundError,
+    OutcomeUnknownError,
+    UnavailableError,
+)
+from leaseway.money import to_decimal
+
+CONTENT_TYPE = "application/problem+json"
+_DETAIL_LIMIT = 300
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class HttpError(LeasewayError):
+    """The request cannot be served. Only for refusals that the domain has no word for."""
+
+    status: ClassVar[int] = 400
+
+
+class RouteNotFoundError(HttpError):
+    """There is no such path."""
+
+    code = "ROUTE_NOT_FOUND"
+    status = 404
+
+
+class MethodNotAllowedError(HttpError):
+    """The path does not take this method."""
+
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+
+
+class BodyTooLargeError(HttpError):
+    """The request body is too large."""
+
+    code = "BODY_TOO_LARGE"
+    status = 413
+
+
+class UnsupportedMediaTypeError(HttpError):
+    """The request body must be JSON."""
+
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    status = 415
+
+
+class InternalError(HttpError):
+    """Something went wrong on our side."""
+
+    code = "INTERNAL_ERROR"
+    status = 500
+
+
+class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """An RFC 9457 problem document. Facts of a `code`, such as `balance`, stand beside these members."""
+
+    type: str
+    """Names the kind of problem: `urn:leaseway:problem:` and the code."""
+    title: str
+    status: int
+    code: str
+    """Stable; what programs decide on."""
+    detail: str
+    instance: str
+    """Names this occurrence by its request id."""
+    field: str | None = None
+    """The member of the request that is wrong, where one is."""
+
+
+_STATUS_BY_KIND: dict[type[LeasewayError], int] = {
+    InvalidInputError: 400,
+    NotFoundError: 404,
+    ConflictError: 409,
+    OutcomeUnknownError: 503,
+    UnavailableError: 503,
+}
+_RETRY_LATER: dict[str, str] = {"retry-after": "1"}
+
+
+def status_of(kind: type[LeasewayError]) -> int:
+    """The HTTP status of a kind of error: its own, or that of the nearest kind above it."""
+    if issubclass(kind, HttpError):
+        return kind.status
+    return next((_STATUS_BY_KIND[above] for above in kind.__mro__ if above in _STATUS_BY_KIND), 500)
+
+
+def title_of(kind: type[LeasewayError]) -> str:
+    """The one sentence that is the same for every problem of a kind."""
+    return (kind.__doc__ or kind.code).strip().splitlines()[0]
+
+
+def problem(error: Exception, request_id: str) -> Response:
+    """The answer that tells of an error. One that the domain does not know becomes a 500 without its text."""
+    known = error if isinstance(error, LeasewayError) else InternalError(f"The request id is {request_id}.")
+    status = status_of(type(known))
+    document: dict[str, Any] = _facts(known) | msgspec.to_builtins(
+        Problem(
+            type=f"urn:leaseway:problem:{known.code}",
+            title=title_of(type(known)),
+            status=status,
+            code=known.code,
+            detail=known.detail[:_DETAIL_LIMIT],
+            instance=f"urn:leaseway:request:{request_id}",
+            field=getattr(known, "field", None),
+        )
+    )
+    headers: dict[str, str | list[str]] = {"content-type": CONTENT_TYPE, **_headers(known)}
+    return Response(_encoder.encode(document).decode(), headers, status)
+
+
+def _facts(error: LeasewayError) -> dict[str, Any]:
+    facts = dict(error.facts)
+    if isinstance(facts.get("balance"), int):
+        facts["balance"] = to_decimal(facts["balance"])
+    return facts
+
+
+def _headers(error: LeasewayError) -> dict[str, str]:
+    if isinstance(error, MethodNotAllowedError):
+        return {"allow": ", ".join(error.facts["allowed"])}
+    return _RETRY_LATER if isinstance(error, UnavailableError) else {}

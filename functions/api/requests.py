@@ -1,0 +1,207 @@
+"""Requests: bodies and parameters parsed to types, exactly and within bounds, from the bytes that arrived."""
+
+import base64
+import binascii
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Generic, NoReturn, TypeVar
+from urllib.parse import unquote
+
+import msgspec
+from chalice.app import Request
+from msgspec import Meta, Raw
+
+from api.problems import BodyTooLargeError, UnsupportedMediaTypeError
+from leaseway.errors import InvalidInputError
+from leaseway.settings import settings
+
+Parsed = TypeVar("Parsed", bound=msgspec.Struct)
+
+USER_ID_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._@:-]{0,127}$"
+_NAME_LIMIT = 100
+_AMOUNT_PATTERN = r"^-?(0|[1-9]\d{0,15})(\.\d{1,2})?$"
+
+UserId = Annotated[
+    str | int,
+    Meta(
+        description="Letters, digits and `. _ @ : -`, up to 128. The number 1 and the string `1` are the same account.",
+        extra_json_schema={
+            "anyOf": None,
+            "oneOf": [{"type": "string", "pattern": USER_ID_PATTERN}, {"type": "integer", "minimum": 0}],
+        },
+        examples=["alice"],
+    ),
+]
+Amount = Annotated[
+    Raw,
+    Meta(
+        description="A decimal with at most two places, read exactly as written; a string says the same as a number.",
+        extra_json_schema={
+            "oneOf": [{"type": "number", "multipleOf": 0.01}, {"type": "string", "pattern": _AMOUNT_PATTERN}]
+        },
+        examples=[100.5],
+    ),
+]
+Reference = Annotated[
+    str, Meta(min_length=1, max_length=200, description="Your own note on the change; kept with its ledger entry.")
+]
+
+_user_id = re.compile(USER_ID_PATTERN.rstrip("$"))
+# A JSON number, bare or in quotes. Exponents of four digits and more are refused unread: 1e400 is judged, not built.
+_amount = re.compile(rb'("?)(-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?)\1')
+_control = re.compile(r"[\x00-\x1f\x7f]")
+_place = re.compile(r" - at `(?:key in )?\$(.*)`$", re.DOTALL)
+_named_field = re.compile(r"(?:unknown|required) field `(.+)`", re.DOTALL)
+_json_type = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;|$)", re.ASCII | re.IGNORECASE)
+_whole_number = re.compile(r"-?\d{1,18}", re.ASCII)
+
+
+class BodyReader(Generic[Parsed]):
+    """Reads one type of JSON body. Made once a route, because the decoder is."""
+
+    def __init__(self, kind: type[Parsed]) -> None:
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def read(self, request: Request) -> Parsed:
+        """The body as its type.
+
+        Raises:
+            UnsupportedMediaTypeError: the content type is not JSON.
+            BodyTooLargeError: more than `BODY_LIMIT` bytes.
+            InvalidInputError: not JSON, or not of this type; names the field.
+        """
+        _require_json(request.headers.get("content-type"))
+        raw = _raw_body(request.to_original_event())
+        try:
+            parsed = self._decoder.decode(raw)
+            _refuse_repeated_names(raw)
+        except msgspec.ValidationError as problem:
+            _refuse_type(problem)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+            raise InvalidInputError(f"The body is not valid JSON: {problem}") from problem
+        return parsed
+
+
+class QueryReader(Generic[Parsed]):
+    """Reads one type of query parameters: text, and whole numbers where the type says `int`."""
+
+    def __init__(self, kind: type[Parsed]) -> None:
+        self._kind = kind
+        self._whole_numbers = {field.name for field in msgspec.structs.fields(kind) if _is_int(field.type)}
+
+    def read(self, request: Request) -> Parsed:
+        """The query parameters as their type.
+
+        Raises:
+            InvalidInputError: one is unknown, repeated, or not of its type; names it.
+        """
+        arrived: Mapping[str, list[str]] = request.to_original_event().get("multiValueQueryStringParameters") or {}
+        given: dict[str, Any] = {}
+        for name, values in arrived.items():
+            if len(values) != 1:
+                raise InvalidInputError("is given more than once", field=name[:_NAME_LIMIT])
+            given[name] = _number(name, values[0]) if name in self._whole_numbers else values[0]
+        try:
+            return msgspec.convert(given, self._kind)
+        except msgspec.ValidationError as problem:
+            _refuse_type(problem)
+
+
+def user_id(value: str | int) -> str:
+    """The id of a user as the string that the account is kept under.
+
+    Raises:
+        InvalidInputError: too long, or characters that an id cannot have.
+    """
+    text = str(value)
+    if not _user_id.fullmatch(text):
+        raise InvalidInputError("must be 1 to 128 letters, digits or . _ @ : - and start with one", field="userId")
+    return text
+
+
+def path_text(value: str) -> str:
+    """A path parameter, decoded where the gateway has not: no id contains a percent sign."""
+    return unquote(value, errors="replace") if "%" in value else value
+
+
+def amount(raw: Raw, *, field: str = "amount") -> Decimal:
+    """The number exactly as it was written, never through binary floating point.
+
+    Raises:
+        InvalidInputError: not a JSON number, nor one in quotes.
+    """
+    text = _amount.fullmatch(bytes(raw))
+    if text is None:
+        raise InvalidInputError("must be a decimal number such as 100.50", field=field)
+    return Decimal(text[2].decode())
+
+
+def plain_text(value: str | None, field: str) -> str | None:
+    """Text without control characters.
+
+    Raises:
+        InvalidInputError: it has some.
+    """
+    if value is not None and _control.search(value):
+        raise InvalidInputError("must not contain control characters", field=field)
+    return value
+
+
+def _require_json(content_type: str | None) -> None:
+    if content_type is not None and not _json_type.match(content_type):
+        raise UnsupportedMediaTypeError("Send the body with Content-Type: application/json.")
+
+
+def _raw_body(event: Mapping[str, Any]) -> bytes:
+    body: str = event.get("body") or ""
+    limit = settings().body_limit
+    encoded = bool(event.get("isBase64Encoded"))
+    if len(body) * (3 if encoded else 4) > limit * 4 + 8:
+        raise _too_large(limit)
+    try:
+        raw = base64.b64decode(body, validate=True) if encoded else body.encode()
+    except (binascii.Error, UnicodeEncodeError) as problem:
+        raise InvalidInputError("The body is not valid UTF-8 text.") from problem
+    if len(raw) > limit:
+        raise _too_large(limit)
+    if not raw:
+        raise InvalidInputError("The body is empty; send a JSON object.")
+    return raw
+
+
+def _too_large(limit: int) -> BodyTooLargeError:
+    return BodyTooLargeError(f"A body may have {limit} bytes.", limit=limit)
+
+
+def _refuse_repeated_names(raw: bytes) -> None:
+    # Two readers of {"amount": 1, "amount": 2} may see two amounts, so nobody gets to choose.
+    json.loads(raw, object_pairs_hook=_once_each, parse_int=len, parse_float=len)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) > 1 and len({name for name, _ in pairs}) < len(pairs):
+        counted = Counter(name for name, _ in pairs)
+        raise InvalidInputError("is given more than once", field=counted.most_common(1)[0][0][:_NAME_LIMIT])
+
+
+def _refuse_type(problem: msgspec.ValidationError) -> NoReturn:
+    text = str(problem)
+    place = _place.search(text)
+    path = place[1].lstrip(".") if place else ""
+    text = text[: place.start()] if place else text
+    named = _named_field.search(text)
+    field = ".".join(part for part in (path, named[1] if named else "") if part)[:_NAME_LIMIT]
+    raise InvalidInputError(text, field=field or None) from problem
+
+
+def _is_int(kind: Any) -> bool:
+    return kind is int or getattr(kind, "__origin__", None) is int
+
+
+def _number(name: str, text: str) -> int:
+    if not _whole_number.fullmatch(text):
+        raise InvalidInputError("must be a whole number", field=name)
+    return int(text)

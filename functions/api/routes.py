@@ -1,0 +1,119 @@
+"""Routes: what a blueprint declares about each, once, for Chalice, for the gateway and for the OpenAPI document."""
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from chalice.app import Blueprint, ChaliceUnhandledError, Request, Response
+
+from api.callers import Caller, caller_of
+from api.requests import BodyReader, QueryReader, path_text
+from leaseway.errors import LeasewayError
+
+JSON = "application/json"
+
+Body = TypeVar("Body")
+Query = TypeVar("Query")
+
+# Chalice keeps the request on the app, where threads share it; this keeps it with the call.
+current_request: ContextVar[Request] = ContextVar("current_request")
+
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class RaisedByViewError(ChaliceUnhandledError):
+    """Carries a view's error, as its cause, past Chalice, which would answer it with a body of its own."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[Body, Query]):
+    """One request as a view sees it: parsed, bounded and authorised."""
+
+    path: Mapping[str, str]
+    body: Body
+    query: Query
+    caller: Caller
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A body with headers of its own."""
+
+    body: msgspec.Struct
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation:
+    """Everything there is to say about one method of one path."""
+
+    method: str
+    path: str
+    tag: str
+    summary: str
+    description: str = ""
+    """The view's docstring."""
+    status: int = 200
+    answer: type[msgspec.Struct] | str
+    """The type of a JSON answer, or the media type of another."""
+    body: type[msgspec.Struct] | None = None
+    query: type[msgspec.Struct] | None = None
+    errors: tuple[type[LeasewayError], ...] = ()
+    """Those of its own; what any body or query may raise is added by the generator."""
+    example: Any = None
+    """An example of the request body."""
+
+
+View = Callable[[Call[Any, Any]], msgspec.Struct | Answer | Response]
+
+
+def operation(blueprint: Blueprint, declared: Operation) -> Callable[[View], View]:
+    """Make a view the handler of one method of one path."""
+
+    def register(view: View) -> View:
+        chalice_view = _chalice_view(view, declared)
+        chalice_view.__name__ = view.__name__
+        described = replace(declared, description=view.__doc__ or "")
+        chalice_view.operation = described  # type: ignore[attr-defined]
+        # No content types: Chalice would check them on every method, and answer in a form of its own.
+        blueprint.route(declared.path, methods=[declared.method], content_types=[])(chalice_view)
+        return view
+
+    return register
+
+
+def operation_of(view_function: Callable[..., Any]) -> Operation:
+    """What `operation` declared for a Chalice view."""
+    declared: Operation = view_function.operation  # type: ignore[attr-defined]
+    return declared
+
+
+def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
+    body_reader = BodyReader(declared.body) if declared.body else None
+    query_reader = QueryReader(declared.query) if declared.query else None
+
+    def chalice_view(**path: str) -> Response:
+        request = current_request.get()
+        try:
+            call = Call(
+                path={name: path_text(value) for name, value in path.items()},
+                body=body_reader.read(request) if body_reader else None,
+                query=query_reader.read(request) if query_reader else None,
+                caller=caller_of(request),
+                request_id=request.context["requestId"],
+            )
+            return _response(view(call), declared.status)
+        except Exception as error:
+            raise RaisedByViewError from error
+
+    return chalice_view
+
+
+def _response(result: msgspec.Struct | Answer | Response, status: int) -> Response:
+    if isinstance(result, Response):
+        return result
+    body, headers = (result.body, result.headers) if isinstance(result, Answer) else (result, {})
+    return Response(_encoder.encode(body).decode(), {"content-type": JSON, **headers}, status)

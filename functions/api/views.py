@@ -1,0 +1,123 @@
+"""Views: what the domain knows, in the names and forms that the API speaks."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from leaseway.accounts import Account
+from leaseway.jobs.model import Job, JobStatus
+from leaseway.money import to_decimal
+
+Time = Annotated[str, Meta(description="RFC 3339, UTC", extra_json_schema={"format": "date-time"})]
+Money = Annotated[Decimal, Meta(description="Exact, with two places")]
+
+JobId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", examples=["0f8b6c1e2d3a4b5c6d7e8f9012345678"])]
+
+
+class AccountView(msgspec.Struct):
+    """A balance at one version."""
+
+    userId: str  # noqa: N815 - the seeds' name
+    balance: Money
+    version: Annotated[int, Meta(description="Counts the changes of this balance, from 1")]
+    created_at: Time
+    updated_at: Time
+
+
+class JobView(msgspec.Struct):
+    """A job as it stands."""
+
+    id: JobId
+    type: str
+    status: JobStatus
+    owner: str
+    payload: dict[str, Any]
+    result: dict[str, Any] | None
+    error_message: Annotated[str | None, Meta(description="Why it failed, was cancelled, or is tried again")]
+    ttl_ms: Annotated[int, Meta(description="Time to live, from the start of each attempt")]
+    attempts: int
+    max_attempts: int
+    crashes: Annotated[int, Meta(description="How often its worker died")]
+    worker: Annotated[str | None, Meta(description="Who ran it last")]
+    version: Annotated[int, Meta(description="Changes with the status only")]
+    created_at: Time
+    updated_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    run_after: Annotated[Time | None, Meta(description="Before this the next attempt does not start")]
+    deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
+
+
+class JobOutcome(msgspec.Struct):
+    """How a job ended: its result, or why there is none."""
+
+    id: JobId
+    status: JobStatus
+    result: dict[str, Any] | None
+    error_message: Annotated[str | None, Meta(description="Why it is FAILED or CANCELLED")]
+    finished_at: Time | None
+
+
+class Health(msgspec.Struct):
+    """The API answers."""
+
+    status: Annotated[str, Meta(examples=["ok"])]
+
+
+def account_view(account: Account) -> AccountView:
+    """An account for JSON."""
+    return AccountView(
+        userId=account.user_id,
+        balance=to_decimal(account.balance),
+        version=account.version,
+        created_at=rfc3339(account.created_at),
+        updated_at=rfc3339(account.updated_at),
+    )
+
+
+def job_view(job: Job) -> JobView:
+    """A job for JSON."""
+    return JobView(
+        id=job.id,
+        type=job.type,
+        status=job.status,
+        owner=job.owner,
+        payload=job.payload,
+        result=job.result,
+        error_message=job.error_message,
+        ttl_ms=job.ttl_ms,
+        attempts=job.attempts,
+        max_attempts=job.max_attempts,
+        crashes=job.crashes,
+        worker=job.worker,
+        version=job.version,
+        created_at=rfc3339(job.created_at),
+        updated_at=rfc3339(job.updated_at),
+        started_at=_time_or_none(job.started_at),
+        finished_at=_time_or_none(job.finished_at),
+        run_after=_time_or_none(job.run_after),
+        deadline=_time_or_none(job.deadline),
+    )
+
+
+def outcome_view(job: Job) -> JobOutcome:
+    """The end of a finished job for JSON."""
+    return JobOutcome(
+        id=job.id,
+        status=job.status,
+        result=job.result,
+        error_message=job.error_message,
+        finished_at=_time_or_none(job.finished_at),
+    )
+
+
+def rfc3339(milliseconds: int) -> str:
+    """A time in milliseconds since the epoch as RFC 3339, UTC, with milliseconds."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _time_or_none(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else rfc3339(milliseconds)
