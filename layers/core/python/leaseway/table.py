@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from botocore.exceptions import ClientError
 from pynamodb.connection.table import TableConnection
 from pynamodb.exceptions import VerboseClientError
 from pynamodb.expressions.condition import Condition
@@ -79,12 +80,12 @@ class Table(Model):
         try:
             return table.connection.dispatch(operation, request)
         except VerboseClientError as failure:
-            raise _refusal(failure) or failure from failure
+            # pynamodb's error keeps the code but neither the status nor the item; botocore's own has them all.
+            original = failure.__cause__
+            raise (_refusal(original) or original) if isinstance(original, ClientError) else failure from None
 
 
-def _refusal(failure: VerboseClientError) -> ConditionRefusedError | None:
-    # pynamodb's error keeps the code but not the item; botocore's own, its cause, has both.
-    response = getattr(failure.__cause__, "response", {})
-    if response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
+def _refusal(failure: ClientError) -> ConditionRefusedError | None:
+    if failure.response["Error"]["Code"] != "ConditionalCheckFailedException":
         return None
-    return ConditionRefusedError(response.get("Item"))
+    return ConditionRefusedError(failure.response.get("Item"))

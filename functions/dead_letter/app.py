@@ -1,0 +1,23 @@
+"""Handler of the dead-letter function: the dead-letter queue's mapping calls it."""
+
+from typing import Any
+
+from leaseway.jobs.dead_letters import judge
+from leaseway.logs import log
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Judge each dead letter; one that could not be judged stays in the queue."""
+    failed = [record["messageId"] for record in event["Records"] if not _judged(record)]
+    return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
+
+
+def _judged(record: dict[str, Any]) -> bool:
+    facts = {"action": "judge", "message_id": record["messageId"]}
+    try:
+        verdict = judge(record["body"])
+    except Exception:
+        log.exception("dead letter not judged", extra=facts)
+        return False
+    log.warning("dead letter judged", extra={**facts, "verdict": verdict.value, "body": record["body"][:200]})
+    return True

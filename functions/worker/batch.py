@@ -1,0 +1,205 @@
+"""A batch of messages: its jobs run side by side, each under its own lease, and no fate touches another.
+
+    records --admit--> claim in parallel --> run --> settled: deleted
+               |             |                 '---> not settled: hidden, reported failed
+               |             '--> abandoned by a dead worker: taken over alone, after the others
+               '--> no time left for its TTL: given back at once
+
+At each heartbeat one call extends the leases of the running, and one deletes the messages of the finished, so that a
+long neighbour re-delivers nobody.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from leaseway import clock
+from leaseway.jobs import claim, finish, queue
+from leaseway.jobs.queue import Hiding, JobMessage
+from leaseway.logs import log
+from leaseway.settings import settings
+from worker.run import Run
+
+SETTLING_MS = 30_000
+"""An invocation must have a job's TTL and so much more left, or the job is not claimed."""
+
+OVERRUN_SECONDS = 2.0
+"""An executor that is cancelled gets so long to return before the worker counts it as stuck."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """One record of the batch."""
+
+    message_id: str
+    receipt: str
+    message: JobMessage
+
+
+class Batch:
+    """The messages of one invocation. `process` returns the ids of those that stay in the queue."""
+
+    def __init__(self, worker: str, remaining_ms: Callable[[], int]) -> None:
+        self._worker = worker
+        self._remaining_ms = remaining_ms
+        self._changed = threading.Condition()
+        self._settled: set[str] = set()
+        self._deleted: set[str] = set()
+        self._runs: list[Run] = []
+        self._abandoned: list[tuple[Received, claim.Abandoned]] = []
+        self._hidings: list[Hiding] = []
+
+    def process(self, received: Sequence[Received]) -> list[str]:
+        """Run every job that can be claimed; returns the message ids to report as failed."""
+        admitted = self._admit(received)
+        self._claim_all(admitted)
+        self._watch()
+        self._take_over_each()
+        self._leave_if_stuck()
+        return [record.message_id for record in received if record.receipt not in self._settled]
+
+    def _admit(self, received: Sequence[Received]) -> list[Received]:
+        admitted = [record for record in received if self._has_time_for(record)]
+        queue.hide([Hiding(record.receipt, 0) for record in received if record not in admitted])
+        return admitted
+
+    def _has_time_for(self, record: Received) -> bool:
+        return self._remaining_ms() >= record.message.ttl_ms + SETTLING_MS
+
+    def _claim_all(self, records: Sequence[Received]) -> None:
+        claimers = [threading.Thread(target=self._claim, args=(record,), daemon=True) for record in records]
+        for thread in claimers:
+            thread.start()
+        for thread in claimers:
+            thread.join()
+        self._hide_all()
+
+    def _claim(self, record: Received) -> None:
+        try:
+            self._accept(record, claim.claim(record.message.job_id, self._worker))
+        except Exception:
+            # The message stays as it is; its visibility timeout brings it back.
+            log.exception("claim failed", extra={"action": "claim", "job_id": record.message.job_id})
+
+    def _accept(self, record: Received, outcome: claim.Outcome) -> None:
+        match outcome:
+            case claim.Claimed(job):
+                self._start(Run(job, record.receipt, self._wake))
+            case claim.Settled(reason):
+                log.info("nothing to do", extra={"action": "drop", "job_id": record.message.job_id, "reason": reason})
+                self._settled.add(record.receipt)
+            case claim.NotYet(until, _):
+                self._hidings.append(Hiding(record.receipt, _seconds_until(until)))
+            case claim.Abandoned():
+                self._abandoned.append((record, outcome))
+
+    def _start(self, run: Run) -> None:
+        log.info("job claimed", extra={"action": "claim", "job_id": run.job.id, "attempt": run.job.attempts})
+        with self._changed:
+            self._runs.append(run)
+        threading.Thread(target=run.execute, daemon=True).start()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _running(self) -> list[Run]:
+        return [run for run in self._runs if not run.ended]
+
+    def _hide_all(self) -> None:
+        """One call hides the running until their lease's end and the refused until their turn."""
+        hidings = [*self._hidings, *(_hiding(run) for run in self._running())]
+        self._hidings.clear()
+        queue.hide(hidings)
+
+    def _watch(self) -> None:
+        """Until every run has ended or is stuck: heartbeats, deadlines, deletions."""
+        beat = settings().lease_seconds / 3
+        next_beat = time.monotonic() + beat
+        while waiting := [run for run in self._running() if not _stuck(run)]:
+            with self._changed:
+                if all(not run.ended for run in waiting):
+                    self._changed.wait(min(max(0.0, next_beat - time.monotonic()), _until_next_deadline(waiting)))
+            self._cancel_overdue()
+            if time.monotonic() >= next_beat:
+                self._beat()
+                next_beat = time.monotonic() + beat
+        self._collect()
+
+    def _beat(self) -> None:
+        self._collect()
+        alive = [run for run in self._running() if not run.context.cancelled and _extend(run)]
+        queue.hide([_hiding(run) for run in alive])
+        done = self._settled - self._deleted
+        queue.delete(sorted(done))
+        self._deleted |= done
+
+    def _collect(self) -> None:
+        self._settled |= {run.receipt for run in self._runs if run.settled}
+
+    def _cancel_overdue(self) -> None:
+        for run in self._running():
+            if run.overdue():
+                run.context.cancel()
+                if _stuck(run) and not run.settled:
+                    run.settled = _expire(run)
+
+    def _take_over_each(self) -> None:
+        """Each alone: if it kills this worker too, that crash is its own."""
+        for record, abandoned in self._abandoned:
+            if not self._has_time_for(record) or any(_stuck(run) for run in self._running()):
+                queue.hide([Hiding(record.receipt, 0)])
+                continue
+            self._accept(record, claim.take_over(abandoned.job, self._worker))
+            self._hide_all()
+            self._watch()
+
+    def _leave_if_stuck(self) -> None:
+        """An executor that outlives its deadline cannot be stopped, only left: settle the others, end the process."""
+        if not self._running():
+            return
+        log.error("an executor outlived its deadline", extra={"action": "exit", "worker": self._worker})
+        queue.delete(sorted(self._settled - self._deleted))
+        os._exit(1)
+
+
+def _seconds_until(moment_ms: int) -> int:
+    return max(0, -(-(moment_ms - clock.now_ms()) // 1000))
+
+
+def _hiding(run: Run) -> Hiding:
+    return Hiding(run.receipt, _seconds_until(run.lease_until + claim.HIDING_MARGIN_MS))
+
+
+def _until_next_deadline(runs: Sequence[Run]) -> float:
+    nearest = min(run.context.remaining_seconds() for run in runs)
+    return nearest if nearest > 0 else 0.1
+
+
+def _stuck(run: Run) -> bool:
+    return not run.ended and clock.now_ms() >= run.context.deadline + OVERRUN_SECONDS * 1000
+
+
+def _extend(run: Run) -> bool:
+    try:
+        run.lease_until = finish.heartbeat(run.job)
+    except finish.LeaseLostError:
+        log.warning("lease lost", extra={"action": "heartbeat", "job_id": run.job.id, "fence": run.job.fence})
+        run.context.cancel()
+        return False
+    except Exception:
+        # The lease lasts for two more heartbeats; the next one tries again.
+        log.exception("heartbeat failed", extra={"action": "heartbeat", "job_id": run.job.id})
+        return False
+    log.info("heartbeat", extra={"action": "heartbeat", "job_id": run.job.id, "fence": run.job.fence})
+    return True
+
+
+def _expire(run: Run) -> bool:
+    try:
+        return finish.expire(run.job)
+    except Exception:
+        log.exception("cancelling failed", extra={"action": "expire", "job_id": run.job.id})
+        return False

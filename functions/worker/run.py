@@ -1,0 +1,95 @@
+"""One claimed job on its way through an executor, in a thread of its own."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from leaseway import clock
+from leaseway.jobs import Job, JobError, JobStatus, content, finish
+from leaseway.jobs.types import job_type
+from leaseway.logs import log
+
+
+class RunContext:
+    """What the executor sees of its run; implements `leaseway.jobs.JobContext`."""
+
+    def __init__(self, job: Job) -> None:
+        assert job.deadline is not None  # noqa: S101 - a claim sets it
+        self.job_id = job.id
+        self.owner = job.owner
+        self.attempt = job.attempts
+        self.deadline = job.deadline
+        self._unwanted = threading.Event()
+
+    @property
+    def cancelled(self) -> bool:
+        """True once the result is no longer wanted."""
+        return self._unwanted.is_set() or clock.now_ms() >= self.deadline
+
+    def remaining_seconds(self) -> float:
+        """Time left until the deadline, never negative."""
+        return max(0.0, (self.deadline - clock.now_ms()) / 1000)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait that long, or until cancelled; returns whether it was cancelled."""
+        self._unwanted.wait(min(seconds, self.remaining_seconds()))
+        return self.cancelled
+
+    def cancel(self) -> None:
+        """Tell the executor that its result is no longer wanted."""
+        self._unwanted.set()
+
+
+class Run:
+    """A claimed job, its message and its thread. `settled` turns true when the message may be deleted."""
+
+    def __init__(self, job: Job, receipt: str, on_end: Callable[[], None]) -> None:
+        self.job = job
+        self.receipt = receipt
+        self.lease_until = job.lease_until or 0
+        self.context = RunContext(job)
+        self.settled = False
+        self.ended = False
+        self._on_end = on_end
+
+    def execute(self) -> None:
+        """Run the executor and record what came of it. Never raises."""
+        started = time.monotonic()
+        try:
+            status = self._outcome()
+            self.settled = True
+            log.info("job left the worker", extra=self._facts("finish", status, started))
+        except finish.LeaseLostError:
+            log.warning("lease lost, the result is not recorded", extra=self._facts("lease_lost", None, started))
+        except Exception:
+            # Nothing was recorded: the message stays, and the lease's end brings another worker.
+            log.exception("the outcome was not recorded", extra=self._facts("finish", None, started))
+        finally:
+            self.ended = True
+            self._on_end()
+
+    def _outcome(self) -> JobStatus:
+        kind = job_type(self.job.type)
+        try:
+            result = kind.run(kind.parse(content.payload_of(self.job)), self.context)
+        except JobError as failure:
+            return finish.fail(self.job, str(failure))
+        except Exception as failure:
+            log.exception("executor raised", extra={"action": "execute", "job_id": self.job.id})
+            return finish.fail(self.job, f"{type(failure).__name__}: {failure}")
+        return finish.complete(self.job, result)
+
+    def overdue(self) -> bool:
+        """Whether the deadline passed."""
+        return clock.now_ms() >= self.context.deadline
+
+    def _facts(self, action: str, status: JobStatus | None, started: float) -> dict[str, object]:
+        return {
+            "action": action,
+            "job_id": self.job.id,
+            "type": self.job.type,
+            "status": status.value if status else None,
+            "attempt": self.job.attempts,
+            "fence": self.job.fence,
+            "duration_ms": round((time.monotonic() - started) * 1000),
+        }

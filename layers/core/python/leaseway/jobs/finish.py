@@ -1,0 +1,192 @@
+"""Ending an attempt: every write is fenced, so a worker that lost its lease changes nothing.
+
+    RUNNING --result in time--> COMPLETED
+            --error, attempts left--> CREATED (run_after = backoff, a new delayed message)
+            --error, none left--> FAILED
+            --TTL passed--> CANCELLED
+
+A finished job leaves the live index and enters the two outcome indexes, all in the write that finishes it:
+four write units under 1 KB.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from leaseway import clock
+from leaseway.jobs import content, queue
+from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, outcome_key, owner_outcome_key
+from leaseway.logs import log
+from leaseway.settings import settings
+from leaseway.table import ConditionRefusedError, Item
+
+LONGEST_ERROR = 1_000
+"""Characters of an error message that are kept."""
+
+
+class LeaseLostError(Exception):
+    """This worker's claim is no longer the job's newest: whatever it did is not recorded."""
+
+
+def heartbeat(job: Job) -> int:
+    """Extend the lease of our claim; returns its new end (ms). One write unit, no index is touched.
+
+    Raises:
+        LeaseLostError: the job was finished, cancelled or claimed by another.
+    """
+    lease_until = clock.now_ms() + settings().lease_seconds * 1000
+    try:
+        JobModel.change(job.id, [JobModel.lease_until.set(lease_until)], _still_ours(job))
+    except ConditionRefusedError as refusal:
+        raise LeaseLostError(job.id) from refusal
+    return lease_until
+
+
+def complete(job: Job, result: dict[str, Any]) -> JobStatus:
+    """Record the result of our claim; returns the status that the job now has.
+
+    A late result, drawn:
+
+        worker  --complete: deadline passed, so refused-->  CANCELLED by the same worker; the result is dropped
+        sweeper --expire-->  CANCELLED                      worker --complete: not RUNNING, so refused-->  lease lost
+
+    Raises:
+        LeaseLostError: the job was finished, cancelled or claimed by another.
+    """
+    kept = content.store(result, job.owner, job.id, f"result-{job.fence}")
+    actions = [*_finished(job, JobStatus.COMPLETED)]
+    actions += [JobModel.result.set(kept.text)] if kept.text is not None else []
+    actions += [JobModel.result_key.set(kept.key)] if kept.key is not None else []
+    return _end_attempt(job, actions, JobStatus.COMPLETED)
+
+
+def fail(job: Job, error: str) -> JobStatus:
+    """Record an error of our claim: back to CREATED with a backoff while attempts are left, else FAILED.
+
+    The retry is a new message, delayed by SQS up to 900 s and sent by the sweeper beyond that.
+
+    Raises:
+        LeaseLostError: the job was finished, cancelled or claimed by another.
+    """
+    message = error[:LONGEST_ERROR]
+    if job.attempts >= job.max_attempts:
+        actions = [*_finished(job, JobStatus.FAILED), JobModel.error_message.set(message)]
+        return _end_attempt(job, actions, JobStatus.FAILED)
+    run_after = clock.now_ms() + backoff_ms(job.attempts)
+    status = _end_attempt(job, _waiting(message, run_after), JobStatus.CREATED)
+    if status is JobStatus.CREATED:
+        _send_when_due(job, run_after)
+    return status
+
+
+def backoff_ms(attempts: int) -> int:
+    """Wait before the next attempt: exponential up to `BACKOFF_CAP_MS`, jitter over the upper half of the step.
+
+    The lower half is kept, so that waits grow from attempt to attempt; the rest is random, so that jobs that
+    failed together do not return together. docs/decisions/0001 says why this is not full jitter.
+    """
+    step = min(settings().backoff_cap_ms, settings().backoff_base_ms * 2 ** min(attempts - 1, 30))
+    return random.randint(step // 2, step)  # noqa: S311 - jitter, not a secret
+
+
+def expire(job: Job) -> bool:
+    """Write CANCELLED on a RUNNING job whose time to live passed; returns whether this call did it."""
+    now = clock.now_ms()
+    ttl_passed = JobModel.deadline <= now
+    message = f"cancelled: not finished within its time to live of {job.ttl_ms} ms"
+    return _end_for(job, JobStatus.CANCELLED, message, ttl_passed)
+
+
+def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered: bool = False) -> bool:
+    """Write FAILED on a live job that no worker holds; returns whether this call did it.
+
+    The lease must have ended (a CREATED job has none), so that a worker that lives cannot lose its result here.
+    """
+    now = clock.now_ms()
+    nobody_holds_it = JobModel.lease_until.does_not_exist() | (JobModel.lease_until < now)
+    extra: list[Action] = []
+    extra += [JobModel.crashes.set(crashes)] if crashes is not None else []
+    extra += [JobModel.dead_lettered_at.set(now)] if dead_lettered else []
+    return _end_for(job, JobStatus.FAILED, reason, nobody_holds_it, extra)
+
+
+def _end_for(job: Job, status: JobStatus, message: str, allowed: Condition, extra: Sequence[Action] = ()) -> bool:
+    unchanged = (JobModel.status == job.status.value) & (JobModel.fence == job.fence)
+    actions = [*_finished(job, status), JobModel.error_message.set(message[:LONGEST_ERROR]), *extra]
+    try:
+        JobModel.change(job.id, actions, unchanged & allowed)
+    except ConditionRefusedError:
+        return False  # somebody else moved the job first, and what they wrote stands
+    log.info("job ended", extra={"action": "end", "job_id": job.id, "status": status.value, "reason": message})
+    return True
+
+
+def _still_ours(job: Job) -> Condition:
+    ours: Condition = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.fence == job.fence)
+    return ours
+
+
+def _end_attempt(job: Job, actions: Sequence[Action], status: JobStatus) -> JobStatus:
+    in_time = JobModel.deadline > clock.now_ms()
+    try:
+        JobModel.change(job.id, actions, _still_ours(job) & in_time)
+    except ConditionRefusedError as refusal:
+        return _after_refusal(job, refusal.item, status)
+    return status
+
+
+def _after_refusal(job: Job, item: Item | None, wanted: JobStatus) -> JobStatus:
+    found = job_from_item(item) if item is not None else None
+    ours = found is not None and found.claim_token == job.claim_token
+    if found is None or not ours:
+        raise LeaseLostError(job.id)
+    if found.status is wanted:
+        return wanted  # the SDK repeated our own write after a lost answer
+    if found.status is JobStatus.RUNNING and expire(found):
+        return JobStatus.CANCELLED
+    raise LeaseLostError(job.id)
+
+
+def _finished(job: Job, status: JobStatus) -> list[Action]:
+    now = clock.now_ms()
+    return [
+        JobModel.status.set(status.value),
+        JobModel.finished_at.set(now),
+        JobModel.updated_at.set(now),
+        JobModel.version.add(1),
+        JobModel.outcome_key.set(outcome_key(status, job.id)),
+        JobModel.owner_outcome_key.set(owner_outcome_key(job.owner, status, job.id)),
+        JobModel.live_key.remove(),
+        JobModel.look_at.remove(),
+        JobModel.lease_until.remove(),
+        JobModel.run_after.remove(),
+    ]
+
+
+def _waiting(message: str, run_after: int) -> list[Action]:
+    return [
+        JobModel.status.set(JobStatus.CREATED.value),
+        JobModel.error_message.set(message),
+        JobModel.updated_at.set(clock.now_ms()),
+        JobModel.version.add(1),
+        JobModel.run_after.set(run_after),
+        JobModel.look_at.set(first_look(run_after)),
+        JobModel.deadline.remove(),
+        JobModel.lease_until.remove(),
+    ]
+
+
+def first_look(run_after: int) -> int:
+    """When the sweeper first looks at a waiting job (ms): before it is due where SQS cannot delay so long."""
+    longest = queue.LONGEST_DELAY_SECONDS * 1000
+    wait = run_after - clock.now_ms()
+    return run_after + settings().first_look_seconds * 1000 if wait <= longest else run_after - longest // 2
+
+
+def _send_when_due(job: Job, run_after: int) -> None:
+    delay = max(0, -(-(run_after - clock.now_ms()) // 1000))
+    if delay <= queue.LONGEST_DELAY_SECONDS:
+        queue.send([queue.Outgoing(queue.JobMessage(job.id, job.ttl_ms), delay)])
