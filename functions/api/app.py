@@ -7,14 +7,16 @@ from typing import Any
 from chalice.app import Chalice, Request, Response
 
 from api.blueprints.balances import balances
+from api.blueprints.jobs import jobs
 from api.blueprints.operations import operations
+from api.blueprints.uploads import uploads
 from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
 from api.routes import RaisedByViewError, current_request
 from leaseway.logs import log
 
 app = Chalice(app_name="leaseway", configure_logs=False, env={})
 
-for blueprint in (balances, operations):
+for blueprint in (balances, jobs, uploads, operations):
     app.register_blueprint(blueprint)
 
 

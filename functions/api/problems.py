@@ -85,6 +85,8 @@ _STATUS_BY_KIND: dict[type[LeasewayError], int] = {
     OutcomeUnknownError: 503,
     UnavailableError: 503,
 }
+# A fact must not hide a member of the problem itself.
+_JSON_NAMES = {"user_id": "userId", "status": "job_status"}
 _RETRY_LATER: dict[str, str] = {"retry-after": "1"}
 
 
@@ -120,7 +122,7 @@ def problem(error: Exception, request_id: str) -> Response:
 
 
 def _facts(error: LeasewayError) -> dict[str, Any]:
-    facts = dict(error.facts)
+    facts = {_JSON_NAMES.get(name, name): value for name, value in error.facts.items()}
     if isinstance(facts.get("balance"), int):
         facts["balance"] = to_decimal(facts["balance"])
     return facts

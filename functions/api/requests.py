@@ -16,6 +16,7 @@ from msgspec import Meta, Raw
 
 from api.problems import BodyTooLargeError, UnsupportedMediaTypeError
 from leaseway.errors import InvalidInputError
+from leaseway.jobs import JobNotFoundError
 from leaseway.settings import settings
 
 Parsed = TypeVar("Parsed", bound=msgspec.Struct)
@@ -52,6 +53,7 @@ Reference = Annotated[
 _user_id = re.compile(USER_ID_PATTERN.rstrip("$"))
 # A JSON number, bare or in quotes. Exponents of four digits and more are refused unread: 1e400 is judged, not built.
 _amount = re.compile(rb'("?)(-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?)\1')
+_job_id = re.compile(r"[0-9a-f]{32}")
 _control = re.compile(r"[\x00-\x1f\x7f]")
 _place = re.compile(r" - at `(?:key in )?\$(.*)`$", re.DOTALL)
 _named_field = re.compile(r"(?:unknown|required) field `(.+)`", re.DOTALL)
@@ -119,6 +121,17 @@ def user_id(value: str | int) -> str:
     text = str(value)
     if not _user_id.fullmatch(text):
         raise InvalidInputError("must be 1 to 128 letters, digits or . _ @ : - and start with one", field="userId")
+    return text
+
+
+def job_id(text: str) -> str:
+    """A job's id from a path; what cannot be one is not looked up.
+
+    Raises:
+        JobNotFoundError: not 32 hexadecimal digits.
+    """
+    if not _job_id.fullmatch(text):
+        raise JobNotFoundError
     return text
 
 

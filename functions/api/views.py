@@ -103,12 +103,12 @@ def job_view(job: Job) -> JobView:
     )
 
 
-def outcome_view(job: Job) -> JobOutcome:
+def outcome_view(job: Job, result: dict[str, Any] | None) -> JobOutcome:
     """The end of a finished job for JSON."""
     return JobOutcome(
         id=job.id,
         status=job.status,
-        result=job.result,
+        result=result,
         error_message=job.error_message,
         finished_at=_time_or_none(job.finished_at),
     )

@@ -1,0 +1,85 @@
+"""Jobs over HTTP: creation, reading, results, uploads."""
+
+from typing import Any
+
+import pytest
+
+from leaseway.jobs import claim, finish
+from leaseway.jobs.claim import Claimed
+from leaseway.jobs.model import Job
+from unit.api.gateway import call, post
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+
+def test_a_job_is_accepted_and_can_be_read() -> None:
+    # Given a type and a payload that fits it
+    # When a job is created
+    created = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}, "ttl_ms": 1000, "max_attempts": 2})
+    # Then it is accepted, and a read shows the same job
+    assert created.status == 202
+    job = created.json
+    assert created.headers["location"] == f"jobs/{job['id']}"
+    assert (job["status"], job["ttl_ms"], job["max_attempts"], job["result"]) == ("CREATED", 1000, 2, None)
+    assert job["created_at"].endswith("Z")
+    read = call("GET", "/api/v1/jobs/{id}", path={"id": job["id"]})
+    assert (read.status, read.json) == (200, job)
+
+
+def test_a_result_is_refused_before_the_end() -> None:
+    # Given a job that nobody ran yet
+    job = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}).json
+    # When its result is asked for
+    answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job["id"]})
+    # Then it is too early, and the problem tells the status
+    assert (answer.status, answer.json["code"], answer.json["job_status"]) == (409, "NOT_FINISHED", "CREATED")
+
+
+def test_a_completed_job_has_its_result() -> None:
+    # Given a job that a worker completed
+    job = claimed_job()
+    finish.complete(job, {"slept_ms": 5})
+    # When its result is asked for
+    answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job.id})
+    # Then it is there
+    assert (answer.status, answer.json["status"]) == (200, "COMPLETED")
+    assert (answer.json["result"], answer.json["error_message"]) == ({"slept_ms": 5}, None)
+
+
+def test_a_failed_job_tells_the_reason() -> None:
+    # Given a job whose only attempt failed
+    job = claimed_job(max_attempts=1)
+    finish.fail(job, "the moon was in the way")
+    # When its result is asked for
+    answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job.id})
+    # Then the reason is there instead
+    assert (answer.status, answer.json["status"], answer.json["result"]) == (200, "FAILED", None)
+    assert answer.json["error_message"] == "the moon was in the way"
+
+
+@pytest.mark.parametrize("job_id", ["0" * 32, "x", "", "../../etc", 'a"b', "0" * 5000, "A" * 32])
+@pytest.mark.parametrize("route", ["/api/v1/jobs/{id}", "/api/v1/jobs/{id}/result"])
+def test_an_id_that_no_job_has_is_not_found(job_id: str, route: str) -> None:
+    # Given no job
+    # When any id is asked for
+    answer = call("GET", route, path={"id": job_id})
+    # Then there is none
+    assert (answer.status, answer.json["code"]) == (404, "JOB_NOT_FOUND")
+
+
+def test_an_upload_link_is_bound_to_type_and_size() -> None:
+    # Given a picture of a known size
+    # When leave to upload it is asked for
+    answer = post("/api/v1/uploads", {"content_type": "image/jpeg", "size": 1234})
+    # Then there is a form for exactly that, under the caller's prefix
+    assert answer.status == 201
+    assert answer.json["key"].startswith("owners/anonymous/uploads/")
+    assert answer.json["fields"]["Content-Type"] == "image/jpeg"
+    assert answer.json["expires_at"].endswith("Z")
+
+
+def claimed_job(**options: Any) -> Job:
+    created = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}, **options})
+    outcome = claim.claim(created.json["id"], "worker-1")
+    assert isinstance(outcome, Claimed)
+    return outcome.job
