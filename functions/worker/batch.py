@@ -2,7 +2,7 @@
 
     records --admit--> claim in parallel --> run --> settled: deleted
                |             |                 '---> not settled: hidden, reported failed
-               |             '--> abandoned by a dead worker: taken over alone, after the others
+               |             '--> abandoned by a dead worker: one is taken over, alone, after the others; the rest go back
                '--> no time left for its TTL: given back at once
 
 At each heartbeat one call extends the leases of the running, and one deletes the messages of the finished, so that a
@@ -56,7 +56,7 @@ class Batch:
         admitted = self._admit(received)
         self._claim_all(admitted)
         self._watch()
-        self._take_over_each()
+        self._take_over()
         self._leave_if_stuck()
         return [record.message_id for record in received if record.receipt not in self._settled]
 
@@ -74,6 +74,8 @@ class Batch:
             thread.start()
         for thread in claimers:
             thread.join()
+        # Jobs that died together would wait for each other here: all but one go to other workers at once.
+        self._hidings += [Hiding(record.receipt, 0) for record, _ in self._abandoned[1:]]
         self._hide_all()
 
     def _claim(self, record: Received) -> None:
@@ -90,7 +92,8 @@ class Batch:
             case claim.Settled(reason):
                 log.info("nothing to do", extra={"action": "drop", "job_id": record.message.job_id, "reason": reason})
                 self._settled.add(record.receipt)
-            case claim.NotYet(until, _):
+            case claim.NotYet(until, reason):
+                log.info("not yet", extra={"action": "wait", "job_id": record.message.job_id, "reason": reason})
                 self._hidings.append(Hiding(record.receipt, _seconds_until(until)))
             case claim.Abandoned():
                 self._abandoned.append((record, outcome))
@@ -146,12 +149,12 @@ class Batch:
                 if _stuck(run) and not run.settled:
                     run.settled = _expire(run)
 
-    def _take_over_each(self) -> None:
-        """Each alone: if it kills this worker too, that crash is its own."""
-        for record, abandoned in self._abandoned:
-            if not self._has_time_for(record) or any(_stuck(run) for run in self._running()):
+    def _take_over(self) -> None:
+        """Alone: if the job kills this worker too, that crash is its own."""
+        for record, abandoned in self._abandoned[:1]:
+            if not self._has_time_for(record) or self._running():
                 queue.hide([Hiding(record.receipt, 0)])
-                continue
+                return
             self._accept(record, claim.take_over(abandoned.job, self._worker))
             self._hide_all()
             self._watch()

@@ -24,8 +24,9 @@ class NotSentError(Exception):
 def judge(body: str) -> Verdict:
     """Judge one dead letter. One consistent read, then at most one write or one send.
 
-    A finished or vanished job needs no message; a job that a worker holds, or whose turn comes later, gets a fresh
-    one; any other was handed out `maxReceiveCount` times without being claimed, and is FAILED.
+    A finished or vanished job needs no message. A job whose turn comes later, that a worker holds or that one may
+    take over gets a fresh one: its deadline bounds how often. A job past its deadline is CANCELLED. Any other was
+    handed out `maxReceiveCount` times while it waited for a claim, and is FAILED.
 
     Raises:
         NotSentError: the fresh message could not be sent.
@@ -49,8 +50,8 @@ def _waits_until(job: Job) -> int | None:
     now = clock.now_ms()
     if job.status is JobStatus.CREATED:
         return job.run_after if (job.run_after or 0) > now else None
-    held = (job.lease_until or 0) >= now and (job.deadline or 0) > now
-    return (job.lease_until or 0) + HIDING_MARGIN_MS if held else None
+    in_time = (job.deadline or 0) > now
+    return (job.lease_until or 0) + HIDING_MARGIN_MS if in_time else None
 
 
 def _send_afresh(job: Job, until: int) -> Verdict:
