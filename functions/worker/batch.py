@@ -2,7 +2,7 @@
 
     records --admit--> claim in parallel --> run --> settled: deleted
                |             |                 '---> not settled: hidden, reported failed
-               |             '--> abandoned by a dead worker: one is taken over, alone, after the others; the rest go back
+               |             '--> abandoned by a dead worker: one is taken over, alone and last; the rest go back
                '--> no time left for its TTL: given back at once
 
 At each heartbeat one call extends the leases of the running, and one deletes the messages of the finished, so that a

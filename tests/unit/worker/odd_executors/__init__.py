@@ -1,0 +1,1 @@
+"""Job types that misbehave on purpose, for the tests of the worker."""

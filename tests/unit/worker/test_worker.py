@@ -1,0 +1,200 @@
+"""The worker's handler on one batch, against SQS and DynamoDB in memory."""
+
+import subprocess
+import sys
+import textwrap
+from types import SimpleNamespace
+
+import pytest
+
+from leaseway import aws, clock
+from leaseway.jobs import Job, JobStatus, claim, create_job, finish, get_job
+from leaseway.settings import needed, settings
+from worker.app import handler
+
+pytestmark = pytest.mark.usefixtures("worker_cloud")
+
+MINUTE = 60_000
+
+
+@pytest.fixture
+def worker_cloud(cloud, monkeypatch):
+    monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
+    settings.cache_clear()
+
+
+def context(remaining_ms: int = 15 * MINUTE) -> SimpleNamespace:
+    return SimpleNamespace(log_stream_name="stream-1", get_remaining_time_in_millis=lambda: remaining_ms)
+
+
+def quick(**options) -> Job:
+    return create_job("ann", "QUICK", options.pop("payload", {}), **options)
+
+
+def receive(count: int = 10) -> dict:
+    answer = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=count)
+    return {
+        "Records": [
+            {"messageId": m["MessageId"], "receiptHandle": m["ReceiptHandle"], "body": m["Body"]}
+            for m in answer["Messages"]
+        ]
+    }
+
+
+def failed_ids(answer: dict) -> set[str]:
+    return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
+
+
+def read(job: Job) -> Job:
+    return get_job(job.id, owner=None)
+
+
+def test_a_batch_runs_and_every_message_is_settled():
+    jobs = [quick() for _ in range(10)]
+
+    answer = handler(receive(), context())
+
+    assert failed_ids(answer) == set()
+    assert {read(job).status for job in jobs} == {JobStatus.COMPLETED}
+    assert {read(job).worker for job in jobs} == {"stream-1"}
+
+
+def test_a_failing_job_leaves_its_neighbours_alone():
+    bad = quick(payload={"error": "boom"}, max_attempts=1)
+    good = quick()
+
+    answer = handler(receive(), context())
+
+    assert failed_ids(answer) == set()
+    assert (read(bad).status, read(bad).error_message) == (JobStatus.FAILED, "RuntimeError: boom")
+    assert read(good).status is JobStatus.COMPLETED
+
+
+def test_a_message_that_is_no_jobs_stays_for_the_dead_letter_queue():
+    aws.client("sqs").send_message(QueueUrl=needed("jobs_queue_url"), MessageBody="nonsense")
+    good = quick()
+    event = receive()
+
+    answer = handler(event, context())
+
+    assert failed_ids(answer) == {r["messageId"] for r in event["Records"] if r["body"] == "nonsense"}
+    assert read(good).status is JobStatus.COMPLETED
+
+
+def test_a_job_without_time_for_its_ttl_is_not_claimed():
+    long, short = quick(ttl_ms=MINUTE), quick(ttl_ms=1_000)
+    event = receive()
+
+    answer = handler(event, context(remaining_ms=40_000))
+
+    assert failed_ids(answer) == {r["messageId"] for r in event["Records"] if long.id in r["body"]}
+    assert (read(long).status, read(long).attempts) == (JobStatus.CREATED, 0)
+    assert read(short).status is JobStatus.COMPLETED
+
+
+def test_a_job_that_another_worker_holds_is_reported_failed_and_left_to_it():
+    job = quick()
+    held = claim.claim(job.id, "other")
+    event = receive()
+
+    answer = handler(event, context())
+
+    assert failed_ids(answer) == {event["Records"][0]["messageId"]}
+    assert isinstance(held, claim.Claimed)
+    assert finish.complete(held.job, {"by": "other"}) is JobStatus.COMPLETED
+
+
+def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monkeypatch):
+    jobs = [quick() for _ in range(3)]
+    later = clock.now_ms() / 1000 + settings().lease_seconds + 1
+    for job in jobs:
+        assert isinstance(claim.claim(job.id, "dead worker"), claim.Claimed)
+    event = receive()
+
+    with clock.fixed(lambda: later):
+        answer = handler(event, context())
+        again = handler(receive(), context())
+
+    assert len(failed_ids(answer)) == 2
+    assert len(failed_ids(again)) == 1
+    states = sorted((read(job).status.value, read(job).crashes) for job in jobs)
+    assert states == [("COMPLETED", 1), ("COMPLETED", 1), ("RUNNING", 0)]
+
+
+def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch):
+    job = quick()
+
+    def steal(claimed: Job, result: dict) -> JobStatus:
+        raise finish.LeaseLostError(claimed.id)
+
+    monkeypatch.setattr(finish, "complete", steal)
+    event = receive()
+
+    assert failed_ids(handler(event, context())) == {event["Records"][0]["messageId"]}
+    assert read(job).status is JobStatus.RUNNING
+
+
+def test_a_long_neighbour_redelivers_nobody(monkeypatch):
+    """At each heartbeat the finished jobs' messages are deleted in one call and the running one's lease extended."""
+    monkeypatch.setenv("LEASE_SECONDS", "3")
+    settings.cache_clear()
+    calls: list[tuple[str, int]] = []
+    sqs = aws.client("sqs")
+    original = sqs._make_api_call
+
+    def counted(name: str, request: dict):
+        calls.append((name, len(request.get("Entries", []))))
+        return original(name, request)
+
+    for _ in range(9):
+        quick()
+    long = quick(payload={"wait_ms": 2_500})
+    event = receive()
+    monkeypatch.setattr(sqs, "_make_api_call", counted)
+
+    answer = handler(event, context())
+
+    assert failed_ids(answer) == set()
+    assert read(long).lease_until is None
+    assert calls.count(("DeleteMessageBatch", 9)) == 1
+    assert calls.count(("ChangeMessageVisibilityBatch", 1)) >= 2
+
+
+def test_an_executor_that_outlives_its_deadline_ends_the_process_after_its_neighbours():
+    script = textwrap.dedent(
+        """
+        import os, sys
+        os.environ.update(EXECUTORS_PACKAGE="unit.worker.odd_executors", JOBS_TABLE="jobs", BUCKET="b",
+                          AWS_ACCESS_KEY_ID="t", AWS_SECRET_ACCESS_KEY="t", AWS_DEFAULT_REGION="us-east-1")
+        from types import SimpleNamespace
+        from moto import mock_aws
+        import tables
+        with mock_aws():
+            from leaseway import aws
+            aws.client("dynamodb").create_table(**tables.jobs("jobs"))
+            os.environ["JOBS_QUEUE_URL"] = url = tables.queue(aws.client("sqs"), "jobs")
+            from leaseway.jobs import create_job, get_job
+            from worker import batch
+            from worker.app import handler
+            stubborn = create_job("ann", "STUBBORN", {}, ttl_ms=300)
+            quick = create_job("ann", "QUICK", {"wait_ms": 600})
+            batch.OVERRUN_SECONDS = 0.2
+            records = [{"messageId": m["MessageId"], "receiptHandle": m["ReceiptHandle"], "body": m["Body"]}
+                       for m in aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]]
+            def leave(code):
+                left = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+                print(get_job(stubborn.id, owner=None).status, get_job(quick.id, owner=None).status,
+                      left["ApproximateNumberOfMessages"], left["ApproximateNumberOfMessagesNotVisible"], flush=True)
+                real(code)
+            real, os._exit = os._exit, leave
+            context = SimpleNamespace(log_stream_name="s", get_remaining_time_in_millis=lambda: 900_000)
+            handler({"Records": records}, context)
+            print("returned", flush=True)
+        """
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False,
+        env={"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": ""},
+    )  # fmt: skip
+    assert ended.returncode == 1, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "CANCELLED COMPLETED 0 0"
