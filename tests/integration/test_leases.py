@@ -1,0 +1,245 @@
+"""Leases on the deployed stack: workers are really killed, messages really lost, time really passes.
+
+The stack of this module has a short lease; a killed worker's job must be finished within that lease plus ten seconds.
+"""
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from observe import changes, job_item, kill_worker, log_lines, until
+
+LEASE = 4
+
+
+@pytest.fixture(scope="module")
+def closed_port():
+    """A port of this machine on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="module")
+def quick(make_stack, closed_port):
+    return make_stack(
+        "leases",
+        LeaseSeconds=LEASE,
+        FirstLookSeconds=2,
+        BackoffBaseMs=400,
+        WorkerConcurrency=10,
+        HttpAllowedHosts=f"127.0.0.1:{closed_port}",
+        SweeperEnabled="false",
+    )
+
+
+@pytest.fixture(scope="module")
+def long_sleep(make_stack):
+    """A SLEEP of 130 s on the default lease of 30 s, started first and judged last."""
+    stack = make_stack("long")
+    return stack, sleep(stack, 130_000, ttl_ms=200_000)
+
+
+def sleep(stack, duration_ms, **options):
+    body = {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options}
+    return stack.api.post("/api/v1/jobs", body)["id"]
+
+
+def read(stack, job_id):
+    return stack.api.get(f"/api/v1/jobs/{job_id}")
+
+
+def item(stack, job_id):
+    return job_item(stack.client, stack.outputs["JobsTable"], job_id)
+
+
+def ended(stack, job_id, seconds=60):
+    def finished():
+        job = read(stack, job_id)
+        return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
+
+    return until(finished, seconds=seconds, what=f"the end of {job_id}")
+
+
+def running(stack, job_id, attempt=1, seconds=40):
+    def claimed():
+        job = read(stack, job_id)
+        return job if job["status"] == "RUNNING" and job["attempts"] == attempt else None
+
+    return until(claimed, seconds=seconds, what=f"attempt {attempt} of {job_id}", every=0.05)
+
+
+def transitions(stack, job_id):
+    return [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
+
+
+@contextmanager
+def no_workers(stack):
+    """The jobs queue without its mapping: messages stay where they are."""
+    client = stack.client("lambda")
+    mapping = client.list_event_source_mappings(FunctionName=stack.outputs["WorkerFunction"])["EventSourceMappings"][0]
+    client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
+    try:
+        yield
+    finally:
+        client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
+
+
+def depth(stack, queue="JobsQueueUrl"):
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
+             "ApproximateNumberOfMessagesDelayed"]  # fmt: skip
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)
+    return sum(int(answer["Attributes"][name]) for name in names)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _start_the_long_one(long_sleep):
+    """Started before the first test of this module, so that its 130 s pass meanwhile."""
+
+
+def test_a_killed_workers_job_is_finished_by_another_within_its_lease_plus_ten_seconds(quick):
+    job_id = sleep(quick, 1_500)
+    victim = running(quick, job_id)["worker"]
+    kill_worker(victim)
+    killed = time.time()
+
+    job = ended(quick, job_id)
+
+    assert (job["status"], job["crashes"], job["attempts"]) == ("COMPLETED", 1, 2)
+    assert job["worker"] != victim
+    assert item(quick, job_id)["finished_at"] / 1000 - killed <= LEASE + 10
+
+
+def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick):
+    with no_workers(quick):
+        job_ids = [sleep(quick, 2_000) for _ in range(10)]
+    victims = {running(quick, job_id)["worker"] for job_id in job_ids}
+    assert len(victims) == 1, "ten messages make one batch"
+    kill_worker(victims.pop())
+
+    jobs = [ended(quick, job_id) for job_id in job_ids]
+
+    assert {job["status"] for job in jobs} == {"COMPLETED"}
+    assert {job["crashes"] for job in jobs} == {1}
+    for job_id in job_ids:
+        assert sum(change.ended for change in transitions(quick, job_id)) == 1
+
+
+def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick):
+    job_id = sleep(quick, 60_000, ttl_ms=120_000, max_attempts=10)
+    for attempt in (1, 2, 3):
+        kill_worker(running(quick, job_id, attempt)["worker"])
+
+    job = ended(quick, job_id)
+
+    assert (job["status"], job["crashes"], job["attempts"]) == ("FAILED", 3, 3)
+    assert "died 3 times" in job["error_message"]
+
+
+def test_a_job_whose_time_to_live_passes_is_cancelled_and_its_result_not_stored(quick):
+    job_id = sleep(quick, 30_000, ttl_ms=1_000)
+
+    job = ended(quick, job_id)
+
+    assert job["status"] == "CANCELLED"
+    stored = item(quick, job_id)
+    assert "result" not in stored
+    assert "result_key" not in stored
+
+
+def test_a_job_that_always_raises_fails_after_its_attempts_and_growing_waits(quick, closed_port):
+    url = f"http://127.0.0.1:{closed_port}/"  # every attempt is a real refused connection
+    body = {"type": "HTTP_GET", "payload": {"url": url}, "max_attempts": 3, "ttl_ms": 20_000}
+    job_id = quick.api.post("/api/v1/jobs", body)["id"]
+
+    job = ended(quick, job_id, seconds=90)
+
+    assert (job["status"], job["attempts"]) == ("FAILED", 3)
+    assert job["error_message"]
+    waits = [
+        change.new["run_after"] - change.new["updated_at"]
+        for change in transitions(quick, job_id)
+        if change.old.get("status") == "RUNNING" and change.new["status"] == "CREATED"
+    ]
+    assert len(waits) == 2
+    assert waits[0] <= waits[1]
+
+
+def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick):
+    sqs, queue = quick.client("sqs"), quick.outputs["JobsQueueUrl"]
+    with no_workers(quick):
+        job_id = sleep(quick, 10)
+
+        def lose():
+            for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+                sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+                if job_id in message["Body"]:
+                    return True
+            return False
+
+        until(lose, seconds=20, what="the message")
+    assert read(quick, job_id)["status"] == "CREATED"
+
+    def swept():
+        quick.invoke("SweeperFunction", {})
+        return read(quick, job_id)["status"] == "COMPLETED"
+
+    until(swept, seconds=30, what="the sweeper's rescue", every=0.5)
+
+
+def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_is_judged(quick):
+    sqs, queue = quick.client("sqs"), quick.outputs["JobsQueueUrl"]
+    with no_workers(quick):
+        job_id = sleep(quick, 10)
+        received = 0
+        ends = time.monotonic() + 30
+        while received < 21 and time.monotonic() < ends:
+            messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1, VisibilityTimeout=0)
+            if not messages.get("Messages"):
+                break  # after its twentieth receive the message is in the dead-letter queue
+            received += 1
+        assert received == 20
+        job = ended(quick, job_id)
+
+    assert job["status"] == "FAILED"
+    assert "dead letter" in job["error_message"]
+    assert item(quick, job_id)["dead_lettered_at"]
+
+
+def test_a_message_that_is_no_jobs_is_dropped_by_the_judge(quick):
+    sqs = quick.client("sqs")
+    sqs.send_message(QueueUrl=quick.outputs["DeadLetterQueueUrl"], MessageBody="nonsense")
+    until(lambda: depth(quick, "DeadLetterQueueUrl") == 0, seconds=20, what="an empty dead-letter queue")
+
+
+def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_five_sweeps(make_stack):
+    stack = make_stack("idle", LeaseSeconds=LEASE, FirstLookSeconds=1, SweeperEnabled="false")
+    with no_workers(stack):
+        with ThreadPoolExecutor(8) as pool:
+            job_ids = list(pool.map(lambda _: sleep(stack, 1), range(2_000)))
+        assert depth(stack) == len(set(job_ids)) == 2_000
+
+        looked = 0
+        for _ in range(5):
+            report = stack.invoke("SweeperFunction", {})
+            looked += report["looked"]
+            assert report["resent"] == 0
+        assert looked >= 2_000
+        assert depth(stack) == 2_000
+        stack.client("sqs").purge_queue(QueueUrl=stack.outputs["JobsQueueUrl"])
+
+
+def test_a_sleep_of_130_seconds_on_a_lease_of_30_is_delivered_once(long_sleep):
+    stack, job_id = long_sleep
+
+    job = ended(stack, job_id, seconds=200)
+
+    assert (job["status"], job["attempts"], job["crashes"]) == ("COMPLETED", 1, 0)
+    beats = [change for change in transitions(stack, job_id) if change.is_heartbeat]
+    assert 12 <= len(beats) <= 14, "one heartbeat every third of the lease"
+    lines = [line for line in log_lines(stack.client, stack.outputs["WorkerFunction"]) if line.get("job_id") == job_id]
+    deliveries = [line for line in lines if line.get("action") in ("claim", "wait", "drop")]
+    assert len(deliveries) == 1

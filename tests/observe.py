@@ -1,0 +1,110 @@
+"""What integration tests watch from outside: conditions with a bound, the jobs table's stream, worker processes."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+Value = TypeVar("Value")
+
+TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
+
+
+def until(condition: Callable[[], Value], *, seconds: float, what: str, every: float = 0.1) -> Value:
+    """The first true value of `condition`; fails the test, saying `what` was awaited, when the bound passes."""
+    ends = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < ends, f"{what}: not within {seconds} s"
+        time.sleep(every)
+    return value
+
+
+@dataclass(frozen=True)
+class Change:
+    """One record of the jobs table's stream: the item's attributes before and after (empty where there was none)."""
+
+    old: dict[str, Any]
+    new: dict[str, Any]
+
+    @property
+    def ended(self) -> bool:
+        return self.old.get("status") not in TERMINAL and self.new.get("status") in TERMINAL
+
+    @property
+    def is_heartbeat(self) -> bool:
+        return (
+            self.old.get("status") == self.new.get("status") == "RUNNING"
+            and self.old["fence"] == self.new["fence"]
+            and self.new["lease_until"] > self.old["lease_until"]
+        )
+
+
+def changes(client: Callable[[str], Any], table: str) -> list[Change]:
+    """Everything the table's stream still holds, oldest first within a shard."""
+    arn = client("dynamodb").describe_table(TableName=table)["Table"]["LatestStreamArn"]
+    streams = client("dynamodbstreams")
+    shards = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    return [change for shard in shards for change in _of_shard(streams, arn, shard["ShardId"])]
+
+
+def _of_shard(streams: Any, arn: str, shard: str) -> Iterator[Change]:
+    iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard, ShardIteratorType="TRIM_HORIZON")[
+        "ShardIterator"
+    ]
+    while iterator:
+        page = streams.get_records(ShardIterator=iterator, Limit=1000)
+        for record in page["Records"]:
+            image = record["dynamodb"]
+            yield Change(_plain(image.get("OldImage", {})), _plain(image.get("NewImage", {})))
+        if not page["Records"]:
+            return
+        iterator = page.get("NextShardIterator")
+
+
+def _plain(image: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return {
+        name: int(value) if kind == "N" else value
+        for name, typed in image.items()
+        for kind, value in [next(iter(typed.items()))]
+    }
+
+
+def job_item(client: Callable[[str], Any], table: str, job_id: str) -> dict[str, Any]:
+    """The stored job, read consistently."""
+    return _plain(client("dynamodb").get_item(TableName=table, Key={"id": {"S": job_id}}, ConsistentRead=True)["Item"])
+
+
+def process_of(log_stream: str) -> int | None:
+    """The process id of the local Lambda environment with that log stream, which is a worker's name."""
+    wanted = f"AWS_LAMBDA_LOG_STREAM_NAME={log_stream}".encode()
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                if wanted in (process / "environ").read_bytes().split(b"\0"):
+                    return int(process.name)
+            except OSError:
+                continue  # it ended, or is another user's
+    return None
+
+
+def kill_worker(log_stream: str) -> None:
+    """SIGKILL the worker of that name, as a machine that vanishes would."""
+    process = process_of(log_stream)
+    assert process is not None, f"no process is the worker {log_stream}"
+    os.kill(process, signal.SIGKILL)
+
+
+def log_lines(client: Callable[[str], Any], function: str) -> list[dict[str, Any]]:
+    """The function's structured log lines, oldest first."""
+    pages = client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}")
+    lines = []
+    for page in pages:
+        for event in page["events"]:
+            for text in event["message"].splitlines():
+                if text.startswith("{"):
+                    lines.append(json.loads(text))
+    return lines
