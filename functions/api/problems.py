@@ -1,9 +1,10 @@
 """Errors become HTTP here and nowhere else: RFC 9457 problem documents with a stable `code`."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 from chalice.app import Response
+from msgspec import Meta
 
 from leaseway.errors import (
     ConflictError,
@@ -65,17 +66,13 @@ class InternalError(HttpError):
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An RFC 9457 problem document. Facts of a `code`, such as `balance`, stand beside these members."""
 
-    type: str
-    """Names the kind of problem: `urn:leaseway:problem:` and the code."""
-    title: str
-    status: int
-    code: str
-    """Stable; what programs decide on."""
-    detail: str
-    instance: str
-    """Names this occurrence by its request id."""
-    field: str | None = None
-    """The member of the request that is wrong, where one is."""
+    type: Annotated[str, Meta(description="The kind of problem: `urn:leaseway:problem:` and the code")]
+    title: Annotated[str, Meta(description="One sentence, the same for every problem of the kind")]
+    status: Annotated[int, Meta(description="The HTTP status")]
+    code: Annotated[str, Meta(description="Stable: what a program decides on")]
+    detail: Annotated[str, Meta(description="What happened this time, for a person")]
+    instance: Annotated[str, Meta(description="This occurrence: `urn:leaseway:request:` and the request id")]
+    field: Annotated[str | None, Meta(description="The member of the request that is wrong, where one is")] = None
 
 
 _STATUS_BY_KIND: dict[type[LeasewayError], int] = {
@@ -106,19 +103,23 @@ def problem(error: Exception, request_id: str) -> Response:
     """The answer that tells of an error. One that the domain does not know becomes a 500 without its text."""
     known = error if isinstance(error, LeasewayError) else InternalError(f"The request id is {request_id}.")
     status = status_of(type(known))
-    document: dict[str, Any] = _facts(known) | msgspec.to_builtins(
-        Problem(
-            type=f"urn:leaseway:problem:{known.code}",
-            title=title_of(type(known)),
-            status=status,
-            code=known.code,
-            detail=known.detail[:_DETAIL_LIMIT],
-            instance=f"urn:leaseway:request:{request_id}",
-            field=getattr(known, "field", None),
-        )
-    )
+    told = described(type(known), known.detail[:_DETAIL_LIMIT], request_id, getattr(known, "field", None))
+    document: dict[str, Any] = _facts(known) | msgspec.to_builtins(told)
     headers: dict[str, str | list[str]] = {"content-type": CONTENT_TYPE, **_headers(known)}
     return Response(_encoder.encode(document).decode(), headers, status)
+
+
+def described(kind: type[LeasewayError], detail: str, request_id: str, field: str | None = None) -> Problem:
+    """The document of a kind of error, without its facts."""
+    return Problem(
+        type=f"urn:leaseway:problem:{kind.code}",
+        title=title_of(kind),
+        status=status_of(kind),
+        code=kind.code,
+        detail=detail,
+        instance=f"urn:leaseway:request:{request_id}",
+        field=field,
+    )
 
 
 def _facts(error: LeasewayError) -> dict[str, Any]:

@@ -22,17 +22,13 @@ from leaseway.settings import settings
 Parsed = TypeVar("Parsed", bound=msgspec.Struct)
 
 USER_ID_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._@:-]{0,127}$"
-_NAME_LIMIT = 100
 _AMOUNT_PATTERN = r"^-?(0|[1-9]\d{0,15})(\.\d{1,2})?$"
+_NAME_LIMIT = 100
 
 UserId = Annotated[
-    str | int,
+    Annotated[str, Meta(pattern=USER_ID_PATTERN)] | Annotated[int, Meta(ge=0)],
     Meta(
         description="Letters, digits and `. _ @ : -`, up to 128. The number 1 and the string `1` are the same account.",
-        extra_json_schema={
-            "anyOf": None,
-            "oneOf": [{"type": "string", "pattern": USER_ID_PATTERN}, {"type": "integer", "minimum": 0}],
-        },
         examples=["alice"],
     ),
 ]
@@ -40,9 +36,7 @@ Amount = Annotated[
     Raw,
     Meta(
         description="A decimal with at most two places, read exactly as written; a string says the same as a number.",
-        extra_json_schema={
-            "oneOf": [{"type": "number", "multipleOf": 0.01}, {"type": "string", "pattern": _AMOUNT_PATTERN}]
-        },
+        extra_json_schema={"anyOf": [{"type": "number"}, {"type": "string", "pattern": _AMOUNT_PATTERN}]},
         examples=[100.5],
     ),
 ]

@@ -63,6 +63,8 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     errors: tuple[type[LeasewayError], ...] = ()
     """Those of its own; what any body or query may raise is added by the generator."""
+    location: bool = False
+    """Whether the answer's `location` header says where the new thing can be read."""
     example: Any = None
     """An example of the request body."""
 

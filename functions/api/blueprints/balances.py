@@ -29,7 +29,9 @@ class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
     """A user to open an account for."""
 
     userId: UserId  # noqa: N815 - the seeds' name
-    balance: Annotated[Amount, Meta(description="The opening balance, zero or more")] = Raw(b"0")
+    balance: Annotated[
+        Amount, Meta(description="The opening balance, zero or more", extra_json_schema={"default": 0})
+    ] = msgspec.field(default_factory=lambda: Raw(b"0"))
 
 
 class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -48,6 +50,7 @@ class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
         tag=_TAG,
         summary="Open an account",
         status=201,
+        location=True,
         body=NewAccount,
         answer=AccountView,
         errors=(UserExistsError, OutcomeUnknownError, UnavailableError),
@@ -73,7 +76,7 @@ def open_account(call: Call[NewAccount, None]) -> Answer:
         errors=(AccountNotFoundError,),
     ),
 )
-def read_balance(call: Call[None, None]) -> AccountView:
+def show_balance(call: Call[None, None]) -> AccountView:
     """A consistent read: it shows every change that was answered before."""
     return account_view(get_account(user_id(call.path["userId"])))
 

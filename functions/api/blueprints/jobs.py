@@ -42,13 +42,13 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
         tag=_TAG,
         summary="Create a job",
         status=202,
+        location=True,
         body=NewJob,
         answer=JobView,
         errors=(UnknownJobTypeError, TtlTooLongError, UnavailableError),
-        example={"type": "SLEEP", "payload": {"duration_ms": 500}},
     ),
 )
-def create(call: Call[NewJob, None]) -> Answer:
+def submit_job(call: Call[NewJob, None]) -> Answer:
     """The job is stored as CREATED and queued. The payload is checked against its type's schema first."""
     wanted = call.body
     job = create_job(
@@ -68,7 +68,7 @@ def create(call: Call[NewJob, None]) -> Answer:
         errors=(JobNotFoundError, UnavailableError),
     ),
 )
-def read(call: Call[None, None]) -> JobView:
+def show_job(call: Call[None, None]) -> JobView:
     """The job as it stands; poll it, or poll its result."""
     return job_view(get_job(job_id(call.path["id"]), owner=call.caller.sees_owner))
 
@@ -84,7 +84,7 @@ def read(call: Call[None, None]) -> JobView:
         errors=(JobNotFoundError, NotFinishedError, UnavailableError),
     ),
 )
-def read_result(call: Call[None, None]) -> JobOutcome:
+def show_result(call: Call[None, None]) -> JobOutcome:
     """200 for every job that has ended: COMPLETED with its `result`, FAILED and CANCELLED with their `error_message`.
 
     409 `NOT_FINISHED` before the end. `status` tells success from failure: the question was answered in all three.

@@ -1,7 +1,8 @@
 """What operators and integrators ask for: is it alive, what does it offer."""
 
-from chalice.app import Blueprint
+from chalice.app import Blueprint, Response
 
+from api import documents
 from api.routes import Call, Operation, operation
 from api.views import Health
 
@@ -14,3 +15,34 @@ _TAG = "Operations"
 def health(call: Call[None, None]) -> Health:
     """Answers without asking any other part."""
     return Health(status="ok")
+
+
+@operation(
+    operations,
+    Operation(method="GET", path="/openapi.json", tag=_TAG, summary="This document", answer="application/json"),
+)
+def openapi(call: Call[None, None]) -> Response:
+    """OpenAPI 3.1. Generated from the routes and types that serve it."""
+    return documents.openapi_document()
+
+
+@operation(operations, Operation(method="GET", path="/docs", tag=_TAG, summary="Swagger UI", answer="text/html"))
+def docs(call: Call[None, None]) -> Response:
+    """This document to read and to try, in a browser."""
+    return documents.page()
+
+
+@operation(
+    operations,
+    Operation(
+        method="GET",
+        path="/docs/{asset}",
+        tag=_TAG,
+        summary="A part of Swagger UI",
+        answer="text/plain",
+        errors=(documents.AssetNotFoundError,),
+    ),
+)
+def docs_asset(call: Call[None, None]) -> Response:
+    """Its scripts and its style sheet."""
+    return documents.asset(call.path["asset"])

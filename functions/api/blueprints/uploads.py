@@ -46,7 +46,7 @@ class UploadView(msgspec.Struct):
         example={"content_type": "image/jpeg", "size": 1_048_576},
     ),
 )
-def create(call: Call[NewUpload, None]) -> UploadView:
+def request_upload(call: Call[NewUpload, None]) -> UploadView:
     """The link takes one object of exactly this type and size, under the caller's own prefix, for a few minutes."""
     upload = create_upload(call.caller.subject, call.body.content_type, call.body.size)
     return UploadView(

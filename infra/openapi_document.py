@@ -1,0 +1,219 @@
+"""The public OpenAPI 3.1 document, from what each route declares and from the types that parse and answer."""
+
+import inspect
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from chalice import Chalice
+
+from api import problems, requests
+from api.blueprints.jobs import NewJob
+from api.routes import Operation, operation_of
+from leaseway.errors import InvalidInputError, LeasewayError
+from leaseway.jobs.types import JobType, catalogue
+
+JsonObject = dict[str, Any]
+
+_REF = "#/components/schemas/{name}"
+_EXAMPLE_REQUEST_ID = "5f0c8a52-0f5e-4f2b-9d4e-2f5a0b7c9d11"
+_JOB_ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_PATH_PARAMETERS: dict[str, JsonObject] = {
+    "userId": {"description": "The user's id", "schema": {"type": "string", "pattern": requests.USER_ID_PATTERN}},
+    "id": {"description": "The job's id", "schema": _JOB_ID},
+    "asset": {"description": "A file's name", "schema": {"type": "string"}},
+}
+_FACTS: dict[str, JsonObject] = {
+    "INSUFFICIENT_FUNDS": {"balance": 1.5},
+    "NOT_FINISHED": {"job_id": "0f8b6c1e2d3a4b5c6d7e8f9012345678", "job_status": "RUNNING"},
+}
+_HEADERS = {"x-request-id": {"description": "Names the request in the logs", "schema": {"type": "string"}}}
+_LOCATION = {"location": {"description": "Where it can be read, relative to this path", "schema": {"type": "string"}}}
+_DESCRIPTION = """\
+Balances that never go below zero, and background jobs that are never lost and never finished twice.
+
+Amounts are exact decimals, times are RFC 3339 in UTC, and every error is an RFC 9457 problem document whose `code` is
+stable. Unknown members of a body and unknown query parameters are refused.
+"""
+
+
+def openapi_document(app: Chalice) -> JsonObject:
+    """The document for `app`'s routes and for the job types there are."""
+    types = list(catalogue().values())
+    operations = [operation_of(entry.view_function) for methods in app.routes.values() for entry in methods.values()]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Leaseway",
+            "version": version("leaseway"),
+            "description": _DESCRIPTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "./", "description": "Where this document comes from"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(declared.tag for declared in operations)],
+        "paths": {path: _methods(methods) for path, methods in sorted(app.routes.items())},
+        "components": {"schemas": _schemas(operations, types)},
+    }
+
+
+def _methods(methods: JsonObject) -> JsonObject:
+    return {
+        method.lower(): _operation(operation_of(entry.view_function), entry.view_name, entry.view_args)
+        for method, entry in sorted(methods.items())
+    }
+
+
+def _operation(declared: Operation, name: str, path_parameters: Iterable[str]) -> JsonObject:
+    parameters = [
+        {"name": parameter, "in": "path", "required": True, **_PATH_PARAMETERS[parameter]}
+        for parameter in path_parameters
+    ] + list(_query_parameters(declared))
+    return {
+        "operationId": name,
+        "tags": [declared.tag],
+        "summary": declared.summary,
+        "description": inspect.cleandoc(declared.description),
+        **({"parameters": parameters} if parameters else {}),
+        **({"requestBody": _request_body(declared, declared.body)} if declared.body else {}),
+        "responses": {str(declared.status): _answer(declared), **_problems(declared)},
+    }
+
+
+def _query_parameters(declared: Operation) -> Iterator[JsonObject]:
+    if declared.query is None:
+        return
+    schema = _schema_of(declared.query)
+    for name, property_schema in schema["properties"].items():
+        described = dict(property_schema)
+        parameter = {"name": name, "in": "query", "required": name in schema["required"]}
+        if "description" in described:
+            parameter["description"] = described.pop("description")
+        yield {**parameter, "schema": _without_null(described)}
+
+
+def _without_null(schema: JsonObject) -> JsonObject:
+    # A query parameter is left out, never null.
+    options = [option for option in schema.get("anyOf", []) if option != {"type": "null"}]
+    if len(options) != 1:
+        return schema
+    rest = {name: value for name, value in schema.items() if name not in ("anyOf", "default")}
+    return {**rest, **options[0]}
+
+
+def _request_body(declared: Operation, body: type[msgspec.Struct]) -> JsonObject:
+    media: JsonObject = {"schema": {"$ref": _REF.format(name=body.__name__)}}
+    if body is NewJob:
+        media["examples"] = {
+            kind.name: {"summary": kind.summary, "value": {"type": kind.name, "payload": example}}
+            for kind in catalogue().values()
+            if (example := _example_payload(kind)) is not None
+        }
+    elif declared.example is not None:
+        media["example"] = declared.example
+    return {"required": True, "content": {"application/json": media}}
+
+
+def _answer(declared: Operation) -> JsonObject:
+    if isinstance(declared.answer, str):
+        content: JsonObject = {declared.answer: {"schema": {} if "json" in declared.answer else {"type": "string"}}}
+        description = declared.summary
+    else:
+        content = {"application/json": {"schema": {"$ref": _REF.format(name=declared.answer.__name__)}}}
+        description = (declared.answer.__doc__ or "").strip()
+    headers = _HEADERS | (_LOCATION if declared.location else {})
+    return {"description": description, "headers": headers, "content": content}
+
+
+def _problems(declared: Operation) -> JsonObject:
+    by_status: dict[int, list[type[LeasewayError]]] = defaultdict(list)
+    for kind in dict.fromkeys((*declared.errors, *_general_errors(declared))):
+        by_status[problems.status_of(kind)].append(kind)
+    return {str(status): _problem(kinds) for status, kinds in sorted(by_status.items())}
+
+
+def _general_errors(declared: Operation) -> Iterator[type[LeasewayError]]:
+    if declared.body or declared.query or "{userId}" in declared.path:
+        yield InvalidInputError
+    if declared.body:
+        yield from (problems.BodyTooLargeError, problems.UnsupportedMediaTypeError)
+    yield problems.InternalError
+
+
+def _problem(kinds: list[type[LeasewayError]]) -> JsonObject:
+    examples = {kind.code: {"summary": problems.title_of(kind), "value": _example_problem(kind)} for kind in kinds}
+    return {
+        "description": "; ".join(f"`{kind.code}`: {problems.title_of(kind)}" for kind in kinds),
+        "headers": _HEADERS,
+        "content": {problems.CONTENT_TYPE: {"schema": {"$ref": _REF.format(name="Problem")}, "examples": examples}},
+    }
+
+
+def _example_problem(kind: type[LeasewayError]) -> JsonObject:
+    field = "amount" if kind is InvalidInputError else None
+    told = problems.described(kind, problems.title_of(kind), _EXAMPLE_REQUEST_ID, field)
+    document: JsonObject = msgspec.to_builtins(told)
+    return document | _FACTS.get(kind.code, {})
+
+
+def _schemas(operations: list[Operation], types: list[JobType]) -> JsonObject:
+    bodies = [declared.body for declared in operations if declared.body]
+    answers = [declared.answer for declared in operations if not isinstance(declared.answer, str)]
+    kinds = dict.fromkeys([*bodies, *answers, problems.Problem, *(kind.payload for kind in types)])
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
+    return dict(sorted((_exact_numbers(schemas) | _new_jobs(schemas["NewJob"], types)).items()))
+
+
+def _new_jobs(any_job: JsonObject, types: list[JobType]) -> JsonObject:
+    """NewJob as one schema a type, told apart by `type`."""
+    by_type = {kind.name: _new_job(any_job, kind) for kind in types}
+    names = {kind: f"New{_camel(kind)}Job" for kind in by_type}
+    return {names[kind]: schema for kind, schema in by_type.items()} | {
+        "NewJob": {
+            "title": "NewJob",
+            "description": any_job["description"],
+            "oneOf": [{"$ref": _REF.format(name=name)} for name in names.values()],
+            "discriminator": {
+                "propertyName": "type",
+                "mapping": {kind: _REF.format(name=name) for kind, name in names.items()},
+            },
+        }
+    }
+
+
+def _new_job(any_job: JsonObject, kind: JobType) -> JsonObject:
+    own = {"type": {"const": kind.name}, "payload": {"$ref": _REF.format(name=kind.payload.__name__)}}
+    return any_job | {
+        "title": kind.name,
+        "description": kind.summary,
+        "properties": any_job["properties"] | own,
+    }
+
+
+def _example_payload(kind: JobType) -> JsonObject | None:
+    """A payload made of the examples that the type's fields give; None where a needed field has none."""
+    schema = _schema_of(kind.payload)
+    given = {name: field["examples"][0] for name, field in schema["properties"].items() if "examples" in field}
+    return given if set(schema["required"]) <= given.keys() else None
+
+
+def _schema_of(kind: type[msgspec.Struct]) -> JsonObject:
+    _, schemas = msgspec.json.schema_components([kind], ref_template=_REF)
+    schema: JsonObject = schemas[kind.__name__]
+    return schema
+
+
+def _exact_numbers(schema: Any) -> Any:
+    """The encoder writes decimals as numbers; the schema generator does not know."""
+    if isinstance(schema, list):
+        return [_exact_numbers(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("format") == "decimal":
+        return {name: value for name, value in schema.items() if name != "format"} | {"type": "number"}
+    return {name: _exact_numbers(value) for name, value in schema.items()}
+
+
+def _camel(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
