@@ -1,4 +1,4 @@
-"""Write what is generated: gateway.yaml and the OpenAPI document from the API's routes and types, and the settings' page.
+"""Write what is generated: the gateway and OpenAPI documents from the routes and types, and the page of settings.
 
 `make generate` writes; a test asks `documents()` whether the files are what their sources say.
 """
