@@ -162,7 +162,7 @@ def _schemas(operations: list[Operation], types: list[JobType]) -> JsonObject:
     answers = [declared.answer for declared in operations if not isinstance(declared.answer, str)]
     kinds = dict.fromkeys([*bodies, *answers, problems.Problem, *(kind.payload for kind in types)])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
-    return dict(sorted((_exact_numbers(schemas) | _new_jobs(schemas["NewJob"], types)).items()))
+    return dict(sorted((_tidied(schemas) | _new_jobs(schemas["NewJob"], types)).items()))
 
 
 def _new_jobs(any_job: JsonObject, types: list[JobType]) -> JsonObject:
@@ -204,15 +204,19 @@ def _schema_of(kind: type[msgspec.Struct]) -> JsonObject:
     return schema
 
 
-def _exact_numbers(schema: Any) -> Any:
-    """The encoder writes decimals as numbers; the schema generator does not know."""
+def _tidied(schema: Any) -> Any:
+    """Descriptions without the indentation of their docstrings, and decimals as the numbers that the encoder writes."""
     if isinstance(schema, list):
-        return [_exact_numbers(part) for part in schema]
+        return [_tidied(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    if schema.get("format") == "decimal":
-        return {name: value for name, value in schema.items() if name != "format"} | {"type": "number"}
-    return {name: _exact_numbers(value) for name, value in schema.items()}
+    tidied = {name: _tidied(value) for name, value in schema.items()}
+    if isinstance(tidied.get("description"), str):
+        tidied["description"] = inspect.cleandoc(tidied["description"])
+    if tidied.get("format") == "decimal":
+        del tidied["format"]
+        tidied["type"] = "number"
+    return tidied
 
 
 def _camel(name: str) -> str:

@@ -30,8 +30,11 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
 
     type: Annotated[str, Meta(max_length=64)]
     payload: dict[str, Any]
-    ttl_ms: Annotated[int | None, Meta(description="Time to live, from the start of each attempt")] = None
-    max_attempts: Annotated[int | None, Meta(description="Attempts before it is FAILED")] = None
+    ttl_ms: Annotated[
+        int | None,
+        Meta(description="Time to live in ms, from the start of each attempt; by default 60000, at most 840000"),
+    ] = None
+    max_attempts: Annotated[int | None, Meta(description="Attempts before it is FAILED: 1 to 20, by default 3")] = None
 
 
 @operation(

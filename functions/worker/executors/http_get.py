@@ -26,7 +26,15 @@ _CHARSETS = frozenset(
 class HttpGetPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to fetch."""
 
-    url: Annotated[str, Meta(min_length=1, max_length=URL_LENGTH, description="http or https, at a public address")]
+    url: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=URL_LENGTH,
+            description="http or https, at a public address",
+            examples=["https://example.com/"],
+        ),
+    ]
 
 
 def check(payload: HttpGetPayload, _: str) -> None:

@@ -59,9 +59,9 @@ class ResizePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     JPEG), `fill` stretches, `inside` keeps the proportions and is no larger than the size on either side.
     """
 
-    source: Source
-    width: Side
-    height: Side
+    source: Annotated[Source, Meta(examples=[{"url": "https://example.com/picture.jpg"}])]
+    width: Annotated[Side, Meta(examples=[320])]
+    height: Annotated[Side, Meta(examples=[240])]
     fit: Annotated[Fit, Meta(description="How to treat other proportions")] = "cover"
     format: Annotated[Format, Meta(description="Default: the source's, or png for other formats")] | None = None
     quality: Annotated[int, Meta(ge=1, le=100, description="Of jpeg and webp")] = 85

@@ -12,7 +12,9 @@ from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
 class SleepPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long to sleep."""
 
-    duration_ms: Annotated[int, Meta(ge=0, le=840_000, description="Milliseconds; a TTL below it cancels the job")]
+    duration_ms: Annotated[
+        int, Meta(ge=0, le=840_000, description="Milliseconds; a TTL below it cancels the job", examples=[500])
+    ]
 
 
 def run(payload: SleepPayload, context: JobContext) -> JsonObject:

@@ -15,7 +15,7 @@ from leaseway.table import Item, Table
 
 
 class JobStatus(StrEnum):
-    """Where a job stands; DESIGN.md section 4 draws the transitions."""
+    """Where a job stands: CREATED and RUNNING are alive, the others are its end."""
 
     CREATED = "CREATED"
     RUNNING = "RUNNING"

@@ -1,0 +1,128 @@
+"""One truth: the routes, gateway.yaml and the OpenAPI document say the same, and what is generated is up to date."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from openapi_spec_validator import validate
+
+from api.app import app
+from api.routes import operation_of
+from generate import ROOT, documents
+from leaseway.jobs.types import catalogue
+from unit.api.gateway import call
+
+METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
+
+
+def served_document() -> Any:
+    return json.loads(call("GET", "/openapi.json").text)
+
+
+def operations(document: Any) -> set[tuple[str, str]]:
+    return {(path, method) for path, item in document["paths"].items() for method in item if method in METHODS}
+
+
+def test_routes_gateway_and_openapi_name_the_same_operations() -> None:
+    # Given the routes that the function answers
+    routes = {(path, method.lower()) for path, methods in app.routes.items() for method in methods}
+    # When the gateway's document and the public one are read
+    gateway = yaml.safe_load((ROOT / "infra" / "gateway.yaml").read_text())
+    # Then none has an operation that another lacks
+    assert operations(gateway) == routes
+    assert operations(served_document()) == routes
+
+
+@pytest.mark.parametrize(("path", "text"), list(documents()), ids=lambda part: getattr(part, "name", ""))
+def test_generated_files_are_what_their_sources_say(path: Path, text: str) -> None:
+    # Given routes, types and settings
+    # When the file is generated again
+    # Then it is the file that is kept; otherwise run `make generate`
+    assert path.read_text() == text
+
+
+def test_the_document_is_valid_openapi_3_1() -> None:
+    # Given the document that is served
+    document = served_document()
+    # When a validator reads it
+    # Then it has nothing to say
+    assert document["openapi"].startswith("3.1.")
+    validate(document)
+
+
+def test_every_route_is_declared_where_it_is_registered() -> None:
+    # Given every route
+    for path, methods in app.routes.items():
+        for method, entry in methods.items():
+            # When its declaration is read
+            declared = operation_of(entry.view_function)
+            # Then it speaks of this very route, and says something
+            assert (declared.path, declared.method) == (path, method)
+            assert declared.summary
+            assert declared.description
+
+
+def test_every_job_type_has_its_own_schema() -> None:
+    # Given the job types there are
+    document = served_document()
+    schemas = document["components"]["schemas"]
+    mapping = schemas["NewJob"]["discriminator"]["mapping"]
+    # When the schema of a new job is read
+    # Then each type is one of its cases, with its own payload
+    assert set(mapping) == set(catalogue())
+    for name, kind in catalogue().items():
+        case = schemas[mapping[name].rpartition("/")[2]]
+        assert case["properties"]["type"] == {"const": name}
+        assert case["properties"]["payload"]["$ref"].endswith(f"/{kind.payload.__name__}")
+        assert case["description"] == kind.summary
+
+
+def test_every_job_type_has_an_example_that_its_schema_takes() -> None:
+    # Given the examples of the operation that creates jobs
+    media = served_document()["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    # When each is parsed as its type
+    # Then it fits, and no type is without one
+    assert set(media["examples"]) == set(catalogue())
+    for name, example in media["examples"].items():
+        catalogue()[name].parse(example["value"]["payload"])
+
+
+def test_every_error_is_a_problem_document() -> None:
+    # Given every answer that the document promises
+    for item in served_document()["paths"].values():
+        for method in METHODS & item.keys():
+            for status, answer in item[method]["responses"].items():
+                # When it is an error
+                # Then it is a problem with an example of each code, and every answer names the request
+                assert "x-request-id" in answer["headers"]
+                if status >= "400":
+                    problem = answer["content"]["application/problem+json"]
+                    assert problem["schema"] == {"$ref": "#/components/schemas/Problem"}
+                    assert all(str(case["value"]["status"]) == status for case in problem["examples"].values())
+
+
+def test_swagger_ui_comes_from_here_alone() -> None:
+    # Given the page of Swagger UI
+    page = call("GET", "/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    # When its parts are fetched
+    names = [part.partition('"')[0] for part in page.text.split('="docs/')[1:]]
+    assets = {name: call("GET", "/docs/{asset}", path={"asset": name}) for name in names}
+    # Then each is served by the API, nothing is fetched from elsewhere, and no inline code may run
+    assert set(names) == {"swagger-ui.css", "swagger-ui-bundle.js", "start.js"}
+    assert all(asset.status == 200 for asset in assets.values())
+    assert "SwaggerUIBundle" in assets["swagger-ui-bundle.js"].text
+    assert "://" not in page.text + assets["start.js"].text
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+    assert "unsafe" not in page.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("name", ["index.html", "..", "../app.py", "swagger-ui.js.map", "/etc/passwd", ""])
+def test_docs_serve_no_other_file(name: str) -> None:
+    # Given a name that is no part of the page
+    # When it is asked for
+    answer = call("GET", "/docs/{asset}", path={"asset": name})
+    # Then there is no such part
+    assert (answer.status, answer.json["code"]) == (404, "ASSET_NOT_FOUND")
