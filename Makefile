@@ -65,10 +65,12 @@ format: setup ## Format the code and sort its imports
 generate: setup ## Write gateway.yaml and the OpenAPI documents from the API's routes and types
 	@$(BIN)/python infra/generate.py
 
-lock: setup ## Pin anew: requirements.lock, and the runtime layer's requirements to the same versions
-	@$(UV_COMPILE) $(LOCK_ARGS) --extra local --extra dev pyproject.toml --output-file requirements.lock
-	@$(UV_COMPILE) --constraint requirements.lock --override layers/runtime/overrides.txt \
-		--python-platform x86_64-manylinux2014 pyproject.toml --output-file layers/runtime/requirements.txt
+# The runtime layer first: the newest versions that have wheels for Lambda's own platform, which the rest then follows.
+lock: setup ## Pin the runtime layer's and the project's requirements; LOCK_ARGS=--upgrade takes newer ones
+	@$(UV_COMPILE) $(LOCK_ARGS) --override layers/runtime/overrides.txt --python-platform x86_64-manylinux2014 \
+		--only-binary :all: pyproject.toml --output-file layers/runtime/requirements.txt
+	@$(UV_COMPILE) $(LOCK_ARGS) --constraint layers/runtime/requirements.txt --extra local --extra dev pyproject.toml \
+		--output-file requirements.lock
 
 # SAM CLI pins versions that clash with ours: it lives apart.
 sam-validate: .sam-venv/.installed ## Let SAM CLI check template.yaml, in an environment of its own

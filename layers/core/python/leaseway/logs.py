@@ -9,26 +9,25 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 
 from leaseway.settings import settings
 
-_TEXT = "%(asctime)s %(levelname)s %(message)s"
+_HEAD = ("timestamp", "level", "message")
+_DULL = {"service", "location", "xray_trace_id", "stack_trace", "exception_name"}
 
 
-class _TextFormatter(logging.Formatter):
-    """`action` and the other facts follow the message as name=value."""
-
-    _standard = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        facts = {name: value for name, value in vars(record).items() if name not in self._standard}
-        return " ".join([super().format(record), *(f"{name}={value}" for name, value in facts.items())])
+def _as_text(entry: dict[str, Any]) -> str:
+    """One line for a person: time, level, message, then `action` and the other facts as name=value."""
+    head = " ".join(str(entry.get(name, "")) for name in _HEAD)
+    facts = (f"{name}={value}" for name, value in entry.items() if name not in _HEAD and name not in _DULL)
+    return " ".join([head, *facts])
 
 
 def _logger() -> Logger:
     chosen = settings()
-    formatter: Any = _TextFormatter(_TEXT) if chosen.log_format == "text" else LambdaPowertoolsFormatter(utc=True)
+    serializer = _as_text if chosen.log_format == "text" else None
     return Logger(
         service="leaseway",
         level=chosen.log_level,
-        logger_formatter=formatter,
+        # A formatter of our own would have to keep the keys that Logger appends; only the last step is ours.
+        logger_formatter=LambdaPowertoolsFormatter(utc=True, json_serializer=serializer),
         logger_handler=logging.StreamHandler(sys.stdout),
     )
 

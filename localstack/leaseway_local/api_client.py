@@ -1,0 +1,77 @@
+"""A small client of Leaseway's HTTP API: JSON in, JSON out, and problems as exceptions."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from leaseway_local.errors import LocalCloudError
+
+
+class ApiProblem(Exception):  # noqa: N818 - it is what RFC 9457 calls it
+    """The API refused a request: `status`, the stable `code`, and the whole problem document."""
+
+    def __init__(self, status: int, document: Mapping[str, Any]) -> None:
+        self.status = status
+        self.document = dict(document)
+        self.code = str(document.get("code", ""))
+        detail = document.get("detail") or document.get("title") or document.get("message") or "no detail"
+        super().__init__(f"{status} {self.code}: {detail}".replace(" :", ":"))
+
+
+class ApiClient:
+    """Calls of one API. Safe for threads: it is one pool of connections and nothing else."""
+
+    def __init__(self, base_url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 35) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._http = httpx.Client(
+            base_url=self.base_url + "/",
+            headers=dict(headers or {}),
+            timeout=timeout,
+            trust_env=False,  # a proxy of the machine's environment cannot reach this machine
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=100),
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        """GET `path`, which begins with a slash; the body as Python values.
+
+        Raises:
+            ApiProblem: the answer is not 2xx.
+            LocalCloudError: nothing answers.
+        """
+        return self._json("GET", path, params={name: value for name, value in query.items() if value is not None})
+
+    def post(self, path: str, body: Any = None) -> Any:
+        """POST `body` as JSON; the answer as Python values. Raises what `get` raises."""
+        return self._json("POST", path, json=body)
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """Any request with any answer, for what the API says in statuses and headers. Options are httpx's."""
+        try:
+            return self._http.request(method, path.lstrip("/"), **options)
+        except httpx.HTTPError as problem:
+            raise LocalCloudError(
+                f"{method} {path}: nothing answers at {self.base_url} ({type(problem).__name__}: {problem}).",
+                "`leaseway status` tells what runs, `leaseway up` starts it.",
+            ) from problem
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _json(self, method: str, path: str, **options: Any) -> Any:
+        answer = self.request(method, path, **options)
+        try:
+            content = answer.json() if answer.content else None
+        except ValueError:
+            content = {"detail": answer.text[:200]}
+        if answer.is_success:
+            return content
+        raise ApiProblem(answer.status_code, content if isinstance(content, dict) else {"detail": str(content)})

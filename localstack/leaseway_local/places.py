@@ -1,0 +1,61 @@
+"""Where things lie on disk: the project's own files, and what a local cloud keeps between two runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The project's folder: the one that holds template.yaml."""
+
+BUILD_CACHE = ROOT / ".leaseway" / "build"
+"""Archives of layers and functions, by the hash of what went into them; every local cloud shares them."""
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder of one local cloud: its data, its log, its process record, its outputs."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """Process id, start time and port of the engine."""
+        return self.path / "engine.json"
+
+    @property
+    def log(self) -> Path:
+        """What the engine printed since it was last started."""
+        return self.path / "engine.log"
+
+    @property
+    def state(self) -> Path:
+        """Tables, queues, functions: written when the engine stops cleanly."""
+        return self.path / "state"
+
+    @property
+    def objects(self) -> Path:
+        """The buckets' objects, written as they come."""
+        return self.path / "objects"
+
+    @property
+    def scratch(self) -> Path:
+        """Unpacked code of running functions; emptied at every start."""
+        return self.path / "tmp"
+
+    @property
+    def lock(self) -> Path:
+        """Held while the engine is started or stopped."""
+        return self.path / "lock"
+
+    def outputs(self, target: str, stack: str) -> Path:
+        """The names and addresses of a deployed stack."""
+        suffix = "" if stack == DEFAULT_STACK else f"-{stack}"
+        return self.path / f"outputs-{target}{suffix}.json"
+
+
+DEFAULT_STACK = "leaseway"
+"""The stack that the command line speaks to unless told otherwise."""
+
+
+def default_home() -> Home:
+    """The local cloud that `make run` starts."""
+    return Home(ROOT / ".leaseway")

@@ -1,0 +1,155 @@
+"""One CloudFormation stack: created, updated, awaited, and its failures told in words."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from leaseway_local.errors import LocalCloudError
+
+CONTENT_TAG = "leaseway-content"
+"""Tag with the hash of template and parameters: equal means that there is nothing to deploy."""
+
+_SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+_UNUSABLE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS")
+_CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+_CONSEQUENCES = ("cancelled", "The following resource(s) failed")  # of another resource's failure, not causes
+_WAIT_SECONDS = 1_800.0
+
+
+class Stack:
+    """A stack by its name. `poll` is the pause between two looks at it, in seconds."""
+
+    def __init__(self, cloudformation: Any, name: str, *, poll: float) -> None:
+        self.name = name
+        self._api = cloudformation
+        self._poll = poll
+
+    def describe(self) -> dict[str, Any] | None:
+        """The stack as CloudFormation describes it, or None when there is none."""
+        try:
+            found = self._api.describe_stacks(StackName=self.name)["Stacks"]
+        except ClientError as problem:
+            if "does not exist" in str(problem):
+                return None
+            raise
+        live = [stack for stack in found if stack["StackStatus"] != "DELETE_COMPLETE"]
+        return dict(live[0]) if live else None
+
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs by name; empty when there is no stack."""
+        found = self.describe() or {}
+        return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+
+    def holds(self, content: str) -> bool:
+        """Whether the stack was deployed from exactly this content, and successfully."""
+        found = self.describe()
+        tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])} if found else {}
+        return bool(
+            found
+            and found["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+            and tags.get(CONTENT_TAG) == content
+        )
+
+    def deploy(
+        self,
+        source: Mapping[str, str],
+        parameters: Mapping[str, str],
+        content: str,
+        *,
+        keep_parameters: bool,
+        progress: Callable[[str], None],
+    ) -> None:
+        """Create or update the stack and wait for it. `source` is TemplateBody or TemplateURL.
+
+        Raises:
+            LocalCloudError: a resource failed; names it and CloudFormation's reason.
+        """
+        existing = self._usable(progress)
+        since = time.time()
+        request: dict[str, Any] = {
+            "StackName": self.name,
+            "Parameters": self._parameters(source, parameters, existing if keep_parameters else None),
+            "Capabilities": _CAPABILITIES,
+            "Tags": [{"Key": CONTENT_TAG, "Value": content}],
+            **source,
+        }
+        try:
+            (self._api.update_stack if existing else self._api.create_stack)(**request)
+        except ClientError as problem:
+            if "No updates are to be performed" in str(problem):
+                return
+            raise LocalCloudError(f"CloudFormation refused the template: {_message(problem)}", _TODO) from problem
+        final = self._settle(progress)
+        if final not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
+            raise LocalCloudError(f"stack {self.name} ended as {final}.\n{self._failures(since)}", _TODO)
+
+    def delete(self) -> None:
+        """Delete the stack and wait; what its template retains stays."""
+        self._api.delete_stack(StackName=self.name)
+        self._settle(lambda _: None)
+
+    def _usable(self, progress: Callable[[str], None]) -> dict[str, Any] | None:
+        """The stack to update, or None to create one: what a failed creation left is deleted first."""
+        existing = self.describe()
+        if existing and existing["StackStatus"].endswith("_IN_PROGRESS"):
+            progress("waiting for a deployment that is under way")
+            self._settle(progress)
+            existing = self.describe()
+        if existing and existing["StackStatus"] in _UNUSABLE:
+            progress("removing what a failed creation left")
+            self.delete()
+            return None
+        if existing and existing["StackStatus"] not in _SETTLED:
+            raise LocalCloudError(
+                f"stack {self.name} is in state {existing['StackStatus']} and cannot be updated.",
+                "Continue or roll back its last update in CloudFormation, then deploy again.",
+            )
+        return existing
+
+    def _parameters(
+        self, source: Mapping[str, str], given: Mapping[str, str], existing: dict[str, Any] | None
+    ) -> list[dict[str, Any]]:
+        wanted: list[dict[str, Any]] = [
+            {"ParameterKey": name, "ParameterValue": value} for name, value in given.items()
+        ]
+        if existing and "TemplateBody" in source:
+            known = json.loads(source["TemplateBody"]).get("Parameters", {})
+            wanted += [
+                {"ParameterKey": held["ParameterKey"], "UsePreviousValue": True}
+                for held in existing.get("Parameters", [])
+                if held["ParameterKey"] in known and held["ParameterKey"] not in given
+            ]
+        return wanted
+
+    def _settle(self, progress: Callable[[str], None]) -> str:
+        until = time.monotonic() + _WAIT_SECONDS
+        while time.monotonic() < until:
+            found = self.describe()
+            status = str(found["StackStatus"]) if found else "DELETE_COMPLETE"
+            if not status.endswith("_IN_PROGRESS"):
+                return status
+            progress(status.replace("_", " ").lower())
+            time.sleep(self._poll)
+        raise LocalCloudError(f"stack {self.name} was still changing after {_WAIT_SECONDS:.0f} s.", _TODO)
+
+    def _failures(self, since: float) -> str:
+        events = self._api.describe_stack_events(StackName=self.name)["StackEvents"]
+        causes = [
+            f"  {event['LogicalResourceId']} ({event.get('ResourceType', '?')}): {event['ResourceStatusReason']}"
+            for event in reversed(events)
+            if event["ResourceStatus"].endswith("_FAILED")
+            and event.get("ResourceStatusReason")
+            and event["Timestamp"].timestamp() >= since - 5
+            and not any(word in event["ResourceStatusReason"] for word in _CONSEQUENCES)
+        ]
+        return "\n".join(dict.fromkeys(causes)) or "  CloudFormation gave no reason."
+
+
+_TODO = "Correct template.yaml or the code it names, then run `leaseway deploy`."
+
+
+def _message(problem: ClientError) -> str:
+    return str(problem.response.get("Error", {}).get("Message") or problem)
