@@ -15,7 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "functions"), str(ROOT / "infra")]
 
 from api.app import app  # noqa: E402
+from api_reference import api_reference  # noqa: E402
 from gateway_document import gateway_document  # noqa: E402 - the path comes first
+from leaseway.jobs.types import catalogue  # noqa: E402
 from openapi_document import openapi_document  # noqa: E402
 from settings_reference import settings_reference  # noqa: E402
 
@@ -34,6 +36,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     public = openapi_document(app)
     yield ROOT / "infra" / "gateway.yaml", _NOTE + _yaml(gateway_document(app))
     yield ROOT / "docs" / "reference" / "settings.md", settings_reference(ROOT / "template.yaml")
+    yield ROOT / "docs" / "reference" / "api.md", api_reference(public, catalogue())
     yield ROOT / "infra" / "openapi.yaml", _NOTE + _yaml(public)
     yield ROOT / "functions" / "api" / "openapi.json", _json(public)
 
