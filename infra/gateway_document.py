@@ -3,9 +3,15 @@
 A greedy proxy would break Chalice's matching, and unknown paths should die at the gateway.
 """
 
+import json
 from typing import Any
 
+import msgspec
 from chalice import Chalice
+
+from api import problems
+
+JsonObject = dict[str, Any]
 
 # CloudFormation fills this in: the deployer puts the document into the template, as AWS::Include does on AWS.
 _INVOKE_API = {
@@ -15,22 +21,56 @@ _INVOKE_API = {
 # API Gateway compresses what is larger for clients that accept it; Swagger UI shrinks to a third.
 _COMPRESS_ABOVE_BYTES = 1_024
 
+# What the gateway answers itself: its name for it, then our status, code and title. Statuses are AWS's own but one: an
+# unknown path is 404, not 403.
+_NO_ROUTE = (404, "ROUTE_NOT_FOUND", "There is no such path, or it does not take this method.")
+_MALFORMED = (400, "INVALID_INPUT", "The request is malformed.")
+_FORBIDDEN = (403, "FORBIDDEN", "You may not do this.")
+_SLOW_DOWN = (429, "TOO_MANY_REQUESTS", "Too many requests; wait a moment.")
+_LOST = (504, "OUTCOME_UNKNOWN", "The answer was lost: the change may or may not have been made.")
+_BROKEN = (500, "INTERNAL_ERROR", "Something went wrong on our side.")
+_REFUSALS: dict[str, tuple[int, str, str]] = {
+    "ACCESS_DENIED": _FORBIDDEN,
+    "API_CONFIGURATION_ERROR": _BROKEN,
+    "AUTHORIZER_CONFIGURATION_ERROR": _BROKEN,
+    "AUTHORIZER_FAILURE": _BROKEN,
+    "BAD_REQUEST_BODY": _MALFORMED,
+    "BAD_REQUEST_PARAMETERS": _MALFORMED,
+    "DEFAULT_4XX": _MALFORMED,
+    "DEFAULT_5XX": _BROKEN,
+    "EXPIRED_TOKEN": _FORBIDDEN,
+    "INTEGRATION_FAILURE": _LOST,
+    "INTEGRATION_TIMEOUT": _LOST,
+    "INVALID_API_KEY": _FORBIDDEN,
+    "INVALID_SIGNATURE": _FORBIDDEN,
+    "MISSING_AUTHENTICATION_TOKEN": _NO_ROUTE,
+    "QUOTA_EXCEEDED": _SLOW_DOWN,
+    "REQUEST_TOO_LARGE": (413, "BODY_TOO_LARGE", "The request body is too large."),
+    "RESOURCE_NOT_FOUND": _NO_ROUTE,
+    "THROTTLED": _SLOW_DOWN,
+    "UNAUTHORIZED": (401, "UNAUTHORIZED", "Who are you? Send a valid token."),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "UNSUPPORTED_MEDIA_TYPE", "The request body must be JSON."),
+    "WAF_FILTERED": _FORBIDDEN,
+}
+_REQUEST_ID = "$context.requestId"
 
-def gateway_document(app: Chalice) -> dict[str, Any]:
+
+def gateway_document(app: Chalice) -> JsonObject:
     """The document for `app`'s routes."""
     return {
         "openapi": "3.0.1",
         "info": {"title": "leaseway", "version": "1"},
         "x-amazon-apigateway-minimum-compression-size": _COMPRESS_ABOVE_BYTES,
+        "x-amazon-apigateway-gateway-responses": {kind: _refusal(*refusal) for kind, refusal in _REFUSALS.items()},
         "paths": {path: _methods(methods) for path, methods in sorted(app.routes.items())},
     }
 
 
-def _methods(methods: dict[str, Any]) -> dict[str, Any]:
+def _methods(methods: JsonObject) -> JsonObject:
     return {method.lower(): _method(entry.view_args) for method, entry in sorted(methods.items())}
 
 
-def _method(path_parameters: list[str]) -> dict[str, Any]:
+def _method(path_parameters: list[str]) -> JsonObject:
     parameters = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in path_parameters
     ]
@@ -43,4 +83,18 @@ def _method(path_parameters: list[str]) -> dict[str, Any]:
         **({"parameters": parameters} if parameters else {}),
         "responses": {"default": {"description": "What the function answers"}},
         "x-amazon-apigateway-integration": integration,
+    }
+
+
+def _refusal(status: int, code: str, title: str) -> JsonObject:
+    headers = {"Content-Type": f"'{problems.CONTENT_TYPE}'", "x-request-id": _REQUEST_ID.removeprefix("$")}
+    if status == 429:
+        headers["retry-after"] = "'1'"
+    if status == 401:
+        headers["www-authenticate"] = "'Bearer'"
+    document = problems.document(status=status, code=code, title=title, detail=title, request_id=_REQUEST_ID)
+    return {
+        "statusCode": status,
+        "responseParameters": {f"gatewayresponse.header.{name}": value for name, value in headers.items()},
+        "responseTemplates": {"application/json": json.dumps(msgspec.to_builtins(document))},
     }

@@ -104,18 +104,32 @@ def problem(error: Exception, request_id: str) -> Response:
     known = error if isinstance(error, LeasewayError) else InternalError(f"The request id is {request_id}.")
     status = status_of(type(known))
     told = described(type(known), known.detail[:_DETAIL_LIMIT], request_id, getattr(known, "field", None))
-    document: dict[str, Any] = _facts(known) | msgspec.to_builtins(told)
+    members: dict[str, Any] = _facts(known) | msgspec.to_builtins(told)
     headers: dict[str, str | list[str]] = {"content-type": CONTENT_TYPE, **_headers(known)}
-    return Response(_encoder.encode(document).decode(), headers, status)
+    return Response(_encoder.encode(members).decode(), headers, status)
 
 
 def described(kind: type[LeasewayError], detail: str, request_id: str, field: str | None = None) -> Problem:
     """The document of a kind of error, without its facts."""
-    return Problem(
-        type=f"urn:leaseway:problem:{kind.code}",
-        title=title_of(kind),
+    return document(
         status=status_of(kind),
         code=kind.code,
+        title=title_of(kind),
+        detail=detail,
+        request_id=request_id,
+        field=field,
+    )
+
+
+def document(  # noqa: PLR0913 - one for each member of the document
+    *, status: int, code: str, title: str, detail: str, request_id: str, field: str | None = None
+) -> Problem:
+    """A problem document; the gateway's own refusals are made here too."""
+    return Problem(
+        type=f"urn:leaseway:problem:{code}",
+        title=title,
+        status=status,
+        code=code,
         detail=detail,
         instance=f"urn:leaseway:request:{request_id}",
         field=field,

@@ -126,3 +126,21 @@ def test_docs_serve_no_other_file(name: str) -> None:
     answer = call("GET", "/docs/{asset}", path={"asset": name})
     # Then there is no such part
     assert (answer.status, answer.json["code"]) == (404, "ASSET_NOT_FOUND")
+
+
+def test_the_gateway_refuses_with_problem_documents() -> None:
+    # Given what the gateway answers by itself
+    gateway = yaml.safe_load((ROOT / "infra" / "gateway.yaml").read_text())
+    refusals = gateway["x-amazon-apigateway-gateway-responses"]
+    # When each is read as API Gateway would fill it in
+    for refusal in refusals.values():
+        headers = refusal["responseParameters"]
+        body = json.loads(refusal["responseTemplates"]["application/json"].replace("$context.requestId", "r-1"))
+        # Then it is a problem document that names the request, like the function's own
+        assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert headers["gatewayresponse.header.x-request-id"] == "context.requestId"
+        assert body["status"] == refusal["statusCode"]
+        assert body["type"] == f"urn:leaseway:problem:{body['code']}"
+        assert body["instance"] == "urn:leaseway:request:r-1"
+    # And an unknown path is 404
+    assert refusals["MISSING_AUTHENTICATION_TOKEN"]["statusCode"] == 404
