@@ -6,7 +6,7 @@ import pytest
 from moto import mock_aws
 
 import tables
-from leaseway import aws
+from leaseway import aws, cursors
 from leaseway.settings import Settings, settings
 from leaseway.table import Table
 
@@ -27,6 +27,7 @@ def forget_everything() -> None:
     """Drop what the process caches: settings, clients, and the connections pynamodb's models keep."""
     settings.cache_clear()
     aws.forget()
+    cursors.forget()
     for model in Table.__subclasses__():
         model._connection = None
 
