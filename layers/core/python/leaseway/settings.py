@@ -59,7 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         _number(3, 600, "How long a silent worker keeps a job; shorter replaces the dead sooner and heartbeats more"),
     ] = 30
-    backoff_base_ms: Annotated[int, _number(1, 60_000, "First step of the exponential backoff; the upper half of each step is random")] = 1_000
+    backoff_base_ms: Annotated[
+        int, _number(1, 60_000, "First step of the exponential backoff; the upper half of each step is random")
+    ] = 1_000
     backoff_cap_ms: Annotated[int, _number(1, 86_400_000, "Longest wait between two attempts")] = 900_000
     worker_pool_size: Annotated[
         int, _number(1, 10, "Jobs a worker runs side by side; equals the mapping's BatchSize")

@@ -1,0 +1,23 @@
+"""Handler of the tally function: the jobs table's stream calls it with up to 100 records of one shard.
+
+The mapping must keep the stream's order and never give up: unlimited retries and age, ParallelizationFactor 1, and no
+bisection. Bisecting a failed batch helps to isolate a record that cannot be processed; here there is none (what is not
+a job is skipped), so a batch fails only because the table is busy, and its halves would cost twice the transactions.
+For the same reason there are no partial failures: the handler raises, and the batch is delivered again.
+
+An event filter may drop records that leave the status as it was (heartbeats, sweeps): they are skipped here anyway.
+"""
+
+from typing import Any
+
+import msgspec
+
+from leaseway import totals
+from leaseway.jobs.stream import changes
+from leaseway.logs import log
+
+
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Count one batch; what an earlier delivery counted is skipped."""
+    report = totals.count(changes(event["Records"]))
+    log.info("counted", extra={"action": "tally", **msgspec.to_builtins(report)})
