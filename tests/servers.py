@@ -77,15 +77,18 @@ def counting_server(wrap: Callable[[socket.socket], socket.socket] = lambda plai
 
 
 @contextmanager
-def scripted_server(script: Callable[[socket.socket, threading.Event], None]) -> Iterator[tuple[str, list[object]]]:
+def scripted_server(
+    script: Callable[[socket.socket, threading.Event], None],
+    wrap: Callable[[socket.socket], socket.socket] = lambda plain: plain,
+) -> Iterator[tuple[str, list[object]]]:
     """Run `script` on each connection, for answers that no HTTP server would give. Yields `host:port` and the peers."""
     peers: list[object] = []
     over = threading.Event()
 
     def serve(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            connection.recv(65_536)
-            script(connection, over)
+        with connection, suppress(OSError), wrap(connection) as wrapped:
+            wrapped.recv(65_536)
+            script(wrapped, over)
 
     def accept() -> None:
         with suppress(OSError):
