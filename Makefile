@@ -55,7 +55,7 @@ lint: setup ## Check style, types, the directions of imports, and the template
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@PYTHONPATH=functions:localstack $(BIN)/lint-imports
 	@if test -f template.yaml; then $(BIN)/cfn-lint template.yaml; fi
 
 format: setup ## Format the code and sort its imports

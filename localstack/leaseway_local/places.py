@@ -1,5 +1,6 @@
 """Where things lie on disk: the project's own files, and what a local cloud keeps between two runs."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,5 +58,5 @@ DEFAULT_STACK = "leaseway"
 
 
 def default_home() -> Home:
-    """The local cloud that `make run` starts."""
-    return Home(ROOT / ".leaseway")
+    """The local cloud that `make run` starts, in the project's own folder or in LEASEWAY_HOME."""
+    return Home(Path(os.environ.get("LEASEWAY_HOME") or ROOT / ".leaseway").absolute())

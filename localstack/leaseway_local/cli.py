@@ -1,0 +1,39 @@
+"""The command `leaseway`. Each group of commands is a module of its own with a typer app."""
+
+import sys
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from leaseway_local import cloud, deployments
+from leaseway_local.api_client import ApiProblem
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.terminal import complain
+
+app = typer.Typer(
+    name="leaseway",
+    help="Balances and background jobs on a local cloud, on LocalStack, or on AWS.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(cloud.app)
+app.add_typer(deployments.app)
+
+
+def main() -> None:
+    """Run a command. A failure says what failed and what to do, and exits 1; Ctrl-C exits 130."""
+    try:
+        app()
+    except LocalCloudError as problem:
+        complain(problem.what, problem.todo)
+    except ApiProblem as problem:
+        complain(f"the API refused: {problem}")
+    except (ClientError, BotoCoreError) as problem:
+        complain(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""How each part of a deployment does: engine, stack, API, functions and the mappings that feed them, queues."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import httpx
+from botocore.exceptions import BotoCoreError, ClientError
+
+from leaseway_local import outputs
+from leaseway_local.clients import Clients, Target
+from leaseway_local.engine import Engine
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.outputs import Outputs
+from leaseway_local.places import DEFAULT_STACK, default_home
+from leaseway_local.stacks import Stack
+
+FUNCTIONS = ("ApiFunction", "WorkerFunction", "SweeperFunction", "TallyFunction", "DeadLetterFunction")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part: `state` is a word or two, `well` whether it is as it should be."""
+
+    name: str
+    state: str
+    well: bool
+    detail: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
+def parts(target: Target) -> list[Part]:
+    """The parts of a target. Reads only; a part that cannot be asked is reported, not raised."""
+    if target is not Target.LOCAL:
+        return list(_deployed(Clients(target)))
+    engine = Engine(default_home())
+    first = _engine(engine)
+    record = engine.running()
+    return [first, *(_deployed(Clients(target, record.host)) if record and first.well else ())]
+
+
+def _engine(engine: Engine) -> Part:
+    record = engine.record()
+    if record is None:
+        return Part("engine", "stopped", False, "`leaseway up` starts it")
+    if not record.alive():
+        return Part("engine", "died", False, f"pid {record.pid} is gone; its log is {engine.home.log}")
+    if not engine.answers(record):
+        return Part("engine", "stuck", False, f"pid {record.pid} does not answer on {record.host}")
+    minutes = (time.time() - record.started_at) / 60
+    warm = len(engine.functions())
+    return Part("engine", "running", True, f"{record.host}, pid {record.pid}, {minutes:.0f} min, {warm} warm functions")
+
+
+def _deployed(clients: Clients) -> Iterator[Part]:
+    yield _asked("stack", lambda: _stack(clients))
+    try:
+        found = outputs.fetch(clients)
+    except (LocalCloudError, ClientError, BotoCoreError):
+        return
+    yield _asked("API", lambda: _api(found, local=clients.local))
+    for name in FUNCTIONS:
+        yield _asked(name, lambda name=name: _function(clients, found, name))  # type: ignore[misc]
+    yield _asked("jobs queue", lambda: _queue(clients, "jobs queue", found["JobsQueueUrl"]))
+    yield _asked("dead letters", lambda: _queue(clients, "dead letters", found["DeadLetterQueueUrl"]))
+
+
+def _asked(name: str, ask: Callable[[], Part]) -> Part:
+    try:
+        return ask()
+    except (ClientError, BotoCoreError, httpx.HTTPError) as problem:
+        return Part(name, "missing", False, str(problem)[:120])
+
+
+def _stack(clients: Clients) -> Part:
+    found = Stack(clients.get("cloudformation"), DEFAULT_STACK, poll=1).describe()
+    state = str(found["StackStatus"]) if found else "not deployed"
+    return Part("stack", state.lower(), state in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), DEFAULT_STACK)
+
+
+def _api(found: Outputs, *, local: bool) -> Part:
+    reply = httpx.get(f"{found.api_url}/health", timeout=30, trust_env=not local)
+    return Part("API", "answers" if reply.is_success else f"HTTP {reply.status_code}", reply.is_success, found.api_url)
+
+
+def _function(clients: Clients, found: Outputs, name: str) -> Part:
+    functions = clients.get("lambda")
+    held = functions.get_function_configuration(FunctionName=found[name])
+    mappings = functions.list_event_source_mappings(FunctionName=found[name])["EventSourceMappings"]
+    state = str(held.get("State", "Active"))
+    idle = [mapping["State"].lower() for mapping in mappings if mapping["State"] not in ("Enabled", "Creating")]
+    detail = found[name] + (f", its event source is {idle[0]}" if idle else "")
+    return Part(name, state.lower(), state == "Active" and not idle, detail)
+
+
+def _queue(clients: Clients, name: str, url: str) -> Part:
+    wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    held = clients.get("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+    return Part(name, "there", True, f"{held[wanted[0]]} waiting, {held[wanted[1]]} in work or hidden")
