@@ -1,0 +1,115 @@
+"""The tally function: real stream records in, counters out."""
+
+import importlib
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from leaseway import aws, totals
+from leaseway.jobs import JobStatus, claim, create_job
+from leaseway.jobs.stream import changes
+from leaseway.settings import needed
+from leaseway.totals import total
+from seeding import job_item, put_jobs
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+TEMPLATE = Path(__file__).parents[3] / "template.yaml"
+
+
+def tally(records: list[Any]) -> Any:
+    return importlib.import_module("tally.app").handler({"Records": records}, None)
+
+
+def stream() -> list[Any]:
+    """Every record of the jobs table's stream, as a mapping would deliver them."""
+    arn = aws.client("dynamodb").describe_table(TableName=needed("jobs_table"))["Table"]["LatestStreamArn"]
+    streams = aws.client("dynamodbstreams")
+    (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
+    iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")[
+        "ShardIterator"
+    ]
+    return list(streams.get_records(ShardIterator=iterator)["Records"])
+
+
+def test_a_job_is_counted_where_it_stands() -> None:
+    # Given one job waiting and one claimed, when the stream is delivered, twice, then each counts once
+    create_job("ann", "SLEEP", {"duration_ms": 1})
+    running = create_job("ann", "SLEEP", {"duration_ms": 1})
+    claim.claim(running.id, worker="w")
+    assert tally(stream()) is None
+    tally(stream())
+    assert (total("ann"), total("ann", "CREATED"), total("ann", "RUNNING")) == (2, 1, 1)
+    assert total("ann", "RUNNING", "SLEEP") == 1
+
+
+def test_a_deleted_job_is_counted_no_more() -> None:
+    put_jobs([job_item(1), job_item(2)])
+    aws.client("dynamodb").delete_item(TableName=needed("jobs_table"), Key={"id": job_item(1)["id"]})
+    tally(stream())
+    assert (total("alice"), total()) == (1, 1)
+
+
+def test_an_item_that_is_no_job_blocks_nobody() -> None:
+    aws.client("dynamodb").put_item(TableName=needed("jobs_table"), Item={"id": {"S": "stray"}})
+    put_jobs([job_item(1)])
+    tally(stream())
+    assert total() == 1
+
+
+def test_what_cannot_be_counted_raises_so_that_the_whole_batch_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_jobs([job_item(1)])
+    records = stream()
+    with monkeypatch.context() as patched:
+        patched.setenv("TOTALS_TABLE", "gone")
+        totals.settings.cache_clear()
+        with pytest.raises(Exception, match=r"ResourceNotFound|not found"):
+            tally(records)
+    totals.settings.cache_clear()
+    tally(records)
+    assert total() == 1
+
+
+def image(status: JobStatus | None) -> dict[str, Any] | None:
+    facts = {"owner": "a", "type": "SLEEP", "status": status.value} if status else None
+    return {name: {"S": value} for name, value in facts.items()} if facts else None
+
+
+def passes(record: Any, pattern: Any) -> bool:
+    """Lambda's event filtering, as far as the template uses it."""
+    if isinstance(pattern, dict):
+        return all(name in record and passes(record[name], inner) for name, inner in pattern.items())
+    return any(record not in rule["anything-but"] if isinstance(rule, dict) else record == rule for rule in pattern)
+
+
+def patterns() -> list[Any]:
+    class Loader(yaml.SafeLoader):
+        """Reads past CloudFormation's tags."""
+
+    Loader.add_multi_constructor("!", lambda loader, tag, node: None)
+    template = yaml.load(TEMPLATE.read_text(), Loader)
+    mapping = template["Resources"]["TallyFunction"]["Properties"]["Events"]["JobChanges"]["Properties"]
+    return [json.loads(each["Pattern"]) for each in mapping["FilterCriteria"]["Filters"]]
+
+
+def test_the_mapping_filters_out_nothing_that_counts() -> None:
+    # Given every transition between two statuses, when the template's filter is asked, then what counts passes, and of
+    # the rest only what a finished job does to itself
+    filters = patterns()
+    assert len(filters) <= 5, "Lambda's quota for a mapping"
+    for before, after in product([None, *JobStatus], repeat=2):
+        if before is after is None:
+            continue
+        name = "INSERT" if before is None else "REMOVE" if after is None else "MODIFY"
+        images = {"OldImage": image(before), "NewImage": image(after)}
+        held = {key: value for key, value in images.items() if value}
+        record = {"eventID": "1", "eventName": name, "dynamodb": held}
+        (change,) = changes([record])
+        counts = change.before != change.after
+        passed = any(passes(record, pattern) for pattern in filters)
+        assert passed or not counts, f"{before} -> {after} would not be counted"
+        assert counts or not passed or before.terminal, f"{before} -> {after} invokes for nothing"
