@@ -3,7 +3,7 @@
 import sys
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from leaseway_local import cloud, deployments
 from leaseway_local.api_client import ApiProblem
@@ -28,6 +28,8 @@ def main() -> None:
         complain(problem.what, problem.todo)
     except ApiProblem as problem:
         complain(f"the API refused: {problem}")
+    except EndpointConnectionError as problem:
+        complain(str(problem), "Start that engine, or set LOCALSTACK_HOST to the host:port where it listens.")
     except (ClientError, BotoCoreError) as problem:
         complain(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
     except KeyboardInterrupt:
