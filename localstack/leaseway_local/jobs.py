@@ -1,0 +1,141 @@
+"""`leaseway jobs`: create jobs, read them, wait for them."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from leaseway_local.api_client import ApiClient
+from leaseway_local.clients import Target
+from leaseway_local.data_commands import connected, quoted
+from leaseway_local.job_waiting import wait_for
+from leaseway_local.rendering import Json, console, error_console, job_table
+from leaseway_local.terminal import JsonOption, TargetOption, print_json
+
+app = typer.Typer(no_args_is_help=True, help="Create jobs, read them, wait for them.")
+
+JobId = Annotated[str, typer.Argument(help="The job's id.", show_default=False)]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)]
+
+
+def _payload(text: str) -> dict[str, Any]:
+    try:
+        parsed = json.loads(text)
+    except ValueError as problem:
+        raise typer.BadParameter(f"not JSON: {problem}") from problem
+    if not isinstance(parsed, dict):
+        raise typer.BadParameter("must be a JSON object, such as '{\"duration_ms\": 500}'")
+    return parsed
+
+
+@app.command()
+def create(
+    type_name: Annotated[str, typer.Argument(metavar="TYPE", help="Such as SLEEP or HTTP_GET.", show_default=False)],
+    payload: Annotated[
+        dict[str, Any], typer.Option(parser=_payload, metavar="JSON", help="The type's parameters.")
+    ] = "{}",  # type: ignore[assignment]
+    ttl_ms: Annotated[int | None, typer.Option(help="Time to live in milliseconds, from each attempt's start.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Attempts before the job is FAILED.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the job's end; exit 1 unless it is COMPLETED.")
+    ] = False,
+    timeout: Timeout = 900,
+    target: TargetOption = Target.LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Create a job."""
+    wanted = {"type": type_name, "payload": payload, "ttl_ms": ttl_ms, "max_attempts": max_attempts}
+    with connected(target, as_json=as_json) as api:
+        job = api.post("/api/v1/jobs", {name: value for name, value in wanted.items() if value is not None})
+        if wait:
+            _wait_and_print(api, [job["id"]], timeout, single=True, as_json=as_json)
+        else:
+            _print_job(job, as_json=as_json)
+
+
+@app.command()
+def get(job_id: JobId, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
+    """Show one job, its payload and its result."""
+    with connected(target, as_json=as_json) as api:
+        _print_job(api.get(f"/api/v1/jobs/{quoted(job_id)}"), as_json=as_json)
+
+
+@app.command("list")
+def list_jobs(
+    status: Annotated[str | None, typer.Option(help="CREATED, RUNNING, COMPLETED, FAILED or CANCELLED.")] = None,
+    type_name: Annotated[str | None, typer.Option("--type", help="Only jobs of this type.")] = None,
+    size: Annotated[int, typer.Option(help="Jobs a page, up to 100.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="The cursor that a page before this one gave.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Follow the cursors to the end.")] = False,
+    target: TargetOption = Target.LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """List jobs, newest first."""
+    query = {"status": status, "type": type_name, "size": size, "cursor": cursor}
+    with connected(target, as_json=as_json) as api:
+        pages = _pages(api, query)
+        page = _joined(pages) if everything else next(pages)
+    if as_json:
+        print_json(page)
+        return
+    console().print(job_table(page["content"]))
+    if page.get("cursor"):
+        console().print(
+            f"[dim]{page['totalElements']:,} in all; more with[/] --cursor {page['cursor']}", soft_wrap=True
+        )
+
+
+@app.command()
+def wait(
+    job_ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The jobs' ids.", show_default=False)],
+    timeout: Timeout = 900,
+    target: TargetOption = Target.LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Wait until jobs end; exit 1 unless every one is COMPLETED in time."""
+    with connected(target, as_json=as_json) as api:
+        _wait_and_print(api, job_ids, timeout, single=False, as_json=as_json)
+
+
+def _pages(api: ApiClient, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    while True:
+        page = api.get("/api/v1/jobs", **query)
+        yield page
+        if not page.get("cursor"):
+            return
+        query = query | {"cursor": page["cursor"]}
+
+
+def _joined(pages: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    content = [job for page in pages for job in page["content"]]
+    return {"content": content, "totalElements": len(content), "cursor": None}
+
+
+def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, single: bool, as_json: bool) -> None:
+    with error_console().status("") as status:
+        jobs = wait_for(
+            api, job_ids, timeout, on_look=lambda left: status.update(f"waiting for {left} of {len(job_ids)}")
+        )
+    if as_json:
+        print_json(jobs[0] if single else jobs)
+    elif single:
+        _print_job(jobs[0], as_json=False)
+    else:
+        console().print(job_table(jobs, results=True))
+    if unfinished := [job for job in jobs if job["status"] in {"CREATED", "RUNNING"}]:
+        error_console().print(f"[red]not finished after {timeout:g} s:[/] {', '.join(job['id'] for job in unfinished)}")
+    if any(job["status"] != "COMPLETED" for job in jobs):
+        raise typer.Exit(1)
+
+
+def _print_job(job: Json, *, as_json: bool) -> None:
+    if as_json:
+        print_json(job)
+        return
+    console().print(job_table([job]))
+    console().print("payload", json.dumps(job["payload"], ensure_ascii=False), markup=False, soft_wrap=True)
+    if job["result"] is not None:
+        console().print("result ", json.dumps(job["result"], ensure_ascii=False), markup=False, soft_wrap=True)
+    if job["error_message"]:
+        console().print("error  ", job["error_message"], markup=False, soft_wrap=True)
