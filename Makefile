@@ -33,8 +33,9 @@ $(STAMP): requirements.lock pyproject.toml
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
 
-run: setup ## Start the local cloud and deploy to it
-	@$(BIN)/leaseway up
+run: setup ## Start the local cloud, deploy to it and show it at work
+	@$(BIN)/leaseway up --brief
+	@$(BIN)/leaseway demo
 
 down: setup ## Stop the local cloud and keep its data (leaseway down --purge removes that too)
 	@$(BIN)/leaseway down

@@ -3,9 +3,9 @@
 import sys
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from leaseway_local import cloud, deployments
+from leaseway_local import balance, cloud, demo, deployments, jobs
 from leaseway_local.api_client import ApiProblem
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal import complain
@@ -18,6 +18,9 @@ app = typer.Typer(
 )
 app.add_typer(cloud.app)
 app.add_typer(deployments.app)
+app.command()(demo.demo)
+app.add_typer(balance.app, name="balance")
+app.add_typer(jobs.app, name="jobs")
 
 
 def main() -> None:
@@ -28,8 +31,6 @@ def main() -> None:
         complain(problem.what, problem.todo)
     except ApiProblem as problem:
         complain(f"the API refused: {problem}")
-    except EndpointConnectionError as problem:
-        complain(str(problem), "Start that engine, or set LOCALSTACK_HOST to the host:port where it listens.")
     except (ClientError, BotoCoreError) as problem:
         complain(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
     except KeyboardInterrupt:
