@@ -1,0 +1,76 @@
+"""What is in the archives, and that equal content makes equal archives."""
+
+import struct
+import zipfile
+
+import pytest
+
+from leaseway_local import layers, packaging
+from leaseway_local.errors import LocalCloudError
+
+UNCHECKED_HASH = 0b01  # flags of a .pyc that is never compared with its source
+
+
+def test_every_module_is_compiled_and_never_checked_against_its_source(unpacked):
+    for folder in (unpacked.runtime, unpacked.core, unpacked.functions):
+        modules = list(folder.rglob("*.py"))
+        assert modules
+        for module in modules:
+            compiled = module.parent / "__pycache__" / f"{module.stem}.cpython-311.pyc"
+            assert compiled.exists(), f"{module} is not compiled"
+            assert struct.unpack("<I", compiled.read_bytes()[4:8])[0] == UNCHECKED_HASH
+
+
+def test_botocore_describes_only_the_services_in_use(unpacked):
+    data = unpacked.runtime / "python" / "botocore" / "data"
+
+    assert {folder.name for folder in data.iterdir() if folder.is_dir()} == layers.BOTOCORE_SERVICES
+
+
+def test_the_runtime_layer_stays_small(unpacked):
+    """Lambda refuses 250 MB, and a warm function's process unpacks the layer each time it starts."""
+    size = sum(file.stat().st_size for file in unpacked.runtime.rglob("*") if file.is_file())
+
+    assert size < 40_000_000
+
+
+def test_the_layers_hold_no_tools_and_no_tests(unpacked):
+    for layer in (unpacked.runtime, unpacked.core):
+        top = {entry.name for entry in (layer / "python").iterdir()}
+        assert not top & {"boto3", "pip", "setuptools", "click", "inquirer", "pytest", "moto", "leaseway_local", "bin"}
+        assert not [folder for folder in layer.rglob("tests") if folder.is_dir()]
+
+
+def test_equal_content_is_built_once_and_makes_equal_bytes(tmp_path):
+    first = packaging.core_layer(cache=tmp_path / "one")
+    again = packaging.core_layer(cache=tmp_path / "one")
+    elsewhere = packaging.core_layer(cache=tmp_path / "two")
+
+    assert (first.built, again.built, elsewhere.built) == (True, False, True)
+    assert first.key == again.key == elsewhere.key
+    assert first.sha256() == elsewhere.sha256()
+
+
+def test_an_overlay_is_laid_over_the_functions_and_changes_the_key(tmp_path):
+    overlay = tmp_path / "overlay"
+    (overlay / "more_executors").mkdir(parents=True)
+    (overlay / "more_executors" / "__init__.py").write_text('"""Job types of a test."""\n')
+
+    plain = packaging.functions(cache=tmp_path / "cache")
+    laid_over = packaging.functions(cache=tmp_path / "cache", overlay=overlay)
+
+    assert plain.key != laid_over.key
+    with zipfile.ZipFile(laid_over.path) as archive:
+        assert {"more_executors/__init__.py", "api/__init__.py"} <= set(archive.namelist())
+
+
+def test_a_failed_build_leaves_no_archive_behind(tmp_path, monkeypatch):
+    def refuse(_folder):
+        raise layers.RecipeError("does not compile")
+
+    monkeypatch.setattr(layers, "compile_tree", refuse)
+
+    with pytest.raises(LocalCloudError, match="does not compile"):
+        packaging.core_layer(cache=tmp_path)
+
+    assert list(tmp_path.iterdir()) == []

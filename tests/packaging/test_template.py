@@ -1,0 +1,229 @@
+"""template.yaml: what linters and SAM say of it, and what they do not see."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from msgspec import inspect
+from samtranslator.translator.transform import transform
+
+from leaseway.settings import Settings
+from leaseway_local import template
+
+FUNCTIONS = {"ApiFunction", "WorkerFunction", "SweeperFunction", "TallyFunction", "DeadLetterFunction"}
+TABLES = {"AccountsTable", "JobsTable", "TotalsTable"}
+# Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
+OPEN_ENDED = ("/owners/*", ":*")
+
+
+def of_type(described, kind):
+    return {name: resource for name, resource in described["Resources"].items() if resource["Type"] == kind}
+
+
+def properties(described, name):
+    return described["Resources"][name]["Properties"]
+
+
+def default(described, value):
+    """A property's number, through the parameter that it refers to."""
+    return described["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value
+
+
+@pytest.fixture(scope="module")
+def translated(described, monkeypatch_module):
+    """What SAM makes of the template, with its gateway document included as CloudFormation includes it."""
+    monkeypatch_module.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    code = "s3://bucket/code.zip"
+    packaged = template.packaged(
+        described, template.Locations({"layers/core/": code, "layers/runtime/": code}, code, "s3://bucket/gateway.yaml")
+    )
+    body = yaml.safe_load(template.gateway_path(described).read_text())
+    for resource in of_type(packaged, template.API_TYPE).values():
+        resource["Properties"]["DefinitionBody"] = body
+
+    class NoManagedPolicies:
+        @staticmethod
+        def load():
+            return {}
+
+    return transform(packaged, {}, NoManagedPolicies())
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def test_the_template_is_clean_for_cfn_lint():
+    linter = Path(sys.executable).with_name("cfn-lint")
+    done = subprocess.run([linter, str(template.TEMPLATE)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_sam_translates_the_template(translated):
+    assert set(of_type(translated, "AWS::Lambda::Function")) == FUNCTIONS
+
+
+def test_one_permission_admits_the_gateway_to_its_function(translated):
+    """One a route would overflow the function's policy near 49 routes, on AWS only."""
+    permissions = of_type(translated, "AWS::Lambda::Permission").values()
+
+    of_gateway = [p for p in permissions if p["Properties"]["Principal"] == "apigateway.amazonaws.com"]
+    assert len(of_gateway) == 1
+
+
+def test_the_template_has_no_aliases():
+    """CloudFormation reads YAML without them."""
+    tokens = yaml.scan(template.TEMPLATE.read_text())
+
+    assert not [token for token in tokens if isinstance(token, (yaml.AliasToken, yaml.AnchorToken))]
+
+
+def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described):
+    text = template.gateway_path(described).read_text()
+
+    assert not re.search(r":\s+!\w", text), "an included document may not use short forms"
+    named = set(re.findall(r"\$\{(\w+)\.Arn\}", text))
+    assert named <= set(described["Resources"])
+    assert "ApiFunction" in named
+
+
+def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described):
+    for queue, function in (("JobsQueue", "WorkerFunction"), ("DeadLetterQueue", "DeadLetterFunction")):
+        visibility = properties(described, queue)["VisibilityTimeout"]
+        timeout = properties(described, function)["Timeout"]
+        assert default(described, visibility) >= timeout
+        if isinstance(visibility, dict):
+            assert described["Parameters"][visibility["Ref"]]["MinValue"] >= timeout
+
+
+def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(described):
+    mapping = properties(described, "WorkerFunction")["Events"]["Jobs"]["Properties"]
+
+    assert mapping["BatchSize"] == Settings().worker_pool_size == 10
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    concurrency = mapping["ScalingConfig"]["MaximumConcurrency"]
+    assert described["Parameters"][concurrency["Ref"]]["MinValue"] == 2
+    redrive = properties(described, "JobsQueue")["RedrivePolicy"]
+    assert default(described, redrive["maxReceiveCount"]) == 20
+
+
+def test_the_tally_never_gives_up_and_never_splits_a_batch(described):
+    mapping = properties(described, "TallyFunction")["Events"]["JobChanges"]["Properties"]
+
+    assert (mapping["BatchSize"], mapping["StartingPosition"]) == (100, "TRIM_HORIZON")
+    assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, -1)
+    assert mapping["BisectBatchOnFunctionError"] is False
+    assert "FunctionResponseTypes" not in mapping
+
+
+def test_data_is_retained_recoverable_and_protected(described):
+    assert set(of_type(described, "AWS::DynamoDB::Table")) == TABLES
+    for name in (*TABLES, "Bucket", "JobsQueue", "DeadLetterQueue"):
+        assert described["Resources"][name]["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert described["Resources"][name]["UpdateReplacePolicy"] == "Retain"
+    for name in TABLES:
+        table = properties(described, name)
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
+        recovery = table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
+        assert recovery == {"Ref": "PointInTimeRecovery"}
+    assert described["Parameters"]["DeletionProtection"]["Default"] == "true"
+    assert described["Parameters"]["PointInTimeRecovery"]["Default"] == "true"
+
+
+def test_expired_items_are_removed_by_the_tables_themselves(described):
+    for name in ("JobsTable", "TotalsTable"):
+        assert properties(described, name)["TimeToLiveSpecification"] == {
+            "AttributeName": "expires_at",
+            "Enabled": True,
+        }
+
+
+def test_the_indexes_hold_keys_only(described):
+    indexes = properties(described, "JobsTable")["GlobalSecondaryIndexes"]
+
+    assert {index["IndexName"] for index in indexes} == {"owner", "live", "owner_outcome", "outcome"}
+    assert {index["Projection"]["ProjectionType"] for index in indexes} == {"KEYS_ONLY"}
+
+
+def test_the_bucket_is_private_and_encrypted(described):
+    bucket = properties(described, "Bucket")
+
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_has_a_role_and_a_log_group_of_its_own(described, function):
+    held = properties(described, function)
+
+    role = held["Role"]["Fn::GetAtt"][0]
+    group = properties(described, held["LoggingConfig"]["LogGroup"]["Ref"])
+    assert role == function.replace("Function", "Role")
+    assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{held['FunctionName']['Fn::Sub']}"
+
+
+def test_no_role_may_do_anything_it_does_not_name(described):
+    for name, role in of_type(described, "AWS::IAM::Role").items():
+        assert "ManagedPolicyArns" not in role["Properties"], name
+        for statement in statements(role):
+            for action in listed(statement["Action"]):
+                assert "*" not in action, f"{name} may {action}"
+            for resource in listed(statement["Resource"]):
+                text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
+                assert "*" not in text or text.endswith(OPEN_ENDED), f"{name} reaches {text}"
+
+
+def test_only_the_functions_that_move_jobs_may_write_them(described):
+    writers = {
+        name
+        for name, role in of_type(described, "AWS::IAM::Role").items()
+        for statement in statements(role)
+        if {"dynamodb:UpdateItem", "dynamodb:PutItem"} & set(listed(statement["Action"]))
+        and {"Fn::GetAtt": ["JobsTable", "Arn"]} in listed(statement["Resource"])
+    }
+
+    assert writers == {"ApiRole", "WorkerRole", "SweeperRole", "DeadLetterRole"}
+
+
+def statements(role):
+    return [entry for policy in role["Properties"]["Policies"] for entry in policy["PolicyDocument"]["Statement"]]
+
+
+def listed(value):
+    return value if isinstance(value, list) else [value]
+
+
+def test_every_variable_of_the_functions_is_a_setting(described):
+    variables = described["Globals"]["Function"]["Environment"]["Variables"]
+
+    assert set(map(str.lower, variables)) <= set(Settings.__struct_fields__)
+
+
+def test_parameters_of_settings_have_the_settings_own_bounds(described):
+    fields = {field.name: field for field in inspect.type_info(Settings).fields}
+    variables = described["Globals"]["Function"]["Environment"]["Variables"]
+    compared = 0
+    for variable, value in variables.items():
+        field, parameter = fields[variable.lower()], described["Parameters"].get(value.get("Ref", ""))
+        if parameter is None:
+            continue
+        compared += 1
+        kind = field.type.type if isinstance(field.type, inspect.Metadata) else field.type
+        assert parameter["Default"] == field.default, variable
+        if isinstance(kind, inspect.IntType):
+            assert (parameter["MinValue"], parameter["MaxValue"]) == (kind.ge, kind.le), variable
+        if isinstance(kind, inspect.LiteralType):
+            assert sorted(parameter["AllowedValues"]) == sorted(kind.values), variable
+    assert compared > 10
+
+
+def test_the_outputs_say_where_everything_is(described):
+    assert set(described["Outputs"]) >= FUNCTIONS | TABLES | {"ApiUrl", "JobsQueueUrl", "DeadLetterQueueUrl", "Bucket"}
