@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Generic, NoReturn, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -18,6 +18,7 @@ from api.problems import BodyTooLargeError, UnsupportedMediaTypeError
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import JobNotFoundError
 from leaseway.settings import settings
+from leaseway.validation import refusal
 
 Parsed = TypeVar("Parsed", bound=msgspec.Struct)
 
@@ -49,8 +50,6 @@ _user_id = re.compile(USER_ID_PATTERN.rstrip("$"))
 _amount = re.compile(rb'("?)(-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?)\1')
 _job_id = re.compile(r"[0-9a-f]{32}")
 _control = re.compile(r"[\x00-\x1f\x7f]")
-_place = re.compile(r" - at `(?:key in )?\$(.*)`$", re.DOTALL)
-_named_field = re.compile(r"(?:unknown|required) field `(.+)`", re.DOTALL)
 _json_type = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;|$)", re.ASCII | re.IGNORECASE)
 _whole_number = re.compile(r"-?\d{1,18}", re.ASCII)
 
@@ -75,7 +74,7 @@ class BodyReader(Generic[Parsed]):
             parsed = self._decoder.decode(raw)
             _refuse_repeated_names(raw)
         except msgspec.ValidationError as problem:
-            _refuse_type(problem)
+            raise refusal(problem) from problem
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
             raise InvalidInputError(f"The body is not valid JSON: {problem}") from problem
         return parsed
@@ -103,7 +102,7 @@ class QueryReader(Generic[Parsed]):
         try:
             return msgspec.convert(given, self._kind)
         except msgspec.ValidationError as problem:
-            _refuse_type(problem)
+            raise refusal(problem) from problem
 
 
 def user_id(value: str | int) -> str:
@@ -192,16 +191,6 @@ def _once_each(pairs: list[tuple[str, Any]]) -> None:
     if len(pairs) > 1 and len({name for name, _ in pairs}) < len(pairs):
         counted = Counter(name for name, _ in pairs)
         raise InvalidInputError("is given more than once", field=counted.most_common(1)[0][0][:_NAME_LIMIT])
-
-
-def _refuse_type(problem: msgspec.ValidationError) -> NoReturn:
-    text = str(problem)
-    place = _place.search(text)
-    path = place[1].lstrip(".") if place else ""
-    text = text[: place.start()] if place else text
-    named = _named_field.search(text)
-    field = ".".join(part for part in (path, named[1] if named else "") if part)[:_NAME_LIMIT]
-    raise InvalidInputError(text, field=field or None) from problem
 
 
 def _is_int(kind: Any) -> bool:

@@ -53,6 +53,7 @@ def down(
 @app.command()
 def restart() -> None:
     """Stop the local cloud and start it again, with its data."""
+    wanted_port()  # a port that is none is refused before anything is stopped
     down(purge=False)
     up()
 

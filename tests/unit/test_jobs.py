@@ -77,7 +77,7 @@ def test_a_created_job_is_stored_and_sent():
     [
         ("NO_SUCH", {}, {}, UnknownJobTypeError, "type"),
         ("SLEEP", {"duration_ms": "ten"}, {}, InvalidInputError, "payload.duration_ms"),
-        ("SLEEP", {"duration_ms": 1, "extra": 1}, {}, InvalidInputError, "payload"),
+        ("SLEEP", {"duration_ms": 1, "extra": 1}, {}, InvalidInputError, "payload.extra"),
         ("SLEEP", {"duration_ms": 1}, {"ttl_ms": 840_001}, TtlTooLongError, "ttl_ms"),
         ("SLEEP", {"duration_ms": 1}, {"ttl_ms": 0}, InvalidInputError, "ttl_ms"),
         ("SLEEP", {"duration_ms": 1}, {"max_attempts": 0}, InvalidInputError, "max_attempts"),

@@ -13,7 +13,7 @@ _HEAD = ("timestamp", "level", "message")
 _DULL = {"service", "location", "xray_trace_id", "stack_trace", "exception_name"}
 
 
-def _as_text(entry: dict[str, Any]) -> str:
+def _as_text(entry: Any) -> str:
     """One line for a person: time, level, message, then `action` and the other facts as name=value."""
     head = " ".join(str(entry.get(name, "")) for name in _HEAD)
     facts = (f"{name}={value}" for name, value in entry.items() if name not in _HEAD and name not in _DULL)

@@ -16,6 +16,7 @@ import msgspec
 
 from leaseway.errors import InvalidInputError
 from leaseway.settings import needed
+from leaseway.validation import refusal
 
 JsonObject = dict[str, Any]
 
@@ -70,8 +71,7 @@ class JobType:
         try:
             return msgspec.convert(payload, self.payload)
         except msgspec.ValidationError as problem:
-            text, _, path = str(problem).partition(" - at `$")
-            raise InvalidInputError(text, field="payload" + path.rstrip("`")) from problem
+            raise refusal(problem, within="payload") from problem
 
 
 @lru_cache(maxsize=4)
