@@ -96,7 +96,7 @@ def run(payload: ResizePayload, context: JobContext) -> JsonObject:
         check(payload, context.owner)
         source = _source(payload.source, context)
         with _place(context):
-            written, size, written_format = _resized(source, payload)
+            written, size, written_format = _resized(source, payload, context)
         # An attempt that lost its lease may still be writing: it must not replace what the job's result describes.
         key = objects.job_key(context.owner, context.job_id, f"image-{context.attempt}.{_SUFFIX[written_format]}")
         content_type = f"image/{written_format}"
@@ -154,17 +154,25 @@ def _place(context: JobContext) -> Iterator[None]:
         _decoding.release()
 
 
-def _resized(source: bytes, payload: ResizePayload) -> tuple[bytes, tuple[int, int], Format]:
+def _resized(source: bytes, payload: ResizePayload, context: JobContext) -> tuple[bytes, Size, Format]:
     picture, source_format = _upright(source, payload)
     written_format = payload.format or _WRITTEN.get(source_format, "png")
+    _go_on(context)
     fitted = _fitted(picture, payload)
     if written_format == "jpeg":
         fitted = _opaque(fitted)
+    _go_on(context)
     # A profile describes grey or colour: it is kept only while the picture is what it was.
     profile = picture.info.get("icc_profile") if (fitted.mode == "L") == (picture.mode == "L") else None
     buffer = io.BytesIO()
     fitted.save(buffer, written_format, quality=payload.quality, icc_profile=profile)
     return buffer.getvalue(), fitted.size, written_format
+
+
+def _go_on(context: JobContext) -> None:
+    # Pillow cannot be interrupted; between its steps, each of a second or so at the limit of pixels, we can.
+    if context.cancelled:
+        raise JobError("the job's time ran out before the picture was finished")
 
 
 def _upright(source: bytes, payload: ResizePayload) -> "tuple[Image, str]":

@@ -380,7 +380,7 @@ SOUND = [encoded(quarters(24, 24), kind) for kind in ("JPEG", "PNG", "WEBP", "GI
 )
 @pytest.mark.filterwarnings("ignore")
 def test_a_damaged_picture_is_resized_or_a_clear_error(
-    source: bytes, damage: list[tuple[float, bytes]], kept: float
+    job, source: bytes, damage: list[tuple[float, bytes]], kept: float
 ) -> None:
     broken = bytearray(source[: int(len(source) * kept)])
     for place, data in damage:
@@ -388,7 +388,7 @@ def test_a_damaged_picture_is_resized_or_a_clear_error(
         broken[start : start + len(data)] = data
     payload = image_resize.ResizePayload(source=image_resize.Source(base64="eA=="), width=8, height=8)
     with suppress(JobError):
-        assert image_resize._resized(bytes(broken), payload)[1] == (8, 8)
+        assert image_resize._resized(bytes(broken), payload, job)[1] == (8, 8)
 
 
 @pytest.mark.parametrize(
@@ -426,3 +426,17 @@ def test_an_attempt_that_lost_its_lease_cannot_replace_the_picture(run_job, new_
     second.attempt = 2
     first_key = run_job("IMAGE_RESIZE", payload)["key"]
     assert run_job("IMAGE_RESIZE", payload, second)["key"] != first_key
+
+
+def test_a_cancelled_job_goes_no_further_and_stores_nothing(run_job, job, monkeypatch: pytest.MonkeyPatch) -> None:
+    upright = image_resize._upright
+
+    def cancelled_meanwhile(*given: Any) -> Any:
+        job.cancel()
+        return upright(*given)
+
+    monkeypatch.setattr(image_resize, "_upright", cancelled_meanwhile)
+    with pytest.raises(JobError, match="time ran out"):
+        run_job("IMAGE_RESIZE", {"source": {"base64": base64.b64encode(SOUND[1]).decode()}, "width": 8, "height": 8})
+    with pytest.raises(objects.ObjectNotFoundError):
+        objects.stat(objects.job_key("anna", job.job_id, "image-1.png"))

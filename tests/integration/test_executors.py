@@ -1,0 +1,192 @@
+"""Each job type on the deployed stack: over HTTP into the queue, through the worker, to a result that is real."""
+
+import base64
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from PIL import Image, ImageDraw
+
+from leaseway_local.api_client import ApiProblem
+from observe import TERMINAL, changes, until
+from servers import Reply, counting_server
+
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The one server that HTTP jobs of this module's stack may reach."""
+    with counting_server() as counting:
+        yield counting
+
+
+@pytest.fixture(scope="module")
+def executing(make_stack, server):
+    return make_stack("executors", HttpAllowedHosts=server.pair, SweeperEnabled=False)
+
+
+def create(stack, name, payload, **options):
+    return stack.api.post("/api/v1/jobs", {"type": name, "payload": payload, **options})["id"]
+
+
+def outcome(stack, job_id, seconds=60):
+    """How the job ended: status and result or error_message."""
+    job = f"/api/v1/jobs/{job_id}"
+    until(lambda: stack.api.get(job)["status"] in TERMINAL, seconds=seconds, what=f"the end of {job_id}")
+    return stack.api.get(f"{job}/result")
+
+
+def result_of(stack, name, payload):
+    ended = outcome(stack, create(stack, name, payload))
+    assert ended["status"] == "COMPLETED", ended
+    return ended["result"]
+
+
+def failure_of(stack, name, payload):
+    ended = outcome(stack, create(stack, name, payload, max_attempts=1))
+    assert ended["status"] == "FAILED", ended
+    return ended["error_message"]
+
+
+def picture(width, height, kind):
+    """Red on the left, blue on the right."""
+    drawn = Image.new("RGB", (width, height), RED)
+    ImageDraw.Draw(drawn).rectangle((width // 2, 0, width, height), BLUE)
+    buffer = io.BytesIO()
+    drawn.save(buffer, kind, quality=90)
+    return buffer.getvalue()
+
+
+def check_linked_picture(result, kind, size):
+    """What the link of the result gives, without any other right, is the picture that the result describes."""
+    answer = httpx.get(result["url"], trust_env=False)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == result["content_type"] == f"image/{kind}"
+    assert len(answer.content) == result["size"]
+    seen = Image.open(io.BytesIO(answer.content))
+    assert (seen.format, seen.size) == (kind.upper(), size) == (kind.upper(), (result["width"], result["height"]))
+    left, right = (seen.convert("RGB").getpixel((x, size[1] // 2)) for x in (size[0] // 8, size[0] * 7 // 8))
+    assert left[0] - left[2] > 200
+    assert right[2] - right[0] > 200
+
+
+def send_form(upload, data, **changed):
+    return httpx.post(upload["url"], data={**upload["fields"], **changed}, files={"file": data}, trust_env=False)
+
+
+def test_sleep_sleeps(executing):
+    assert result_of(executing, "SLEEP", {"duration_ms": 150})["slept_ms"] >= 145
+
+
+def test_generate_login_and_number_use_their_parameters(executing):
+    login = result_of(executing, "GENERATE_LOGIN", {"length": 24})["login"]
+    assert len(login) == 24
+    assert login.isalnum()
+    assert len(result_of(executing, "GENERATE_LOGIN", {})["login"]) == 10
+    assert len(str(result_of(executing, "GENERATE_NUMBER", {"digits": 15})["number"])) == 15
+    assert 10_000_000 <= result_of(executing, "GENERATE_NUMBER", {})["number"] <= 99_999_999
+
+
+def test_http_get_keeps_the_answer_and_counts_redirects(executing, server):
+    server.replies["/page"] = Reply(404, "nicht da: ü".encode(), {"Content-Type": "text/plain"})
+    server.redirect("/old", "/page")
+    result = result_of(executing, "HTTP_GET", {"url": server.url("/old")})
+    assert (result["status"], result["body"], result["redirects"]) == (404, "nicht da: ü", 1)
+    assert result["url"] == server.url("/page")
+
+
+def test_a_result_too_large_for_the_table_comes_back_whole(executing, server):
+    server.replies["/large"] = Reply(200, b"0123456789" * 6_000)
+    result = result_of(executing, "HTTP_GET", {"url": server.url("/large")})
+    assert result["body"] == "0123456789" * 6_000
+    assert (result["size"], result["truncated"]) == (60_000, False)
+
+
+def test_an_eight_megapixel_upload_comes_back_at_the_asked_size(executing):
+    # Given a JPEG of 8 megapixels, uploaded through the presigned form
+    photo = picture(3_456, 2_304, "JPEG")
+    upload = executing.api.post("/api/v1/uploads", {"content_type": "image/jpeg", "size": len(photo)})
+    assert send_form(upload, photo).status_code == 204
+    # When it is resized
+    payload = {"source": {"key": upload["key"]}, "width": 640, "height": 426, "format": "webp"}
+    result = result_of(executing, "IMAGE_RESIZE", payload)
+    # Then the link of the result gives that picture at that size
+    check_linked_picture(result, "webp", (640, 426))
+
+
+def test_the_bucket_itself_refuses_another_size_type_or_key(executing):
+    data = picture(40, 40, "PNG")
+    upload = executing.api.post("/api/v1/uploads", {"content_type": "image/png", "size": len(data)})
+    refused = [
+        send_form(upload, data + b"x"),
+        send_form(upload, data[:-1]),
+        send_form(upload, data, **{"Content-Type": "text/html"}),
+        send_form(upload, data, key=upload["key"] + "x"),
+        send_form(upload, data, acl="public-read"),
+    ]
+    assert [answer.status_code // 100 for answer in refused] == [4] * 5
+    bucket = executing.client("s3").list_objects_v2(Bucket=executing.outputs["Bucket"], Prefix=upload["key"])
+    assert bucket["KeyCount"] == 0
+
+
+def test_a_picture_may_come_from_a_url_or_in_the_request(executing, server):
+    drawn = picture(80, 40, "PNG")
+    server.replies["/photo.png"] = Reply(200, drawn)
+    for source in ({"url": server.url("/photo.png")}, {"base64": base64.b64encode(drawn).decode()}):
+        result = result_of(executing, "IMAGE_RESIZE", {"source": source, "width": 40, "height": 20, "format": "jpeg"})
+        check_linked_picture(result, "jpeg", (40, 20))
+
+
+def test_what_is_no_picture_fails_with_the_reason(executing):
+    source = {"base64": base64.b64encode(b"no picture").decode()}
+    message = failure_of(executing, "IMAGE_RESIZE", {"source": source, "width": 40, "height": 20})
+    assert "not a picture that can be read" in message
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f000001", "2130706433", "127.1", "[::ffff:127.0.0.1]"])
+def test_the_engines_own_port_is_refused_at_creation(executing, engine, host):
+    url = f"http://{host}:{engine.port}/"
+    for name, payload in (
+        ("HTTP_GET", {"url": url}),
+        ("IMAGE_RESIZE", {"source": {"url": url}, "width": 1, "height": 1}),
+    ):
+        with pytest.raises(ApiProblem) as refusal:
+            create(executing, name, payload)
+        assert (refusal.value.status, refusal.value.code) == (400, "URL_REFUSED")
+
+
+def test_the_engines_own_port_is_refused_behind_a_redirect(executing, engine, server):
+    server.redirect("/to-the-engine", f"http://127.0.0.1:{engine.port}/")
+    message = failure_of(executing, "HTTP_GET", {"url": server.url("/to-the-engine")})
+    assert message == "127.0.0.1 is not a public address"
+
+
+def test_another_owners_object_is_refused_at_creation(executing):
+    payload = {"source": {"key": "owners/somebody/uploads/1"}, "width": 1, "height": 1}
+    with pytest.raises(ApiProblem) as refusal:
+        create(executing, "IMAGE_RESIZE", payload)
+    assert refusal.value.status == 400
+
+
+def test_five_hundred_fetches_hit_the_server_once_each(executing, server):
+    # Given 500 jobs, each for a URL of its own
+    paths = [f"/count/{number}" for number in range(500)]
+    with ThreadPoolExecutor(8) as pool:
+        job_ids = list(pool.map(lambda path: create(executing, "HTTP_GET", {"url": server.url(path)}), paths))
+
+    # When all have ended
+    table, wanted = executing.outputs["JobsTable"], set(job_ids)
+
+    def ends():
+        seen = [change.new for change in changes(executing.client, table) if change.ended]
+        ours = [item for item in seen if item["id"] in wanted]
+        return ours if len(ours) >= 500 else None
+
+    ended = until(ends, seconds=240, what="the end of 500 jobs", every=2)
+
+    # Then each completed once, and the server was asked for each URL exactly once
+    assert sorted(item["id"] for item in ended) == sorted(job_ids)
+    assert {item["status"] for item in ended} == {"COMPLETED"}
+    assert sorted(path for path in server.hits if path.startswith("/count/")) == sorted(paths)
