@@ -227,6 +227,48 @@ def ids() -> Iterator[Hostile]:
         yield Hostile(f"docs: {asset[:20]!r}", "GET", "/docs/{asset}", 404, "ASSET_NOT_FOUND", path={"asset": asset})
 
 
+def lists() -> Iterator[Hostile]:
+    numbers = ("", " 1", "abc", "1.5", "1e1", "0x1", "+1", "1_0", "\u0661", "NaN", "null", "1\x00", "1;2")
+    wrong: dict[str, tuple[str, ...]] = {
+        "size": (*numbers, "-1", "0", "101", "1000000000", "9" * 18, "9" * 30, "-9999999999999999999"),
+        "page": (*numbers, "-1", "9" * 30),
+        "status": ("", "completed", "DONE", "COMPLETED ", "COMPLETED,FAILED", "*", "' OR 1=1", "\x00", "x" * 3_000),
+        "type": ("x" * 65,),
+        "owner": ("x" * 129,),
+        "Size": ("1",),
+        "sort": ("created_at",),
+        "": ("1",),
+    }
+    for name, values in wrong.items():
+        for value in values:
+            yield _list(f"{name}={value[:20]!r}", 400, "INVALID_INPUT", name or None, (name, value))
+    for value in (
+        "",
+        "x",
+        "AAAA",
+        "!!!!",
+        "a" * 24,
+        "a" * 4_000,
+        "\u00e9",
+        "..",
+        "eyJhIjoxfQ==",
+        "null",
+        "0",
+        "%00",
+        "a\x00",
+    ):
+        yield _list(f"cursor={value[:20]!r}", 400, "INVALID_CURSOR", "cursor", ("cursor", value))
+    for page, size in (("11", "100"), ("1001", "1"), ("1000000000", "1"), ("9" * 18, "100")):
+        yield _list(f"page {page} of {size}", 400, "USE_CURSOR", "page", ("page", page), ("size", size))
+    yield _list("size twice", 400, "INVALID_INPUT", "size", ("size", "1"), ("size", "2"))
+    yield _list("page and cursor", 400, "INVALID_INPUT", "page", ("page", "0"), ("cursor", "x"))
+    yield _list("everybody's of any status", 400, "INVALID_INPUT", "status", ("owner", "*"))
+
+
+def _list(name: str, status: int, code: str, wrong: str | None, *query: tuple[str, str]) -> Hostile:
+    return Hostile(f"list: {name}", "GET", JOBS, status, code, wrong, query=query)
+
+
 def wrong_methods() -> Iterator[Hostile]:
     for method, route in (
         ("DELETE", USERS),
@@ -240,4 +282,4 @@ def wrong_methods() -> Iterator[Hostile]:
         yield Hostile(f"{method} {route}", method, route, 405, "METHOD_NOT_ALLOWED", body=b"{}")
 
 
-TABLES = (broken_bodies, members, user_ids, amounts, new_jobs, new_uploads, media_types, ids, wrong_methods)
+TABLES = (broken_bodies, members, user_ids, amounts, new_jobs, new_uploads, media_types, ids, lists, wrong_methods)

@@ -4,6 +4,17 @@ from dataclasses import dataclass
 
 from chalice.app import Request
 
+from api.problems import HttpError
+
+EVERYBODY = "*"
+
+
+class ForbiddenError(HttpError):
+    """You may not do this."""
+
+    code = "FORBIDDEN"
+    status = 403
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -16,6 +27,18 @@ class Caller:
     def sees_owner(self) -> str | None:
         """The owner whose jobs this caller may see; None means every owner's."""
         return None if self.admin else self.subject
+
+    def listed_owner(self, asked_for: str | None) -> str | None:
+        """The owner whose jobs a list shows: by default the caller's own; None, asked for as `*`, means everybody's.
+
+        Raises:
+            ForbiddenError: only an Admin lists what is another's.
+        """
+        if asked_for is None or asked_for == self.subject:
+            return self.subject
+        if not self.admin:
+            raise ForbiddenError
+        return None if asked_for == EVERYBODY else asked_for
 
 
 _ANYBODY = Caller(subject="anonymous", admin=True)

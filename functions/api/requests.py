@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, get_args
 from urllib.parse import unquote
 
 import msgspec
@@ -194,7 +194,7 @@ def _once_each(pairs: list[tuple[str, Any]]) -> None:
 
 
 def _is_int(kind: Any) -> bool:
-    return kind is int or getattr(kind, "__origin__", None) is int
+    return kind is int or any(_is_int(part) for part in get_args(kind))
 
 
 def _number(name: str, text: str) -> int:

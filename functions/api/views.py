@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from leaseway.accounts import Account
+from leaseway.jobs.lists import JobPage
 from leaseway.jobs.model import Job, JobStatus
 from leaseway.money import to_decimal
 
@@ -34,8 +35,8 @@ class JobView(msgspec.Struct):
     type: str
     status: JobStatus
     owner: str
-    payload: dict[str, Any]
-    result: dict[str, Any] | None
+    payload: Annotated[dict[str, Any] | None, Meta(description="null in a list where it is large: read the job itself")]
+    result: Annotated[dict[str, Any] | None, Meta(description="null until COMPLETED, and in a list where it is large")]
     error_message: Annotated[str | None, Meta(description="Why it failed, was cancelled, or is tried again")]
     ttl_ms: Annotated[int, Meta(description="Time to live, from the start of each attempt")]
     attempts: int
@@ -49,6 +50,23 @@ class JobView(msgspec.Struct):
     finished_at: Time | None
     run_after: Annotated[Time | None, Meta(description="Before this the next attempt does not start")]
     deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
+
+
+class Pageable(msgspec.Struct):
+    """Which part of a list this is."""
+
+    pageNumber: Annotated[int | None, Meta(description="null where a cursor led here")]  # noqa: N815 - the seeds' name
+    pageSize: int  # noqa: N815 - the seeds' name
+
+
+class JobPageView(msgspec.Struct):
+    """A page of a list of jobs."""
+
+    content: list[JobView]
+    pageable: Pageable
+    totalElements: int  # noqa: N815 - the seeds' name
+    totalPages: int  # noqa: N815 - the seeds' name
+    cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
 
 
 class JobOutcome(msgspec.Struct):
@@ -85,7 +103,7 @@ def job_view(job: Job) -> JobView:
         type=job.type,
         status=job.status,
         owner=job.owner,
-        payload=job.payload,
+        payload=None if job.payload_key and not job.payload else job.payload,
         result=job.result,
         error_message=job.error_message,
         ttl_ms=job.ttl_ms,
@@ -100,6 +118,17 @@ def job_view(job: Job) -> JobView:
         finished_at=_time_or_none(job.finished_at),
         run_after=_time_or_none(job.run_after),
         deadline=_time_or_none(job.deadline),
+    )
+
+
+def page_view(page: JobPage) -> JobPageView:
+    """A page of jobs for JSON."""
+    return JobPageView(
+        content=[job_view(job) for job in page.content],
+        pageable=Pageable(page.page, page.size),
+        totalElements=page.total_elements,
+        totalPages=page.total_pages,
+        cursor=page.cursor,
     )
 
 

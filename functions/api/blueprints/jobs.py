@@ -6,19 +6,24 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.callers import ForbiddenError
 from api.requests import job_id
 from api.routes import Answer, Call, Operation, operation
-from api.views import JobOutcome, JobView, job_view, outcome_view
+from api.views import JobOutcome, JobPageView, JobView, job_view, outcome_view, page_view
+from leaseway.cursors import InvalidCursorError
 from leaseway.errors import UnavailableError
 from leaseway.jobs import (
     JobNotFoundError,
+    JobStatus,
     NotFinishedError,
     TtlTooLongError,
     UnknownJobTypeError,
     create_job,
     get_job,
     get_result,
+    parse_status,
 )
+from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, UseCursorError, page_of_jobs
 
 jobs = Blueprint(__name__)
 
@@ -58,6 +63,71 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
         call.caller.subject, wanted.type, wanted.payload, ttl_ms=wanted.ttl_ms, max_attempts=wanted.max_attempts
     )
     return Answer(job_view(job), {"location": f"jobs/{job.id}"})
+
+
+class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """Which jobs, and which part of the list."""
+
+    status: (
+        Annotated[
+            str,
+            Meta(
+                description="Only jobs in this status; FINISHED is another word for COMPLETED",
+                extra_json_schema={"enum": [*JobStatus.__members__, "FINISHED"]},
+            ),
+        ]
+        | None
+    ) = None
+    type: Annotated[str, Meta(max_length=64, description="Only jobs of this type")] | None = None
+    owner: (
+        Annotated[
+            str,
+            Meta(
+                max_length=128,
+                description="Whose jobs: by default your own. For an Admin another's name, or `*` for everybody's,"
+                " which needs a status",
+            ),
+        ]
+        | None
+    ) = None
+    page: (
+        Annotated[int, Meta(ge=0, description=f"Counts from 0, while page x size is at most {DEEPEST_OFFSET}")] | None
+    ) = None
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Jobs a page")] = 20
+    cursor: (
+        Annotated[str, Meta(description="Leads on from an earlier page of the same list; takes the place of `page`")]
+        | None
+    ) = None
+
+
+@operation(
+    jobs,
+    Operation(
+        method="GET",
+        path="/api/v1/jobs",
+        tag=_TAG,
+        summary="List jobs",
+        query=JobFilter,
+        answer=JobPageView,
+        errors=(UseCursorError, InvalidCursorError, ForbiddenError, UnavailableError),
+    ),
+)
+def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
+    """Newest first; everybody's CREATED and RUNNING jobs come in the order in which the sweeper looks at them.
+
+    A page that a filter leaves short or empty still has a `cursor` while there is more to read. Totals are counted from
+    the table's stream, seconds behind.
+    """
+    wanted = call.query
+    found = page_of_jobs(
+        owner=call.caller.listed_owner(wanted.owner),
+        status=parse_status(wanted.status) if wanted.status is not None else None,
+        type_name=wanted.type,
+        page=wanted.page,
+        size=wanted.size,
+        cursor=wanted.cursor,
+    )
+    return page_view(found)
 
 
 @operation(

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from api import routes
+from api.callers import Caller
 from leaseway.jobs import claim, finish
 from leaseway.jobs.claim import Claimed
 from leaseway.jobs.model import Job
@@ -83,3 +85,66 @@ def claimed_job(**options: Any) -> Job:
     outcome = claim.claim(created.json["id"], "worker-1")
     assert isinstance(outcome, Claimed)
     return outcome.job
+
+
+def test_a_list_is_paged_newest_first_and_a_cursor_leads_on() -> None:
+    # Given five jobs
+    made = [create_sleep() for _ in range(5)]
+    # When they are listed two by two
+    first = listed(size="2")
+    second = listed(size="2", cursor=first["cursor"])
+    third = listed(size="2", cursor=second["cursor"])
+    # Then every job comes once, the newest first, and the last page leads nowhere
+    ids = [job["id"] for page in (first, second, third) for job in page["content"]]
+    assert sorted(ids) == sorted(made)
+    assert [job["created_at"] for job in first["content"]] == sorted(
+        (job["created_at"] for job in first["content"]), reverse=True
+    )
+    assert (first["pageable"], third["cursor"]) == ({"pageNumber": 0, "pageSize": 2}, None)
+    assert second["pageable"] == {"pageNumber": None, "pageSize": 2}
+
+
+def test_a_page_by_number_tells_how_many_there_are() -> None:
+    # Given three jobs
+    for _ in range(3):
+        create_sleep()
+    # When the second page of two is asked for
+    page = listed(page="1", size="2")
+    # Then it has the last one, and the totals count all
+    assert len(page["content"]) == 1
+    assert (page["pageable"]["pageNumber"], page["totalElements"], page["totalPages"]) == (1, 3, 2)
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "FINISHED"])
+def test_finished_is_another_word_for_completed(status: str) -> None:
+    # Given a completed job and one that waits
+    job = claimed_job()
+    finish.complete(job, {"slept_ms": 5})
+    create_sleep()
+    # When either word is the filter, for one's own list and for everybody's
+    own, everybody = listed(status=status), listed(status=status, owner="*")
+    # Then the completed job is there
+    assert [found["id"] for found in own["content"]] == [found["id"] for found in everybody["content"]] == [job.id]
+    assert own["content"][0]["result"] == {"slept_ms": 5}
+
+
+def test_a_user_lists_own_jobs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a job of somebody's, and a caller without the Admin role
+    create_sleep()
+    monkeypatch.setattr(routes, "caller_of", lambda _: Caller(subject="ann", admin=False))
+    # When that caller lists jobs, then everybody's, then another's
+    own = call("GET", "/api/v1/jobs")
+    others = [call("GET", "/api/v1/jobs", query={"owner": [owner]}) for owner in ("*", "anonymous")]
+    # Then the own list is empty and the others are refused
+    assert (own.status, own.json["content"], own.json["totalElements"]) == (200, [], 0)
+    assert [(answer.status, answer.json["code"]) for answer in others] == [(403, "FORBIDDEN")] * 2
+
+
+def create_sleep() -> str:
+    return str(post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}).json["id"])
+
+
+def listed(**query: str) -> Any:
+    answer = call("GET", "/api/v1/jobs", query={name: [value] for name, value in query.items()} or None)
+    assert answer.status == 200, answer.text
+    return answer.json
