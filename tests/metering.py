@@ -247,10 +247,19 @@ class _Hook:
         name = table.rsplit("/", 1)[-1]
         return name, {key: item[key] for key in _key_names(self._table(name))}
 
-    def _images(self, written: list[Touched]) -> list[Item | None]:
-        return [
-            self._client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item") for table, key in written
-        ]
+    def _images(self, touched: list[Touched]) -> list[Item | None]:
+        """The items of those keys, None where there is none."""
+        found: dict[tuple[str, str], Item] = {}
+        for start in range(0, len(touched), 100):
+            asked: dict[str, Any] = {}
+            for table, key in touched[start : start + 100]:
+                asked.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
+            while asked:
+                answer = self._client.batch_get_item(RequestItems=asked)
+                for table, items in answer["Responses"].items():
+                    found |= {(table, _identity(self._touched(table, item)[1])): item for item in items}
+                asked = answer.get("UnprocessedKeys", {})
+        return [found.get((table, _identity(key))) for table, key in touched]
 
     def _write_charges(self, operation: str, written: list[Touched], *, refused: bool) -> list[Charge]:
         factor = 2 if operation == "TransactWriteItems" else 1
@@ -319,6 +328,10 @@ class _Hook:
         if name not in self._tables:
             self._tables[name] = describe(self._client, name)
         return self._tables[name]
+
+
+def _identity(key: Item) -> str:
+    return repr(sorted(key.items()))
 
 
 def _mentions(expression: str, name: str) -> bool:

@@ -171,7 +171,7 @@ def _filter(selection: _Selection, start: _Place | None, offset: int, size: int)
     walked: list[Position] = []
     while len(matches) < end and (keys := walk.take(step)):
         matches += _jobs(keys, selection)
-        walked, step = keys, min(2 * step, _READ_TOGETHER)
+        walked, step = keys, 2 * step  # what matches seldom is looked for in larger strides
     content = [job for _, job in matches[skip:end]]
     if len(matches) > end:
         return _Found(content, _Place(matches[end - 1][0]), None)

@@ -95,11 +95,14 @@ class Walk:
 
     def _fill(self, wanted: int) -> bool:
         """Read on where the next key is not known yet; returns whether it is known now."""
-        while empty := [shard for shard in self._shards if not shard.read and not shard.ended]:
-            limit = min(_share(wanted, len(self._shards)), self._left // len(empty))
+        mean = wanted / len(self._shards)
+        while any(not shard.read and not shard.ended for shard in self._shards):
+            # One is empty; those that will be soon are read in the same round.
+            low = [shard for shard in self._shards if len(shard.read) <= mean and not shard.ended]
+            limit = min(_share(mean), self._left // len(low))
             if limit < 1:
                 return False
-            self._left -= sum(_side_by_side(empty, limit))
+            self._left -= sum(_side_by_side(low, limit))
         return any(shard.read for shard in self._shards)
 
 
@@ -113,9 +116,8 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=8, thread_name_prefix="shard")
 
 
-def _share(wanted: int, shards: int) -> int:
+def _share(mean: float) -> int:
     """Keys to ask a shard for: its mean part, and three standard deviations so that a second query is rare."""
-    mean = wanted / shards
     return math.ceil(mean + 3 * math.sqrt(mean))
 
 

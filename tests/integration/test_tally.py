@@ -1,0 +1,86 @@
+"""The tally on the deployed stack: its mapping, its transactions and its markers are the engine's own."""
+
+import pytest
+
+from inside import inside
+from leaseway import aws
+from leaseway.settings import needed
+from leaseway.totals import total
+from metering import describe, units_of_change
+from observe import until
+from seeding import job_item, put_jobs
+
+
+@pytest.fixture(scope="module")
+def counted(make_stack):
+    return make_stack("tally", SweeperEnabled=False)
+
+
+def totals_of(stack, owner):
+    with inside(stack):
+        return {status: total(owner, status) for status in (None, "CREATED", "RUNNING", "COMPLETED")}
+
+
+def eventually(stack, owner, expected):
+    until(lambda: totals_of(stack, owner) == expected, seconds=60, what=f"totals {expected}", every=0.5)
+
+
+def test_jobs_that_run_are_counted_where_they_end(counted):
+    ids = [
+        counted.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {"digits": 4}})["id"] for _ in range(12)
+    ]
+    assert len(set(ids)) == 12
+    eventually(counted, "anonymous", {None: 12, "CREATED": 0, "RUNNING": 0, "COMPLETED": 12})
+
+
+def test_deleted_jobs_are_counted_no_more(counted):
+    with inside(counted):
+        put_jobs([job_item(n, owner="leaver") for n in range(5)])
+    eventually(counted, "leaver", {None: 5, "CREATED": 0, "RUNNING": 0, "COMPLETED": 5})
+    with inside(counted):
+        for n in range(2):
+            key = {"id": job_item(n, owner="leaver")["id"]}
+            aws.client("dynamodb").delete_item(TableName=needed("jobs_table"), Key=key)
+    eventually(counted, "leaver", {None: 3, "CREATED": 0, "RUNNING": 0, "COMPLETED": 3})
+
+
+def test_a_batch_invoked_again_changes_nothing(counted):
+    # Given a batch that the function has counted, when it is delivered again, whole and then cut short, then the engine
+    # refuses its marker and the totals stay
+    def record(number):
+        image = job_item(number, owner="repeated")
+        return {"eventID": f"repeated-{number}", "eventName": "INSERT", "dynamodb": {"NewImage": image}}
+
+    batch = [record(n) for n in range(7)]
+    expected = {None: 7, "CREATED": 0, "RUNNING": 0, "COMPLETED": 7}
+    for delivery in (batch, batch, batch[:4], batch[4:]):
+        counted.invoke("TallyFunction", {"Records": delivery})
+        assert totals_of(counted, "repeated") == expected
+
+
+def test_a_jobs_life_costs_eight_write_units_on_the_deployed_table(counted):
+    # Given a job that ran through the deployed functions, when its stream records are billed, then they are 3 writes
+    # of 8 units, indexes included
+    job_id = counted.api.post("/api/v1/jobs", {"type": "GENERATE_LOGIN", "payload": {"length": 8}})["id"]
+    until(lambda: counted.api.get(f"/api/v1/jobs/{job_id}")["status"] == "COMPLETED", seconds=60, what="the job's end")
+    table = describe(counted.client("dynamodb"), counted.outputs["JobsTable"])
+    images = [images for images in images_of(counted) if images["Keys"]["id"]["S"] == job_id]
+    charges = [
+        charge for image in images for charge in units_of_change(image.get("OldImage"), image["NewImage"], table)
+    ]
+    assert len(images) == 3
+    assert sum(charge.write_units for charge in charges) == 8
+
+
+def images_of(stack):
+    """Every record that the jobs table's stream holds, as DynamoDB spells them."""
+    arn = stack.client("dynamodb").describe_table(TableName=stack.outputs["JobsTable"])["Table"]["LatestStreamArn"]
+    streams = stack.client("dynamodbstreams")
+    for shard in streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]:
+        iterator = streams.get_shard_iterator(
+            StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON"
+        )["ShardIterator"]
+        while iterator:
+            page = streams.get_records(ShardIterator=iterator, Limit=1000)
+            yield from (record["dynamodb"] for record in page["Records"])
+            iterator = page.get("NextShardIterator") if page["Records"] else None
