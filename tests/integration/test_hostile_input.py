@@ -1,0 +1,57 @@
+"""Hostile input through the real gateway: a 4xx problem document, and nothing has changed."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from hostile import TABLES, VICTIM, Hostile
+
+# What the gateway refuses before the function could: a path or a method that no route has.
+NO_ROUTE = (404, "ROUTE_NOT_FOUND")
+
+
+@pytest.fixture(scope="module")
+def victim(make_stack):
+    """A stack that nobody else writes to, with an account that must not change."""
+    stack = make_stack("hostile", WorkerEnabled=False, SweeperEnabled=False)
+    stack.api.post("/api/users", {"userId": VICTIM, "balance": 10})
+    return stack
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
+def test_hostile_input_is_refused_and_changes_nothing(
+    victim, table: Callable[[], Iterator[Hostile]], subtests: pytest.Subtests
+) -> None:
+    # Given a deployed stack with an account
+    before = everything(victim)
+    for case in table():
+        with subtests.test(case.name):
+            # When a hostile request arrives over HTTP
+            answer = send(victim, case)
+            # Then it gets a problem document that names what is wrong and the request
+            problem = answer.json()
+            assert (answer.status_code, problem["code"]) in ((case.status, case.code), NO_ROUTE), answer.text
+            assert problem["code"] == case.code or is_no_route(case), answer.text
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert problem["status"] == answer.status_code
+            assert problem["instance"] == f"urn:leaseway:request:{answer.headers['x-request-id']}"
+            assert case.wrong is None or problem["code"] != case.code or problem["field"] == case.wrong
+    # And nothing has changed
+    assert everything(victim) == before
+
+
+def is_no_route(case: Hostile) -> bool:
+    # An escaped slash or dot segment may reach the gateway as a real one, and leads nowhere then.
+    return case.code == "METHOD_NOT_ALLOWED" or any(set(value) & set("/.\x00\n") for value in case.path.values())
+
+
+def send(stack, case: Hostile) -> Any:
+    headers = {"content-type": case.content_type} if case.content_type and case.body is not None else {}
+    return stack.api.request(case.method, case.url, params=list(case.query), content=case.body, headers=headers)
+
+
+def everything(stack) -> Any:
+    dynamodb, tables = stack.client("dynamodb"), ("AccountsTable", "JobsTable")
+    items = [dynamodb.scan(TableName=stack.outputs[table], ConsistentRead=True)["Items"] for table in tables]
+    return items, stack.client("s3").list_objects_v2(Bucket=stack.outputs["Bucket"]).get("Contents", [])

@@ -1,0 +1,95 @@
+"""The HTTP surface of a deployed stack: what the gateway and the function answer together."""
+
+import json
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import urljoin
+from uuid import uuid4
+
+import httpx
+import pytest
+from openapi_spec_validator import validate
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_api_says_that_it_is_alive(stack) -> None:
+    # Given a deployed stack
+    # When it is asked for its health
+    answer = stack.api.request("GET", "/health")
+    # Then it answers, and names the request
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert answer.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/nowhere"), ("GET", "/api"), ("DELETE", "/health"), ("GET", "/api/users/x/y/z")]
+)
+def test_the_gateway_answers_an_unknown_route_with_a_problem(stack, method: str, path: str) -> None:
+    # Given a path or a method that no route has
+    # When it is asked for
+    answer = stack.api.request(method, path)
+    # Then the gateway itself answers as the function would
+    assert (answer.status_code, answer.json()["code"], answer.json()["status"]) == (404, "ROUTE_NOT_FOUND", 404)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["instance"] == f"urn:leaseway:request:{answer.headers['x-request-id']}"
+
+
+def test_every_documented_operation_reaches_the_function(stack, subtests: pytest.Subtests) -> None:
+    # Given the document that the stack serves
+    document = stack.api.get("/openapi.json")
+    validate(document)
+    assert document == json.loads((ROOT / "functions" / "api" / "openapi.json").read_text())
+    for path, item in document["paths"].items():
+        for method in item:
+            with subtests.test(f"{method} {path}"):
+                # When each operation is called with nothing that fits
+                answer = stack.api.request(method.upper(), path.replace("{", "").replace("}", ""))
+                # Then it is the function that answers: it is no unknown route, and no failure
+                assert answer.status_code < 500
+                assert answer.headers["x-request-id"]
+                assert answer.status_code < 400 or answer.json()["code"] != "ROUTE_NOT_FOUND"
+
+
+def test_swagger_ui_loads_from_the_api_alone(stack) -> None:
+    # Given the page of Swagger UI at its own address
+    page = stack.api.request("GET", "/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    # When a browser resolves and loads its parts
+    parts = [part.partition('"')[0] for part in page.text.split('="docs/')[1:]]
+    loaded = {part: httpx.get(urljoin(str(page.url), f"docs/{part}"), trust_env=False) for part in parts}
+    # Then each arrives whole and as what it is
+    assert {name: answer.status_code for name, answer in loaded.items()} == dict.fromkeys(parts, 200)
+    assert loaded["swagger-ui.css"].headers["content-type"].startswith("text/css")
+    assert loaded["start.js"].headers["content-type"].startswith("text/javascript")
+    assert len(loaded["swagger-ui-bundle.js"].content) > 1_000_000
+
+
+def test_locations_lead_to_what_was_made(stack) -> None:
+    # Given an account and a job just made
+    user = f"http-{uuid4().hex}"
+    account = stack.api.request("POST", "/api/users", json={"userId": user, "balance": 1})
+    job = stack.api.request("POST", "/api/v1/jobs", json={"type": "GENERATE_NUMBER", "payload": {}})
+    # When their locations are followed from where they were made
+    followed = [
+        httpx.get(urljoin(str(made.url), made.headers["location"]), trust_env=False).json() for made in (account, job)
+    ]
+    # Then there they are
+    assert (account.status_code, job.status_code) == (201, 202)
+    assert (followed[0]["userId"], followed[1]["id"]) == (user, job.json()["id"])
+
+
+def test_amounts_travel_exactly(stack) -> None:
+    # Given a balance that binary floating point cannot hold
+    user = f"http-{uuid4().hex}"
+    stack.api.request("POST", "/api/users", content=f'{{"userId": "{user}", "balance": 0.10}}'.encode(), headers=JSON)
+    # When 0.20 is added
+    change = f'{{"userId": "{user}", "amount": 0.20}}'.encode()
+    answer = stack.api.request("POST", "/api/users/update-balance", content=change, headers=JSON)
+    # Then 0.30 is there, with two places on the wire
+    assert '"balance":0.30,' in answer.text
+    assert json.loads(answer.text, parse_float=Decimal)["balance"] == Decimal("0.30")
+
+
+JSON = {"content-type": "application/json"}
