@@ -61,6 +61,15 @@ def totals(name: str) -> Spec:
     }
 
 
+def users(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(username="S"),
+        "KeySchema": _keys("username"),
+    }
+
+
 def queue(client: Any, name: str) -> str:
     """Make the jobs queue; returns its URL."""
     return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"})["QueueUrl"])

@@ -7,6 +7,7 @@ from moto import mock_aws
 
 import tables
 from leaseway import aws, cursors
+from leaseway.identity.keys import key_ring
 from leaseway.settings import Settings, settings
 from leaseway.table import Table
 
@@ -15,7 +16,9 @@ NAMES = {
     "JOBS_TABLE": "jobs",
     "TOTALS_TABLE": "totals",
     "BUCKET": "leaseway-bucket",
+    "USERS_TABLE": "users",
     "CURSOR_SECRET": "leaseway/cursor",
+    "TOKEN_SECRET": "leaseway/token",
     "EXECUTORS_PACKAGE": "worker.executors",
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
@@ -28,6 +31,7 @@ def forget_everything() -> None:
     settings.cache_clear()
     aws.forget()
     cursors.forget()
+    key_ring.cache_clear()
     for model in Table.__subclasses__():
         model._connection = None
 
@@ -50,11 +54,12 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with mock_aws():
         forget_everything()
         dynamodb = aws.client("dynamodb")
-        for spec in (tables.accounts("accounts"), tables.jobs("jobs"), tables.totals("totals")):
+        for spec in (tables.accounts("accounts"), tables.jobs("jobs"), tables.totals("totals"), tables.users("users")):
             dynamodb.create_table(**spec)
         monkeypatch.setenv("JOBS_QUEUE_URL", tables.queue(aws.client("sqs"), "jobs"))
         aws.client("s3").create_bucket(Bucket="leaseway-bucket")
         aws.client("secretsmanager").create_secret(Name="leaseway/cursor", SecretString="k" * 64)
+        aws.client("secretsmanager").create_secret(Name="leaseway/token", SecretString="t" * 64)
         settings.cache_clear()
         yield
     forget_everything()

@@ -30,6 +30,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cursor_secret: Annotated[
         str, Meta(description="Secrets Manager name or ARN of the key that signs cursors; set by the template")
     ] = ""
+    users_table: Annotated[str, Meta(description="Table of users and failed sign-ins; set by the template")] = ""
+    token_secret: Annotated[
+        str, Meta(description="Secrets Manager name or ARN of the key that signs tokens; set by the template")
+    ] = ""
     executors_package: Annotated[
         str, Meta(description="Python package with one module a job type; another one plugs in other types")
     ] = "worker.executors"
@@ -40,6 +44,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Annotated[
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="INFO gives one line a request and a job step")
     ] = "INFO"
+
+    issuer: Annotated[str, Meta(description="`iss` of tokens; a token of another issuer is refused")] = "leaseway"
+    audience: Annotated[str, Meta(description="`aud` of tokens; a token for another is refused")] = "leaseway-api"
+    token_seconds: Annotated[int, _number(60, 86_400, "How long a token is good")] = 3_600
+    key_cache_seconds: Annotated[
+        int, _number(1, 3_600, "How long keys are kept before a look at the secret; a new key signs after that")
+    ] = 60
+    lockout_after: Annotated[int, _number(1, 100, "Failed sign-ins in a row that lock a name")] = 5
+    lockout_seconds: Annotated[int, _number(1, 3_600, "First lock-out of a name; each further failure doubles it")] = 30
+    lockout_cap_seconds: Annotated[int, _number(1, 86_400, "Longest lock-out of a name")] = 900
+    cors_origins: Annotated[
+        str, Meta(description="Origins whose pages may call the API, comma separated, as `https://app.example.com`")
+    ] = ""
 
     amount_limit: Annotated[
         int, _number(1, 10**15, "Largest single change of a balance, in minor units; a wrong extra zero stops here")

@@ -67,6 +67,11 @@ class Table(Model):
         cls._dispatch("PutItem", key, key="Item", attributes=attributes, condition=hash_key.does_not_exist())
 
     @classmethod
+    def remove(cls, key: str, condition: Condition) -> None:
+        """One conditional DeleteItem, of an item or of none. Billed and raising as `change`."""
+        cls._dispatch("DeleteItem", key, condition=condition)
+
+    @classmethod
     def _hash_attribute(cls) -> Any:
         return cls._hash_key_attribute()
 

@@ -1,0 +1,52 @@
+"""Identity: users, their passwords and roles, and the tokens that stand for them."""
+
+from leaseway.identity.lockout import LockedOutError
+from leaseway.identity.model import Role, User
+from leaseway.identity.passwords import WeakPasswordError
+from leaseway.identity.sessions import authenticate
+from leaseway.identity.tokens import (
+    Claims,
+    Token,
+    TokenExpiredError,
+    TokenRefusedError,
+    TokenRevokedError,
+    issue,
+)
+from leaseway.identity.users import (
+    USERNAME_PATTERN,
+    BadCredentialsError,
+    OwnRoleError,
+    UsernameTakenError,
+    UserNotFoundError,
+    change_password,
+    change_role,
+    ensure_admin,
+    get_user,
+    register,
+    sign_in,
+)
+
+__all__ = [
+    "USERNAME_PATTERN",
+    "BadCredentialsError",
+    "Claims",
+    "LockedOutError",
+    "OwnRoleError",
+    "Role",
+    "Token",
+    "TokenExpiredError",
+    "TokenRefusedError",
+    "TokenRevokedError",
+    "User",
+    "UserNotFoundError",
+    "UsernameTakenError",
+    "WeakPasswordError",
+    "authenticate",
+    "change_password",
+    "change_role",
+    "ensure_admin",
+    "get_user",
+    "issue",
+    "register",
+    "sign_in",
+]

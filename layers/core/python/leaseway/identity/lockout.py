@@ -1,0 +1,116 @@
+"""Lock-out: after a few failures a name is locked, each further failure for twice as long.
+
+Counted in DynamoDB, so that it holds over all instances, and for names that nobody has too: a guesser learns nothing
+from being locked out. A right password counts only where the name is not locked at the moment it is granted, so many
+guesses at once gain nothing over one after the other:
+
+    guess 1..n (wrong)  --failure, by condition on the count--> locked
+    guess n+1 (right)   --checked meanwhile--> success is a write on condition "not locked": refused
+"""
+
+import msgspec
+
+from leaseway import clock
+from leaseway.errors import LeasewayError, UnavailableError
+from leaseway.identity.model import AttemptsModel
+from leaseway.settings import settings
+from leaseway.table import ConditionRefusedError, Item
+
+_FORGOTTEN_AFTER_MS = 86_400_000
+_TRIES = 25
+
+
+class LockedOutError(LeasewayError):
+    """Too many attempts: try again later."""
+
+    code = "LOCKED_OUT"
+
+    def __init__(self, wait_ms: int) -> None:
+        super().__init__(retry_after=max(1, -(-wait_ms // 1000)))
+        self.wait_ms = wait_ms
+
+
+class Attempts(msgspec.Struct, frozen=True):
+    """Failures since the last success, and until when (ms since the epoch) the name is locked."""
+
+    failures: int = 0
+    locked_until: int = 0
+
+
+def check(username: str) -> Attempts:
+    """The attempts so far. One consistent read.
+
+    Raises:
+        LockedOutError: the name is locked now.
+    """
+    return _unlocked(_attempts(AttemptsModel.read(_key(username))))
+
+
+def failed(username: str, seen: Attempts) -> Attempts:
+    """Count a failure after `seen`. One write, or a few where others fail at the same time.
+
+    Raises:
+        LockedOutError: others' failures locked the name meanwhile; this one is not counted.
+        UnavailableError: too many others at once.
+    """
+    for _ in range(_TRIES):
+        failures = seen.failures + 1
+        counted = Attempts(failures, clock.now_ms() + _delay_ms(failures))
+        try:
+            _count(username, seen, counted)
+        except ConditionRefusedError as refusal:
+            seen = _unlocked(_attempts(refusal.item))
+        else:
+            return counted
+    raise UnavailableError("too many attempts at once")
+
+
+def succeeded(username: str) -> None:
+    """Forget the failures. One write.
+
+    Raises:
+        LockedOutError: others' failures locked the name meanwhile; this success does not count.
+    """
+    not_locked = AttemptsModel.key.does_not_exist() | (AttemptsModel.locked_until <= clock.now_ms())
+    try:
+        AttemptsModel.remove(_key(username), not_locked)
+    except ConditionRefusedError as refusal:
+        attempts = _attempts(refusal.item)
+        raise LockedOutError(attempts.locked_until - clock.now_ms()) from None
+
+
+def _count(username: str, seen: Attempts, counted: Attempts) -> None:
+    nobody_counted = AttemptsModel.failures == seen.failures
+    forgotten = AttemptsModel.expires_at <= clock.now_ms() // 1000
+    first = AttemptsModel.key.does_not_exist() | forgotten
+    actions = [
+        AttemptsModel.failures.set(counted.failures),
+        AttemptsModel.locked_until.set(counted.locked_until),
+        AttemptsModel.expires_at.set((max(counted.locked_until, clock.now_ms()) + _FORGOTTEN_AFTER_MS) // 1000),
+    ]
+    AttemptsModel.change(_key(username), actions, nobody_counted if seen.failures else first)
+
+
+def _delay_ms(failures: int) -> int:
+    chosen = settings()
+    beyond = failures - chosen.lockout_after
+    if beyond < 0:
+        return 0
+    return min(chosen.lockout_cap_seconds, chosen.lockout_seconds << min(beyond, 20)) * 1000
+
+
+def _unlocked(attempts: Attempts) -> Attempts:
+    wait_ms = attempts.locked_until - clock.now_ms()
+    if wait_ms > 0:
+        raise LockedOutError(wait_ms)
+    return attempts
+
+
+def _attempts(item: Item | None) -> Attempts:
+    if item is None or int(item["expires_at"]["N"]) * 1000 <= clock.now_ms():
+        return Attempts()
+    return Attempts(int(item["failures"]["N"]), int(item["locked_until"]["N"]))
+
+
+def _key(username: str) -> str:
+    return f"attempts#{username}"

@@ -1,0 +1,70 @@
+"""The users table, the user, and what a caller may do."""
+
+from enum import StrEnum
+
+import msgspec
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+
+from leaseway.table import Item, Table
+
+
+class Role(StrEnum):
+    """What a user may do: own things only, or everything."""
+
+    USER = "User"
+    ADMIN = "Admin"
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """A user. Times are milliseconds since the epoch, UTC. The password's hash stays in `leaseway.identity`."""
+
+    username: str
+    role: Role
+    token_generation: int
+    """Tokens of another generation are refused."""
+    created_at: int
+    updated_at: int
+
+
+class UserModel(Table):
+    """One item a user."""
+
+    table_setting = "users_table"
+
+    class Meta:  # noqa: D106
+        table_name = "set by Table"
+
+    username = UnicodeAttribute(hash_key=True)
+    password_hash = UnicodeAttribute()
+    role = UnicodeAttribute()
+    token_generation = NumberAttribute()
+    created_at = NumberAttribute()
+    updated_at = NumberAttribute()
+
+
+class AttemptsModel(Table):
+    """Failed attempts to sign in, one item a name that was tried, whether there is such a user or not.
+
+    They lie in the users table under keys that no username can have.
+    """
+
+    table_setting = "users_table"
+
+    class Meta:  # noqa: D106
+        table_name = "set by Table"
+
+    key = UnicodeAttribute(hash_key=True, attr_name="username")
+    failures = NumberAttribute()
+    locked_until = NumberAttribute()
+    expires_at = NumberAttribute()
+
+
+def user_from_item(item: Item) -> User:
+    """The user in an item."""
+    return User(
+        username=item["username"]["S"],
+        role=Role(item["role"]["S"]),
+        token_generation=int(item["token_generation"]["N"]),
+        created_at=int(item["created_at"]["N"]),
+        updated_at=int(item["updated_at"]["N"]),
+    )

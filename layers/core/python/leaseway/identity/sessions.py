@@ -1,0 +1,18 @@
+"""Sessions: who is calling, from the token that came with the call."""
+
+from leaseway.identity import tokens
+from leaseway.identity.model import UserModel, user_from_item
+
+
+def authenticate(token: str) -> tokens.Claims:
+    """What a token says, if it is ours, has not expired and was not ended. One consistent read, none for garbage.
+
+    Raises:
+        TokenRefusedError: not ours; TokenExpiredError, TokenRevokedError: not any more.
+        UnavailableError: there are no keys to check it with.
+    """
+    claims = tokens.read(token)
+    item = UserModel.read(claims.sub)
+    if item is None or user_from_item(item).token_generation != claims.gen:
+        raise tokens.TokenRevokedError
+    return claims

@@ -1,0 +1,123 @@
+"""Tokens: JWTs signed with HS256, which is the server's choice and never the token's.
+
+PyJWT is imported by the first call that needs it: no other request pays for it.
+"""
+
+import uuid
+from typing import Any
+
+import msgspec
+
+from leaseway import clock
+from leaseway.errors import LeasewayError
+from leaseway.identity.keys import key_ring
+from leaseway.identity.model import Role, User
+from leaseway.settings import settings
+
+_ALGORITHM = "HS256"
+_CLAIMS = ("iss", "aud", "sub", "role", "gen", "iat", "exp", "jti")
+_LONGEST = 4_096
+
+
+class TokenRefusedError(LeasewayError):
+    """The token is not one of ours."""
+
+    code = "TOKEN_INVALID"
+
+
+class TokenExpiredError(TokenRefusedError):
+    """The token has expired."""
+
+    code = "TOKEN_EXPIRED"
+
+
+class TokenRevokedError(TokenRefusedError):
+    """The token was ended: its user has another password or role since, or is no more."""
+
+    code = "TOKEN_REVOKED"
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A signed token and how long it is good, in seconds."""
+
+    text: str
+    seconds: int
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a token says. `exp` is in seconds since the epoch, `gen` its user's token generation when it was issued."""
+
+    sub: str
+    role: Role
+    gen: int
+    exp: int
+    jti: str
+
+
+def issue(user: User) -> Token:
+    """A token for a user who proved who he is. No AWS call but the key ring's.
+
+    Raises:
+        UnavailableError: there is no key to sign with.
+    """
+    import jwt  # noqa: PLC0415
+
+    chosen = settings()
+    now = clock.now_ms() // 1000
+    key = key_ring().signing_key()
+    claims: dict[str, Any] = {
+        "iss": chosen.issuer,
+        "aud": chosen.audience,
+        "sub": user.username,
+        "role": user.role.value,
+        "gen": user.token_generation,
+        "iat": now,
+        "exp": now + chosen.token_seconds,
+        "jti": uuid.uuid4().hex,
+    }
+    text = jwt.encode(claims, key.secret, algorithm=_ALGORITHM, headers={"kid": key.id})
+    return Token(text, chosen.token_seconds)
+
+
+def read(text: str) -> Claims:
+    """What a token says, if it is ours and has not expired. Garbage is refused before anything is asked.
+
+    Raises:
+        TokenRefusedError: not a token of this deployment, or altered.
+        TokenExpiredError: it was one.
+        UnavailableError: there are no keys to check it with.
+    """
+    import jwt  # noqa: PLC0415
+
+    chosen = settings()
+    try:
+        key = key_ring().find(_key_id(text))
+        if key is None:
+            raise TokenRefusedError
+        # Expiry is judged below, by the domain's clock.
+        told = jwt.decode(
+            text,
+            key.secret,
+            algorithms=[_ALGORITHM],
+            audience=chosen.audience,
+            issuer=chosen.issuer,
+            options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False},
+        )
+        claims = msgspec.convert(told, Claims)
+    except (jwt.InvalidTokenError, msgspec.ValidationError, UnicodeError, RecursionError):
+        raise TokenRefusedError from None
+    if claims.exp * 1000 <= clock.now_ms():
+        raise TokenExpiredError
+    return claims
+
+
+def _key_id(text: str) -> str:
+    import jwt  # noqa: PLC0415
+
+    if len(text) > _LONGEST:
+        raise TokenRefusedError
+    header = jwt.get_unverified_header(text)
+    key_id = header.get("kid")
+    if header.get("alg") != _ALGORITHM or not isinstance(key_id, str):
+        raise TokenRefusedError
+    return key_id

@@ -1,0 +1,156 @@
+"""Users: made by registration, given a role by an Admin, known by their password."""
+
+import re
+
+from leaseway import clock
+from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, NotFoundError
+from leaseway.identity import lockout, passwords
+from leaseway.identity.model import Role, User, UserModel, user_from_item
+from leaseway.table import ConditionRefusedError
+
+USERNAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._@:-]{0,127}$"
+"""The same as an account's user id: a user owns the account of his own name."""
+
+_username = re.compile(USERNAME_PATTERN.rstrip("$"))
+
+
+class UsernameTakenError(ConflictError):
+    """There is already a user of this name."""
+
+    code = "USERNAME_TAKEN"
+
+
+class UserNotFoundError(NotFoundError):
+    """There is no such user."""
+
+    code = "USER_NOT_FOUND"
+
+
+class OwnRoleError(ConflictError):
+    """Nobody changes the own role, so that an Admin is always left."""
+
+    code = "OWN_ROLE"
+
+
+class BadCredentialsError(LeasewayError):
+    """The username or the password is wrong."""
+
+    code = "BAD_CREDENTIALS"
+
+
+def register(username: str, password: str, *, role: Role = Role.USER) -> User:
+    """Make a user. One write unit, and about 30 ms for the hash.
+
+    Raises:
+        InvalidInputError: no name that a user can have.
+        WeakPasswordError: the password is too short or too common.
+        UsernameTakenError: the name is another's.
+    """
+    if not _username.fullmatch(username):
+        raise InvalidInputError(
+            "must be 1 to 128 letters, digits or . _ @ : - and start with a letter, a digit or _", field="username"
+        )
+    passwords.check_new_password(password, username)
+    now = clock.now_ms()
+    item = UserModel(
+        username,
+        password_hash=passwords.hash_of(password),
+        role=role.value,
+        token_generation=1,
+        created_at=now,
+        updated_at=now,
+    )
+    try:
+        UserModel.insert(item)
+    except ConditionRefusedError:
+        raise UsernameTakenError from None
+    return User(username=username, role=role, token_generation=1, created_at=now, updated_at=now)
+
+
+def get_user(username: str) -> User:
+    """The user of a name. One consistent read.
+
+    Raises:
+        UserNotFoundError: there is none.
+    """
+    item = UserModel.read(username) if _username.fullmatch(username) else None
+    if item is None:
+        raise UserNotFoundError
+    return user_from_item(item)
+
+
+def sign_in(username: str, password: str) -> User:
+    """The user whose name and password these are. Two reads, one write, about 30 ms; a user or none, all the same.
+
+    Raises:
+        BadCredentialsError: there is no such user, or the password is wrong; nothing tells which.
+        LockedOutError: too many failures before; the password was not even tried.
+    """
+    if not _username.fullmatch(username):
+        raise BadCredentialsError
+    seen = lockout.check(username)
+    item = UserModel.read(username)
+    if not passwords.matches(password, item["password_hash"]["S"] if item else None):
+        lockout.failed(username, seen)
+        raise BadCredentialsError
+    assert item is not None  # noqa: S101 - no password matches a user who does not exist
+    lockout.succeeded(username)
+    return user_from_item(item)
+
+
+def change_password(username: str, present: str, new: str) -> User:
+    """Give a user a new password, which ends every token of before. Reads and writes as `sign_in`, one write more.
+
+    Raises:
+        BadCredentialsError, LockedOutError: as `sign_in`, for the present password.
+        WeakPasswordError: the new one is too short or too common.
+    """
+    passwords.check_new_password(new, username)
+    user = sign_in(username, present)
+    # The password was checked for this generation: where another change came between, this one does not happen.
+    unchanged = UserModel.token_generation == user.token_generation
+    actions = [
+        UserModel.password_hash.set(passwords.hash_of(new)),
+        UserModel.token_generation.add(1),
+        UserModel.updated_at.set(clock.now_ms()),
+    ]
+    try:
+        return user_from_item(UserModel.change(username, actions, unchanged))
+    except ConditionRefusedError:
+        raise BadCredentialsError from None
+
+
+def change_role(username: str, role: Role, *, actor: str) -> User:
+    """Give a user a role. Where it changes, every token of before ends: a token never says a role its user lost.
+
+    One write where it changes, one more read where it does not.
+
+    Raises:
+        OwnRoleError: the user is the actor.
+        UserNotFoundError: there is no such user.
+    """
+    if username == actor:
+        raise OwnRoleError
+    if not _username.fullmatch(username):
+        raise UserNotFoundError
+    has_another_role = UserModel.username.exists() & (UserModel.role != role.value)
+    actions = [
+        UserModel.role.set(role.value),
+        UserModel.token_generation.add(1),
+        UserModel.updated_at.set(clock.now_ms()),
+    ]
+    try:
+        return user_from_item(UserModel.change(username, actions, has_another_role))
+    except ConditionRefusedError as refusal:
+        if refusal.item is None:
+            raise UserNotFoundError from None
+        return user_from_item(refusal.item)
+
+
+def ensure_admin(username: str, password: str) -> bool:
+    """Make the first Admin, where there is no user of the name. Returns whether one was made."""
+    try:
+        register(username, password, role=Role.ADMIN)
+    except UsernameTakenError:
+        return False
+    return True

@@ -1,0 +1,243 @@
+import base64
+import hashlib
+import hmac
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from leaseway import aws
+from leaseway.errors import UnavailableError
+from leaseway.identity import (
+    Role,
+    TokenExpiredError,
+    TokenRefusedError,
+    TokenRevokedError,
+    User,
+    authenticate,
+    issue,
+    register,
+    tokens,
+)
+from leaseway.identity.keys import KeyRing, key_ring
+from metering import metered
+from unit.identity.conftest import StoppedClock
+
+ALICE = User(username="alice", role=Role.USER, token_generation=1, created_at=0, updated_at=0)
+PASSWORD = "orbit-lantern-mosaic"
+
+
+@pytest.fixture(autouse=True)
+def _cloud(cloud: None) -> None:
+    """Every test here needs the secret."""
+
+
+def forged(claims: dict[str, Any] | None = None, *, key: str = "t" * 64, **header: Any) -> str:
+    """A token signed with the real key, but for what is asked for."""
+    now = int(datetime.now(UTC).timestamp())
+    good = {"iss": "leaseway", "aud": "leaseway-api", "sub": "alice", "role": "User", "gen": 1, "jti": "x"}
+    told = {**good, "iat": now, "exp": now + 60, **(claims or {})}
+    told = {name: value for name, value in told.items() if value is not None}
+    head = {"alg": "HS256", "typ": "JWT", "kid": key_ring().signing_key().id, **header}
+    head = {name: value for name, value in head.items() if value is not None}
+    return signed(head, told, key)
+
+
+def signed(head: Any, told: Any, key: str) -> str:
+    text = f"{part(head)}.{part(told)}"
+    return f"{text}.{part(hmac.new(key.encode(), text.encode(), hashlib.sha256).digest())}"
+
+
+def part(value: Any) -> str:
+    text = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def unsigned(algorithm: str, **header: Any) -> str:
+    payload = forged().split(".")[1]
+    return f"{part({'alg': algorithm, 'kid': key_ring().signing_key().id, **header})}.{payload}."
+
+
+def test_a_token_says_who_what_until_when_and_for_whom(stopped: StoppedClock) -> None:
+    # When a token is issued
+    token = issue(ALICE)
+    # Then it carries every claim, and its key's id is the secret's version
+    header, claims = jwt.get_unverified_header(token.text), jwt.decode(token.text, options={"verify_signature": False})
+    now = int(stopped.seconds)
+    version = aws.client("secretsmanager").get_secret_value(SecretId="leaseway/token")["VersionId"]
+    assert header == {"alg": "HS256", "typ": "JWT", "kid": version}
+    assert claims.pop("jti") != jwt.decode(issue(ALICE).text, options={"verify_signature": False})["jti"]
+    assert claims == {
+        "iss": "leaseway",
+        "aud": "leaseway-api",
+        "sub": "alice",
+        "role": "User",
+        "gen": 1,
+        "iat": now,
+        "exp": now + 3600,
+    }
+    assert token.seconds == 3600
+
+
+def test_a_forged_token_with_the_right_key_and_claims_is_the_control_of_these_tests() -> None:
+    assert tokens.read(forged()).sub == "alice"
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        pytest.param(lambda: "", id="nothing"),
+        pytest.param(lambda: "garbage", id="garbage"),
+        pytest.param(lambda: "a.b.c", id="three parts of garbage"),
+        pytest.param(lambda: "é.ü.ß", id="not ASCII"),
+        pytest.param(lambda: "\ud800.b.c", id="half a character"),
+        pytest.param(lambda: part(b"[" * 3000) + ".e30.x", id="nested without end"),
+        pytest.param(lambda: part([]) + ".e30.x", id="a header that is a list"),
+        pytest.param(lambda: forged() + "x" * 4096, id="endless"),
+        pytest.param(lambda: forged()[:-2], id="cut off"),
+        pytest.param(lambda: forged(key="u" * 64), id="signed with another key"),
+        pytest.param(lambda: unsigned("none"), id="alg none"),
+        pytest.param(lambda: unsigned("NONE"), id="alg NONE"),
+        pytest.param(lambda: unsigned("HS256"), id="no signature"),
+        pytest.param(lambda: unsigned("RS256"), id="alg RS256"),
+        pytest.param(lambda: unsigned("HS512"), id="alg HS512"),
+        pytest.param(lambda: forged(kid=None), id="no key id"),
+        pytest.param(lambda: forged(kid="../secret"), id="a made-up key id"),
+        pytest.param(lambda: forged(kid=str(uuid.uuid4())), id="an unknown key id"),
+        pytest.param(lambda: forged({"aud": "another-api"}), id="another audience"),
+        pytest.param(lambda: forged({"aud": None}), id="no audience"),
+        pytest.param(lambda: forged({"iss": "another"}), id="another issuer"),
+        pytest.param(lambda: forged({"sub": None}), id="no subject"),
+        pytest.param(lambda: forged({"exp": None}), id="no expiry"),
+        pytest.param(lambda: forged({"iat": None}), id="no time of issue"),
+        pytest.param(lambda: forged({"jti": None}), id="no id"),
+        pytest.param(lambda: forged({"gen": None}), id="no generation"),
+        pytest.param(lambda: forged({"role": "Root"}), id="an unknown role"),
+        pytest.param(lambda: forged({"exp": "never"}), id="an expiry that is no number"),
+    ],
+)
+def test_what_is_not_ours_is_refused(refused: Any) -> None:
+    token = refused()
+    with pytest.raises(TokenRefusedError) as refusal:
+        tokens.read(token)
+    assert type(refusal.value) is TokenRefusedError
+
+
+def test_a_public_key_used_as_a_secret_signs_nothing() -> None:
+    # Given what a verifier that trusts the header would take for an RSA public key
+    pem = "-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAK\n-----END PUBLIC KEY-----\n"
+    # Then neither name of the algorithm makes it good
+    for algorithm in ("RS256", "HS256"):
+        with pytest.raises(TokenRefusedError):
+            tokens.read(forged(key=pem, alg=algorithm))
+
+
+def test_an_expired_token_is_told_apart(stopped: StoppedClock) -> None:
+    token = issue(ALICE).text
+    stopped.passes(3599)
+    assert tokens.read(token).sub == "alice"
+    stopped.passes(1)
+    with pytest.raises(TokenExpiredError):
+        tokens.read(token)
+
+
+def test_garbage_costs_no_read_and_a_good_token_costs_one() -> None:
+    # Given a user with a token, and keys already known
+    token = issue(register("alice", PASSWORD)).text
+    with metered() as meter:
+        # When garbage and forgeries come
+        for wrong in ("garbage", "a.b.c", unsigned("none"), forged(kid="made-up"), forged(key="u" * 64)):
+            with pytest.raises(TokenRefusedError):
+                authenticate(wrong)
+        # Then nobody is asked
+        assert not meter.operations()
+        # And the good one reads its user
+        assert authenticate(token).sub == "alice"
+    assert meter.operations() == {"dynamodb.GetItem": 1}
+    assert meter.read_units() == 1
+
+
+def test_a_token_of_a_user_who_is_no_more_is_refused() -> None:
+    with pytest.raises(TokenRevokedError):
+        authenticate(issue(ALICE).text)
+
+
+# ---- Rotation -----------------------------------------------------------------------------------------------------
+
+
+def rotate(stage: str = "AWSCURRENT") -> str:
+    """Bring in a new version; moto and AWS alike date it by the real clock."""
+    made = aws.client("secretsmanager").put_secret_value(
+        SecretId="leaseway/token", SecretString=uuid.uuid4().hex * 2, VersionStages=[stage]
+    )
+    return str(made["VersionId"])
+
+
+def signed_by(ring: KeyRing) -> str:
+    return ring.signing_key().id
+
+
+def test_a_rotation_logs_nobody_out(stopped: StoppedClock) -> None:
+    # Given a token of before, and a verifier and a signer that each know the present key
+    before = issue(ALICE).text
+    old = signed_by(key_ring())
+    # When the secret is rotated and the verifier, still warm, gets the last token signed with the old key
+    new = rotate()
+    last = issue(ALICE).text
+    assert jwt.get_unverified_header(last)["kid"] == old
+    # Then a signer that has just started knows the new key and does not use it yet
+    assert signed_by(KeyRing()) == old
+    stopped.passes(60)
+    assert signed_by(KeyRing()) == old
+    # And after the cache time and the margin it does; every token in between is good
+    stopped.passes(6)
+    after = issue(ALICE).text
+    assert jwt.get_unverified_header(after)["kid"] == new
+    assert [tokens.read(token).sub for token in (before, last, after)] == ["alice"] * 3
+
+
+def test_a_pending_version_is_accepted_and_never_signs(stopped: StoppedClock) -> None:
+    current = signed_by(KeyRing())
+    pending = rotate("AWSPENDING")
+    stopped.passes(600)
+    ring = KeyRing()
+    assert signed_by(ring) == current
+    assert ring.find(pending) is not None
+
+
+def test_a_version_that_was_rotated_away_twice_is_refused(stopped: StoppedClock) -> None:
+    old = signed_by(key_ring())
+    rotate()
+    rotate()
+    assert key_ring().find(old) is not None  # still cached
+    stopped.passes(60)
+    assert key_ring().find(old) is None
+
+
+def test_unknown_key_ids_cost_at_most_one_look_a_minute(stopped: StoppedClock) -> None:
+    key_ring().find("x")
+    with metered() as meter:
+        for _ in range(1_100):
+            assert key_ring().find(str(uuid.uuid4())) is None
+            stopped.passes(0.1)
+    # 110 seconds of made-up ids: one look, and no secret fetched again
+    assert meter.operations() == {"secrets-manager.ListSecretVersionIds": 1}
+
+
+def test_keys_stay_good_while_secrets_manager_is_away(stopped: StoppedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a verifier with a token, and a Secrets Manager that does not answer any more
+    token = issue(ALICE).text
+
+    def no_answer(_: KeyRing) -> None:
+        raise EndpointConnectionError(endpoint_url="secretsmanager")
+
+    monkeypatch.setattr(KeyRing, "_fetch", no_answer)
+    stopped.passes(120)
+    # Then the keys of before go on, and a verifier without any says that it cannot tell
+    assert tokens.read(token).sub == "alice"
+    with pytest.raises(UnavailableError):
+        KeyRing().find("x")

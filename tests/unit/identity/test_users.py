@@ -1,0 +1,194 @@
+import pytest
+
+from leaseway.errors import InvalidInputError
+from leaseway.identity import (
+    BadCredentialsError,
+    OwnRoleError,
+    Role,
+    TokenRevokedError,
+    UsernameTakenError,
+    UserNotFoundError,
+    WeakPasswordError,
+    authenticate,
+    change_password,
+    change_role,
+    ensure_admin,
+    get_user,
+    issue,
+    passwords,
+    register,
+    sign_in,
+)
+from leaseway.identity.model import UserModel
+from metering import metered
+
+GOOD = "orbit-lantern-mosaic"
+
+
+@pytest.mark.usefixtures("cloud")
+def test_who_registers_is_a_user_and_signs_in_with_the_password() -> None:
+    # Given a new user
+    made = register("alice", GOOD)
+    # Then she is no Admin, and her password is hers alone
+    assert made.role is Role.USER
+    assert sign_in("alice", GOOD) == made
+    with pytest.raises(BadCredentialsError):
+        sign_in("alice", GOOD + "!")
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_password_is_kept_as_an_argon2id_hash_with_a_salt_of_its_own() -> None:
+    # Given two users with the same password
+    register("alice", GOOD)
+    register("bob", GOOD)
+    # Then the table holds neither the password nor the same hash twice
+    hashes = {UserModel.read(name)["password_hash"]["S"] for name in ("alice", "bob")}  # type: ignore[index]
+    assert len(hashes) == 2
+    assert all(text.startswith("$argon2id$v=19$m=19456,t=2,p=1$") for text in hashes)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_taken_name_stays_its_owners() -> None:
+    register("alice", GOOD)
+    with pytest.raises(UsernameTakenError):
+        register("alice", "another-long-password")
+    assert sign_in("alice", GOOD).username == "alice"
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize("name", ["", "a b", "a#b", "../x", "-x", "ä", "x" * 129, "a\n", "attempts#alice", "a/b"])
+def test_a_name_that_could_be_mistaken_for_something_else_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError) as refusal:
+        register(name, GOOD)
+    assert refusal.value.field == "username"
+    with pytest.raises(BadCredentialsError):
+        sign_in(name, GOOD)
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize(
+    "password",
+    ["", "short-7", "x" * 129, "password", "Passw0rd!", "password1234", "qwertyuiop12", "alice12345", "leaseway2024"],
+)
+def test_short_endless_and_common_passwords_are_refused_and_not_repeated_in_the_message(password: str) -> None:
+    with pytest.raises(WeakPasswordError) as refusal:
+        register("alice", password)
+    assert refusal.value.field == "password"
+    assert not password or password not in refusal.value.detail
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_password_may_be_in_any_script_and_spelled_by_any_keyboard() -> None:
+    # Given a password with a letter that Unicode spells in two ways, and half a character
+    register("alice", "fa\u00e7ade-\u0434\u043e\u043c-\ud800-wolken")
+    # Then the other spelling is the same password
+    assert sign_in("alice", "fac\u0327ade-\u0434\u043e\u043c-\ud800-wolken")
+
+
+@pytest.mark.usefixtures("cloud")
+def test_an_unknown_user_costs_the_same_hash_and_the_same_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given one user, and a count of what is hashed
+    register("alice", GOOD)
+    hasher = passwords._hasher()
+    verified = []
+    monkeypatch.setattr(type(hasher), "verify", _counting(type(hasher).verify, verified))
+    # When a wrong password comes for her and for nobody
+    calls = []
+    for name in ("alice", "nobody"):
+        with metered() as meter, pytest.raises(BadCredentialsError) as refusal:
+            sign_in(name, "wrong")
+        calls.append((meter.operations(), str(refusal.value)))
+    # Then nothing tells them apart: same parameters, same calls, same words
+    assert calls[0] == calls[1]
+    assert [text.split("$")[1:4] for text in verified] == [["argon2id", "v=19", "m=19456,t=2,p=1"]] * 2
+
+
+def _counting(verify, seen):  # type: ignore[no-untyped-def]
+    def counted(self, password_hash, password):  # type: ignore[no-untyped-def]
+        seen.append(password_hash)
+        return verify(self, password_hash, password)
+
+    return counted
+
+
+@pytest.mark.usefixtures("cloud")
+def test_signing_in_costs_two_reads_and_one_write() -> None:
+    register("alice", GOOD)
+    with metered() as meter:
+        sign_in("alice", GOOD)
+    assert meter.operations() == {"dynamodb.GetItem": 2, "dynamodb.DeleteItem": 1}
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_new_password_ends_the_old_one_and_every_token_of_before() -> None:
+    # Given a user with a token
+    token = issue(register("alice", GOOD)).text
+    assert authenticate(token).sub == "alice"
+    # When she changes her password
+    change_password("alice", GOOD, "quarry-violin-sunday")
+    # Then neither the old password nor the old token is good
+    with pytest.raises(BadCredentialsError):
+        sign_in("alice", GOOD)
+    with pytest.raises(TokenRevokedError):
+        authenticate(token)
+    assert authenticate(issue(sign_in("alice", "quarry-violin-sunday")).text).sub == "alice"
+
+
+@pytest.mark.usefixtures("cloud")
+def test_who_holds_a_stolen_token_cannot_change_the_password_without_knowing_it() -> None:
+    register("alice", GOOD)
+    with pytest.raises(BadCredentialsError):
+        change_password("alice", "guess-number-one", "quarry-violin-sunday")
+    assert sign_in("alice", GOOD)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_a_role_that_changes_ends_every_token_of_before() -> None:
+    # Given an Admin with a token
+    register("alice", GOOD)
+    token = issue(change_role("alice", Role.ADMIN, actor="admin")).text
+    assert authenticate(token).role is Role.ADMIN
+    # When the role is taken away
+    assert change_role("alice", Role.USER, actor="admin").role is Role.USER
+    # Then the token that says Admin is refused, and a new one says User
+    with pytest.raises(TokenRevokedError):
+        authenticate(token)
+    assert authenticate(issue(get_user("alice")).text).role is Role.USER
+
+
+@pytest.mark.usefixtures("cloud")
+def test_giving_a_role_that_the_user_has_ends_nothing() -> None:
+    token = issue(register("alice", GOOD)).text
+    assert change_role("alice", Role.USER, actor="admin") == get_user("alice")
+    assert authenticate(token)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_nobody_changes_the_own_role_so_that_an_admin_is_left() -> None:
+    ensure_admin("admin", GOOD)
+    with pytest.raises(OwnRoleError):
+        change_role("admin", Role.USER, actor="admin")
+    assert get_user("admin").role is Role.ADMIN
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize("name", ["nobody", "attempts#alice", ""])
+def test_a_role_needs_a_user(name: str) -> None:
+    with pytest.raises(BadCredentialsError):
+        sign_in("alice", "wrong")  # leaves an item that counts her failures
+    with pytest.raises(UserNotFoundError):
+        change_role(name, Role.ADMIN, actor="admin")
+    with pytest.raises(UserNotFoundError):
+        get_user(name)
+
+
+@pytest.mark.usefixtures("cloud")
+def test_the_first_admin_is_made_once() -> None:
+    # Given a deployment that made the first Admin, who has changed the password since
+    assert ensure_admin("admin", GOOD)
+    change_password("admin", GOOD, "quarry-violin-sunday")
+    # When it is deployed again
+    made = ensure_admin("admin", GOOD)
+    # Then nothing is set back
+    assert not made
+    assert sign_in("admin", "quarry-violin-sunday").role is Role.ADMIN
