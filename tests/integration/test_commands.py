@@ -1,0 +1,164 @@
+"""`leaseway balance`, `jobs` and `demo` against the deployed stack, as a person types them."""
+
+import json
+import secrets
+import socket
+
+import pytest
+from typer.testing import CliRunner
+
+from leaseway.jobs.types import catalogue
+from leaseway_local import data_commands, pictures
+from leaseway_local.api_client import ApiClient
+from leaseway_local.cli import app
+from leaseway_local.cloud import demo_host
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.page_server import serving
+from leaseway_local.places import Home
+
+
+@pytest.fixture
+def leaseway(stack, monkeypatch):
+    """Runs a command on the shared stack."""
+    return _commands_on(stack, monkeypatch)
+
+
+@pytest.fixture
+def user(stack) -> str:
+    """A user with 100.00."""
+    name = f"cli-{secrets.token_hex(6)}"
+    stack.api.post("/api/users", {"userId": name, "balance": 100})
+    return name
+
+
+def _commands_on(stack, monkeypatch):
+    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url))
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_a_negative_amount_needs_no_quoting(leaseway, user):
+    assert leaseway("balance", "update", user, "-30.25", "--reference", "an order").exit_code == 0
+
+    shown = leaseway("balance", "show", user, "--json")
+    assert json.loads(shown.stdout)["balance"] == 69.75
+    assert "69.75" in leaseway("balance", "show", user).stdout
+
+
+def test_a_refusal_is_told_in_one_line_and_exits_1(leaseway, user):
+    refused = leaseway("balance", "update", user, "-500")
+
+    assert refused.exit_code == 1
+    assert refused.stdout == ""
+    assert refused.stderr.startswith("INSUFFICIENT_FUNDS: ")
+    assert "100.00" in refused.stderr
+
+
+def test_a_refusal_names_the_field_at_fault(leaseway, user):
+    refused = leaseway("balance", "update", user, "1.234")
+
+    assert refused.exit_code == 1
+    assert "(amount)" in refused.stderr
+
+
+def test_a_refusal_can_be_had_as_json(leaseway, user):
+    refused = leaseway("balance", "update", user, "-500", "--json")
+
+    assert json.loads(refused.stderr)["code"] == "INSUFFICIENT_FUNDS"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("balance", "update", "somebody"),
+        ("balance", "update", "somebody", "1", "2"),
+        ("jobs", "create", "SLEEP", "--payload", "{broken"),
+        ("jobs", "create", "SLEEP", "--payload", "[1]"),
+        ("jobs", "wait"),
+        ("jobs", "list", "--target", "moon"),
+    ],
+)
+def test_wrong_usage_exits_2_before_anything_is_asked(leaseway, arguments):
+    assert leaseway(*arguments).exit_code == 2
+
+
+def test_a_job_is_created_and_awaited_by_one_command(leaseway):
+    done = leaseway("jobs", "create", "GENERATE_LOGIN", "--payload", '{"length": 12}', "--wait", "--json")
+
+    job = json.loads(done.stdout)
+    assert (done.exit_code, job["status"]) == (0, "COMPLETED")
+    assert len(job["result"]["login"]) == 12
+    assert job["result"]["login"] in leaseway("jobs", "get", job["id"]).stdout
+
+
+def test_waiting_ends_with_exit_1_when_a_job_was_cancelled(leaseway):
+    good = json.loads(leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--json").stdout)
+    late = json.loads(
+        leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 9000}', "--ttl-ms", 300, "--json").stdout
+    )
+
+    waited = leaseway("jobs", "wait", good["id"], late["id"], "--timeout", 60, "--json")
+
+    assert waited.exit_code == 1
+    assert [job["status"] for job in json.loads(waited.stdout)] == ["COMPLETED", "CANCELLED"]
+
+
+def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway):
+    job = json.loads(leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 4000}', "--json").stdout)
+
+    waited = leaseway("jobs", "wait", job["id"], "--timeout", 0.2)
+
+    assert waited.exit_code == 1
+    assert job["id"] in waited.stderr
+
+
+def test_a_list_is_followed_to_its_end(leaseway):
+    made = {json.loads(leaseway("jobs", "create", "GENERATE_NUMBER", "--json").stdout)["id"] for _ in range(5)}
+
+    page = json.loads(leaseway("jobs", "list", "--type", "GENERATE_NUMBER", "--size", 2, "--json").stdout)
+    whole = json.loads(leaseway("jobs", "list", "--type", "GENERATE_NUMBER", "--size", 2, "--all", "--json").stdout)
+
+    assert len(page["content"]) == 2
+    assert made <= {job["id"] for job in whole["content"]}
+
+
+@pytest.fixture
+def demo_stack(make_stack, engine):
+    """A stack that lets HTTP jobs reach the demo's own server, as `leaseway up` deploys it."""
+    return make_stack("demo", HttpAllowedHosts=demo_host(engine.port))
+
+
+def test_the_demo_shows_money_every_job_type_and_a_resized_picture(demo_stack, monkeypatch, tmp_path):
+    monkeypatch.setattr("leaseway_local.demo.default_home", lambda: Home(tmp_path))
+    leaseway = _commands_on(demo_stack, monkeypatch)
+
+    first, second = leaseway("demo"), leaseway("demo")
+
+    assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
+    assert [kind for kind in catalogue() if kind not in first.stdout] == []
+    assert first.stdout.count(" COMPLETED ") == len(catalogue())
+    assert "refused: INSUFFICIENT_FUNDS" in first.stdout
+    assert pictures.dimensions((tmp_path / "demo" / "after.png").read_bytes()) == (320, 240)
+
+
+def test_the_demo_server_is_gone_when_the_demo_is_interrupted(unused_host):
+    with pytest.raises(KeyboardInterrupt), serving(unused_host):
+        raise KeyboardInterrupt
+
+    with serving(unused_host) as again:
+        assert again.startswith(f"http://{unused_host}/")
+
+
+def test_a_taken_demo_port_is_told_with_what_to_do(unused_host):
+    with serving(unused_host), pytest.raises(LocalCloudError) as refusal, serving(unused_host):
+        pass
+
+    assert unused_host.rpartition(":")[2] in refusal.value.what
+    assert "LEASEWAY_PORT" in refusal.value.todo
+
+
+@pytest.fixture
+def unused_host() -> str:
+    """`host:port` on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
