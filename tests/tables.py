@@ -70,6 +70,24 @@ def users(name: str) -> Spec:
     }
 
 
+def ledger(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(user_id="S", version="N"),
+        "KeySchema": _keys("user_id", "version"),
+    }
+
+
+def idempotency(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(key="S"),
+        "KeySchema": _keys("key"),
+    }
+
+
 def queue(client: Any, name: str) -> str:
     """Make the jobs queue; returns its URL."""
     return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"})["QueueUrl"])

@@ -15,6 +15,8 @@ NAMES = {
     "ACCOUNTS_TABLE": "accounts",
     "JOBS_TABLE": "jobs",
     "TOTALS_TABLE": "totals",
+    "LEDGER_TABLE": "ledger",
+    "IDEMPOTENCY_TABLE": "idempotency",
     "BUCKET": "leaseway-bucket",
     "USERS_TABLE": "users",
     "CURSOR_SECRET": "leaseway/cursor",
@@ -54,8 +56,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with mock_aws():
         forget_everything()
         dynamodb = aws.client("dynamodb")
-        for spec in (tables.accounts("accounts"), tables.jobs("jobs"), tables.totals("totals"), tables.users("users")):
-            dynamodb.create_table(**spec)
+        for kind in (tables.accounts, tables.jobs, tables.totals, tables.users, tables.ledger, tables.idempotency):
+            dynamodb.create_table(**kind(kind.__name__))
         monkeypatch.setenv("JOBS_QUEUE_URL", tables.queue(aws.client("sqs"), "jobs"))
         aws.client("s3").create_bucket(Bucket="leaseway-bucket")
         aws.client("secretsmanager").create_secret(Name="leaseway/cursor", SecretString="k" * 64)

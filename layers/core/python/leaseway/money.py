@@ -1,12 +1,9 @@
-"""Money: decimals with two places outside, integers of minor units inside, never binary floating point."""
+"""Money: decimals with the currency's places outside, integers of minor units inside, never binary floating point."""
 
 from decimal import Decimal
 
 from leaseway.errors import InvalidInputError
 from leaseway.settings import settings
-
-EXPONENT = 2
-"""Decimal places of the currency: 1 unit is 10**2 minor units."""
 
 
 def parse_amount(value: Decimal, *, field: str = "amount") -> int:
@@ -33,9 +30,21 @@ def parse_balance(value: Decimal, *, field: str = "balance") -> int:
     return minor
 
 
+def parse_positive(value: Decimal, *, field: str = "amount") -> int:
+    """An amount to move, in minor units: exact, more than zero, within `AMOUNT_LIMIT`.
+
+    Raises:
+        InvalidInputError: names the field and what is wrong with the value.
+    """
+    minor = parse_amount(value, field=field)
+    if minor < 0:
+        raise InvalidInputError("must be more than zero", field=field)
+    return minor
+
+
 def to_decimal(minor: int) -> Decimal:
     """Minor units as the decimal that the API speaks: 10050 is 100.50."""
-    return Decimal(minor).scaleb(-EXPONENT)
+    return Decimal(minor).scaleb(-settings().currency_exponent)
 
 
 def _to_minor(value: Decimal, field: str) -> int:
@@ -43,10 +52,10 @@ def _to_minor(value: Decimal, field: str) -> int:
         raise InvalidInputError("must be a finite number", field=field)
     exponent = value.as_tuple().exponent
     assert isinstance(exponent, int)  # noqa: S101 - only NaN and infinities have another kind
-    if exponent < -EXPONENT:
-        raise InvalidInputError(f"must have at most {EXPONENT} decimal places", field=field)
-    limit = settings().amount_limit
+    places, limit = settings().currency_exponent, settings().amount_limit
+    if exponent < -places:
+        raise InvalidInputError(f"must have at most {places} decimal places", field=field)
     # The size is judged from the exponent first: 1e400 must not become an integer of 400 digits.
-    if (value and value.adjusted() + EXPONENT > len(str(limit))) or abs(value.scaleb(EXPONENT)) > limit:
+    if (value and value.adjusted() + places > len(str(limit))) or abs(value.scaleb(places)) > limit:
         raise InvalidInputError(f"must be at most {to_decimal(limit)} either way", field=field)
-    return int(value.scaleb(EXPONENT))
+    return int(value.scaleb(places))

@@ -25,6 +25,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     accounts_table: Annotated[str, Meta(description="Table of balances; set by the template")] = ""
     jobs_table: Annotated[str, Meta(description="Table of jobs; set by the template")] = ""
     totals_table: Annotated[str, Meta(description="Table of counters behind list totals; set by the template")] = ""
+    ledger_table: Annotated[str, Meta(description="Table of ledger entries; set by the template")] = ""
+    idempotency_table: Annotated[
+        str, Meta(description="Table of first answers to requests with an Idempotency-Key; set by the template")
+    ] = ""
     jobs_queue_url: Annotated[str, Meta(description="Queue whose messages are jobs; set by the template")] = ""
     bucket: Annotated[str, Meta(description="Bucket of uploads, large payloads and results; set by the template")] = ""
     cursor_secret: Annotated[
@@ -58,9 +62,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Origins whose pages may call the API, comma separated, as `https://app.example.com`")
     ] = ""
 
+    currency: Annotated[
+        str, Meta(pattern="^[A-Z]{3}$", description="The one currency of the deployment, as ISO 4217 spells it")
+    ] = "EUR"
+    currency_exponent: Annotated[
+        int, _number(0, 4, "Decimal places of the currency: 2 makes 100.50 of 10050. Fixed once data exists")
+    ] = 2
     amount_limit: Annotated[
         int, _number(1, 10**15, "Largest single change of a balance, in minor units; a wrong extra zero stops here")
     ] = 10**12
+    balance_limit: Annotated[
+        int, _number(1, 10**15, "Largest balance, in minor units; a change that would exceed it is refused")
+    ] = 10**15
+    idempotency_hours: Annotated[
+        int, _number(24, 720, "How long the first answer to a request with an Idempotency-Key is kept")
+    ] = 24
 
     default_ttl_ms: Annotated[
         int, _number(100, 840_000, "A job's time to live from the start of each attempt, where it names none")

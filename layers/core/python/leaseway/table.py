@@ -1,7 +1,7 @@
 """DynamoDB tables through pynamodb: the base model, and writes that say why they were refused."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from botocore.exceptions import ClientError
 from pynamodb.connection.table import TableConnection
@@ -16,6 +16,9 @@ from leaseway.settings import needed
 Item = dict[str, dict[str, Any]]
 """An item as DynamoDB spells it: attribute name to {type: value}."""
 
+Part = dict[str, Any]
+"""One write or check of a transaction, as DynamoDB spells it."""
+
 
 class ConditionRefusedError(Exception):
     """The condition of a write was false. Carries the item that refused it, or None where there is none."""
@@ -23,6 +26,26 @@ class ConditionRefusedError(Exception):
     def __init__(self, item: Item | None) -> None:
         super().__init__("condition refused")
         self.item = item
+
+
+class TransactionCancelledError(Exception):
+    """None of a transaction's parts was written. Carries the reason of each part, in order."""
+
+    def __init__(self, reasons: "list[Reason]") -> None:
+        super().__init__("transaction cancelled: " + ", ".join(reason.code for reason in reasons))
+        self.reasons = reasons
+
+
+class Reason(NamedTuple):
+    """Why a part stopped its transaction ("None" where it did not), and the item that refused it."""
+
+    code: str
+    item: Item | None
+
+    @property
+    def refused(self) -> bool:
+        """The part's condition was false."""
+        return self.code == "ConditionalCheckFailed"
 
 
 class Table(Model):
@@ -59,12 +82,28 @@ class Table(Model):
         return dict(answer["Attributes"])
 
     @classmethod
-    def insert(cls, item: "Table") -> None:
-        """One conditional PutItem: only where the key is free. Raises as `change` does."""
-        attributes = item.serialize()
-        hash_key = cls._hash_attribute()
-        key = next(iter(attributes[hash_key.attr_name].values()))
-        cls._dispatch("PutItem", key, key="Item", attributes=attributes, condition=hash_key.does_not_exist())
+    def insert(cls, item: "Table", *, unless: Condition | None = None) -> None:
+        """One conditional PutItem: only where the key is free, or `unless` holds for what is there.
+
+        Raises as `change` does.
+        """
+        free = cls._hash_attribute().does_not_exist()
+        cls._dispatch("PutItem", **cls._whole(item), condition=free if unless is None else free | unless)
+
+    @classmethod
+    def put_part(cls, item: "Table", condition: Condition) -> Part:
+        """A conditional put, as a part of a transaction."""
+        return {"Put": cls._request(**cls._whole(item), condition=condition)}
+
+    @classmethod
+    def change_part(cls, key: str, actions: Sequence[Action], condition: Condition) -> Part:
+        """A conditional update, as a part of a transaction."""
+        return {"Update": cls._request(key, actions=actions, condition=condition)}
+
+    @classmethod
+    def check_part(cls, key: str, condition: Condition) -> Part:
+        """A condition on an item that stays as it is, as a part of a transaction; billed like a write."""
+        return {"ConditionCheck": cls._request(key, condition=condition)}
 
     @classmethod
     def remove(cls, key: str, condition: Condition) -> None:
@@ -76,14 +115,25 @@ class Table(Model):
         return cls._hash_key_attribute()
 
     @classmethod
-    def _dispatch(cls, operation: str, hash_key: str, **parts: Any) -> dict[str, Any]:
-        # pynamodb's own update and put cannot ask for the refusing item; its connection can.
+    def _whole(cls, item: "Table") -> dict[str, Any]:
+        attributes = item.serialize()
+        keys = {"hash_key": cls._hash_key_attribute(), "range_key": cls._range_key_attribute()}
+        named = {name: next(iter(attributes[key.attr_name].values())) for name, key in keys.items() if key is not None}
+        return {**named, "key": "Item", "attributes": attributes}
+
+    @classmethod
+    def _request(cls, hash_key: str, **parts: Any) -> dict[str, Any]:
         table = cls._get_connection()
-        request = table.connection.get_operation_kwargs(
+        return table.connection.get_operation_kwargs(
             table.table_name, hash_key, return_values_on_condition_failure="ALL_OLD", **parts
         )
+
+    @classmethod
+    def _dispatch(cls, operation: str, hash_key: str, **parts: Any) -> dict[str, Any]:
+        # pynamodb's own update and put cannot ask for the refusing item; its connection can.
+        request = cls._request(hash_key, **parts)
         try:
-            return table.connection.dispatch(operation, request)
+            return cls._get_connection().connection.dispatch(operation, request)
         except VerboseClientError as failure:
             # pynamodb's error keeps the code but neither the status nor the item; botocore's own has them all.
             original = failure.__cause__
@@ -94,3 +144,23 @@ def _refusal(failure: ClientError) -> ConditionRefusedError | None:
     if failure.response["Error"]["Code"] != "ConditionalCheckFailedException":
         return None
     return ConditionRefusedError(failure.response.get("Item"))
+
+
+def transact(parts: Sequence[Part], token: str) -> None:
+    """All parts or none: one TransactWriteItems, two write units a part and KB, also where it is cancelled.
+
+    `token` (up to 36 characters) names this very transaction: for ten minutes, sending it again writes nothing and
+    answers as the first time. The SDK does not repeat it; the caller decides.
+
+    Raises:
+        TransactionCancelledError: nothing was written; says why, with the items that refused.
+        botocore.exceptions.ClientError: DynamoDB refused for another reason.
+        botocore.exceptions.BotoCoreError: no answer.
+    """
+    try:
+        aws.client("dynamodb", attempts=1).transact_write_items(TransactItems=list(parts), ClientRequestToken=token)
+    except ClientError as failure:
+        if failure.response["Error"]["Code"] != "TransactionCanceledException":
+            raise
+        reasons = failure.response.get("CancellationReasons", [])
+        raise TransactionCancelledError([Reason(r.get("Code", "None"), r.get("Item")) for r in reasons]) from None

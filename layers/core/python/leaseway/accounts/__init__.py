@@ -1,21 +1,28 @@
 """Accounts: balances that never go below zero."""
 
-from leaseway.accounts.balances import (
-    AccountNotFoundError,
-    InsufficientFundsError,
-    UserExistsError,
-    change_balance,
-    create_account,
-    get_account,
-)
+from leaseway.accounts.balances import change_balance, create_account, get_account
 from leaseway.accounts.model import Account
+from leaseway.accounts.refusals import (
+    AccountNotFoundError,
+    BalanceLimitError,
+    InsufficientFundsError,
+    SameAccountError,
+    UserExistsError,
+)
+from leaseway.accounts.settlement import RepeatableOutcomeUnknownError
+from leaseway.accounts.transfers import Transfer, transfer
 
 __all__ = [
     "Account",
     "AccountNotFoundError",
+    "BalanceLimitError",
     "InsufficientFundsError",
+    "RepeatableOutcomeUnknownError",
+    "SameAccountError",
+    "Transfer",
     "UserExistsError",
     "change_balance",
     "create_account",
     "get_account",
+    "transfer",
 ]

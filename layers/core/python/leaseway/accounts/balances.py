@@ -3,51 +3,25 @@
 import random
 import time
 from collections.abc import Callable
-from typing import TypeVar
-
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
 
 from leaseway import clock
-from leaseway.accounts.model import Account, AccountModel, EntryAttribute, account_from_item
-from leaseway.errors import ConflictError, NotFoundError, OutcomeUnknownError, UnavailableError
+from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
+from leaseway.accounts.model import Account, AccountModel, account_from_item
+from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
+from leaseway.accounts.refusals import (
+    AccountNotFoundError,
+    BalanceLimitError,
+    InsufficientFundsError,
+    UserExistsError,
+)
+from leaseway.accounts.settlement import settle
+from leaseway.errors import OutcomeUnknownError, UnavailableError
+from leaseway.idempotency import Key, KeyedRequest
+from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError
-
-Answer = TypeVar("Answer")
 
 _TRIES = 4
 _FIRST_WAIT_SECONDS = 0.05
-
-# DynamoDB answers these before it writes: the change can be sent again.
-_NOT_WRITTEN = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottlingException",
-        "TransactionConflictException",
-    }
-)
-
-
-class AccountNotFoundError(NotFoundError):
-    """No such user."""
-
-    code = "USER_NOT_FOUND"
-
-
-class UserExistsError(ConflictError):
-    """There is already an account of this user."""
-
-    code = "USER_EXISTS"
-
-
-class InsufficientFundsError(ConflictError):
-    """The balance would fall below zero; nothing was changed."""
-
-    code = "INSUFFICIENT_FUNDS"
-
-    def __init__(self, balance: int) -> None:
-        super().__init__(balance=balance)
-        self.balance = balance
 
 
 def get_account(user_id: str) -> Account:
@@ -62,64 +36,124 @@ def get_account(user_id: str) -> Account:
     return account_from_item(item)
 
 
-def create_account(user_id: str, opening_balance: int = 0, *, request_id: str, actor: str | None = None) -> Account:
-    """Open an account with a balance in minor units (zero or more). One write unit.
+def create_account(
+    user_id: str, opening_balance: int = 0, *, request_id: str, actor: str | None = None, key: Key | None = None
+) -> Account:
+    """Open an account with a balance in minor units (zero or more).
+
+    One write unit. With a key one transaction of two items, no read, and the first answer at every repeat.
 
     Raises:
         UserExistsError: the user has one; it is not touched.
+        BalanceLimitError: the opening balance is more than an account may hold.
+        KeyReusedError: the key belongs to another request.
         OutcomeUnknownError: the answer was lost, and the account that is there is not this request's.
         UnavailableError: DynamoDB did not take the write; nothing was changed.
     """
-    now = clock.now_ms()
-    entry = EntryAttribute(amount=opening_balance, kind="opening", request_id=request_id, actor=actor, at=now)
-    item = AccountModel(user_id, balance=opening_balance, version=1, created_at=now, updated_at=now, last_entry=entry)
-
-    def write() -> Account:
-        AccountModel.insert(item)
-        return Account(user_id, opening_balance, 1, now, now, request_id)
-
-    try:
-        return _written_once(write, user_id, request_id)
-    except ConditionRefusedError:
-        raise UserExistsError(user_id=user_id) from None
+    if opening_balance > settings().balance_limit:
+        raise BalanceLimitError
+    opening = Posting(user_id=user_id, amount=opening_balance, kind="opening")
+    origin = Origin(request_id=request_id, actor=actor)
+    if key is not None:
+        keyed = KeyedRequest.of(key, user_id, opening_balance)
+        return settle([user_id], lambda accounts: [_opened(accounts, opening)], origin, keyed=keyed, read=False)[0]
+    return _open_account(opening, origin)
 
 
-def change_balance(
-    user_id: str, amount: int, *, request_id: str, reference: str | None = None, actor: str | None = None
+def change_balance(  # noqa: PLR0913 - all but the first two are named
+    user_id: str,
+    amount: int,
+    *,
+    request_id: str,
+    reference: str | None = None,
+    actor: str | None = None,
+    key: Key | None = None,
 ) -> Account:
     """Add `amount` (minor units, may be negative) to the balance of `user_id`, atomically.
 
-    One conditional UpdateItem: one write unit whether it is granted or refused, no read. `request_id` is this
-    request's own and never reused: it tells after a lost answer whether the change was made.
+    One conditional UpdateItem: one write unit whether it is granted or refused, no read. With a key one read and one
+    transaction of two items, granted, refused or repeated. `request_id` is this request's own and never reused: it
+    tells after a lost answer whether the change was made.
 
     Raises:
         AccountNotFoundError: no such user.
         InsufficientFundsError: the balance would fall below zero; carries the balance that refused it.
+        BalanceLimitError: the balance would exceed what an account may hold.
+        KeyReusedError: the key belongs to another request.
         OutcomeUnknownError: the answer was lost and the account's last change is not this one.
         UnavailableError: DynamoDB did not take the write; nothing was changed.
     """
+    change = Posting(user_id=user_id, amount=amount, kind="update")
+    origin = Origin(request_id=request_id, reference=reference, actor=actor)
+    if key is not None:
+        keyed = KeyedRequest.of(key, user_id, amount, reference)
+        return settle([user_id], lambda accounts: [allowed(accounts, change)], origin, keyed=keyed)[0]
+    return _change_unread(change, origin)
+
+
+def allowed(accounts: Accounts, posting: Posting) -> Posting:
+    """The posting, where its account can take it.
+
+    Raises:
+        AccountNotFoundError, InsufficientFundsError, BalanceLimitError: it cannot.
+    """
+    account = accounts[posting.user_id]
+    if account is None:
+        raise AccountNotFoundError(user_id=posting.user_id)
+    if account.balance + posting.amount < 0:
+        raise InsufficientFundsError(account.balance)
+    if posting.amount > 0 and account.balance + posting.amount > settings().balance_limit:
+        raise BalanceLimitError
+    return posting
+
+
+def _opened(accounts: Accounts, opening: Posting) -> Posting:
+    if accounts[opening.user_id] is not None:
+        raise UserExistsError(user_id=opening.user_id)
+    return opening
+
+
+def _open_account(opening: Posting, origin: Origin) -> Account:
     now = clock.now_ms()
-    entry = EntryAttribute(
-        amount=amount, kind="update", request_id=request_id, reference=reference, actor=actor, at=now
+    entry = entry_attribute(opening, origin, now)
+    item = AccountModel(
+        opening.user_id, balance=opening.amount, version=1, created_at=now, updated_at=now, last_entry=entry
     )
+
+    def write() -> Account:
+        AccountModel.insert(item)
+        return Account(opening.user_id, opening.amount, 1, now, now, origin.request_id)
+
+    try:
+        return _written_once(write, opening.user_id, origin.request_id)
+    except ConditionRefusedError:
+        raise UserExistsError(user_id=opening.user_id) from None
+
+
+def _change_unread(change: Posting, origin: Origin) -> Account:
+    now = clock.now_ms()
     account_exists = AccountModel.user_id.exists()
-    stays_non_negative = AccountModel.balance >= -amount
+    stays_non_negative = AccountModel.balance >= -change.amount
+    stays_within_limit = AccountModel.balance <= settings().balance_limit - change.amount
+    stays_in_bounds = stays_non_negative if change.amount < 0 else stays_within_limit
     actions = [
-        AccountModel.balance.add(amount),
+        AccountModel.balance.add(change.amount),
         AccountModel.version.add(1),
         AccountModel.updated_at.set(now),
-        AccountModel.last_entry.set(entry),
+        AccountModel.last_entry.set(entry_attribute(change, origin, now)),
     ]
 
     def write() -> Account:
-        return account_from_item(AccountModel.change(user_id, actions, account_exists & stays_non_negative))
+        return account_from_item(AccountModel.change(change.user_id, actions, account_exists & stays_in_bounds))
 
     try:
-        return _written_once(write, user_id, request_id)
+        return _written_once(write, change.user_id, origin.request_id)
     except ConditionRefusedError as refusal:
         if refusal.item is None:
-            raise AccountNotFoundError(user_id=user_id) from None
-        raise InsufficientFundsError(account_from_item(refusal.item).balance) from None
+            raise AccountNotFoundError(user_id=change.user_id) from None
+        if change.amount < 0:
+            raise InsufficientFundsError(account_from_item(refusal.item).balance) from None
+        raise BalanceLimitError from None
 
 
 def _written_once(write: Callable[[], Account], user_id: str, request_id: str) -> Account:
@@ -133,15 +167,12 @@ def _written_once(write: Callable[[], Account], user_id: str, request_id: str) -
     for attempt in range(_TRIES):
         try:
             return write()
-        except (ConnectTimeoutError, EndpointConnectionError):
-            pass  # never connected, so nothing was sent
-        except HTTPClientError as lost:
-            return _find_own_change(user_id, request_id, lost)
-        except ClientError as refused:
-            if refused.response["Error"]["Code"] not in _NOT_WRITTEN:
-                if refused.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) < 500:
+        except CALL_FAILURES as failure:
+            match fate(failure):
+                case Fate.REFUSED:
                     raise
-                return _find_own_change(user_id, request_id, refused)
+                case Fate.UNCLEAR:
+                    return _find_own_change(user_id, request_id, failure)
         time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311 - jitter, not a secret
     raise UnavailableError(f"the table did not take the write in {_TRIES} tries; nothing was changed")
 

@@ -25,6 +25,8 @@ class EntryAttribute(MapAttribute[str, object]):
     request_id = UnicodeAttribute()
     reference = UnicodeAttribute(null=True)
     actor = UnicodeAttribute(null=True)
+    counterparty = UnicodeAttribute(null=True)
+    reverses = UnicodeAttribute(null=True)
     at = NumberAttribute()
 
 

@@ -1,0 +1,91 @@
+"""Idempotency keys: the first answer to a request is kept, and every repeat of it gets that answer.
+
+The record of a key is put in the very transaction that makes the change, so there is no moment at which one exists
+without the other. Its lifetime is a condition of the put; DynamoDB's own expiry only tidies up afterwards.
+"""
+
+import hashlib
+from typing import Any
+
+import msgspec
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+
+from leaseway import clock
+from leaseway.errors import ConflictError
+from leaseway.settings import settings
+from leaseway.table import Item, Part, Table
+
+
+class KeyReusedError(ConflictError):
+    """This Idempotency-Key was sent before with another request."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A client's key in its scope. Two callers, or two routes, may use the same text and never meet."""
+
+    caller: str
+    route: str
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal digits that stand for the key and its scope."""
+        return _digest((self.caller, self.route, self.text))
+
+
+class KeyedRequest(msgspec.Struct, frozen=True):
+    """A key together with what was asked under it."""
+
+    key: Key
+    content: str
+
+    @classmethod
+    def of(cls, key: Key, *content: Any) -> "KeyedRequest":
+        """The request for `content`: its parsed values, so that 100.5 and 100.50 are one request."""
+        return cls(key, _digest(content))
+
+    def record(self, answer: str) -> Part:
+        """Put the answer under the key, unless a record of it is there and has not expired."""
+        now = clock.now_ms() // 1000
+        item = RecordModel(
+            self.key.digest,
+            content=self.content,
+            answer=answer,
+            created_at=now,
+            expires_at=now + settings().idempotency_hours * 3600,
+        )
+        unused = RecordModel.key.does_not_exist()
+        expired = RecordModel.expires_at <= now
+        return RecordModel.put_part(item, unused | expired)
+
+    def replay(self, item: Item) -> str:
+        """The first answer, from the record that refused to be put again.
+
+        Raises:
+            KeyReusedError: it answers another request.
+        """
+        if item["content"]["S"] != self.content:
+            raise KeyReusedError
+        return str(item["answer"]["S"])
+
+
+class RecordModel(Table):
+    """One item a key. The SDK never repeats its transactions: the caller knows better what a lost answer means."""
+
+    table_setting = "idempotency_table"
+    sdk_attempts = 1
+
+    class Meta:  # noqa: D106
+        table_name = "set by Table"
+
+    key = UnicodeAttribute(hash_key=True)
+    content = UnicodeAttribute()
+    answer = UnicodeAttribute()
+    created_at = NumberAttribute()
+    expires_at = NumberAttribute()
+
+
+def _digest(parts: tuple[Any, ...]) -> str:
+    return hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()
