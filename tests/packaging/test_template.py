@@ -14,7 +14,7 @@ from leaseway.settings import Settings
 from leaseway_local import template
 
 FUNCTIONS = {"ApiFunction", "WorkerFunction", "SweeperFunction", "TallyFunction", "DeadLetterFunction"}
-TABLES = {"AccountsTable", "JobsTable", "TotalsTable"}
+TABLES = {"AccountsTable", "JobsTable", "TotalsTable", "LedgerTable", "IdempotencyTable"}
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
 
@@ -138,7 +138,7 @@ def test_data_is_retained_recoverable_and_protected(described):
 
 
 def test_expired_items_are_removed_by_the_tables_themselves(described):
-    for name in ("JobsTable", "TotalsTable"):
+    for name in ("JobsTable", "TotalsTable", "IdempotencyTable"):
         assert properties(described, name)["TimeToLiveSpecification"] == {
             "AttributeName": "expires_at",
             "Enabled": True,

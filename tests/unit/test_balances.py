@@ -1,15 +1,15 @@
 """Balances against DynamoDB in memory: the rules, the budget, and what a lost answer does."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError, ReadTimeoutError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from leaseway import aws
 from leaseway.accounts import (
     AccountNotFoundError,
+    BalanceLimitError,
     InsufficientFundsError,
     UserExistsError,
     change_balance,
@@ -17,30 +17,11 @@ from leaseway.accounts import (
     get_account,
 )
 from leaseway.errors import OutcomeUnknownError, UnavailableError
+from leaseway.settings import settings
 from metering import metered
+from wire import refused, wire
 
 pytestmark = pytest.mark.usefixtures("cloud")
-
-
-@contextmanager
-def wire(meddle: Callable[[Callable[[], Any]], Any], operation: str) -> Iterator[list[str]]:
-    """Every call of `operation` passes through `meddle`, which may drop it, repeat it or lose its answer."""
-    client = aws.client("dynamodb", attempts=1)
-    original, calls = client._make_api_call, []
-
-    def through(name: str, request: dict[str, Any]) -> Any:
-        calls.append(name)
-        return meddle(lambda: original(name, request)) if name == operation else original(name, request)
-
-    client._make_api_call = through
-    try:
-        yield calls
-    finally:
-        client._make_api_call = original
-
-
-def refused(code: str, status: int) -> ClientError:
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, "UpdateItem")
 
 
 def lose_the_answer(call: Callable[[], Any]) -> Any:
@@ -70,6 +51,19 @@ def test_a_balance_never_goes_below_zero_and_the_refusal_tells_it():
     assert refusal.value.balance == 100
     assert (get_account("1").balance, get_account("1").version) == (100, 1)
     assert change_balance("1", -100, request_id="r2").balance == 0
+
+
+def test_a_balance_never_grows_beyond_its_limit(monkeypatch):
+    monkeypatch.setenv("BALANCE_LIMIT", "150")
+    settings.cache_clear()
+    create_account("1", 100, request_id="open")
+
+    with pytest.raises(BalanceLimitError):
+        change_balance("1", 51, request_id="r1")
+    with pytest.raises(BalanceLimitError):
+        create_account("2", 151, request_id="r2")
+
+    assert change_balance("1", 50, request_id="r3").balance == 150
 
 
 def test_an_unknown_user_is_not_found_and_not_made():

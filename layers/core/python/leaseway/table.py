@@ -65,9 +65,17 @@ class Table(Model):
         return connection
 
     @classmethod
-    def read(cls, key: str, *, consistent: bool = True) -> Item | None:
-        """One GetItem: the item, or None. A consistent read costs one read unit per 4 KB, else half."""
-        return cls._get_connection().get_item(key, consistent_read=consistent).get("Item")
+    def read(cls, key: str, range_key: int | None = None, *, consistent: bool = True) -> Item | None:
+        """One GetItem: the item, or None. A consistent read costs one read unit per 4 KB, else half.
+
+        Raises:
+            botocore.exceptions.ClientError: DynamoDB refused.
+            botocore.exceptions.BotoCoreError: no answer.
+        """
+        table = cls._get_connection()
+        sort = None if range_key is None else str(range_key)
+        request = table.connection.get_operation_kwargs(table.table_name, key, sort, consistent_read=consistent)
+        return cls._send("GetItem", request).get("Item")
 
     @classmethod
     def change(cls, key: str, actions: Sequence[Action], condition: Condition) -> Item:
@@ -131,7 +139,10 @@ class Table(Model):
     @classmethod
     def _dispatch(cls, operation: str, hash_key: str, **parts: Any) -> dict[str, Any]:
         # pynamodb's own update and put cannot ask for the refusing item; its connection can.
-        request = cls._request(hash_key, **parts)
+        return cls._send(operation, cls._request(hash_key, **parts))
+
+    @classmethod
+    def _send(cls, operation: str, request: dict[str, Any]) -> dict[str, Any]:
         try:
             return cls._get_connection().connection.dispatch(operation, request)
         except VerboseClientError as failure:

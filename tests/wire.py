@@ -1,0 +1,49 @@
+"""A hand on the wire between Leaseway and DynamoDB: calls dropped, repeated, overtaken, their answers lost."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from leaseway import aws
+
+Meddle = Callable[..., Any]
+"""Gets the call, and its request where it takes two arguments."""
+
+
+@contextmanager
+def wire(meddle: Meddle, operation: str) -> Iterator[list[str]]:
+    """Every call of `operation` on the accounts' client passes through `meddle`; yields the names of all calls."""
+    client = aws.client("dynamodb", attempts=1)
+    original, calls = client._make_api_call, []
+    wants_request = len(inspect.signature(meddle).parameters) == 2
+
+    def through(name: str, request: dict[str, Any]) -> Any:
+        calls.append(name)
+        if name != operation:
+            return original(name, request)
+        call = lambda: original(name, request)  # noqa: E731
+        return meddle(call, request) if wants_request else meddle(call)
+
+    client._make_api_call = through
+    try:
+        yield calls
+    finally:
+        client._make_api_call = original
+
+
+def refused(code: str, status: int, operation: str = "UpdateItem") -> ClientError:
+    """DynamoDB's error of that code and HTTP status."""
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
+
+
+def cancelled(*codes: str) -> ClientError:
+    """A transaction cancelled for these reasons, one a part."""
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException"},
+        "CancellationReasons": [{"Code": code} for code in codes],
+        "ResponseMetadata": {"HTTPStatusCode": 400},
+    }
+    return ClientError(response, "TransactWriteItems")
