@@ -1,7 +1,6 @@
 """Who is calling. The one seam between the gateway's authorizer and the routes."""
 
-from dataclasses import dataclass
-
+import msgspec
 from chalice.app import Request
 
 from api.problems import HttpError
@@ -16,8 +15,7 @@ class ForbiddenError(HttpError):
     status = 403
 
 
-@dataclass(frozen=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """The subject of a request, and whether it may act for everybody."""
 
     subject: str

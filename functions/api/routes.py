@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -27,8 +26,7 @@ class RaisedByViewError(ChaliceUnhandledError):
     """Carries a view's error, as its cause, past Chalice, which would answer it with a body of its own."""
 
 
-@dataclass(frozen=True)
-class Call(Generic[Body, Query]):
+class Call(msgspec.Struct, Generic[Body, Query], frozen=True, kw_only=True):
     """One request as a view sees it: parsed, bounded and authorised."""
 
     path: Mapping[str, str]
@@ -38,16 +36,14 @@ class Call(Generic[Body, Query]):
     request_id: str
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A body with headers of its own."""
 
     body: msgspec.Struct
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = {}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Everything there is to say about one method of one path."""
 
     method: str
@@ -78,7 +74,7 @@ def operation(blueprint: Blueprint, declared: Operation) -> Callable[[View], Vie
     def register(view: View) -> View:
         chalice_view = _chalice_view(view, declared)
         chalice_view.__name__ = view.__name__
-        described = replace(declared, description=view.__doc__ or "")
+        described = msgspec.structs.replace(declared, description=view.__doc__ or "")
         chalice_view.operation = described  # type: ignore[attr-defined]
         # No content types: Chalice would check them on every method, and answer in a form of its own.
         blueprint.route(declared.path, methods=[declared.method], content_types=[])(chalice_view)
