@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from leaseway import aws, cursors
+from leaseway.identity.keys import key_ring
 from leaseway.settings import settings
 from leaseway.table import Table
 
@@ -34,5 +35,6 @@ def forget_everything() -> None:
     settings.cache_clear()
     aws.forget()
     cursors.forget()
+    key_ring.cache_clear()
     for model in Table.__subclasses__():
         model._connection = None

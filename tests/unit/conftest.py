@@ -6,10 +6,9 @@ import pytest
 from moto import mock_aws
 
 import tables
-from leaseway import aws, cursors
-from leaseway.identity.keys import key_ring
+from inside import forget_everything
+from leaseway import aws
 from leaseway.settings import Settings, settings
-from leaseway.table import Table
 
 NAMES = {
     "ACCOUNTS_TABLE": "accounts",
@@ -26,16 +25,6 @@ NAMES = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-
-
-def forget_everything() -> None:
-    """Drop what the process caches: settings, clients, and the connections pynamodb's models keep."""
-    settings.cache_clear()
-    aws.forget()
-    cursors.forget()
-    key_ring.cache_clear()
-    for model in Table.__subclasses__():
-        model._connection = None
 
 
 @pytest.fixture(autouse=True)
