@@ -72,7 +72,12 @@ class Clients:
 
         isolate()
         self.host = host or os.environ.get("LOCALSTACK_HOST", "localhost:4566")
-        return Session(localstack_host=self.host, region_name=LOCAL_REGION)
+        return Session(
+            aws_access_key_id="test",  # the key that local engines take for the account's owner
+            aws_secret_access_key="test",  # noqa: S106
+            localstack_host=self.host,
+            region_name=LOCAL_REGION,
+        )
 
     @staticmethod
     def _aws_session() -> Any:

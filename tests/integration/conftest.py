@@ -10,60 +10,14 @@
 Stacks live as long as the session; one name and its parameters are deployed once.
 """
 
-import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from leaseway_local.api_client import ApiClient
-from leaseway_local.clients import Clients, Target
-from leaseway_local.deployer import Deployer
-from leaseway_local.engine import Engine, EngineRecord
-from leaseway_local.errors import LocalCloudError
-from leaseway_local.outputs import Outputs
+from deployed import DeployedStack, deploy, start_engine
+from leaseway_local.engine import Engine
 from leaseway_local.places import Home
-from leaseway_local.processes import free_port
-
-
-class FunctionFailedError(AssertionError):
-    """An invoked function raised; carries its error document."""
-
-
-@dataclass(frozen=True)
-class DeployedStack:
-    """One deployed stack. `outputs["JobsTable"]` and so on are the template's outputs; `outputs.api_url` is the API."""
-
-    name: str
-    outputs: Outputs
-    api: ApiClient
-    clients: Clients
-
-    def client(self, service: str) -> Any:
-        """A boto3 client of the engine, made by localstack-client."""
-        return self.clients.get(service)
-
-    def invoke(self, function: str, payload: Any = None) -> Any:
-        """Invoke a function by its output's name, such as `SweeperFunction`, and return what it answered."""
-        answer = self.client("lambda").invoke(
-            FunctionName=self.outputs[function], Payload=json.dumps({} if payload is None else payload)
-        )
-        document = json.loads(answer["Payload"].read() or b"null")
-        if answer.get("FunctionError"):
-            raise FunctionFailedError(f"{function}: {document}")
-        return document
-
-
-def start_engine(home: Home) -> EngineRecord:
-    """Start an engine on a port that is free, asking anew when another program was quicker."""
-    for _ in range(5):
-        try:
-            return Engine(home).start(free_port())
-        except LocalCloudError as problem:
-            if "is taken" not in problem.what:
-                raise
-    pytest.fail("no free port stayed free")
 
 
 @pytest.fixture(scope="session")
@@ -90,10 +44,7 @@ def make_stack(engine, home):
         given = {key: _as_parameter(value) for key, value in parameters.items()}
         wanted = (name, overlay, tuple(sorted(given.items())))
         if wanted not in deployed:
-            clients = Clients(Target.LOCAL, engine.host)
-            full_name = f"leaseway-{name}"
-            result = Deployer(clients, home, full_name, given, overlay).deploy().outputs
-            deployed[wanted] = DeployedStack(full_name, result, ApiClient(result.api_url), clients)
+            deployed[wanted] = deploy(engine, home, f"leaseway-{name}", given, overlay)
         return deployed[wanted]
 
     yield make

@@ -1,0 +1,65 @@
+"""Deployed stacks for tests: an engine on a free port, a stack on it, and calls of its functions."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaseway_local.api_client import ApiClient
+from leaseway_local.clients import Clients, Target
+from leaseway_local.deployer import Deployer
+from leaseway_local.engine import Engine, EngineRecord
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.outputs import Outputs
+from leaseway_local.places import Home
+from leaseway_local.processes import free_port
+
+
+class FunctionFailedError(AssertionError):
+    """An invoked function raised; carries its error document."""
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """One deployed stack. `outputs["JobsTable"]` and so on are the template's outputs; `outputs.api_url` is the API."""
+
+    name: str
+    outputs: Outputs
+    api: ApiClient
+    clients: Clients
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the engine, made by localstack-client."""
+        return self.clients.get(service)
+
+    def invoke(self, function: str, payload: Any = None) -> Any:
+        """Invoke a function by its output's name, such as `SweeperFunction`, and return what it answered."""
+        answer = self.client("lambda").invoke(
+            FunctionName=self.outputs[function], Payload=json.dumps({} if payload is None else payload)
+        )
+        document = json.loads(answer["Payload"].read() or b"null")
+        if answer.get("FunctionError"):
+            raise FunctionFailedError(f"{function}: {document}")
+        return document
+
+
+def start_engine(home: Home, **variables: str) -> EngineRecord:
+    """Start an engine on a port that is free, asking anew when another program was quicker."""
+    for _ in range(5):
+        try:
+            return Engine(home).start(free_port(), variables=variables)
+        except LocalCloudError as problem:
+            if "is taken" not in problem.what:
+                raise
+    pytest.fail("no free port stayed free")
+
+
+def deploy(
+    engine: EngineRecord, home: Home, name: str, parameters: dict[str, str] | None = None, overlay: Path | None = None
+) -> DeployedStack:
+    """Deploy a stack to a running engine."""
+    clients = Clients(Target.LOCAL, engine.host)
+    result = Deployer(clients, home, name, parameters or {}, overlay).deploy().outputs
+    return DeployedStack(name, result, ApiClient(result.api_url), clients)

@@ -1,0 +1,122 @@
+"""The functions' roles on an engine that enforces IAM: all they do is allowed, and what no role names is refused."""
+
+import base64
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from deployed import deploy, start_engine
+from leaseway_local.engine import Engine
+from leaseway_local.places import Home
+from leaseway_local.processes import wait_until
+
+FUNCTIONS = ("ApiFunction", "WorkerFunction", "SweeperFunction", "TallyFunction", "DeadLetterFunction")
+BATCHED = {"sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    home = Home(tmp_path_factory.mktemp("guarded"))
+    try:
+        stack = deploy(start_engine(home, AUTH="true"), home, "leaseway-guarded")
+        for function in FUNCTIONS:
+            _allow_batches(stack.client("iam"), _role(stack, function))
+        yield stack
+        stack.api.close()
+    finally:
+        Engine(home).stop()
+
+
+def _allow_batches(iam, role):
+    """On AWS, `sqs:SendMessage` admits SendMessageBatch too; the engine asks for an action that AWS does not have."""
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        for statement in policy["Statement"]:
+            actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            statement["Action"] = actions + [f"{action}Batch" for action in actions if action in BATCHED]
+        iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
+
+
+def ended(stack, job_id):
+    job = {}
+
+    def has_ended():
+        job.update(stack.api.get(f"/api/v1/jobs/{job_id}"))
+        return job["status"] in ("COMPLETED", "FAILED", "CANCELLED")
+
+    assert wait_until(has_ended, 60, every=0.2), f"{job_id} is still {job}"
+    return job
+
+
+def picture():
+    drawn = io.BytesIO()
+    Image.new("RGB", (64, 48), "teal").save(drawn, "PNG")
+    return base64.b64encode(drawn.getvalue()).decode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        ("SLEEP", {"duration_ms": 10}),
+        ("GENERATE_LOGIN", {"length": 12}),
+        ("GENERATE_NUMBER", {"digits": 6}),
+        ("IMAGE_RESIZE", {"source": {"base64": picture()}, "width": 16, "height": 12, "format": "png"}),
+    ],
+)
+def test_jobs_run_within_the_workers_rights(guarded, kind, payload):
+    job = guarded.api.post("/api/v1/jobs", {"type": kind, "payload": payload})
+
+    assert ended(guarded, job["id"])["status"] == "COMPLETED"
+
+
+def test_balances_lists_and_totals_are_within_the_apis_rights(guarded):
+    guarded.api.post("/api/users", {"userId": "rights", "balance": 5})
+    guarded.api.post("/api/users/update-balance", {"userId": "rights", "amount": "-2"})
+    ids = [guarded.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"] for _ in range(3)]
+    for job_id in ids:
+        ended(guarded, job_id)
+
+    assert float(guarded.api.get("/api/users/rights/balance")["balance"]) == 3
+    page = guarded.api.get("/api/v1/jobs", size=2)
+    assert len(page["content"]) == 2
+    assert len(guarded.api.get("/api/v1/jobs", size=2, cursor=page["cursor"])["content"]) >= 1
+    assert guarded.api.get("/api/v1/jobs", status="COMPLETED")["content"]
+    assert wait_until(lambda: guarded.api.get("/api/v1/jobs")["totalElements"] >= 3, 30, every=0.5), "nothing counted"
+
+
+def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(guarded):
+    job_id = guarded.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}})["id"]
+    ended(guarded, job_id)
+
+    guarded.invoke("SweeperFunction", {})
+    body = json.dumps({"job_id": job_id, "ttl_ms": 1_000})
+    guarded.client("sqs").send_message(QueueUrl=guarded.outputs["DeadLetterQueueUrl"], MessageBody=body)
+
+    assert wait_until(lambda: _depth(guarded, "DeadLetterQueueUrl") == 0, 30, every=0.5), "the dead letter stayed"
+
+
+def test_the_engine_really_enforces_the_roles(guarded):
+    """The proof that the other tests prove something: without its policy the API cannot read a balance."""
+    iam, role = guarded.client("iam"), _role(guarded, "ApiFunction")
+    policy = iam.get_role_policy(RoleName=role, PolicyName="api")["PolicyDocument"]
+    kept = [entry for entry in policy["Statement"] if "AccountsTable" not in json.dumps(entry)]
+    assert len(kept) < len(policy["Statement"])
+    iam.put_role_policy(RoleName=role, PolicyName="api", PolicyDocument=json.dumps(policy | {"Statement": kept}))
+    try:
+        assert guarded.api.request("GET", "/api/users/1/balance").status_code >= 500
+    finally:
+        iam.put_role_policy(RoleName=role, PolicyName="api", PolicyDocument=json.dumps(policy))
+    assert guarded.api.request("GET", "/api/users/1/balance").status_code == 200
+
+
+def _role(stack, function):
+    arn = stack.client("lambda").get_function_configuration(FunctionName=stack.outputs[function])["Role"]
+    return arn.rpartition("/")[2]
+
+
+def _depth(stack, queue):
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)["Attributes"]
+    return sum(int(held[name]) for name in names)
