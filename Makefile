@@ -40,7 +40,7 @@ run: setup ## Start the local cloud, deploy to it and show it at work
 down: setup ## Stop the local cloud and keep its data (leaseway down --purge removes that too)
 	@$(BIN)/leaseway down
 
-test: setup ## Run every test: unit, packaging, and integration on a local cloud of its own
+test: lint ## Run the linters and every test: unit, packaging, and integration on a local cloud of its own
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 test-unit: setup ## Run the unit tests
