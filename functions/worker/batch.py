@@ -75,8 +75,11 @@ class Batch:
         for thread in claimers:
             thread.join()
         # Jobs that died together would wait for each other here: all but one go to other workers at once.
-        self._hidings += [Hiding(record.receipt, 0) for record, _ in self._abandoned[1:]]
+        self._give_back(self._abandoned[1:])
         self._hide_all()
+
+    def _give_back(self, abandoned: Sequence[tuple[Received, claim.Abandoned]]) -> None:
+        self._hidings += [Hiding(record.receipt, 0) for record, _ in abandoned]
 
     def _claim(self, record: Received) -> None:
         try:
@@ -129,6 +132,7 @@ class Batch:
             if time.monotonic() >= next_beat:
                 self._beat()
                 next_beat = time.monotonic() + beat
+        self._cancel_overdue()  # one may have become stuck since the last look
         self._collect()
 
     def _beat(self) -> None:
@@ -151,13 +155,17 @@ class Batch:
 
     def _take_over(self) -> None:
         """Alone: if the job kills this worker too, that crash is its own."""
-        for record, abandoned in self._abandoned[:1]:
-            if not self._has_time_for(record) or self._running():
-                queue.hide([Hiding(record.receipt, 0)])
-                return
+        if not self._abandoned:
+            return
+        chosen, self._abandoned = self._abandoned[0], []
+        record, abandoned = chosen
+        if self._has_time_for(record) and not self._running():
             self._accept(record, claim.take_over(abandoned.job, self._worker))
-            self._hide_all()
-            self._watch()
+            self._give_back(self._abandoned)  # another took it over first, and died as well
+        else:
+            self._give_back([chosen])
+        self._hide_all()
+        self._watch()
 
     def _leave_if_stuck(self) -> None:
         """An executor that outlives its deadline cannot be stopped, only left: settle the others, end the process."""
