@@ -1,29 +1,76 @@
-"""What the documents say is held equal to what the code does."""
+"""What the documents say is held equal to what the project has."""
 
+import ast
+import re
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from settings_reference import parameter_of_variable, setting_rows, template_document
+from settings_reference import setting_rows
 
 ROOT = Path(__file__).resolve().parents[2]
-TEMPLATE = ROOT / "template.yaml"
+FIRST_LATER_ISSUE = 3
+
+
+class SeedRow(NamedTuple):
+    """One line of docs/reference/seeds.md: a seed's feature, where it is, and the tests or the issue that hold it."""
+
+    seed: str
+    feature: str
+    tests: list[str]
+    issue: int | None
+
+
+def seed_rows() -> list[SeedRow]:
+    rows, seed = [], ""
+    for line in (ROOT / "docs" / "reference" / "seeds.md").read_text().splitlines():
+        if line.startswith("## "):
+            seed = line.removeprefix("## ")
+        elif line.startswith("| ") and not line.startswith("| feature "):
+            feature, _, held_by = re.split(r"\s*\|\s*", line.strip("| "))
+            issue = re.fullmatch(r"issue (\d+)", held_by)
+            tests = re.findall(r"`(tests/[\w/]+\.py::\w+)`", held_by)
+            rows.append(SeedRow(seed, feature, tests, int(issue[1]) if issue else None))
+    return rows
+
+
+@cache
+def names_of_tests(path: str) -> frozenset[str]:
+    """The names of a module's tests, from its source."""
+    module = ROOT / path
+    if not module.exists():
+        return frozenset()
+    functions = (node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.FunctionDef))
+    return frozenset(node.name for node in functions if node.name.startswith("test_"))
+
+
+def test_all_five_seeds_are_accounted_for():
+    assert len({row.seed for row in seed_rows()}) == 5
+    assert len(seed_rows()) > 100
+
+
+@pytest.mark.parametrize("row", seed_rows(), ids=lambda row: row.feature[:40])
+def test_a_feature_of_a_seed_names_tests_that_exist_or_the_issue_that_brings_it(row):
+    missing = [name for name in row.tests if name.partition("::")[2] not in names_of_tests(name.partition("::")[0])]
+
+    assert missing == []
+    if row.issue is None:
+        assert row.tests, "what is built has a test"
+    else:
+        assert row.issue >= FIRST_LATER_ISSUE
+        assert not row.tests
 
 
 def test_every_setting_gives_its_reason():
-    assert [row.variable for row in setting_rows(TEMPLATE) if len(row.reason) < 20] == []
+    assert [row.variable for row in setting_rows(ROOT / "template.yaml") if len(row.reason) < 20] == []
 
 
-@pytest.mark.parametrize("row", [row for row in setting_rows(TEMPLATE) if row.parameter], ids=lambda row: row.variable)
-def test_a_template_parameter_has_its_settings_default_and_bounds(row):
-    parameter = template_document(TEMPLATE)["Parameters"][row.parameter.strip("`")]
+@pytest.mark.parametrize(
+    "page", sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]), ids=lambda page: page.name
+)
+def test_a_link_between_documents_leads_somewhere(page):
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
 
-    assert str(parameter["Default"]) == row.default.strip("`")
-    if parameter["Type"] == "Number":
-        assert (str(parameter["MinValue"]), str(parameter["MaxValue"])) == (row.least, row.most)
-
-
-def test_only_variables_that_are_settings_are_passed_to_the_functions():
-    known = {row.variable.strip("`") for row in setting_rows(TEMPLATE)}
-
-    assert parameter_of_variable(template_document(TEMPLATE)).keys() <= known
+    assert [link for link in links if not (page.parent / link).exists()] == []
