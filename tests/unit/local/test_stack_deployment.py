@@ -1,0 +1,169 @@
+# ruff: noqa: N803 - boto3 names its arguments like this
+"""How a stack's states are acted upon, and how its failures are told."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.stacks import CONTENT_TAG, Stack
+
+BODY = {"TemplateBody": '{"Parameters": {"Kept": {}, "Given": {}}}'}
+
+
+class CloudFormation:
+    """A CloudFormation of one stack that goes through the given states, one a look."""
+
+    def __init__(self, *states, content="old", parameters=(), refusal=None, events=()):
+        self.states = list(states)
+        self.content = content
+        self.parameters = parameters
+        self.refusal = refusal
+        self.events = events
+        self.calls = []
+
+    def describe_stacks(self, StackName):
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if state is None:
+            raise ClientError(
+                {"Error": {"Code": "ValidationError", "Message": f"Stack with id {StackName} does not exist"}},
+                "DescribeStacks",
+            )
+        tags = [{"Key": CONTENT_TAG, "Value": self.content}]
+        return {"Stacks": [{"StackStatus": state, "Tags": tags, "Parameters": list(self.parameters)}]}
+
+    def describe_stack_events(self, StackName):
+        return {"StackEvents": list(self.events)}
+
+    def create_stack(self, **request):
+        self._take("create", request)
+
+    def update_stack(self, **request):
+        self._take("update", request)
+
+    def delete_stack(self, StackName):
+        self.calls.append(("delete", {}))
+
+    def _take(self, kind, request):
+        self.calls.append((kind, request))
+        if self.refusal:
+            raise ClientError({"Error": {"Code": "ValidationError", "Message": self.refusal}}, kind)
+
+    @property
+    def kinds(self):
+        return [kind for kind, _ in self.calls]
+
+
+def deploy(api, *, keep=False):
+    Stack(api, "leaseway", poll=0).deploy(BODY, {"Given": "1"}, "new", keep_parameters=keep, progress=lambda _: None)
+
+
+def event(name, reason, ago=0):
+    return {
+        "LogicalResourceId": name,
+        "ResourceType": "AWS::Thing",
+        "ResourceStatus": "CREATE_FAILED",
+        "ResourceStatusReason": reason,
+        "Timestamp": datetime.now(UTC) - timedelta(seconds=ago),
+    }
+
+
+def test_no_stack_is_created():
+    api = CloudFormation(None, "CREATE_IN_PROGRESS", "CREATE_COMPLETE")
+
+    deploy(api)
+
+    assert api.kinds == ["create"]
+    assert {"Key": CONTENT_TAG, "Value": "new"} in api.calls[0][1]["Tags"]
+
+
+def test_a_stack_is_updated():
+    api = CloudFormation("CREATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
+
+    deploy(api)
+
+    assert api.kinds == ["update"]
+
+
+def test_what_a_failed_creation_left_is_deleted_before_a_new_one():
+    api = CloudFormation("ROLLBACK_COMPLETE", None, "CREATE_COMPLETE")
+
+    deploy(api)
+
+    assert api.kinds == ["delete", "create"]
+
+
+def test_a_deployment_that_is_under_way_is_waited_for():
+    api = CloudFormation("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
+
+    deploy(api)
+
+    assert api.kinds == ["update"]
+
+
+def test_an_update_without_changes_is_no_failure():
+    api = CloudFormation("CREATE_COMPLETE", refusal="No updates are to be performed.")
+
+    deploy(api)
+
+    assert api.kinds == ["update"]
+
+
+def test_parameters_that_an_account_holds_are_kept_where_none_is_given():
+    held = [{"ParameterKey": name, "ParameterValue": "x"} for name in ("Kept", "Given", "Gone")]
+    api = CloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE", parameters=held)
+
+    deploy(api, keep=True)
+
+    assert api.calls[0][1]["Parameters"] == [
+        {"ParameterKey": "Given", "ParameterValue": "1"},
+        {"ParameterKey": "Kept", "UsePreviousValue": True},
+    ]
+
+
+def test_a_failure_names_the_causes_and_not_their_consequences():
+    events = [
+        event("leaseway", "The following resource(s) failed to create: [Api]"),
+        event("Queue", "Resource creation cancelled"),
+        event("Api", "the document is broken"),
+        event("Old", "of another deployment", ago=600),
+    ]
+    api = CloudFormation(None, "ROLLBACK_COMPLETE", events=events)
+
+    with pytest.raises(LocalCloudError) as failure:
+        deploy(api)
+
+    assert "Api (AWS::Thing): the document is broken" in failure.value.what
+    assert "cancelled" not in failure.value.what
+    assert "of another deployment" not in failure.value.what
+
+
+def test_a_refused_template_is_told_in_cloudformations_words():
+    api = CloudFormation(None, refusal="Unresolved resource dependencies [X]")
+
+    with pytest.raises(LocalCloudError, match=r"Unresolved resource dependencies \[X\]"):
+        deploy(api)
+
+
+def test_a_stack_that_cannot_be_updated_is_left_alone():
+    api = CloudFormation("UPDATE_ROLLBACK_FAILED")
+
+    with pytest.raises(LocalCloudError, match="UPDATE_ROLLBACK_FAILED"):
+        deploy(api)
+
+    assert api.kinds == []
+
+
+@pytest.mark.parametrize(
+    ("state", "content", "holds"),
+    [
+        ("CREATE_COMPLETE", "new", True),
+        ("UPDATE_COMPLETE", "new", True),
+        ("UPDATE_COMPLETE", "old", False),
+        ("UPDATE_ROLLBACK_COMPLETE", "new", False),
+        (None, "new", False),
+    ],
+)
+def test_only_a_successful_deployment_of_equal_content_needs_no_other(state, content, holds):
+    assert Stack(CloudFormation(state, content=content), "leaseway", poll=0).holds("new") is holds
