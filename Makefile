@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
 .PHONY: help setup run down test test-unit test-packaging test-integration lint format generate lock sam-validate \
-	stress-balance clean
+	stress-balance bench-cold clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ sam-validate: .sam-venv/.installed ## Let SAM CLI check template.yaml, in an env
 	@test -x .sam-venv/bin/python || $(PYTHON) -m venv .sam-venv
 	@.sam-venv/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==$(SAM_VERSION)
 	@touch $@
+
+bench-cold: setup ## Cold start of each function against a bare handler with the same clients, in CPU time
+	@$(BIN)/python tests/benchmarks/cold_start.py
 
 stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 10,000: exactly half may pass
 	@$(BIN)/python tests/benchmarks/stress_balance.py

@@ -1,5 +1,8 @@
 """The API function: Chalice routes behind an API Gateway REST API (Lambda proxy events)."""
 
+from leaseway import coldstart
+
+# isort: split
 import time
 from collections.abc import Callable
 from typing import Any
@@ -68,3 +71,6 @@ def _log(request: Request, status: int, milliseconds: float, bug: Exception | No
         log.error("request", exc_info=bug, extra=facts)
     else:
         log.info("request", extra=facts)
+
+
+coldstart.loaded()

@@ -1,5 +1,8 @@
 """Handler of the dead-letter function: the dead-letter queue's mapping calls it."""
 
+from leaseway import coldstart
+
+# isort: split
 from typing import Any
 
 from leaseway.jobs.dead_letters import judge
@@ -21,3 +24,6 @@ def _judged(record: dict[str, Any]) -> bool:
         return False
     log.warning("dead letter judged", extra={**facts, "verdict": verdict.value, "body": record["body"][:200]})
     return True
+
+
+coldstart.loaded()

@@ -1,5 +1,8 @@
 """Handler of the sweeper function: a schedule calls it every minute."""
 
+from leaseway import coldstart
+
+# isort: split
 from typing import Any
 
 import msgspec
@@ -13,3 +16,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     report: dict[str, Any] = msgspec.to_builtins(sweep())
     log.info("swept", extra={"action": "sweep", **report})
     return report
+
+
+coldstart.loaded()

@@ -8,6 +8,9 @@ For the same reason there are no partial failures: the handler raises, and the b
 An event filter may drop records that leave the status as it was (heartbeats, sweeps): they are skipped here anyway.
 """
 
+from leaseway import coldstart
+
+# isort: split
 from typing import Any
 
 import msgspec
@@ -21,3 +24,6 @@ def handler(event: dict[str, Any], context: Any) -> None:
     """Count one batch; what an earlier delivery counted is skipped."""
     report = totals.count(changes(event["Records"]))
     log.info("counted", extra={"action": "tally", **msgspec.to_builtins(report)})
+
+
+coldstart.loaded()

@@ -1,5 +1,8 @@
 """Handler of the worker function: the jobs queue's mapping calls it with up to ten messages."""
 
+from leaseway import coldstart
+
+# isort: split
 from typing import Any
 
 from leaseway.jobs import queue
@@ -29,3 +32,6 @@ def _parse(records: list[dict[str, Any]]) -> tuple[list[Received], list[dict[str
             log.error("not a job's message", extra={"action": "parse", "message_id": record["messageId"]})
             malformed.append(record)
     return received, malformed
+
+
+coldstart.loaded()
