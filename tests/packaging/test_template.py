@@ -13,7 +13,15 @@ from samtranslator.translator.transform import transform
 from leaseway.settings import Settings
 from leaseway_local import template
 
-FUNCTIONS = {"ApiFunction", "WorkerFunction", "SweeperFunction", "TallyFunction", "DeadLetterFunction"}
+FUNCTIONS = {
+    "ApiFunction",
+    "WorkerFunction",
+    "SweeperFunction",
+    "TallyFunction",
+    "LedgerFunction",
+    "LedgerCheckFunction",
+    "DeadLetterFunction",
+}
 TABLES = {"AccountsTable", "JobsTable", "TotalsTable", "LedgerTable", "IdempotencyTable"}
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
@@ -120,6 +128,25 @@ def test_the_tally_never_gives_up_and_never_splits_a_batch(described):
     assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, -1)
     assert mapping["BisectBatchOnFunctionError"] is False
     assert "FunctionResponseTypes" not in mapping
+
+
+def test_the_ledger_never_gives_up_and_its_age_calls(described):
+    mapping = properties(described, "LedgerFunction")["Events"]["AccountChanges"]["Properties"]
+    alarm = properties(described, "LedgerBehindAlarm")
+
+    assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, -1)
+    assert mapping["StartingPosition"] == "TRIM_HORIZON"
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert "FunctionResponseTypes" not in mapping
+    assert (alarm["MetricName"], alarm["Threshold"]) == ("IteratorAge", 300_000)
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "LedgerFunction"}}]
+
+
+def test_no_role_may_change_or_delete_an_entry(described):
+    for name, role in of_type(described, "AWS::IAM::Role").items():
+        for statement in statements(role):
+            if {"Fn::GetAtt": ["LedgerTable", "Arn"]} in listed(statement["Resource"]):
+                assert not {"dynamodb:UpdateItem", "dynamodb:DeleteItem"} & set(listed(statement["Action"])), name
 
 
 def test_data_is_retained_recoverable_and_protected(described):

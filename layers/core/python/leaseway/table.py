@@ -99,6 +99,14 @@ class Table(Model):
         cls._dispatch("PutItem", **cls._whole(item), condition=free if unless is None else free | unless)
 
     @classmethod
+    def key_of(cls, hash_key: str, range_key: int | None = None) -> Item:
+        """The key of an item, as DynamoDB spells it."""
+        table = cls._get_connection()
+        sort = None if range_key is None else str(range_key)
+        key: Item = table.connection.get_identifier_map(table.table_name, hash_key, sort)["Key"]
+        return key
+
+    @classmethod
     def put_part(cls, item: "Table", condition: Condition) -> Part:
         """A conditional put, as a part of a transaction."""
         return {"Put": cls._request(**cls._whole(item), condition=condition)}

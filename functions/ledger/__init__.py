@@ -1,0 +1,1 @@
+"""The ledger functions: the accounts stream becomes entries, and the entries are checked."""

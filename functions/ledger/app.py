@@ -1,0 +1,38 @@
+"""Handler of the ledger function: the accounts table's stream calls it with records of one shard.
+
+The mapping must never give up: unlimited retries and age, and bisection, which corners a record that cannot be
+written. That record blocks its shard until a person has looked at it, and the iterator's age calls one. There are no
+partial failures: they would let the records behind a missing entry pass.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from leaseway.ledger.stream import LedgerMismatchError, record_changes
+from leaseway.logs import log
+
+
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Write the entries of one batch; what an earlier delivery wrote is left as it is."""
+    try:
+        report = record_changes(event["Records"], _pool().map)
+    except LedgerMismatchError as mismatch:
+        _call_for_help(mismatch)
+        raise
+    log.info("recorded", extra={"action": "ledger", **msgspec.to_builtins(report)})
+
+
+def _call_for_help(mismatch: LedgerMismatchError) -> None:
+    from leaseway import metrics  # noqa: PLC0415 - nobody pays for it until it is needed
+
+    log.error("ledger mismatch", extra={"action": "ledger", "problem": str(mismatch)})
+    metrics.count(LedgerMismatches=1)
+
+
+@lru_cache(maxsize=1)
+def _pool() -> ThreadPoolExecutor:
+    # A put waits on the network; eight at a time write a batch of 100 in the time of thirteen.
+    return ThreadPoolExecutor(max_workers=8, thread_name_prefix="entry")

@@ -1,0 +1,137 @@
+"""Entries: what changed a balance, by how much, and what it came to."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
+
+from leaseway import aws
+from leaseway.accounts.postings import entry_name, parse_entry_name
+from leaseway.errors import NotFoundError, UnavailableError
+from leaseway.settings import needed
+from leaseway.table import Item, Table
+
+
+class EntryNotFoundError(NotFoundError):
+    """No such ledger entry; that of the latest change may take a moment."""
+
+    code = "ENTRY_NOT_FOUND"
+
+
+class LedgerBehindError(UnavailableError):
+    """The ledger has not caught up with the account yet; ask again in a moment."""
+
+    code = "LEDGER_BEHIND"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One change of one balance. Amounts are minor units, `at` milliseconds since the epoch, UTC."""
+
+    user_id: str
+    version: int
+    amount: int
+    prev_balance: int
+    balance_after: int
+    kind: str
+    """opening, update, transfer or reversal."""
+    at: int
+    request_id: str
+    reference: str | None = None
+    actor: str | None = None
+    counterparty: str | None = None
+    """The name of the entry on the other side of a transfer, or of a transfer's reversal."""
+    reverses: str | None = None
+    """The name of the entry that this one takes back."""
+    reconstructed: bool = False
+    """Rebuilt from its neighbours by `leaseway ledger repair`."""
+
+    @property
+    def name(self) -> str:
+        """Whose entry, and which version of the account it made."""
+        return entry_name(self.user_id, self.version)
+
+
+class EntryModel(Table):
+    """One item an entry, put once and never updated."""
+
+    table_setting = "ledger_table"
+
+    class Meta:  # noqa: D106
+        table_name = "set by Table"
+
+    user_id = UnicodeAttribute(hash_key=True)
+    version = NumberAttribute(range_key=True)
+    amount = NumberAttribute()
+    prev_balance = NumberAttribute()
+    balance_after = NumberAttribute()
+    kind = UnicodeAttribute()
+    at = NumberAttribute()
+    request_id = UnicodeAttribute()
+    reference = UnicodeAttribute(null=True)
+    actor = UnicodeAttribute(null=True)
+    counterparty = UnicodeAttribute(null=True)
+    reverses = UnicodeAttribute(null=True)
+    reconstructed = BooleanAttribute(null=True)
+
+
+def model_of(entry: Entry) -> EntryModel:
+    """The entry as an item to put."""
+    return EntryModel(**(msgspec.structs.asdict(entry) | {"reconstructed": entry.reconstructed or None}))
+
+
+def entry_from_item(item: Item) -> Entry:
+    """The entry in an item."""
+    fields: dict[str, Any] = {}
+    for name, typed in item.items():
+        kind, value = next(iter(typed.items()))
+        if kind != "NULL":
+            fields[name] = int(value) if kind == "N" else value
+    return msgspec.convert(fields, Entry)
+
+
+def get_entry(name: str) -> Entry:
+    """The entry of that name. One consistent read: one read unit.
+
+    Raises:
+        EntryNotFoundError: there is none, or not yet.
+    """
+    try:
+        item = EntryModel.read(*parse_entry_name(name))
+    except ValueError:
+        item = None
+    if item is None:
+        raise EntryNotFoundError
+    return entry_from_item(item)
+
+
+def entries_of(  # noqa: PLR0913 - all but the first three are named
+    user_id: str,
+    first: int,
+    last: int,
+    *,
+    limit: int | None = None,
+    newest_first: bool = False,
+    consistent: bool = False,
+) -> Iterator[Entry]:
+    """A user's entries of the versions from `first` to `last`, at most `limit`. A Query a begun MB or `limit`."""
+    request: dict[str, Any] = {
+        "TableName": needed("ledger_table"),
+        "KeyConditionExpression": "#u = :u AND #v BETWEEN :first AND :last",
+        "ExpressionAttributeNames": {"#u": "user_id", "#v": "version"},
+        "ExpressionAttributeValues": {":u": {"S": user_id}, ":first": {"N": str(first)}, ":last": {"N": str(last)}},
+        "ScanIndexForward": not newest_first,
+        "ConsistentRead": consistent,
+        **({"Limit": limit} if limit else {}),
+    }
+    while first <= last:
+        page = aws.client("dynamodb").query(**request)
+        yield from map(entry_from_item, page["Items"])
+        if limit or "LastEvaluatedKey" not in page:
+            return
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+
+def last_entry(user_id: str, version: int, *, consistent: bool = False) -> Entry | None:
+    """The entry of that version, or the nearest below it; None where there is none. One Query of one key."""
+    return next(entries_of(user_id, 1, version, limit=1, newest_first=True, consistent=consistent), None)

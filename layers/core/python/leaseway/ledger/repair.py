@@ -1,0 +1,128 @@
+"""Repair: a missing entry is rebuilt from what surrounds it, and says so."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from leaseway import aws, clock
+from leaseway.accounts.model import AccountModel, account_from_item
+from leaseway.accounts.postings import entry_name
+from leaseway.accounts.refusals import AccountNotFoundError
+from leaseway.errors import ConflictError
+from leaseway.ledger.entries import Entry, EntryModel, entries_of, entry_from_item, get_entry, model_of
+from leaseway.ledger.stream import entry_of_change
+from leaseway.ledger.verify import STILL_MS
+from leaseway.settings import needed
+from leaseway.table import ConditionRefusedError, Item
+
+
+class NotRepairableError(ConflictError):
+    """The gap cannot be rebuilt: entries next to each other are missing, and nothing tells what each one moved."""
+
+    code = "NOT_REPAIRABLE"
+
+
+def repair(user_id: str) -> list[Entry]:
+    """Rebuild a user's missing entries, each from its neighbours, and return them.
+
+    What an entry moved follows from the balances around it. Where it was one side of a transfer, the other side tells
+    the rest: it is looked for in the whole table, which reads all of it. The stream may still bring the entry later;
+    if it confirms the amounts, it replaces the reconstruction.
+
+    Raises:
+        AccountNotFoundError: no such user.
+        NotRepairableError: two entries next to each other are missing; nothing was written.
+    """
+    item = AccountModel.read(user_id)
+    if item is None:
+        raise AccountNotFoundError(user_id=user_id)
+    entries = {
+        entry.version: entry for entry in entries_of(user_id, 1, account_from_item(item).version, consistent=True)
+    }
+    rebuilt = [_rebuilt(item, version, entries) for version in _missing(item, entries)]
+    return [entry for entry in rebuilt if _put(entry)]
+
+
+def _missing(item: Item, entries: dict[int, Entry]) -> Iterator[int]:
+    """Versions that have no entry. Those after the newest entry count once the account has been still."""
+    account = account_from_item(item)
+    still = clock.now_ms() - account.updated_at >= STILL_MS
+    last = account.version if still else max(entries, default=0)
+    return (version for version in range(1, last + 1) if version not in entries)
+
+
+def _rebuilt(item: Item, version: int, entries: dict[int, Entry]) -> Entry:
+    account = account_from_item(item)
+    before, after = entries.get(version - 1), entries.get(version + 1)
+    if before is None and version > 1:
+        raise NotRepairableError(f"versions {version - 1} and {version} are both missing")
+    prev_balance = before.balance_after if before else 0
+    if version == account.version:
+        return _from_account(item, prev_balance)
+    if after is None:
+        raise NotRepairableError(f"versions {version} and {version + 1} are both missing")
+    return _between(entry_name(account.user_id, version), account.created_at, before, after)
+
+
+def _from_account(item: Item, prev_balance: int) -> Entry:
+    """The newest entry: the account itself still says what it was."""
+    account = account_from_item(item)
+    old = {
+        **item,
+        "balance": {"N": str(prev_balance)},
+        "version": {"N": str(account.version - 1)},
+    }
+    entry = entry_of_change(old if account.version > 1 else None, item)
+    assert entry is not None  # noqa: S101 - versions differ by one
+    return msgspec.structs.replace(entry, reconstructed=True)
+
+
+def _between(name: str, created_at: int, before: Entry | None, after: Entry) -> Entry:
+    prev_balance, version = (before.balance_after, before.version + 1) if before else (0, 1)
+    other = _other_side(name)
+    known = Entry(
+        user_id=after.user_id,
+        version=version,
+        amount=after.prev_balance - prev_balance,
+        prev_balance=prev_balance,
+        balance_after=after.prev_balance,
+        kind="update" if before else "opening",
+        at=after.at if before else created_at,
+        request_id="unknown",
+        reconstructed=True,
+    )
+    if other is None:
+        return known
+    return msgspec.structs.replace(
+        known,
+        kind=other.kind,
+        at=other.at,
+        request_id=other.request_id,
+        reference=other.reference,
+        actor=other.actor,
+        counterparty=other.name,
+        reverses=get_entry(other.reverses).counterparty if other.reverses else None,
+    )
+
+
+def _other_side(name: str) -> Entry | None:
+    """The entry that names `name` as its other side. Reads the whole ledger."""
+    pages = (
+        aws.client("dynamodb")
+        .get_paginator("scan")
+        .paginate(
+            TableName=needed("ledger_table"),
+            FilterExpression="#c = :n",
+            ExpressionAttributeNames={"#c": "counterparty"},
+            ExpressionAttributeValues={":n": {"S": name}},
+        )
+    )
+    return next((entry_from_item(item) for page in pages for item in page["Items"]), None)
+
+
+def _put(entry: Entry) -> bool:
+    try:
+        EntryModel.insert(model_of(entry))
+    except ConditionRefusedError:
+        return False  # it arrived meanwhile
+    return True

@@ -1,0 +1,132 @@
+"""Reversals: a new entry that takes an earlier one back, once. Nothing is ever erased.
+
+Reversing one side of a transfer takes back both: money that left one account came from another.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+
+from leaseway import clock
+from leaseway.accounts import Account, BalanceLimitError, InsufficientFundsError
+from leaseway.accounts.balances import allowed
+from leaseway.accounts.postings import Accounts, Origin, Posting, entry_name, parse_entry_name
+from leaseway.accounts.settlement import settle
+from leaseway.accounts.transfers import next_entry_name
+from leaseway.errors import ConflictError
+from leaseway.ledger.entries import Entry, get_entry
+from leaseway.table import Item, Part, Table
+
+
+class AlreadyReversedError(ConflictError):
+    """The entry has been reversed before."""
+
+    code = "ALREADY_REVERSED"
+
+
+class NotReversibleError(ConflictError):
+    """A reversal, or an entry that moved nothing, cannot be reversed."""
+
+    code = "NOT_REVERSIBLE"
+
+
+class Reversal(msgspec.Struct, frozen=True):
+    """What a reversal made: the accounts after it, each with a new entry of its version."""
+
+    reversed: str
+    accounts: list[Account]
+
+    @property
+    def entries(self) -> list[str]:
+        """The names of the new entries, that of the reversed entry's account first."""
+        return [entry_name(account.user_id, account.version) for account in self.accounts]
+
+
+class ReversalModel(Table):
+    """One item a reversed entry, beside the ledger's entries under a key that no user can have."""
+
+    table_setting = "ledger_table"
+    sdk_attempts = 1
+
+    class Meta:  # noqa: D106
+        table_name = "set by Table"
+
+    user_id = UnicodeAttribute(hash_key=True)
+    version = NumberAttribute(range_key=True)
+    reversal = UnicodeAttribute()
+    request_id = UnicodeAttribute()
+    at = NumberAttribute()
+
+
+def reverse(name: str, *, request_id: str, reference: str | None = None, actor: str | None = None) -> Reversal:
+    """Take an entry back by a new one, and with it the other side of a transfer.
+
+    One read of the entry, one of each account, and one transaction: an item an account and one that makes it once.
+
+    Raises:
+        EntryNotFoundError: no such entry.
+        NotReversibleError: it is a reversal itself, or moved nothing.
+        AlreadyReversedError: it has been reversed; names the reversal.
+        InsufficientFundsError, BalanceLimitError: the account can no longer give back, or take back, the amount.
+        OutcomeUnknownError: the answer was lost; asking again tells, for a second reversal is refused.
+        UnavailableError: the accounts are too busy; nothing was changed.
+    """
+    entry = get_entry(name)
+    if entry.kind == "reversal" or entry.amount == 0:
+        raise NotReversibleError
+    marker = _Marker(entry)
+    users = [entry.user_id, *([parse_entry_name(entry.counterparty)[0]] if entry.counterparty else [])]
+    origin = Origin(request_id=request_id, reference=reference, actor=actor)
+    try:
+        return Reversal(name, settle(users, lambda accounts: _postings(accounts, entry), origin, once=marker))
+    except (InsufficientFundsError, BalanceLimitError):
+        # The refusal is true and beside the point where the entry has been reversed already.
+        marker.refuse_if_made()
+        raise
+
+
+def _postings(accounts: Accounts, entry: Entry) -> list[Posting]:
+    if entry.counterparty is None:
+        return [allowed(accounts, _back(entry.user_id, -entry.amount, entry.name))]
+    other = parse_entry_name(entry.counterparty)[0]
+    own_name, other_name = next_entry_name(accounts, entry.user_id), next_entry_name(accounts, other)
+    return [
+        allowed(accounts, _back(entry.user_id, -entry.amount, entry.name, other_name)),
+        allowed(accounts, _back(other, entry.amount, entry.counterparty, own_name)),
+    ]
+
+
+def _back(user_id: str, amount: int, reverses: str, counterparty: str | None = None) -> Posting:
+    return Posting(user_id=user_id, amount=amount, kind="reversal", counterparty=counterparty, reverses=reverses)
+
+
+class _Marker:
+    """The item that lets an entry be reversed once; both sides of a transfer have the sender's."""
+
+    def __init__(self, entry: Entry) -> None:
+        side = entry.counterparty if entry.counterparty and entry.amount > 0 else entry.name
+        user_id, self._version = parse_entry_name(side)
+        self._partition = f"{user_id}#reversals"
+
+    def part(self, after: Sequence[Account], origin: Origin) -> Part:
+        """Put the item, unless it is there."""
+        reversal = entry_name(after[0].user_id, after[0].version)
+        item = ReversalModel(
+            self._partition, self._version, reversal=reversal, request_id=origin.request_id, at=clock.now_ms()
+        )
+        return ReversalModel.put_part(item, ReversalModel.user_id.does_not_exist())
+
+    def refused(self, item: Item) -> AlreadyReversedError:
+        """The refusal that names the reversal made before."""
+        return AlreadyReversedError(reversal=item["reversal"]["S"])
+
+    def made_by(self, item: Item) -> str:
+        """The request that made the item."""
+        return str(item["request_id"]["S"])
+
+    def refuse_if_made(self) -> None:
+        """Raise AlreadyReversedError where the item is there. One read."""
+        item = ReversalModel.read(self._partition, self._version)
+        if item is not None:
+            raise self.refused(item)

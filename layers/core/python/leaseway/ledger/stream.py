@@ -1,0 +1,118 @@
+"""The accounts table's stream: every change of a balance explains itself and becomes an entry."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from leaseway.accounts.model import account_from_item
+from leaseway.ledger.entries import Entry, EntryModel, entry_from_item, model_of
+from leaseway.table import ConditionRefusedError, Item
+
+Record = Mapping[str, Any]
+"""A record of DynamoDB Streams with NEW_AND_OLD_IMAGES."""
+
+Run = Callable[[Callable[[Record], str | Exception], Iterable[Record]], Iterable[str | Exception]]
+"""How to apply a function to each record: `map`, or the `map` of a pool."""
+
+WRITTEN, REPEATED, SKIPPED = "written", "repeated", "skipped"
+
+
+class LedgerMismatchError(Exception):
+    """The ledger and the account's stream tell different stories. A person has to look; nothing is overwritten."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What became of a batch."""
+
+    written: int
+    repeated: int
+    skipped: int
+
+
+def record_changes(records: Iterable[Record], run: Run = map) -> Report:
+    """Write the entries of a batch, one put each: one write unit an entry under 1 KB, written or repeated.
+
+    Every record is tried before the first failure is raised, so that a bad one holds back nothing but itself.
+
+    Raises:
+        LedgerMismatchError: a change does not explain itself, or another entry is there already.
+        Exception: whatever kept an entry from being written.
+    """
+    fates = list(run(_tried, records))
+    failures = [fate for fate in fates if isinstance(fate, Exception)]
+    if failures:
+        mismatches = [failure for failure in failures if isinstance(failure, LedgerMismatchError)]
+        raise (mismatches or failures)[0]
+    return Report(fates.count(WRITTEN), fates.count(REPEATED), fates.count(SKIPPED))
+
+
+def entry_of_change(old: Item | None, new: Item | None) -> Entry | None:
+    """The entry that a change of an account's item makes; None where its balance and version stayed as they were.
+
+    Raises:
+        LedgerMismatchError: balance, version and `last_entry` do not fit together.
+    """
+    if new is None:
+        raise LedgerMismatchError("an account was deleted")
+    try:
+        after, said = account_from_item(new), new["last_entry"]["M"]
+        before = account_from_item(old) if old else None
+        entry = _entry(before.balance if before else 0, new, said)
+    except (KeyError, ValueError, TypeError, AttributeError) as problem:
+        raise LedgerMismatchError(f"an item that is no account: {problem!r}") from problem
+    if before and (after.version, after.balance) == (before.version, before.balance):
+        return None
+    if entry.version != (before.version if before else 0) + 1 or entry.prev_balance + entry.amount != after.balance:
+        raise LedgerMismatchError(f"{entry.name}: the change of the balance is not the one its last_entry tells")
+    return entry
+
+
+def write(entry: Entry) -> str:
+    """Put an entry where there is none; WRITTEN, or REPEATED where the very same is there already.
+
+    Only a reconstruction that it confirms is replaced by it.
+
+    Raises:
+        LedgerMismatchError: another entry is there.
+    """
+    confirmed = (
+        (EntryModel.reconstructed == True)  # noqa: E712 - pynamodb builds the condition from it
+        & (EntryModel.amount == entry.amount)
+        & (EntryModel.balance_after == entry.balance_after)
+    )
+    try:
+        EntryModel.insert(model_of(entry), unless=confirmed)
+    except ConditionRefusedError as refusal:
+        if refusal.item is None or entry_from_item(refusal.item) != entry:
+            raise LedgerMismatchError(f"{entry.name}: another entry is there: {refusal.item}") from None
+        return REPEATED
+    return WRITTEN
+
+
+def _tried(record: Record) -> str | Exception:
+    images = record["dynamodb"]
+    try:
+        entry = entry_of_change(images.get("OldImage"), images.get("NewImage"))
+        return write(entry) if entry else SKIPPED
+    except Exception as failure:  # raised once the rest of the batch is written
+        return failure
+
+
+def _entry(prev_balance: int, new: Item, said: Mapping[str, Any]) -> Entry:
+    told = {
+        name: said[name]["S"]
+        for name in ("reference", "actor", "counterparty", "reverses")
+        if "S" in said.get(name, {})
+    }
+    return Entry(
+        user_id=new["user_id"]["S"],
+        version=int(new["version"]["N"]),
+        amount=int(said["amount"]["N"]),
+        prev_balance=prev_balance,
+        balance_after=int(new["balance"]["N"]),
+        kind=said["kind"]["S"],
+        at=int(said["at"]["N"]),
+        request_id=said["request_id"]["S"],
+        **told,
+    )

@@ -1,0 +1,229 @@
+"""Verification: the ledger explains every balance, and all of them together, to the unit.
+
+Accounts are read first, then entries: an account at version n whose entries end below n is behind, not wrong, unless
+nothing has touched it for ten minutes. Each account is cut at its newest entry, and totals compare what the cuts hold.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from leaseway import aws, clock
+from leaseway.accounts.model import Account, AccountModel, account_from_item
+from leaseway.accounts.postings import parse_entry_name
+from leaseway.accounts.refusals import AccountNotFoundError
+from leaseway.ledger.entries import Entry, EntryModel, entries_of, entry_from_item, last_entry
+from leaseway.settings import needed
+
+STILL_MS = 600_000
+"""An account untouched for this long has no entry under way: what is missing is a gap."""
+
+LISTED_DIFFERENCES = 1_000
+"""More than these are counted, not listed."""
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One thing that does not add up."""
+
+    user_id: str | None
+    version: int | None
+    kind: str
+    """gap, chain, balance, pair or total."""
+    detail: str
+
+
+class Verification(msgspec.Struct, kw_only=True):
+    """What was looked at and what was found. Amounts are minor units."""
+
+    accounts: int = 0
+    entries: int = 0
+    behind: int = 0
+    """Accounts whose latest entries are still on their way."""
+    differences: int = 0
+    listed: list[Difference] = []
+    balances: int = 0
+    """The sum of all balances, each at its cut."""
+    brought_in: int = 0
+    """The sum of openings and updates, and of their reversals."""
+    under_way: int = 0
+    """Transfers of which one side lies within its cut and the other does not."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything adds up."""
+        return self.differences == 0
+
+    def add(self, difference: Difference) -> None:
+        """Count a difference, and list it while the list is short."""
+        self.differences += 1
+        if len(self.listed) < LISTED_DIFFERENCES:
+            self.listed.append(difference)
+
+
+class _Cut(NamedTuple):
+    """An account as it was read, and the version up to which its entries are looked at."""
+
+    account: Account
+    version: int
+
+
+class _Cuts:
+    """The cut of every account; one that was not read at the start is read when a transfer leads to it."""
+
+    def __init__(self, accounts: Iterable[Account]) -> None:
+        self._by_user = {account.user_id: _cut(account) for account in list(accounts)}
+        self.chosen = list(self._by_user.values())
+
+    def of(self, user_id: str) -> _Cut | None:
+        if user_id not in self._by_user:
+            account = _account(user_id)
+            if account is None:
+                return None
+            self._by_user[user_id] = _cut(account)
+        return self._by_user[user_id]
+
+
+def verify(user_id: str | None = None) -> Verification:
+    """Check one user's entries, or everybody's and the totals. Reads every account and entry it checks once.
+
+    A transfer's other side is read too. The cuts of all accounts are held in memory, some 500 bytes each.
+
+    Raises:
+        AccountNotFoundError: there is no such user.
+    """
+    accounts = _all_accounts() if user_id is None else [_known(user_id)]
+    cuts, found = _Cuts(accounts), Verification()
+    for cut in cuts.chosen:
+        _verify_account(cut, cuts, found)
+    if user_id is None:
+        _verify_totals(found)
+    return found
+
+
+def _verify_account(cut: _Cut, cuts: _Cuts, found: Verification) -> None:
+    account, previous = cut.account, None
+    found.accounts += 1
+    legs: list[Entry] = []
+    for entry in entries_of(account.user_id, 1, cut.version, consistent=True):
+        found.entries += 1
+        _verify_link(previous, entry, found)
+        if entry.counterparty is None:
+            found.brought_in += entry.amount
+        else:
+            legs.append(entry)
+            if len(legs) == _BATCH:
+                _verify_pairs(legs, cuts, found)
+                legs = []
+        previous = entry
+    _verify_pairs(legs, cuts, found)
+    _verify_end(account, previous, found)
+
+
+def _verify_link(previous: Entry | None, entry: Entry, found: Verification) -> None:
+    """The entry follows the one before it and says itself what it makes of the balance."""
+    due = previous.version + 1 if previous else 1
+    if entry.version != due:
+        found.add(_difference(entry, "gap", f"versions {due} to {entry.version - 1} are missing"))
+    elif entry.prev_balance != (previous.balance_after if previous else 0):
+        found.add(_difference(entry, "chain", "prev_balance is not the balance after the entry before"))
+    if entry.prev_balance + entry.amount != entry.balance_after or entry.balance_after < 0:
+        found.add(_difference(entry, "chain", "the amount does not lead from prev_balance to balance_after"))
+    if (entry.kind == "opening") != (entry.version == 1):
+        found.add(_difference(entry, "chain", f"version {entry.version} is of kind {entry.kind}"))
+
+
+def _verify_end(account: Account, last: Entry | None, found: Verification) -> None:
+    """The newest entry makes the account's balance, or the account's latest entries are still on their way."""
+    reached, balance = (last.version, last.balance_after) if last else (0, 0)
+    found.balances += balance
+    if reached == account.version:
+        if balance != account.balance:
+            detail = f"the account has {account.balance}, its entries make {balance}"
+            found.add(Difference(account.user_id, account.version, "balance", detail))
+    elif _still(account):
+        detail = f"versions {reached + 1} to {account.version} are missing"
+        found.add(Difference(account.user_id, reached + 1, "gap", detail))
+    else:
+        found.behind += 1
+
+
+def _verify_pairs(legs: list[Entry], cuts: _Cuts, found: Verification) -> None:
+    """The other side of each transfer is there, names this one, and moved the opposite amount."""
+    others = _entries_named([leg.counterparty for leg in legs if leg.counterparty])
+    for leg in legs:
+        assert leg.counterparty is not None  # noqa: S101 - that makes it a leg
+        user_id, version = parse_entry_name(leg.counterparty)
+        cut, other = cuts.of(user_id), others.get(leg.counterparty)
+        if cut is None or version > cut.version:
+            found.under_way += leg.amount
+        if other is None:
+            _verify_missing(leg, cut, version, found)
+        elif (other.counterparty, other.amount, other.kind) != (leg.name, -leg.amount, leg.kind):
+            found.add(_difference(leg, "pair", f"{other.name} does not name it back with the opposite amount"))
+
+
+def _verify_missing(leg: Entry, cut: _Cut | None, version: int, found: Verification) -> None:
+    """An entry that is not there: on its way, missed as a gap of its own account, or never made at all."""
+    if cut is not None and version > cut.account.version:
+        account = _account(cut.account.user_id)  # changed since the accounts were read
+        cut = _Cut(account, cut.version) if account else None
+    if cut is None or version > cut.account.version:
+        found.add(_difference(leg, "pair", f"{leg.counterparty} was never made"))
+    elif _still(cut.account) or version < cut.version:
+        found.add(_difference(leg, "pair", f"{leg.counterparty} is missing"))
+
+
+def _verify_totals(found: Verification) -> None:
+    explained = found.brought_in + found.under_way
+    if found.balances != explained:
+        detail = f"balances make {found.balances}, openings, updates and transfers under way {explained}"
+        found.add(Difference(None, None, "total", detail))
+
+
+def _difference(entry: Entry, kind: str, detail: str) -> Difference:
+    return Difference(entry.user_id, entry.version, kind, detail)
+
+
+def _still(account: Account) -> bool:
+    return clock.now_ms() - account.updated_at >= STILL_MS
+
+
+def _cut(account: Account) -> _Cut:
+    newest = last_entry(account.user_id, account.version, consistent=True)
+    return _Cut(account, newest.version if newest else 0)
+
+
+def _account(user_id: str) -> Account | None:
+    item = AccountModel.read(user_id)
+    return account_from_item(item) if item else None
+
+
+def _known(user_id: str) -> Account:
+    account = _account(user_id)
+    if account is None:
+        raise AccountNotFoundError(user_id=user_id)
+    return account
+
+
+def _all_accounts() -> Iterator[Account]:
+    request = {"TableName": needed("accounts_table"), "ConsistentRead": True}
+    pages = aws.client("dynamodb").get_paginator("scan").paginate(**request)
+    return (account_from_item(item) for page in pages for item in page["Items"])
+
+
+_BATCH = 100  # keys that one BatchGetItem takes
+
+
+def _entries_named(names: list[str]) -> dict[str, Entry]:
+    """Those of the named entries that there are. One BatchGetItem, and one more for what it left."""
+    keys = [EntryModel.key_of(*parse_entry_name(name)) for name in dict.fromkeys(names)]
+    table = needed("ledger_table")
+    found: dict[str, Entry] = {}
+    while keys:
+        request = {table: {"Keys": keys, "ConsistentRead": True}}
+        answer = aws.client("dynamodb").batch_get_item(RequestItems=request)
+        entries = map(entry_from_item, answer["Responses"].get(table, []))
+        found |= {entry.name: entry for entry in entries}
+        keys = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+    return found
