@@ -89,5 +89,5 @@ def idempotency(name: str) -> Spec:
 
 
 def queue(client: Any, name: str) -> str:
-    """Make the jobs queue; returns its URL."""
+    """Make a queue as the workers' are; returns its URL."""
     return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"})["QueueUrl"])

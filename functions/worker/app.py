@@ -1,4 +1,4 @@
-"""Handler of the worker function: the jobs queue's mapping calls it with up to ten messages."""
+"""Handler of the worker function: the jobs queue hands it up to ten messages, the tasks queue one."""
 
 from leaseway import coldstart
 
@@ -14,9 +14,10 @@ from worker.batch import Batch, Received
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Process a batch; answers which messages stay in the queue (`ReportBatchItemFailures`)."""
     received, malformed = _parse(event["Records"])
+    source = queue.Queue.behind(event["Records"][0].get("eventSourceARN", ""))
     # A message that is no job's is shown again soon, so that it reaches the dead-letter queue within minutes.
-    queue.hide([queue.Hiding(record["receiptHandle"], settings().lease_seconds) for record in malformed])
-    batch = Batch(context.log_stream_name, context.get_remaining_time_in_millis)
+    queue.hide([queue.Hiding(record["receiptHandle"], settings().lease_seconds) for record in malformed], source)
+    batch = Batch(context.log_stream_name, context.get_remaining_time_in_millis, source)
     failed = [*batch.process(received), *(record["messageId"] for record in malformed)]
     log.info("batch done", extra={"action": "batch", "received": len(event["Records"]), "failed": len(failed)})
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}

@@ -39,10 +39,11 @@ class Received:
 
 
 class Batch:
-    """The messages of one invocation. `process` returns the ids of those that stay in the queue."""
+    """The messages of one invocation, all of one queue. `process` returns the ids of those that stay in it."""
 
-    def __init__(self, worker: str, remaining_ms: Callable[[], int]) -> None:
+    def __init__(self, worker: str, remaining_ms: Callable[[], int], source: queue.Queue) -> None:
         self._worker = worker
+        self._source = source
         self._remaining_ms = remaining_ms
         self._changed = threading.Condition()
         self._settled: set[str] = set()
@@ -62,7 +63,7 @@ class Batch:
 
     def _admit(self, received: Sequence[Received]) -> list[Received]:
         admitted = [record for record in received if self._has_time_for(record)]
-        queue.hide([Hiding(record.receipt, 0) for record in received if record not in admitted])
+        queue.hide([Hiding(record.receipt, 0) for record in received if record not in admitted], self._source)
         return admitted
 
     def _has_time_for(self, record: Received) -> bool:
@@ -118,7 +119,7 @@ class Batch:
         """One call hides the running until their lease's end and the refused until their turn."""
         hidings = [*self._hidings, *(_hiding(run) for run in self._running())]
         self._hidings.clear()
-        queue.hide(hidings)
+        queue.hide(hidings, self._source)
 
     def _watch(self) -> None:
         """Until every run has ended or is stuck: heartbeats, deadlines, deletions."""
@@ -138,9 +139,9 @@ class Batch:
     def _beat(self) -> None:
         self._collect()
         alive = [run for run in self._running() if not run.context.cancelled and _extend(run)]
-        queue.hide([_hiding(run) for run in alive])
+        queue.hide([_hiding(run) for run in alive], self._source)
         done = self._settled - self._deleted
-        queue.delete(sorted(done))
+        queue.delete(sorted(done), self._source)
         self._deleted |= done
 
     def _collect(self) -> None:
@@ -172,7 +173,7 @@ class Batch:
         if not self._running():
             return
         log.error("an executor outlived its deadline", extra={"action": "exit", "worker": self._worker})
-        queue.delete(sorted(self._settled - self._deleted))
+        queue.delete(sorted(self._settled - self._deleted), self._source)
         os._exit(1)
 
 

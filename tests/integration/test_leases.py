@@ -80,7 +80,10 @@ def transitions(stack, job_id):
 def no_workers(stack):
     """The jobs queue without its mapping: messages stay where they are."""
     client = stack.client("lambda")
-    mapping = client.list_event_source_mappings(FunctionName=stack.outputs["WorkerFunction"])["EventSourceMappings"][0]
+    arn = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs["JobsQueueUrl"], AttributeNames=["QueueArn"])[
+        "Attributes"
+    ]["QueueArn"]
+    mapping = client.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"][0]
     client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
     try:
         yield

@@ -102,7 +102,11 @@ def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described
 
 
 def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described):
-    for queue, function in (("JobsQueue", "WorkerFunction"), ("DeadLetterQueue", "DeadLetterFunction")):
+    for queue, function in (
+        ("JobsQueue", "WorkerFunction"),
+        ("TasksQueue", "WorkerFunction"),
+        ("DeadLetterQueue", "DeadLetterFunction"),
+    ):
         visibility = properties(described, queue)["VisibilityTimeout"]
         timeout = properties(described, function)["Timeout"]
         assert default(described, visibility) >= timeout
@@ -119,6 +123,15 @@ def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(descr
     assert described["Parameters"][concurrency["Ref"]]["MinValue"] == 2
     redrive = properties(described, "JobsQueue")["RedrivePolicy"]
     assert default(described, redrive["maxReceiveCount"]) == 20
+
+
+def test_a_run_of_a_task_shares_its_worker_with_nobody(described):
+    mapping = properties(described, "WorkerFunction")["Events"]["TaskRuns"]["Properties"]
+
+    assert mapping["BatchSize"] == 1
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    concurrency = described["Parameters"][mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"]]
+    assert (concurrency["MinValue"], concurrency["Default"]) == (2, 5)
 
 
 def test_the_tally_never_gives_up_and_never_splits_a_batch(described):
@@ -151,7 +164,7 @@ def test_no_role_may_change_or_delete_an_entry(described):
 
 def test_data_is_retained_recoverable_and_protected(described):
     assert set(of_type(described, "AWS::DynamoDB::Table")) == TABLES
-    for name in (*TABLES, "Bucket", "JobsQueue", "DeadLetterQueue"):
+    for name in (*TABLES, "Bucket", "JobsQueue", "TasksQueue", "DeadLetterQueue"):
         assert described["Resources"][name]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert described["Resources"][name]["UpdateReplacePolicy"] == "Retain"
     for name in TABLES:
@@ -253,4 +266,10 @@ def test_parameters_of_settings_have_the_settings_own_bounds(described):
 
 
 def test_the_outputs_say_where_everything_is(described):
-    assert set(described["Outputs"]) >= FUNCTIONS | TABLES | {"ApiUrl", "JobsQueueUrl", "DeadLetterQueueUrl", "Bucket"}
+    assert set(described["Outputs"]) >= FUNCTIONS | TABLES | {
+        "ApiUrl",
+        "JobsQueueUrl",
+        "TasksQueueUrl",
+        "DeadLetterQueueUrl",
+        "Bucket",
+    }

@@ -48,6 +48,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for kind in (tables.accounts, tables.jobs, tables.totals, tables.users, tables.ledger, tables.idempotency):
             dynamodb.create_table(**kind(kind.__name__))
         monkeypatch.setenv("JOBS_QUEUE_URL", tables.queue(aws.client("sqs"), "jobs"))
+        monkeypatch.setenv("TASKS_QUEUE_URL", tables.queue(aws.client("sqs"), "tasks"))
         aws.client("s3").create_bucket(Bucket="leaseway-bucket")
         aws.client("secretsmanager").create_secret(Name="leaseway/cursor", SecretString="k" * 64)
         aws.client("secretsmanager").create_secret(Name="leaseway/token", SecretString="t" * 64)

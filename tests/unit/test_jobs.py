@@ -300,7 +300,7 @@ def test_the_sweeper_sends_an_abandoned_job_again_but_not_a_held_one(time):
 
 def test_a_deep_queue_gets_no_second_message_but_once_an_hour(time, monkeypatch):
     job = sleep_job()
-    monkeypatch.setattr(queue, "depth", lambda: 101)
+    monkeypatch.setattr(queue, "depth", lambda _: 101)
     for _ in range(5):
         time.seconds = read(job).look_at / 1000
         assert sweep().resent == 0

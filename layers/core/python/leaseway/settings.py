@@ -30,6 +30,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Table of first answers to requests with an Idempotency-Key; set by the template")
     ] = ""
     jobs_queue_url: Annotated[str, Meta(description="Queue whose messages are jobs; set by the template")] = ""
+    tasks_queue_url: Annotated[
+        str, Meta(description="Queue whose messages are runs of recurring tasks; set by the template")
+    ] = ""
     bucket: Annotated[str, Meta(description="Bucket of uploads, large payloads and results; set by the template")] = ""
     cursor_secret: Annotated[
         str, Meta(description="Secrets Manager name or ARN of the key that signs cursors; set by the template")

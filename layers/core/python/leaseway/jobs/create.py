@@ -45,7 +45,7 @@ def create_job(
         kind.check(parsed, owner)
     job = _new_job(owner, kind.name, payload, _checked_ttl(ttl_ms), _checked_attempts(max_attempts))
     _insert(job)
-    queue.send([queue.Outgoing(queue.JobMessage(job.id, job.ttl_ms))])
+    queue.send([queue.message_of(job)])
     return job
 
 

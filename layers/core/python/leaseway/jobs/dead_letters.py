@@ -56,7 +56,7 @@ def _waits_until(job: Job) -> int | None:
 
 def _send_afresh(job: Job, until: int) -> Verdict:
     delay = min(queue.LONGEST_DELAY_SECONDS, max(0, -(-(until - clock.now_ms()) // 1000)))
-    if not queue.send([queue.Outgoing(queue.JobMessage(job.id, job.ttl_ms), delay)]):
+    if not queue.send([queue.message_of(job, delay)]):
         raise NotSentError(job.id)
     return Verdict.SENT_AFRESH
 

@@ -189,4 +189,4 @@ def first_look(run_after: int) -> int:
 def _send_when_due(job: Job, run_after: int) -> None:
     delay = max(0, -(-(run_after - clock.now_ms()) // 1000))
     if delay <= queue.LONGEST_DELAY_SECONDS:
-        queue.send([queue.Outgoing(queue.JobMessage(job.id, job.ttl_ms), delay)])
+        queue.send([queue.message_of(job, delay)])

@@ -74,6 +74,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     result_key: str | None = None
     look_at: int | None = None
     dead_lettered_at: int | None = None
+    task_id: str | None = None
+    """The recurring task that made it."""
+    slot: int | None = None
+    """The slot of its schedule that it runs for; None where somebody started it by hand."""
 
 
 class OwnerIndex(GlobalSecondaryIndex[Any]):
@@ -154,6 +158,8 @@ class JobModel(Table):
     version = NumberAttribute()
     look_at = NumberAttribute(null=True)
     dead_lettered_at = NumberAttribute(null=True)
+    task_id = UnicodeAttribute(null=True)
+    slot = NumberAttribute(null=True)
     expires_at = NumberAttribute(null=True)
 
     owner_key = UnicodeAttribute()

@@ -1,14 +1,20 @@
-"""The jobs queue: messages that stand for jobs. A message's visibility timeout is its job's lease."""
+"""The queues: messages that stand for jobs. A message's visibility timeout is its job's lease.
+
+Runs of recurring tasks have a queue of their own, whose mapping hands them out one by one.
+"""
 
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import aws
+from leaseway.jobs.model import Job
 from leaseway.logs import log
-from leaseway.settings import needed
+from leaseway.settings import needed, settings
 
 LONGEST_DELAY_SECONDS = 900
 """SQS's limit for `DelaySeconds`; a job due later is sent by the sweeper."""
@@ -20,6 +26,29 @@ BATCH = 10
 """SQS's limit for entries in one call."""
 
 Entry = TypeVar("Entry")
+
+
+class Queue(StrEnum):
+    """Where a job's messages go. The value is the setting that holds the queue's address."""
+
+    JOBS = "jobs_queue_url"
+    TASKS = "tasks_queue_url"
+
+    @property
+    def url(self) -> str:
+        """The queue's address."""
+        return needed(self.value)
+
+    @classmethod
+    def of(cls, job: Job) -> "Queue":
+        """The queue that a job's messages belong to."""
+        return cls.JOBS if job.task_id is None else cls.TASKS
+
+    @classmethod
+    def behind(cls, arn: str) -> "Queue":
+        """The queue that an event's `eventSourceARN` names; the jobs queue where it names neither."""
+        name = arn.rpartition(":")[2]
+        return cls.TASKS if name and settings().tasks_queue_url.endswith(f"/{name}") else cls.JOBS
 
 
 class JobMessage(msgspec.Struct, frozen=True):
@@ -38,6 +67,12 @@ class Outgoing(NamedTuple):
 
     message: JobMessage
     delay_seconds: int = 0
+    queue: Queue = Queue.JOBS
+
+
+def message_of(job: Job, delay_seconds: int = 0) -> Outgoing:
+    """The message that brings a job to a worker, and the queue it belongs to."""
+    return Outgoing(JobMessage(job.id, job.ttl_ms), delay_seconds, Queue.of(job))
 
 
 class Hiding(NamedTuple):
@@ -60,14 +95,19 @@ def parse(body: str) -> JobMessage:
 
 
 def send(outgoing: Sequence[Outgoing]) -> int:
-    """Send messages, one call for ten; returns how many SQS took. A failure is logged, never raised.
+    """Send messages, one call for ten of a queue; returns how many SQS took. A failure is logged, never raised.
 
     A job whose message is lost stays CREATED and is sent again by the sweeper, so no caller has to handle it.
     """
-    return sum(_send_batch(batch) for batch in _in_batches(outgoing))
+    by_queue = groupby(sorted(outgoing, key=_queue_of), _queue_of)
+    return sum(_send_batch(queue, batch) for queue, group in by_queue for batch in _in_batches(list(group)))
 
 
-def _send_batch(batch: Sequence[Outgoing]) -> int:
+def _queue_of(outgoing: Outgoing) -> Queue:
+    return outgoing.queue
+
+
+def _send_batch(queue: Queue, batch: Sequence[Outgoing]) -> int:
     entries = [
         {
             "Id": str(position),
@@ -77,7 +117,7 @@ def _send_batch(batch: Sequence[Outgoing]) -> int:
         for position, outgoing in enumerate(batch)
     ]
     try:
-        answer = aws.client("sqs").send_message_batch(QueueUrl=needed("jobs_queue_url"), Entries=entries)
+        answer = aws.client("sqs").send_message_batch(QueueUrl=queue.url, Entries=entries)
     except (BotoCoreError, ClientError) as failure:
         log.warning("messages not sent; the sweeper will", extra={"action": "send", "error": str(failure)})
         return 0
@@ -86,7 +126,7 @@ def _send_batch(batch: Sequence[Outgoing]) -> int:
     return len(answer.get("Successful", []))
 
 
-def hide(hidings: Sequence[Hiding]) -> None:
+def hide(hidings: Sequence[Hiding], queue: Queue) -> None:
     """Set the visibility timeout of received messages, one call for ten.
 
     What SQS refuses (a receipt too old, a message deleted meanwhile) is logged, not raised: the message keeps the
@@ -101,21 +141,19 @@ def hide(hidings: Sequence[Hiding]) -> None:
             }
             for position, hiding in enumerate(batch)
         ]
-        _call("change_message_visibility_batch", entries)
+        _call("change_message_visibility_batch", queue, entries)
 
 
-def delete(receipts: Sequence[str]) -> None:
+def delete(receipts: Sequence[str], queue: Queue) -> None:
     """Delete received messages, one call for ten. Deleting one twice is harmless; a failure is logged."""
     for batch in _in_batches(receipts):
         entries = [{"Id": str(position), "ReceiptHandle": receipt} for position, receipt in enumerate(batch)]
-        _call("delete_message_batch", entries)
+        _call("delete_message_batch", queue, entries)
 
 
-def depth() -> int:
+def depth(queue: Queue) -> int:
     """Messages that wait to be received, as SQS estimates them. One call."""
-    answer = aws.client("sqs").get_queue_attributes(
-        QueueUrl=needed("jobs_queue_url"), AttributeNames=["ApproximateNumberOfMessages"]
-    )
+    answer = aws.client("sqs").get_queue_attributes(QueueUrl=queue.url, AttributeNames=["ApproximateNumberOfMessages"])
     return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
@@ -124,9 +162,9 @@ def _in_batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
         yield entries[start : start + BATCH]
 
 
-def _call(operation: str, entries: list[dict[str, Any]]) -> None:
+def _call(operation: str, queue: Queue, entries: list[dict[str, Any]]) -> None:
     try:
-        answer = getattr(aws.client("sqs"), operation)(QueueUrl=needed("jobs_queue_url"), Entries=entries)
+        answer = getattr(aws.client("sqs"), operation)(QueueUrl=queue.url, Entries=entries)
     except (BotoCoreError, ClientError) as failure:
         log.warning("SQS did not answer", extra={"action": operation, "error": str(failure)})
         return

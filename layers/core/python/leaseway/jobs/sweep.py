@@ -34,12 +34,12 @@ class SweepReport(msgspec.Struct):
 
 
 class _Sweep:
-    """One sweep: its budget, its view of the queue's depth and its report."""
+    """One sweep: its budget, its view of the queues' depth and its report."""
 
     def __init__(self) -> None:
         self.now = clock.now_ms()
         self.report = SweepReport()
-        self.backlog = queue.depth() > settings().sweep_backlog
+        self._deep: dict[queue.Queue, bool] = {}
         self.outgoing: list[queue.Outgoing] = []
         self._ends = time.monotonic() + settings().sweep_seconds
 
@@ -65,7 +65,13 @@ class _Sweep:
         longest = settings().look_cap_seconds * 1000
         wait = min(longest, max(settings().first_look_seconds * 1000, self.now - since))
         look_at = min(self.now + wait, latest_look or self.now + wait)
-        self._move(job, look_at, resend=wait == longest or not self.backlog)
+        self._move(job, look_at, resend=wait == longest or not self._backlog(queue.Queue.of(job)))
+
+    def _backlog(self, of: queue.Queue) -> bool:
+        # Asked once a sweep, and only where a job waits for a worker.
+        if of not in self._deep:
+            self._deep[of] = queue.depth(of) > settings().sweep_backlog
+        return self._deep[of]
 
     def _look_at_delayed(self, job: Job, run_after: int) -> None:
         delay = -(-(run_after - self.now) // 1000)
@@ -95,7 +101,7 @@ class _Sweep:
             return  # it was claimed, finished or looked at meanwhile
         self.report.moved += 1
         if resend:
-            self.outgoing.append(queue.Outgoing(queue.JobMessage(job.id, job.ttl_ms), delay))
+            self.outgoing.append(queue.message_of(job, delay))
 
 
 def sweep() -> SweepReport:
