@@ -11,6 +11,7 @@ from chalice.app import Chalice, Request, Response
 
 from api.blueprints.balances import balances
 from api.blueprints.jobs import jobs
+from api.blueprints.ledger import ledger
 from api.blueprints.operations import operations
 from api.blueprints.uploads import uploads
 from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
@@ -19,7 +20,7 @@ from leaseway.logs import log
 
 app = Chalice(app_name="leaseway", configure_logs=False, env={})
 
-for blueprint in (balances, jobs, uploads, operations):
+for blueprint in (balances, ledger, jobs, uploads, operations):
     app.register_blueprint(blueprint)
 
 

@@ -26,6 +26,15 @@ class Caller(msgspec.Struct, frozen=True):
         """The owner whose jobs this caller may see; None means every owner's."""
         return None if self.admin else self.subject
 
+    def must_own(self, user_id: str) -> None:
+        """Refuse what only the account's own user and an Admin may do.
+
+        Raises:
+            ForbiddenError: the caller is neither.
+        """
+        if not self.admin and user_id != self.subject:
+            raise ForbiddenError
+
     def listed_owner(self, asked_for: str | None) -> str | None:
         """The owner whose jobs a list shows: by default the caller's own; None, asked for as `*`, means everybody's.
 

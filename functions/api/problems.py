@@ -6,6 +6,7 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta
 
+from leaseway.accounts import RepeatableOutcomeUnknownError
 from leaseway.errors import (
     ConflictError,
     InvalidInputError,
@@ -14,6 +15,7 @@ from leaseway.errors import (
     OutcomeUnknownError,
     UnavailableError,
 )
+from leaseway.idempotency import KeyReusedError
 from leaseway.money import to_decimal
 
 CONTENT_TYPE = "application/problem+json"
@@ -78,6 +80,7 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
 _STATUS_BY_KIND: dict[type[LeasewayError], int] = {
     InvalidInputError: 400,
     NotFoundError: 404,
+    KeyReusedError: 422,
     ConflictError: 409,
     OutcomeUnknownError: 503,
     UnavailableError: 503,
@@ -146,4 +149,4 @@ def _facts(error: LeasewayError) -> dict[str, Any]:
 def _headers(error: LeasewayError) -> dict[str, str]:
     if isinstance(error, MethodNotAllowedError):
         return {"allow": ", ".join(error.facts["allowed"])}
-    return _RETRY_LATER if isinstance(error, UnavailableError) else {}
+    return _RETRY_LATER if isinstance(error, UnavailableError | RepeatableOutcomeUnknownError) else {}
