@@ -19,8 +19,11 @@ exact decimals, times are RFC 3339 in UTC, and every answer carries `x-request-i
 
 ## Routes
 
-| route | what it does | answers |
-|---|---|---|
+Who may call a route: `open` needs no token; `own` needs one, and shows a User his own and an Admin everything, so that
+another's job or balance is 404; `Admin` is for Admins. A token comes from `POST /connect/token`.
+
+| route | what it does | for | answers |
+|---|---|---|---|
 """
 
 _ERRORS = """
@@ -51,7 +54,7 @@ def _routes(public: Mapping[str, Any]) -> Iterator[str]:
     for path, methods in public["paths"].items():
         for method, operation in methods.items():
             answers = ", ".join(operation["responses"])
-            yield f"| `{method.upper()} {path}` | {operation['summary']} | {answers} |\n"
+            yield f"| `{method.upper()} {path}` | {operation['summary']} | {operation['x-access']} | {answers} |\n"
 
 
 def _errors(public: Mapping[str, Any]) -> Iterator[str]:

@@ -10,14 +10,18 @@ import msgspec
 from chalice import Chalice
 
 from api import problems
+from api.access import Access
+from api.routes import operation_of
+from authorizer.app import CACHE_SECONDS
 
 JsonObject = dict[str, Any]
 
 # CloudFormation fills this in: the deployer puts the document into the template, as AWS::Include does on AWS.
-_INVOKE_API = {
-    "Fn::Sub": "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31"
-    "/functions/${ApiFunction.Arn}/invocations"
-}
+_INVOKE = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${%s.Arn}/invocations"
+_INVOKE_API = {"Fn::Sub": _INVOKE % "ApiFunction"}
+_SCHEME = "token"
+# What cannot be a token at all is refused by the gateway itself: no function runs for it.
+_WELL_FORMED = r"^[Bb][Ee][Aa][Rr][Ee][Rr] +[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
 # API Gateway compresses what is larger for clients that accept it; Swagger UI shrinks to a third.
 _COMPRESS_ABOVE_BYTES = 1_024
 
@@ -33,7 +37,7 @@ _REFUSALS: dict[str, tuple[int, str, str]] = {
     "ACCESS_DENIED": _FORBIDDEN,
     "API_CONFIGURATION_ERROR": _BROKEN,
     "AUTHORIZER_CONFIGURATION_ERROR": _BROKEN,
-    "AUTHORIZER_FAILURE": _BROKEN,
+    "AUTHORIZER_FAILURE": (503, "UNAVAILABLE", "Who you are cannot be found out just now; nothing was changed."),
     "BAD_REQUEST_BODY": _MALFORMED,
     "BAD_REQUEST_PARAMETERS": _MALFORMED,
     "DEFAULT_4XX": _MALFORMED,
@@ -63,11 +67,35 @@ def gateway_document(app: Chalice) -> JsonObject:
         "x-amazon-apigateway-minimum-compression-size": _COMPRESS_ABOVE_BYTES,
         "x-amazon-apigateway-gateway-responses": {kind: _refusal(*refusal) for kind, refusal in _REFUSALS.items()},
         "paths": {path: _methods(methods) for path, methods in sorted(app.routes.items())},
+        "components": {"securitySchemes": {_SCHEME: _authorizer()}},
+    }
+
+
+def _authorizer() -> JsonObject:
+    return {
+        "type": "apiKey",
+        "name": "Authorization",
+        "in": "header",
+        "x-amazon-apigateway-authtype": "custom",
+        "x-amazon-apigateway-authorizer": {
+            "type": "token",
+            "authorizerUri": {"Fn::Sub": _INVOKE % "AuthorizerFunction"},
+            "authorizerResultTtlInSeconds": CACHE_SECONDS,
+            "identityValidationExpression": _WELL_FORMED,
+        },
     }
 
 
 def _methods(methods: JsonObject) -> JsonObject:
-    return {method.lower(): _method(entry.view_args) for method, entry in sorted(methods.items())}
+    """A path's methods, and OPTIONS for browsers, which the function answers too and which nobody signs in for."""
+    path_parameters = next(iter(methods.values())).view_args
+    described = {method.lower(): _guarded(entry) for method, entry in sorted(methods.items())}
+    return described | {"options": _method(path_parameters)}
+
+
+def _guarded(entry: Any) -> JsonObject:
+    is_open = operation_of(entry.view_function).access is Access.OPEN
+    return _method(entry.view_args) | ({} if is_open else {"security": [{_SCHEME: []}]})
 
 
 def _method(path_parameters: list[str]) -> JsonObject:
@@ -88,7 +116,7 @@ def _method(path_parameters: list[str]) -> JsonObject:
 
 def _refusal(status: int, code: str, title: str) -> JsonObject:
     headers = {"Content-Type": f"'{problems.CONTENT_TYPE}'", "x-request-id": _REQUEST_ID.removeprefix("$")}
-    if status == 429:
+    if status in (429, 503):
         headers["retry-after"] = "'1'"
     if status == 401:
         headers["www-authenticate"] = "'Bearer'"

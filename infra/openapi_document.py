@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 from chalice import Chalice
 
-from api import problems, requests
+from api import oauth, problems, requests
+from api.access import Access
 from api.blueprints.jobs import NewJob
+from api.callers import ForbiddenError, UnauthorizedError
 from api.routes import Operation, operation_of
 from leaseway.errors import InvalidInputError, LeasewayError
-from leaseway.idempotency import KeyReusedError
+from leaseway.identity import USERNAME_PATTERN, TokenExpiredError, TokenRefusedError, TokenRevokedError
 from leaseway.jobs.types import JobType, catalogue
 
 JsonObject = dict[str, Any]
@@ -24,25 +26,16 @@ _JOB_ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _PATH_PARAMETERS: dict[str, JsonObject] = {
     "userId": {"description": "The user's id", "schema": {"type": "string", "pattern": requests.USER_ID_PATTERN}},
     "id": {"description": "The job's id", "schema": _JOB_ID},
-    "entry": {"description": "The entry's name, from a ledger", "schema": {"type": "string", "maxLength": 160}},
+    "username": {"description": "The user's name", "schema": {"type": "string", "pattern": USERNAME_PATTERN}},
     "asset": {"description": "A file's name", "schema": {"type": "string"}},
 }
 _FACTS: dict[str, JsonObject] = {
     "INSUFFICIENT_FUNDS": {"balance": 1.5},
-    "ALREADY_REVERSED": {"reversal": "alice:9"},
     "NOT_FINISHED": {"job_id": "0f8b6c1e2d3a4b5c6d7e8f9012345678", "job_status": "RUNNING"},
 }
+_PASSWORD_FLOW = "password"  # noqa: S105 - the name of the scheme
 _HEADERS = {"x-request-id": {"description": "Names the request in the logs", "schema": {"type": "string"}}}
 _LOCATION = {"location": {"description": "Where it can be read, relative to this path", "schema": {"type": "string"}}}
-_KEY_PARAMETER: JsonObject = {
-    "name": requests.IDEMPOTENCY_KEY,
-    "in": "header",
-    "required": False,
-    "description": "Makes a repeat harmless: for a day the same key and body get the first answer again, a refusal too."
-    " A key belongs to its caller and route. Send one with every request that you might repeat.",
-    "schema": {"type": "string", "pattern": requests.IDEMPOTENCY_KEY_PATTERN},
-    "example": "9e6fd0b2-1f9a-4f36-8a52-0a4f6f6f4c55",
-}
 _DESCRIPTION = """\
 Balances that never go below zero, and background jobs that are never lost and never finished twice.
 
@@ -66,8 +59,14 @@ def openapi_document(app: Chalice) -> JsonObject:
         "servers": [{"url": "./", "description": "Where this document comes from"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(declared.tag for declared in operations)],
         "paths": {path: _methods(methods) for path, methods in sorted(app.routes.items())},
-        "components": {"schemas": _schemas(operations, types)},
+        "components": {"schemas": _schemas(operations, types), "securitySchemes": {_PASSWORD_FLOW: _password_flow()}},
     }
+
+
+def _password_flow() -> JsonObject:
+    # The address is relative to where the document comes from, as the server's is.
+    scopes = dict.fromkeys(oauth.SCOPES, "Everything that the user's role allows")
+    return {"type": "oauth2", "flows": {"password": {"tokenUrl": "connect/token", "scopes": scopes}}}
 
 
 def _methods(methods: JsonObject) -> JsonObject:
@@ -81,15 +80,17 @@ def _operation(declared: Operation, name: str, path_parameters: Iterable[str]) -
     parameters = [
         {"name": parameter, "in": "path", "required": True, **_PATH_PARAMETERS[parameter]}
         for parameter in path_parameters
-    ] + [*_query_parameters(declared), *([_KEY_PARAMETER] if declared.keyed else [])]
+    ] + list(_query_parameters(declared))
     return {
         "operationId": name,
         "tags": [declared.tag],
         "summary": declared.summary,
         "description": inspect.cleandoc(declared.description),
         **({"parameters": parameters} if parameters else {}),
-        **({"requestBody": _request_body(declared, declared.body)} if declared.body else {}),
-        "responses": {str(declared.status): _answer(declared), **_problems(declared)},
+        "x-access": declared.access.value,
+        "security": [] if declared.access is Access.OPEN else [{_PASSWORD_FLOW: [oauth.DEFAULT_SCOPE]}],
+        **_request_bodies(declared),
+        "responses": {str(declared.status): _answer(declared), **_form_refusal(declared), **_problems(declared)},
     }
 
 
@@ -114,6 +115,23 @@ def _without_null(schema: JsonObject) -> JsonObject:
     return {**rest, **options[0]}
 
 
+def _request_bodies(declared: Operation) -> JsonObject:
+    if declared.body:
+        return {"requestBody": _request_body(declared, declared.body)}
+    if declared.form:
+        media = {"schema": {"$ref": _REF.format(name=declared.form.__name__)}, "example": declared.example}
+        return {"requestBody": {"required": True, "content": {oauth.FORM: media, "application/json": media}}}
+    return {}
+
+
+def _form_refusal(declared: Operation) -> JsonObject:
+    if not declared.form_error:
+        return {}
+    content = {"application/json": {"schema": {"$ref": _REF.format(name=declared.form_error.__name__)}}}
+    description = (declared.form_error.__doc__ or "").strip()
+    return {"400": {"description": description, "headers": _HEADERS, "content": content}}
+
+
 def _request_body(declared: Operation, body: type[msgspec.Struct]) -> JsonObject:
     media: JsonObject = {"schema": {"$ref": _REF.format(name=body.__name__)}}
     if body is NewJob:
@@ -124,7 +142,7 @@ def _request_body(declared: Operation, body: type[msgspec.Struct]) -> JsonObject
         }
     elif declared.example is not None:
         media["example"] = declared.example
-    return {"required": not declared.body_optional, "content": {"application/json": media}}
+    return {"required": True, "content": {"application/json": media}}
 
 
 def _answer(declared: Operation) -> JsonObject:
@@ -150,8 +168,12 @@ def _general_errors(declared: Operation) -> Iterator[type[LeasewayError]]:
         yield InvalidInputError
     if declared.body:
         yield from (problems.BodyTooLargeError, problems.UnsupportedMediaTypeError)
-    if declared.keyed:
-        yield KeyReusedError
+    if declared.form:
+        yield problems.BodyTooLargeError
+    if declared.access is not Access.OPEN:
+        yield from (UnauthorizedError, TokenRefusedError, TokenExpiredError, TokenRevokedError)
+    if declared.access is Access.ADMIN:
+        yield ForbiddenError
     yield problems.InternalError
 
 
@@ -172,7 +194,7 @@ def _example_problem(kind: type[LeasewayError]) -> JsonObject:
 
 
 def _schemas(operations: list[Operation], types: list[JobType]) -> JsonObject:
-    bodies = [declared.body for declared in operations if declared.body]
+    bodies = [kind for declared in operations for kind in (declared.body, declared.form, declared.form_error) if kind]
     answers = [declared.answer for declared in operations if not isinstance(declared.answer, str)]
     kinds = dict.fromkeys([*bodies, *answers, problems.Problem, *(kind.payload for kind in types)])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)

@@ -15,6 +15,10 @@ from leaseway_local.errors import LocalCloudError
 from leaseway_local.outputs import Outputs
 from leaseway_local.places import Home
 from leaseway_local.processes import free_port
+from leaseway_local.sessions import SignIn
+
+PASSWORD = "orbit-lantern-mosaic"
+"""Every test user's."""
 
 
 class FunctionFailedError(AssertionError):
@@ -28,7 +32,20 @@ class DeployedStack:
     name: str
     outputs: Outputs
     api: ApiClient
+    """Signed in as the first Admin."""
     clients: Clients
+    admin: SignIn
+
+    def as_user(self, name: str) -> ApiClient:
+        """The API as that User sees it; registered at the first use."""
+        with self.as_nobody() as api:
+            answer = api.request("POST", "/auth/register", json={"username": name, "password": PASSWORD})
+            assert answer.status_code in (201, 409), answer.text
+        return ApiClient(self.outputs.api_url, auth=SignIn(self.outputs.api_url, name, PASSWORD))
+
+    def as_nobody(self, **headers: str) -> ApiClient:
+        """The API without a token, or with what the headers say."""
+        return ApiClient(self.outputs.api_url, headers=headers)
 
     def client(self, service: str) -> Any:
         """A boto3 client of the engine, made by localstack-client."""
@@ -61,5 +78,5 @@ def deploy(
 ) -> DeployedStack:
     """Deploy a stack to a running engine."""
     clients = Clients(Target.LOCAL, engine.host)
-    result = Deployer(clients, home, name, parameters or {}, overlay).deploy().outputs
-    return DeployedStack(name, result, ApiClient(result.api_url), clients)
+    made = Deployer(clients, home, name, parameters or {}, overlay).deploy()
+    return DeployedStack(name, made.outputs, ApiClient(made.outputs.api_url, auth=made.admin), clients, made.admin)

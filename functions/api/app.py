@@ -9,18 +9,22 @@ from typing import Any
 
 from chalice.app import Chalice, Request, Response
 
+from api import cors, security
 from api.blueprints.balances import balances
+from api.blueprints.identity import identity
 from api.blueprints.jobs import jobs
-from api.blueprints.ledger import ledger
 from api.blueprints.operations import operations
 from api.blueprints.uploads import uploads
 from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
 from api.routes import RaisedByViewError, current_request
 from leaseway.logs import log
 
+# Answers are about one caller; pages and the document say otherwise themselves.
+_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+
 app = Chalice(app_name="leaseway", configure_logs=False, env={})
 
-for blueprint in (balances, ledger, jobs, uploads, operations):
+for blueprint in (balances, jobs, uploads, identity, operations):
     app.register_blueprint(blueprint)
 
 
@@ -38,6 +42,10 @@ def answer(request: Request, get_response: Callable[[Request], Response]) -> Res
         assert isinstance(error, Exception)  # noqa: S101 - only `operation` raises the carrier, from an Exception
         response = problem(error, request_id)
         bug = error if response.status_code == 500 else None
+        if response.status_code in (401, 403):
+            security.record(request, "refused", getattr(error, "code", ""), method=request.method, route=request.path)
+    cors.admit_origin(request, response)
+    response.headers.update({name: response.headers.get(name, value) for name, value in _HEADERS.items()})
     response.headers["x-request-id"] = request_id
     _log(request, response.status_code, (time.perf_counter_ns() - started) / 1e6, bug)
     return response
@@ -54,6 +62,8 @@ def _dispatch(request: Request, get_response: Callable[[Request], Response]) -> 
     methods = app.routes.get(request.path)
     if methods is None:
         raise RouteNotFoundError
+    if request.method == "OPTIONS":
+        return cors.preflight(request, methods)
     if request.method not in methods:
         raise MethodNotAllowedError(allowed=sorted(methods))
     return get_response(request)

@@ -1,11 +1,28 @@
 """Who is calling. The one seam between the gateway's authorizer and the routes."""
 
+from collections.abc import Mapping
+
 import msgspec
 from chalice.app import Request
 
+from api.access import Access
 from api.problems import HttpError
+from leaseway import clock
+from leaseway.identity import Role, TokenExpiredError, TokenRefusedError, TokenRevokedError
 
 EVERYBODY = "*"
+VALID = "valid"
+
+_REFUSALS: Mapping[str, type[TokenRefusedError]] = {
+    kind.code: kind for kind in (TokenRefusedError, TokenExpiredError, TokenRevokedError)
+}
+
+
+class UnauthorizedError(HttpError):
+    """Who are you? Send a valid token."""
+
+    code = "UNAUTHORIZED"
+    status = 401
 
 
 class ForbiddenError(HttpError):
@@ -23,17 +40,8 @@ class Caller(msgspec.Struct, frozen=True):
 
     @property
     def sees_owner(self) -> str | None:
-        """The owner whose jobs this caller may see; None means every owner's."""
+        """The owner whose things this caller may see; None means every owner's."""
         return None if self.admin else self.subject
-
-    def must_own(self, user_id: str) -> None:
-        """Refuse what only the account's own user and an Admin may do.
-
-        Raises:
-            ForbiddenError: the caller is neither.
-        """
-        if not self.admin and user_id != self.subject:
-            raise ForbiddenError
 
     def listed_owner(self, asked_for: str | None) -> str | None:
         """The owner whose jobs a list shows: by default the caller's own; None, asked for as `*`, means everybody's.
@@ -48,9 +56,41 @@ class Caller(msgspec.Struct, frozen=True):
         return None if asked_for == EVERYBODY else asked_for
 
 
-_ANYBODY = Caller(subject="anonymous", admin=True)
+NOBODY = Caller(subject="", admin=False)
+"""The caller of an open route, who is never asked."""
 
 
-def caller_of(request: Request) -> Caller:
-    """The caller of a request. Everything is open as long as there is no identity."""
-    return _ANYBODY
+def admit(request: Request, access: Access) -> Caller:
+    """The caller of a request, if the route is for him.
+
+    Raises:
+        UnauthorizedError: a token is needed and the gateway's authorizer said nothing of one.
+        TokenRefusedError, TokenExpiredError, TokenRevokedError: what it said of the token.
+        ForbiddenError: only an Admin may call this.
+    """
+    if access is Access.OPEN:
+        return NOBODY
+    caller = _bearer(request)
+    if access is Access.ADMIN and not caller.admin:
+        raise ForbiddenError
+    return caller
+
+
+def address_of(request: Request) -> str:
+    """The network address that a request came from, as the gateway saw it."""
+    return str((request.context.get("identity") or {}).get("sourceIp") or "unknown")
+
+
+def subject_of(request: Request) -> str:
+    """Whom the request's token names, for logs; empty where it has no valid one."""
+    return str((request.context.get("authorizer") or {}).get("subject") or "")
+
+
+def _bearer(request: Request) -> Caller:
+    told = request.context.get("authorizer") or {}
+    if told.get("state") != VALID:
+        raise _REFUSALS.get(told.get("state", ""), UnauthorizedError)
+    # The authorizer's answer is cached: the token may have expired since.
+    if int(told["expires_at"]) * 1000 <= clock.now_ms():
+        raise TokenExpiredError
+    return Caller(subject=told["subject"], admin=told["role"] == Role.ADMIN)

@@ -18,6 +18,10 @@ _PAGE_HEADERS: dict[str, str | list[str]] = {
     " connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "strict-transport-security": "max-age=31536000",
     "cache-control": "no-cache",
 }
 _SWAGGER_UI_PACKAGE = "flask_swagger_ui"

@@ -6,7 +6,6 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta
 
-from leaseway.accounts import RepeatableOutcomeUnknownError
 from leaseway.errors import (
     ConflictError,
     InvalidInputError,
@@ -15,7 +14,7 @@ from leaseway.errors import (
     OutcomeUnknownError,
     UnavailableError,
 )
-from leaseway.idempotency import KeyReusedError
+from leaseway.identity import BadCredentialsError, LockedOutError, TokenRefusedError
 from leaseway.money import to_decimal
 
 CONTENT_TYPE = "application/problem+json"
@@ -80,8 +79,10 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
 _STATUS_BY_KIND: dict[type[LeasewayError], int] = {
     InvalidInputError: 400,
     NotFoundError: 404,
-    KeyReusedError: 422,
     ConflictError: 409,
+    TokenRefusedError: 401,
+    BadCredentialsError: 400,
+    LockedOutError: 429,
     OutcomeUnknownError: 503,
     UnavailableError: 503,
 }
@@ -147,6 +148,17 @@ def _facts(error: LeasewayError) -> dict[str, Any]:
 
 
 def _headers(error: LeasewayError) -> dict[str, str]:
+    if status_of(type(error)) == 401:
+        return {"www-authenticate": _challenge(error)}
+    if isinstance(error, LockedOutError):
+        return {"retry-after": str(error.facts["retry_after"])}
     if isinstance(error, MethodNotAllowedError):
         return {"allow": ", ".join(error.facts["allowed"])}
-    return _RETRY_LATER if isinstance(error, UnavailableError | RepeatableOutcomeUnknownError) else {}
+    return _RETRY_LATER if isinstance(error, UnavailableError) else {}
+
+
+def _challenge(error: LeasewayError) -> str:
+    # RFC 6750: a request without a token learns no more than that one is needed.
+    if not isinstance(error, TokenRefusedError):
+        return "Bearer"
+    return f'Bearer error="invalid_token", error_description="{title_of(type(error))}"'

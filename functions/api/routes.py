@@ -7,10 +7,10 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from chalice.app import Blueprint, ChaliceUnhandledError, Request, Response
 
-from api.callers import Caller, caller_of
-from api.requests import BodyReader, QueryReader, idempotency_key, path_text
+from api.access import Access, access_to
+from api.callers import Caller, admit
+from api.requests import BodyReader, QueryReader, path_text
 from leaseway.errors import LeasewayError
-from leaseway.idempotency import Key
 
 JSON = "application/json"
 
@@ -35,8 +35,8 @@ class Call(msgspec.Struct, Generic[Body, Query], frozen=True, kw_only=True):
     query: Query
     caller: Caller
     request_id: str
-    key: Key | None = None
-    """The request's Idempotency-Key in its scope, for an operation that takes one."""
+    request: Request
+    """For what nothing above says: the address it came from, a form."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -59,17 +59,22 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     answer: type[msgspec.Struct] | str
     """The type of a JSON answer, or the media type of another."""
     body: type[msgspec.Struct] | None = None
-    body_optional: bool = False
-    """Whether a request without a body means the body's defaults."""
+    form: type[msgspec.Struct] | None = None
+    """The parameters that the view reads itself, from a form or JSON."""
+    form_error: type[msgspec.Struct] | None = None
+    """How a form is refused, where that is not a problem document."""
     query: type[msgspec.Struct] | None = None
-    keyed: bool = False
-    """Whether it takes an Idempotency-Key and answers a repeat as the first time."""
     errors: tuple[type[LeasewayError], ...] = ()
     """Those of its own; what any body or query may raise is added by the generator."""
     location: bool = False
     """Whether the answer's `location` header says where the new thing can be read."""
     example: Any = None
     """An example of the request body."""
+
+    @property
+    def access(self) -> Access:
+        """What the route asks of its caller, by the one table of that."""
+        return access_to(self.method, self.path)
 
 
 View = Callable[[Call[Any, Any]], msgspec.Struct | Answer | Response]
@@ -97,30 +102,27 @@ def operation_of(view_function: Callable[..., Any]) -> Operation:
 
 
 def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
-    body_reader = BodyReader(declared.body, optional=declared.body_optional) if declared.body else None
+    body_reader = BodyReader(declared.body) if declared.body else None
     query_reader = QueryReader(declared.query) if declared.query else None
+    access = declared.access
 
     def chalice_view(**path: str) -> Response:
         request = current_request.get()
         try:
+            caller = admit(request, access)  # before anything of the request is looked at
             call = Call(
                 path={name: path_text(value) for name, value in path.items()},
                 body=body_reader.read(request) if body_reader else None,
                 query=query_reader.read(request) if query_reader else None,
-                caller=(caller := caller_of(request)),
+                caller=caller,
                 request_id=request.context["requestId"],
-                key=_key(request, caller, declared) if declared.keyed else None,
+                request=request,
             )
             return _response(view(call), declared.status)
         except Exception as error:
             raise RaisedByViewError from error
 
     return chalice_view
-
-
-def _key(request: Request, caller: Caller, declared: Operation) -> Key | None:
-    text = idempotency_key(request)
-    return Key(caller.subject, f"{declared.method} {declared.path}", text) if text is not None else None
 
 
 def _response(result: msgspec.Struct | Answer | Response, status: int) -> Response:

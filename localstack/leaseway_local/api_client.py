@@ -21,12 +21,21 @@ class ApiProblem(Exception):  # noqa: N818 - it is what RFC 9457 calls it
 
 
 class ApiClient:
-    """Calls of one API. Safe for threads: it is one pool of connections and nothing else."""
+    """Calls of one API, signed in by `auth`. Safe for threads."""
 
-    def __init__(self, base_url: str, *, headers: Mapping[str, str] | None = None, timeout: float = 35) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        auth: httpx.Auth | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 35,
+    ) -> None:
+        self.auth = auth
         self.base_url = base_url.rstrip("/")
         self._http = httpx.Client(
             base_url=self.base_url + "/",
+            auth=auth,
             headers=dict(headers or {}),
             timeout=timeout,
             trust_env=False,  # a proxy of the machine's environment cannot reach this machine

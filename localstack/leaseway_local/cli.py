@@ -5,7 +5,7 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from leaseway_local import balance, cloud, demo, deployments, jobs
+from leaseway_local import balance, cloud, demo, deployments, identity, jobs
 from leaseway_local.api_client import ApiProblem
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal import complain
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.add_typer(cloud.app)
 app.add_typer(deployments.app)
+app.add_typer(identity.app)
 app.command()(demo.demo)
 app.add_typer(balance.app, name="balance")
 app.add_typer(jobs.app, name="jobs")

@@ -5,12 +5,14 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from leaseway_local import condition
+from leaseway_local import condition, signed_in
 from leaseway_local.clients import Clients, Target
 from leaseway_local.deployer import Deployer, Deployment
 from leaseway_local.engine import Engine, EngineRecord, wanted_port
+from leaseway_local.identity import show_admin
 from leaseway_local.outputs import Outputs
 from leaseway_local.places import default_home
+from leaseway_local.sessions import SignInRefusedError
 from leaseway_local.terminal import JsonOption, Steps, Stopwatch, TargetOption, data, print_json, steps
 
 app = typer.Typer()
@@ -29,9 +31,13 @@ def up(
     """Start the local cloud and deploy to it; what runs and is up to date is left alone."""
     with steps() as shown:
         result = bring_up(shown)
+    first_time = _sign_in(result)
     if json:
         print_json(result.outputs.as_json())
-    elif not brief:
+        return
+    if first_time:
+        show_admin(result.outputs, result.admin)
+    if not brief:
         show_next_steps(result.outputs)
 
 
@@ -97,6 +103,20 @@ def bring_up(shown: Steps) -> Deployment:
     return result
 
 
+def _sign_in(result: Deployment) -> bool:
+    """Let the commands act for the first Admin, where nobody is signed in yet. Returns whether that was so."""
+    kept = signed_in.read(default_home(), result.outputs)
+    if kept.users:
+        return False
+    try:
+        kept.keep(result.admin)
+    except SignInRefusedError:
+        return False
+    kept.current = result.admin.username
+    signed_in.write(default_home(), result.outputs, kept)
+    return True
+
+
 def _engine_up(engine: Engine, shown: Steps) -> tuple[EngineRecord, bool]:
     watch = Stopwatch()
     last = engine.record()
@@ -132,9 +152,12 @@ documentation  {url}/docs
 AWS endpoint   {outputs.endpoint_url}
 
 Try it:
-  curl {url}/api/users/1/balance
-  curl {url}/api/users/update-balance -H 'content-type: application/json' -d '{{"userId": 1, "amount": "-2.50"}}'
-  curl {url}/api/v1/jobs -H 'content-type: application/json' -d '{{"type": "GENERATE_NUMBER", "payload": {{}}}}'
+  TOKEN=$(.venv/bin/leaseway token)
+  curl {url}/api/users/1/balance -H "authorization: Bearer $TOKEN"
+  curl {url}/api/users/update-balance -H "authorization: Bearer $TOKEN" \\
+    -H 'content-type: application/json' -d '{{"userId": 1, "amount": "-2.50"}}'
+  curl {url}/api/v1/jobs -H "authorization: Bearer $TOKEN" \\
+    -H 'content-type: application/json' -d '{{"type": "GENERATE_NUMBER", "payload": {{}}}}'
 
 For programs that use localstack-client:
   export LOCALSTACK_HOST={host}

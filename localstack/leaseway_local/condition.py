@@ -16,7 +16,14 @@ from leaseway_local.outputs import Outputs
 from leaseway_local.places import DEFAULT_STACK, default_home
 from leaseway_local.stacks import Stack
 
-FUNCTIONS = ("ApiFunction", "WorkerFunction", "SweeperFunction", "TallyFunction", "DeadLetterFunction")
+FUNCTIONS = (
+    "ApiFunction",
+    "AuthorizerFunction",
+    "WorkerFunction",
+    "SweeperFunction",
+    "TallyFunction",
+    "DeadLetterFunction",
+)
 
 
 @dataclass(frozen=True)

@@ -125,13 +125,15 @@ def _show_picture(jobs: Sequence[dict[str, Any]], screen: Console) -> None:
 def _show_next(url: str, user: str, job_id: str, screen: Console) -> None:
     pay = shlex.quote(f'{{"userId": "{user}", "amount": 12.50}}')
     sleep = shlex.quote('{"type": "SLEEP", "payload": {"duration_ms": 500}}')
-    json_type = "-H 'content-type: application/json'"
+    bearer = '-H "authorization: Bearer $TOKEN"'
+    json_type = f"{bearer} -H 'content-type: application/json'"
     lines = [
-        f"curl -s {url}/api/users/{user}/balance",
+        "TOKEN=$(.venv/bin/leaseway token)",
+        f"curl -s {url}/api/users/{user}/balance {bearer}",
         f"curl -s {url}/api/users/update-balance {json_type} -d {pay}",
         f"curl -s {url}/api/v1/jobs {json_type} -d {sleep}",
-        f"curl -s {url}/api/v1/jobs/{job_id}/result",
-        f"curl -s '{url}/api/v1/jobs?status=COMPLETED&size=5'",
+        f"curl -s {url}/api/v1/jobs/{job_id}/result {bearer}",
+        f"curl -s '{url}/api/v1/jobs?status=COMPLETED&size=5' {bearer}",
     ]
     screen.print(f"\n[bold]The API[/] {url}\n[bold]Its page[/] {url}/docs\n\n[bold]Try it[/]", soft_wrap=True)
     for line in lines:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from botocore.exceptions import ClientError
 
-from leaseway_local import gateway_responses, outputs, packaging, template
+from leaseway_local import gateway_responses, outputs, packaging, sessions, template
 from leaseway_local.api_client import ApiClient, ApiProblem
 from leaseway_local.clients import Clients
 from leaseway_local.errors import LocalCloudError
@@ -19,6 +19,7 @@ from leaseway_local.outputs import Outputs
 from leaseway_local.packaging import Archive
 from leaseway_local.places import DEFAULT_STACK, Home
 from leaseway_local.processes import wait_until
+from leaseway_local.sessions import SignIn, SignInRefusedError
 from leaseway_local.stacks import Stack
 
 FIRST_ACCOUNT = {"userId": "1", "balance": 10_000}
@@ -40,6 +41,8 @@ class Deployment:
     """Names of the archives that had to be built."""
     changed: bool
     """Whether the stack was created or updated; False when it already held all of this."""
+    admin: SignIn
+    """The first Admin, with the password that the stack generated."""
 
 
 @dataclass
@@ -71,9 +74,10 @@ class Deployer:
             gateway_responses.complete(self.clients.get("apigateway"), result, template.gateway_path(found))
         self.progress("waiting for the API to answer")
         self._check_api(result)
-        self._first_account(result)
+        admin = sessions.first_admin(self.clients, result)
+        self._first_account(result, admin)
         outputs.write(self.home, result)
-        return Deployment(result, [archive.name for archive in archives.values() if archive.built], changed)
+        return Deployment(result, [archive.name for archive in archives.values() if archive.built], changed, admin)
 
     def _archives(self) -> dict[str, Archive]:
         platform = "laptop" if self.clients.local else "lambda"
@@ -178,10 +182,13 @@ class Deployer:
                 "`leaseway logs ApiFunction` shows what the function says.",
             )
 
-    def _first_account(self, result: Outputs) -> None:
-        with ApiClient(result.api_url) as api:
+    def _first_account(self, result: Outputs, admin: SignIn) -> None:
+        with ApiClient(result.api_url, auth=admin) as api:
             try:
                 api.post("/api/users", FIRST_ACCOUNT)
+            except SignInRefusedError:
+                # The Admin has another password by now, so this is not the first deployment and the account is there.
+                self.progress("the first Admin has a new password")
             except ApiProblem as problem:
                 if problem.code != "USER_EXISTS":
                     raise LocalCloudError(

@@ -55,7 +55,9 @@ def outputs(target: TargetOption = Target.LOCAL, json: JsonOption = False) -> No
 def logs(
     function: Annotated[
         str | None,
-        typer.Argument(help="api, worker, sweeper, tally, dead-letter or engine; all functions if left out."),
+        typer.Argument(
+            help="api, authorizer, worker, sweeper, tally, dead-letter or engine; all functions if left out."
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     minutes: Annotated[float, typer.Option(help="How far back to begin.")] = 10,

@@ -123,7 +123,11 @@ class Engine:
         """Remove the data of a stopped engine."""
         for place in (self.home.state, self.home.objects, self.home.scratch):
             shutil.rmtree(place, ignore_errors=True)
-        for file in (self.home.log, *self.home.path.glob("outputs-*.json")):
+        for file in (
+            self.home.log,
+            *self.home.path.glob("outputs-*.json"),
+            *self.home.path.glob("signed-in-local*.json"),
+        ):
             file.unlink(missing_ok=True)
 
     def functions(self) -> list[int]:

@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from leaseway_local.clients import Target
-from leaseway_local.connection import outputs_of
+from leaseway_local.connection import outputs_of, session_of
 from leaseway_local.errors import LocalCloudError
 
 DEBIT = 2
@@ -49,7 +49,13 @@ class Outcome:
 
 
 async def debit(
-    url: str, user: str, requests: int, at_a_time: int, on_answer: Callable[[], None] = lambda: None
+    url: str,
+    user: str,
+    *,
+    token: str,
+    requests: int,
+    at_a_time: int,
+    on_answer: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Take 2 from a fresh account `requests` times, `at_a_time` side by side.
 
@@ -59,7 +65,10 @@ async def debit(
     statuses: Counter[int] = Counter()
     latencies: list[float] = []
     limits = httpx.Limits(max_connections=at_a_time, max_keepalive_connections=at_a_time)
-    async with httpx.AsyncClient(base_url=url, limits=limits, timeout=_TIMEOUT_SECONDS, trust_env=False) as client:
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(
+        base_url=url, headers=headers, limits=limits, timeout=_TIMEOUT_SECONDS, trust_env=False
+    ) as client:
         opened = await client.post("/api/users", json={"userId": user, "balance": requests})
         opened.raise_for_status()
         left = iter(range(requests))
@@ -86,11 +95,13 @@ def is_exact(outcome: Outcome) -> bool:
     return outcome.statuses == {200: half, 409: half} and outcome.balance == 0
 
 
-def _with_progress(url: str, user: str, requests: int, at_a_time: int, screen: Console) -> Outcome:
+def _with_progress(url: str, token: str, given: argparse.Namespace, screen: Console) -> Outcome:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=screen) as progress:
-        task = progress.add_task(f"debits of {DEBIT}, {at_a_time} at a time", total=requests)
-        return asyncio.run(debit(url, user, requests, at_a_time, lambda: progress.advance(task)))
+        task = progress.add_task(f"debits of {DEBIT}, {given.at_a_time} at a time", total=given.requests)
+        user = f"stress-{secrets.token_hex(4)}"
+        sizes = {"requests": given.requests, "at_a_time": given.at_a_time}
+        return asyncio.run(debit(url, user, token=token, **sizes, on_answer=lambda: progress.advance(task)))
 
 
 def _summary(outcome: Outcome) -> Table:
@@ -122,10 +133,12 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--at-a-time", type=int, default=50)
     parser.add_argument("--url", help="an API's address; without it, the local cloud's")
+    parser.add_argument("--token", help="an Admin's bearer token for that API")
     given = parser.parse_args()
     screen = Console(highlight=False)
     url = given.url or _local_cloud(screen)
-    outcome = _with_progress(url, f"stress-{secrets.token_hex(4)}", given.requests, given.at_a_time, screen)
+    token = given.token or session_of(Target.LOCAL).token()
+    outcome = _with_progress(url, token, given, screen)
     screen.print(_summary(outcome))
     half = given.requests // DEBIT
     if is_exact(outcome):

@@ -23,7 +23,7 @@ def test_a_deployment_has_a_first_account_with_10_000(stack):
 
 def test_debits_from_many_sides_take_exactly_what_there_is(stack, user):
     # Given an account with 400 and 400 debits of 2, of which twenty are under way at any time
-    outcome = asyncio.run(debit(stack.outputs.api_url, user, requests=400, at_a_time=20))
+    outcome = asyncio.run(debit(stack.outputs.api_url, user, token=stack.admin.token(), requests=400, at_a_time=20))
 
     # Then half of them were granted, half were refused, and nothing is left
     assert dict(outcome.statuses) == {200: 200, 409: 200}

@@ -32,7 +32,7 @@ def user(stack) -> str:
 
 
 def _commands_on(stack, monkeypatch):
-    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url))
+    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 

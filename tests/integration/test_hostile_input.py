@@ -9,6 +9,8 @@ from hostile import TABLES, VICTIM, Hostile
 
 # What the gateway refuses before the function could: a path or a method that no route has.
 NO_ROUTE = (404, "ROUTE_NOT_FOUND")
+# The same of a line break in a path: the engine's wildcards, so its policies too, end at one.
+NO_ACCESS = (403, "FORBIDDEN")
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +33,9 @@ def test_hostile_input_is_refused_and_changes_nothing(
             answer = send(victim, case)
             # Then it gets a problem document that names what is wrong and the request
             problem = answer.json()
-            assert (answer.status_code, problem["code"]) in ((case.status, case.code), NO_ROUTE), answer.text
-            assert problem["code"] == case.code or is_no_route(case), answer.text
+            answered = (answer.status_code, problem["code"])
+            assert answered in ((case.status, case.code), NO_ROUTE, NO_ACCESS), answer.text
+            assert answered == (case.status, case.code) or is_no_route(case), answer.text
             assert answer.headers["content-type"] == "application/problem+json"
             assert problem["status"] == answer.status_code
             assert problem["instance"] == f"urn:leaseway:request:{answer.headers['x-request-id']}"

@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from botocore.exceptions import ClientError
 from PIL import Image
 
 from deployed import deploy, start_engine
@@ -12,21 +13,35 @@ from leaseway_local.engine import Engine
 from leaseway_local.places import Home
 from leaseway_local.processes import wait_until
 
-FUNCTIONS = ("ApiFunction", "WorkerFunction", "SweeperFunction", "TallyFunction", "DeadLetterFunction")
+FUNCTIONS = (
+    "ApiFunction",
+    "AuthorizerFunction",
+    "WorkerFunction",
+    "SweeperFunction",
+    "TallyFunction",
+    "DeadLetterFunction",
+)
 BATCHED = {"sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory):
+def enforcing(tmp_path_factory):
+    """An engine that enforces IAM, and its home."""
     home = Home(tmp_path_factory.mktemp("guarded"))
     try:
-        stack = deploy(start_engine(home, AUTH="true"), home, "leaseway-guarded")
-        for function in FUNCTIONS:
-            _allow_batches(stack.client("iam"), _role(stack, function))
-        yield stack
-        stack.api.close()
+        yield start_engine(home, AUTH="true"), home
     finally:
         Engine(home).stop()
+
+
+@pytest.fixture(scope="module")
+def guarded(enforcing):
+    # It has no TLS, and would enforce that too.
+    stack = deploy(*enforcing, "leaseway-guarded", {"RefusePlainHttp": "false"})
+    for function in FUNCTIONS:
+        _allow_batches(stack.client("iam"), _role(stack, function))
+    yield stack
+    stack.api.close()
 
 
 def _allow_batches(iam, role):
@@ -120,3 +135,14 @@ def _depth(stack, queue):
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)["Attributes"]
     return sum(int(held[name]) for name in names)
+
+
+def test_plain_http_is_refused_unless_the_stack_says_otherwise(enforcing):
+    """This engine has no TLS: with the policies as AWS gets them, nobody reaches queue or bucket."""
+    strict = deploy(*enforcing, "leaseway-strict", {"WorkerEnabled": "false"})
+    strict.api.close()
+
+    with pytest.raises(ClientError, match="AccessDenied"):
+        strict.client("sqs").send_message(QueueUrl=strict.outputs["JobsQueueUrl"], MessageBody="{}")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        strict.client("s3").put_object(Bucket=strict.outputs["Bucket"], Key="owners/x", Body=b"x")

@@ -30,7 +30,7 @@ def test_jobs_that_run_are_counted_where_they_end(counted):
         counted.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {"digits": 4}})["id"] for _ in range(12)
     ]
     assert len(set(ids)) == 12
-    eventually(counted, "anonymous", {None: 12, "CREATED": 0, "RUNNING": 0, "COMPLETED": 12})
+    eventually(counted, "admin", {None: 12, "CREATED": 0, "RUNNING": 0, "COMPLETED": 12})
 
 
 def test_deleted_jobs_are_counted_no_more(counted):

@@ -53,7 +53,6 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
         location=True,
         body=NewJob,
         answer=JobView,
-        keyed=True,
         errors=(UnknownJobTypeError, TtlTooLongError, UnavailableError),
     ),
 )
@@ -61,12 +60,7 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
     """The job is stored as CREATED and queued. The payload is checked against its type's schema first."""
     wanted = call.body
     job = create_job(
-        call.caller.subject,
-        wanted.type,
-        wanted.payload,
-        ttl_ms=wanted.ttl_ms,
-        max_attempts=wanted.max_attempts,
-        key=call.key,
+        call.caller.subject, wanted.type, wanted.payload, ttl_ms=wanted.ttl_ms, max_attempts=wanted.max_attempts
     )
     return Answer(job_view(job), {"location": f"jobs/{job.id}"})
 

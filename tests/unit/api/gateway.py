@@ -9,6 +9,15 @@ from typing import Any
 from api.app import handler
 
 REQUEST_ID = "5f0c8a52-0f5e-4f2b-9d4e-2f5a0b7c9d11"
+ADDRESS = "203.0.113.7"
+
+ADMIN = {"state": "valid", "subject": "admin", "role": "Admin", "expires_at": "99999999999"}
+"""What the authorizer says of an Admin's token."""
+
+
+def user(name: str) -> dict[str, str]:
+    """What the authorizer says of a User's token."""
+    return {**ADMIN, "subject": name, "role": "User"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ def event(
     headers: dict[str, str] | None = None,
     encoded: bool = False,
     request_id: str = REQUEST_ID,
+    caller: dict[str, str] | None = ADMIN,
 ) -> dict[str, Any]:
     """A proxy event as API Gateway makes it: absent parts are null."""
     return {
@@ -47,7 +57,14 @@ def event(
         "multiValueQueryStringParameters": query,
         "pathParameters": path,
         "stageVariables": None,
-        "requestContext": {"resourcePath": route, "httpMethod": method, "requestId": request_id, "stage": "v1"},
+        "requestContext": {
+            "resourcePath": route,
+            "httpMethod": method,
+            "requestId": request_id,
+            "stage": "v1",
+            "identity": {"sourceIp": ADDRESS},
+            **({} if caller is None else {"authorizer": caller}),
+        },
         "body": body,
         "isBase64Encoded": encoded,
     }

@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 
-from api import routes
-from api.callers import Caller
 from leaseway.jobs import claim, finish
 from leaseway.jobs.claim import Claimed
 from leaseway.jobs.model import Job
-from unit.api.gateway import call, post
+from unit.api.gateway import call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -75,7 +73,7 @@ def test_an_upload_link_is_bound_to_type_and_size() -> None:
     answer = post("/api/v1/uploads", {"content_type": "image/jpeg", "size": 1234})
     # Then there is a form for exactly that, under the caller's prefix
     assert answer.status == 201
-    assert answer.json["key"].startswith("owners/anonymous/uploads/")
+    assert answer.json["key"].startswith("owners/admin/uploads/")
     assert answer.json["fields"]["Content-Type"] == "image/jpeg"
     assert answer.json["expires_at"].endswith("Z")
 
@@ -128,13 +126,13 @@ def test_finished_is_another_word_for_completed(status: str) -> None:
     assert own["content"][0]["result"] == {"slept_ms": 5}
 
 
-def test_a_user_lists_own_jobs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_lists_own_jobs_only() -> None:
     # Given a job of somebody's, and a caller without the Admin role
     create_sleep()
-    monkeypatch.setattr(routes, "caller_of", lambda _: Caller(subject="ann", admin=False))
+    ann = user("ann")
     # When that caller lists jobs, then everybody's, then another's
-    own = call("GET", "/api/v1/jobs")
-    others = [call("GET", "/api/v1/jobs", query={"owner": [owner]}) for owner in ("*", "anonymous")]
+    own = call("GET", "/api/v1/jobs", caller=ann)
+    others = [call("GET", "/api/v1/jobs", query={"owner": [owner]}, caller=ann) for owner in ("*", "admin")]
     # Then the own list is empty and the others are refused
     assert (own.status, own.json["content"], own.json["totalElements"]) == (200, [], 0)
     assert [(answer.status, answer.json["code"]) for answer in others] == [(403, "FORBIDDEN")] * 2

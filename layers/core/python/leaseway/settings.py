@@ -52,6 +52,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="INFO gives one line a request and a job step")
     ] = "INFO"
 
+    admin_secret: Annotated[
+        str, Meta(description="Secrets Manager name or ARN of the first Admin's name and password; set by the template")
+    ] = ""
     issuer: Annotated[str, Meta(description="`iss` of tokens; a token of another issuer is refused")] = "leaseway"
     audience: Annotated[str, Meta(description="`aud` of tokens; a token for another is refused")] = "leaseway-api"
     token_seconds: Annotated[int, _number(60, 86_400, "How long a token is good")] = 3_600

@@ -24,13 +24,15 @@ _TRIES = 4
 _FIRST_WAIT_SECONDS = 0.05
 
 
-def get_account(user_id: str) -> Account:
+def get_account(user_id: str, *, owner: str | None) -> Account:
     """The account of a user. One consistent read: one read unit.
 
+    `owner` None reads anybody's account (for an Admin). Somebody else's account reads as absent, and is not read.
+
     Raises:
-        AccountNotFoundError: no such user.
+        AccountNotFoundError: no such user, or another than the owner.
     """
-    item = AccountModel.read(user_id)
+    item = AccountModel.read(user_id) if owner in (None, user_id) else None
     if item is None:
         raise AccountNotFoundError(user_id=user_id)
     return account_from_item(item)

@@ -3,8 +3,8 @@
 import msgspec
 
 from leaseway.accounts.balances import allowed
-from leaseway.accounts.model import Account, entry_name
-from leaseway.accounts.postings import Accounts, Origin, Posting
+from leaseway.accounts.model import Account
+from leaseway.accounts.postings import Accounts, Origin, Posting, entry_name
 from leaseway.accounts.refusals import AccountNotFoundError, SameAccountError
 from leaseway.accounts.settlement import settle
 from leaseway.idempotency import Key, KeyedRequest

@@ -29,21 +29,21 @@ class WeakPasswordError(InvalidInputError):
     code = "WEAK_PASSWORD"
 
 
-def check_new_password(password: str, username: str) -> None:
+def check_new_password(password: str, username: str, *, field: str = "password") -> None:
     """Refuse what is too short, too long, or among the first million guesses. About 1 ms, 20 ms at the longest.
 
     Raises:
         WeakPasswordError: says which; the password itself is in no message.
     """
     if not SHORTEST <= len(password) <= LONGEST:
-        raise WeakPasswordError(f"must have {SHORTEST} to {LONGEST} characters", field="password")
+        raise WeakPasswordError(f"must have {SHORTEST} to {LONGEST} characters", field=field)
     from zxcvbn import zxcvbn  # noqa: PLC0415
 
     estimate = zxcvbn(password[:_ESTIMATED_CHARACTERS], user_inputs=[username, *_PRODUCT_WORDS])
     if estimate["guesses_log10"] < _FEWEST_GUESSES_LOG10:
         raise WeakPasswordError(
             "is among the first that anybody would try: make it longer, of words that do not belong together",
-            field="password",
+            field=field,
         )
 
 

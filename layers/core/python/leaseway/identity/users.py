@@ -105,7 +105,7 @@ def change_password(username: str, present: str, new: str) -> User:
         BadCredentialsError, LockedOutError: as `sign_in`, for the present password.
         WeakPasswordError: the new one is too short or too common.
     """
-    passwords.check_new_password(new, username)
+    passwords.check_new_password(new, username, field="new_password")
     user = sign_in(username, present)
     # The password was checked for this generation: where another change came between, this one does not happen.
     unchanged = UserModel.token_generation == user.token_generation

@@ -75,7 +75,7 @@ def balance_at(user_id: str, moment: int) -> Account:
     """
     if moment > clock.now_ms():
         raise InvalidInputError("is in the future", field="at")
-    account = get_account(user_id)
+    account = get_account(user_id, owner=None)
     if account.updated_at <= moment:
         return account
     if moment < account.created_at:
@@ -115,7 +115,7 @@ def _first(user_id: str, wanted: Wanted) -> int:
     """The version to start below."""
     newest = last_entry(user_id, _NEWEST)
     if newest is None:
-        get_account(user_id)  # no entries yet, or no such user
+        get_account(user_id, owner=None)  # no entries yet, or no such user
         return 1
     if wanted.until is None:
         return newest.version + 1

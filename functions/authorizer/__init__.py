@@ -1,0 +1,1 @@
+"""The authorizer: tells the API who is calling."""

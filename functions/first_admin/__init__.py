@@ -1,0 +1,1 @@
+"""Makes the first Admin when the stack is deployed."""

@@ -1,0 +1,48 @@
+"""The function behind the template's custom resource: the first Admin, with the password that the stack generated.
+
+CloudFormation waits for an answer, for an hour where none comes: one is sent whatever happens.
+"""
+
+import json
+from typing import Any
+
+from leaseway import aws
+from leaseway.identity import ensure_admin
+from leaseway.logs import log
+from leaseway.settings import needed
+
+_ID = "first-admin"
+
+
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Answer one event of CloudFormation. Deleting the resource deletes nobody."""
+    try:
+        if event["RequestType"] != "Delete":
+            _make()
+    except Exception as failure:
+        log.exception("first admin", extra={"action": "first_admin"})
+        _answer(event, "FAILED", f"{type(failure).__name__}: see the function's log")
+    else:
+        _answer(event, "SUCCESS", "")
+
+
+def _make() -> None:
+    secret = aws.client("secretsmanager").get_secret_value(SecretId=needed("admin_secret"))
+    admin = json.loads(secret["SecretString"])
+    made = ensure_admin(admin["username"], admin["password"])
+    log.info("first admin", extra={"action": "first_admin", "who": admin["username"], "made": made})
+
+
+def _answer(event: dict[str, Any], status: str, reason: str) -> None:
+    import urllib3  # noqa: PLC0415 - once a deployment
+
+    document = {
+        "Status": status,
+        "Reason": reason,
+        "PhysicalResourceId": _ID,
+        **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
+    }
+    # The address is signed for an empty content type.
+    urllib3.PoolManager(timeout=10).request(
+        "PUT", event["ResponseURL"], body=json.dumps(document).encode(), headers={"content-type": ""}
+    )
