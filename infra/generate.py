@@ -1,4 +1,4 @@
-"""Write what is generated: the gateway and OpenAPI documents from the routes and types, and the page of settings.
+"""Write what is generated: the gateway and OpenAPI documents from the routes and types, and pages of the reference.
 
 `make generate` writes; a test asks `documents()` whether the files are what their sources say.
 """
@@ -16,8 +16,10 @@ sys.path[:0] = [str(ROOT / "functions"), str(ROOT / "infra")]
 
 from api.app import app  # noqa: E402
 from api_reference import api_reference  # noqa: E402
+from cli_reference import cli_reference  # noqa: E402
 from gateway_document import gateway_document  # noqa: E402 - the path comes first
 from leaseway.jobs.types import catalogue  # noqa: E402
+from leaseway_local import cli  # noqa: E402
 from openapi_document import openapi_document  # noqa: E402
 from settings_reference import settings_reference  # noqa: E402
 
@@ -37,6 +39,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield ROOT / "infra" / "gateway.yaml", _NOTE + _yaml(gateway_document(app))
     yield ROOT / "docs" / "reference" / "settings.md", settings_reference(ROOT / "template.yaml")
     yield ROOT / "docs" / "reference" / "api.md", api_reference(public, catalogue())
+    yield ROOT / "docs" / "reference" / "cli.md", cli_reference(cli.app)
     yield ROOT / "infra" / "openapi.yaml", _NOTE + _yaml(public)
     yield ROOT / "functions" / "api" / "openapi.json", _json(public)
 

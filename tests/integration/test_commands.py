@@ -8,13 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from leaseway.jobs.types import catalogue
-from leaseway_local import data_commands, pictures
+from leaseway_local import cli, data_commands, pictures, places
 from leaseway_local.api_client import ApiClient
-from leaseway_local.cli import app
 from leaseway_local.cloud import demo_host
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.page_server import serving
-from leaseway_local.places import Home
 
 
 @pytest.fixture
@@ -33,7 +31,7 @@ def user(stack) -> str:
 
 def _commands_on(stack, monkeypatch):
     monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 
 def test_a_negative_amount_needs_no_quoting(leaseway, user):
@@ -128,7 +126,7 @@ def demo_stack(make_stack, engine):
 
 
 def test_the_demo_shows_money_every_job_type_and_a_resized_picture(demo_stack, monkeypatch, tmp_path):
-    monkeypatch.setattr("leaseway_local.demo.default_home", lambda: Home(tmp_path))
+    monkeypatch.setattr("leaseway_local.demo.default_home", lambda: places.Home(tmp_path))
     leaseway = _commands_on(demo_stack, monkeypatch)
 
     first, second = leaseway("demo"), leaseway("demo")
@@ -162,3 +160,14 @@ def unused_host() -> str:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_a_command_on_a_cloud_that_is_down_says_what_to_do(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(places, "ROOT", tmp_path)
+    monkeypatch.setattr("sys.argv", ["leaseway", "balance", "show", "1"])
+
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+
+    assert left.value.code == 1
+    assert "`leaseway up` starts it" in capsys.readouterr().err
