@@ -22,12 +22,12 @@ Json = Mapping[str, Any]
 
 def console() -> Console:
     """The terminal. Where output goes to a file, lines are as long as a table needs."""
-    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False, emoji=False)
 
 
 def error_console() -> Console:
     """The terminal for what is no data: problems and progress."""
-    return Console(stderr=True, width=None if sys.stderr.isatty() else _PIPED_WIDTH, highlight=False)
+    return Console(stderr=True, width=None if sys.stderr.isatty() else _PIPED_WIDTH, highlight=False, emoji=False)
 
 
 def print_problem(problem: Json, *, as_json: bool) -> None:

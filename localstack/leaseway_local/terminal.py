@@ -12,10 +12,10 @@ from rich.console import Console
 
 from leaseway_local.clients import Target
 
-data = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 200)
+data = Console(soft_wrap=True, highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)
 """For what a command was asked for."""
 
-notes = Console(stderr=True, highlight=False)
+notes = Console(stderr=True, highlight=False, emoji=False)
 """For everything else."""
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
