@@ -12,9 +12,10 @@ from chalice import Chalice
 from api import oauth, problems, requests
 from api.access import Access
 from api.blueprints.jobs import NewJob
-from api.callers import ForbiddenError, UnauthorizedError
+from api.callers import UnauthorizedError
 from api.routes import Operation, operation_of
-from leaseway.errors import InvalidInputError, LeasewayError
+from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError
+from leaseway.idempotency import KeyReusedError
 from leaseway.identity import USERNAME_PATTERN, TokenExpiredError, TokenRefusedError, TokenRevokedError
 from leaseway.jobs.types import JobType, catalogue
 
@@ -26,16 +27,27 @@ _JOB_ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _PATH_PARAMETERS: dict[str, JsonObject] = {
     "userId": {"description": "The user's id", "schema": {"type": "string", "pattern": requests.USER_ID_PATTERN}},
     "id": {"description": "The job's id", "schema": _JOB_ID},
+    "entry": {"description": "The entry's name, from a ledger", "schema": {"type": "string", "maxLength": 160}},
     "username": {"description": "The user's name", "schema": {"type": "string", "pattern": USERNAME_PATTERN}},
     "asset": {"description": "A file's name", "schema": {"type": "string"}},
 }
 _FACTS: dict[str, JsonObject] = {
     "INSUFFICIENT_FUNDS": {"balance": 1.5},
+    "ALREADY_REVERSED": {"reversal": "alice:9"},
     "NOT_FINISHED": {"job_id": "0f8b6c1e2d3a4b5c6d7e8f9012345678", "job_status": "RUNNING"},
 }
 _PASSWORD_FLOW = "password"  # noqa: S105 - the name of the scheme
 _HEADERS = {"x-request-id": {"description": "Names the request in the logs", "schema": {"type": "string"}}}
 _LOCATION = {"location": {"description": "Where it can be read, relative to this path", "schema": {"type": "string"}}}
+_KEY_PARAMETER: JsonObject = {
+    "name": requests.IDEMPOTENCY_KEY,
+    "in": "header",
+    "required": False,
+    "description": "Makes a repeat harmless: for a day the same key and body get the first answer again, a refusal too."
+    " A key belongs to its caller and route. Send one with every request that you might repeat.",
+    "schema": {"type": "string", "pattern": requests.IDEMPOTENCY_KEY_PATTERN},
+    "example": "9e6fd0b2-1f9a-4f36-8a52-0a4f6f6f4c55",
+}
 _DESCRIPTION = """\
 Balances that never go below zero, and background jobs that are never lost and never finished twice.
 
@@ -80,7 +92,7 @@ def _operation(declared: Operation, name: str, path_parameters: Iterable[str]) -
     parameters = [
         {"name": parameter, "in": "path", "required": True, **_PATH_PARAMETERS[parameter]}
         for parameter in path_parameters
-    ] + list(_query_parameters(declared))
+    ] + [*_query_parameters(declared), *([_KEY_PARAMETER] if declared.keyed else [])]
     return {
         "operationId": name,
         "tags": [declared.tag],
@@ -142,7 +154,7 @@ def _request_body(declared: Operation, body: type[msgspec.Struct]) -> JsonObject
         }
     elif declared.example is not None:
         media["example"] = declared.example
-    return {"required": True, "content": {"application/json": media}}
+    return {"required": not declared.body_optional, "content": {"application/json": media}}
 
 
 def _answer(declared: Operation) -> JsonObject:
@@ -168,12 +180,14 @@ def _general_errors(declared: Operation) -> Iterator[type[LeasewayError]]:
         yield InvalidInputError
     if declared.body:
         yield from (problems.BodyTooLargeError, problems.UnsupportedMediaTypeError)
+    if declared.keyed:
+        yield KeyReusedError
     if declared.form:
         yield problems.BodyTooLargeError
     if declared.access is not Access.OPEN:
         yield from (UnauthorizedError, TokenRefusedError, TokenExpiredError, TokenRevokedError)
     if declared.access is Access.ADMIN:
-        yield ForbiddenError
+        yield NotYoursError
     yield problems.InternalError
 
 

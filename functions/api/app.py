@@ -13,6 +13,7 @@ from api import cors, security
 from api.blueprints.balances import balances
 from api.blueprints.identity import identity
 from api.blueprints.jobs import jobs
+from api.blueprints.ledger import ledger
 from api.blueprints.operations import operations
 from api.blueprints.uploads import uploads
 from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
@@ -24,7 +25,7 @@ _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 app = Chalice(app_name="leaseway", configure_logs=False, env={})
 
-for blueprint in (balances, jobs, uploads, identity, operations):
+for blueprint in (balances, ledger, jobs, uploads, identity, operations):
     app.register_blueprint(blueprint)
 
 

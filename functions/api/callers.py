@@ -8,6 +8,7 @@ from chalice.app import Request
 from api.access import Access
 from api.problems import HttpError
 from leaseway import clock
+from leaseway.errors import NotYoursError
 from leaseway.identity import Role, TokenExpiredError, TokenRefusedError, TokenRevokedError
 
 EVERYBODY = "*"
@@ -25,13 +26,6 @@ class UnauthorizedError(HttpError):
     status = 401
 
 
-class ForbiddenError(HttpError):
-    """You may not do this."""
-
-    code = "FORBIDDEN"
-    status = 403
-
-
 class Caller(msgspec.Struct, frozen=True):
     """The subject of a request, and whether it may act for everybody."""
 
@@ -47,12 +41,12 @@ class Caller(msgspec.Struct, frozen=True):
         """The owner whose jobs a list shows: by default the caller's own; None, asked for as `*`, means everybody's.
 
         Raises:
-            ForbiddenError: only an Admin lists what is another's.
+            NotYoursError: only an Admin lists what is another's.
         """
         if asked_for is None or asked_for == self.subject:
             return self.subject
         if not self.admin:
-            raise ForbiddenError
+            raise NotYoursError
         return None if asked_for == EVERYBODY else asked_for
 
 
@@ -66,13 +60,13 @@ def admit(request: Request, access: Access) -> Caller:
     Raises:
         UnauthorizedError: a token is needed and the gateway's authorizer said nothing of one.
         TokenRefusedError, TokenExpiredError, TokenRevokedError: what it said of the token.
-        ForbiddenError: only an Admin may call this.
+        NotYoursError: only an Admin may call this.
     """
     if access is Access.OPEN:
         return NOBODY
     caller = _bearer(request)
     if access is Access.ADMIN and not caller.admin:
-        raise ForbiddenError
+        raise NotYoursError
     return caller
 
 

@@ -6,14 +6,17 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta
 
+from leaseway.accounts import RepeatableOutcomeUnknownError
 from leaseway.errors import (
     ConflictError,
     InvalidInputError,
     LeasewayError,
     NotFoundError,
+    NotYoursError,
     OutcomeUnknownError,
     UnavailableError,
 )
+from leaseway.idempotency import KeyReusedError
 from leaseway.identity import BadCredentialsError, LockedOutError, TokenRefusedError
 from leaseway.money import to_decimal
 
@@ -78,7 +81,9 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 _STATUS_BY_KIND: dict[type[LeasewayError], int] = {
     InvalidInputError: 400,
+    NotYoursError: 403,
     NotFoundError: 404,
+    KeyReusedError: 422,
     ConflictError: 409,
     TokenRefusedError: 401,
     BadCredentialsError: 400,
@@ -154,7 +159,7 @@ def _headers(error: LeasewayError) -> dict[str, str]:
         return {"retry-after": str(error.facts["retry_after"])}
     if isinstance(error, MethodNotAllowedError):
         return {"allow": ", ".join(error.facts["allowed"])}
-    return _RETRY_LATER if isinstance(error, UnavailableError) else {}
+    return _RETRY_LATER if isinstance(error, UnavailableError | RepeatableOutcomeUnknownError) else {}
 
 
 def _challenge(error: LeasewayError) -> str:

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar, get_args
 from urllib.parse import unquote
@@ -23,7 +24,7 @@ from leaseway.validation import refusal
 Parsed = TypeVar("Parsed", bound=msgspec.Struct)
 
 USER_ID_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._@:-]{0,127}$"
-_AMOUNT_PATTERN = r"^-?(0|[1-9]\d{0,15})(\.\d{1,2})?$"
+_AMOUNT_PATTERN = r"^-?(0|[1-9]\d{0,15})(\.\d{1,4})?$"
 _NAME_LIMIT = 100
 
 UserId = Annotated[
@@ -36,7 +37,8 @@ UserId = Annotated[
 Amount = Annotated[
     Raw,
     Meta(
-        description="A decimal with at most two places, read exactly as written; a string says the same as a number.",
+        description="A decimal with at most the currency's places (two, unless the deployment says otherwise), read"
+        " exactly as written; a string says the same as a number.",
         extra_json_schema={"anyOf": [{"type": "number"}, {"type": "string", "pattern": _AMOUNT_PATTERN}]},
         examples=[100.5],
     ),
@@ -45,10 +47,15 @@ Reference = Annotated[
     str, Meta(min_length=1, max_length=200, description="Your own note on the change; kept with its ledger entry.")
 ]
 
+IDEMPOTENCY_KEY = "Idempotency-Key"
+IDEMPOTENCY_KEY_PATTERN = "^[!-~]{1,255}$"
+
 _user_id = re.compile(USER_ID_PATTERN.rstrip("$"))
 # A JSON number, bare or in quotes. Exponents of four digits and more are refused unread: 1e400 is judged, not built.
 _amount = re.compile(rb'("?)(-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?)\1')
 _job_id = re.compile(r"[0-9a-f]{32}")
+_idempotency_key = re.compile(r"[!-~]{1,255}", re.ASCII)
+_rfc3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _control = re.compile(r"[\x00-\x1f\x7f]")
 _json_type = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;|$)", re.ASCII | re.IGNORECASE)
 _whole_number = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -57,8 +64,9 @@ _whole_number = re.compile(r"-?\d{1,18}", re.ASCII)
 class BodyReader(Generic[Parsed]):
     """Reads one type of JSON body. Made once a route, because the decoder is."""
 
-    def __init__(self, kind: type[Parsed]) -> None:
+    def __init__(self, kind: type[Parsed], *, optional: bool = False) -> None:
         self._decoder = msgspec.json.Decoder(kind)
+        self._instead_of_none = b"{}" if optional else b""
 
     def read(self, request: Request) -> Parsed:
         """The body as its type.
@@ -69,7 +77,9 @@ class BodyReader(Generic[Parsed]):
             InvalidInputError: not JSON, or not of this type; names the field.
         """
         _require_json(request.headers.get("content-type"))
-        raw = raw_body(request)
+        raw = raw_body(request) or self._instead_of_none
+        if not raw:
+            raise InvalidInputError("The body is empty; send a JSON object.")
         try:
             parsed = self._decoder.decode(raw)
             _refuse_repeated_names(raw)
@@ -85,7 +95,7 @@ class QueryReader(Generic[Parsed]):
 
     def __init__(self, kind: type[Parsed]) -> None:
         self._kind = kind
-        self._whole_numbers = {field.name for field in msgspec.structs.fields(kind) if _is_int(field.type)}
+        self._whole_numbers = {field.encode_name for field in msgspec.structs.fields(kind) if _is_int(field.type)}
 
     def read(self, request: Request) -> Parsed:
         """The query parameters as their type.
@@ -105,7 +115,7 @@ class QueryReader(Generic[Parsed]):
             raise refusal(problem) from problem
 
 
-def user_id(value: str | int) -> str:
+def user_id(value: str | int, *, field: str = "userId") -> str:
     """The id of a user as the string that the account is kept under.
 
     Raises:
@@ -113,7 +123,7 @@ def user_id(value: str | int) -> str:
     """
     text = str(value)
     if not _user_id.fullmatch(text):
-        raise InvalidInputError("must be 1 to 128 letters, digits or . _ @ : - and start with one", field="userId")
+        raise InvalidInputError("must be 1 to 128 letters, digits or . _ @ : - and start with one", field=field)
     return text
 
 
@@ -126,6 +136,34 @@ def job_id(text: str) -> str:
     if not _job_id.fullmatch(text):
         raise JobNotFoundError
     return text
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The request's Idempotency-Key, exactly as it was sent.
+
+    Raises:
+        InvalidInputError: empty, too long, or with spaces or anything else than visible ASCII.
+    """
+    given: str | None = request.headers.get(IDEMPOTENCY_KEY)
+    if given is not None and not _idempotency_key.fullmatch(given):
+        raise InvalidInputError("must be 1 to 255 visible ASCII characters, no spaces", field=IDEMPOTENCY_KEY)
+    return given
+
+
+def moment(text: str, field: str) -> int:
+    """A time in RFC 3339, as milliseconds since the epoch; what is finer is dropped.
+
+    Raises:
+        InvalidInputError: it is no such time, or has no offset.
+    """
+    # In a query a plus sign arrives as a space, where it was not escaped.
+    escaped = re.sub(r" (?=\d\d:\d\d$)", "+", text)
+    try:
+        if not _rfc3339.fullmatch(escaped):
+            raise ValueError
+        return int(datetime.fromisoformat(escaped.upper()).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise InvalidInputError("must be a time such as 2026-02-04T15:30:00Z", field=field) from None
 
 
 def path_text(value: str) -> str:
@@ -185,8 +223,6 @@ def raw_body(request: Request) -> bytes:
         raise InvalidInputError("The body is not valid UTF-8 text.") from problem
     if len(raw) > limit:
         raise _too_large(limit)
-    if not raw:
-        raise InvalidInputError("The body is empty; send a JSON object.")
     return raw
 
 

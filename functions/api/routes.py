@@ -9,8 +9,9 @@ from chalice.app import Blueprint, ChaliceUnhandledError, Request, Response
 
 from api.access import Access, access_to
 from api.callers import Caller, admit
-from api.requests import BodyReader, QueryReader, path_text
+from api.requests import BodyReader, QueryReader, idempotency_key, path_text
 from leaseway.errors import LeasewayError
+from leaseway.idempotency import Key
 
 JSON = "application/json"
 
@@ -37,6 +38,8 @@ class Call(msgspec.Struct, Generic[Body, Query], frozen=True, kw_only=True):
     request_id: str
     request: Request
     """For what nothing above says: the address it came from, a form."""
+    key: Key | None = None
+    """The request's Idempotency-Key in its scope, for an operation that takes one."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -59,11 +62,15 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     answer: type[msgspec.Struct] | str
     """The type of a JSON answer, or the media type of another."""
     body: type[msgspec.Struct] | None = None
+    body_optional: bool = False
+    """Whether a request without a body means the body's defaults."""
     form: type[msgspec.Struct] | None = None
     """The parameters that the view reads itself, from a form or JSON."""
     form_error: type[msgspec.Struct] | None = None
     """How a form is refused, where that is not a problem document."""
     query: type[msgspec.Struct] | None = None
+    keyed: bool = False
+    """Whether it takes an Idempotency-Key and answers a repeat as the first time."""
     errors: tuple[type[LeasewayError], ...] = ()
     """Those of its own; what any body or query may raise is added by the generator."""
     location: bool = False
@@ -102,7 +109,7 @@ def operation_of(view_function: Callable[..., Any]) -> Operation:
 
 
 def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
-    body_reader = BodyReader(declared.body) if declared.body else None
+    body_reader = BodyReader(declared.body, optional=declared.body_optional) if declared.body else None
     query_reader = QueryReader(declared.query) if declared.query else None
     access = declared.access
 
@@ -117,12 +124,18 @@ def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
                 caller=caller,
                 request_id=request.context["requestId"],
                 request=request,
+                key=_key(request, caller, declared) if declared.keyed else None,
             )
             return _response(view(call), declared.status)
         except Exception as error:
             raise RaisedByViewError from error
 
     return chalice_view
+
+
+def _key(request: Request, caller: Caller, declared: Operation) -> Key | None:
+    text = idempotency_key(request)
+    return Key(caller.subject, f"{declared.method} {declared.path}", text) if text is not None else None
 
 
 def _response(result: msgspec.Struct | Answer | Response, status: int) -> Response:

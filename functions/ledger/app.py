@@ -5,6 +5,9 @@ written. That record blocks its shard until a person has looked at it, and the i
 partial failures: they would let the records behind a missing entry pass.
 """
 
+from leaseway import coldstart
+
+# isort: split
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
@@ -36,3 +39,6 @@ def _call_for_help(mismatch: LedgerMismatchError) -> None:
 def _pool() -> ThreadPoolExecutor:
     # A put waits on the network; eight at a time write a batch of 100 in the time of thirteen.
     return ThreadPoolExecutor(max_workers=8, thread_name_prefix="entry")
+
+
+coldstart.loaded()

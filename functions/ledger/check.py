@@ -5,6 +5,9 @@ schedule gets), `{"do": "repair", "user_id": ...}`, or `{"do": "export", "user_i
 answered as `{"error": {"code", "detail"}}`.
 """
 
+from leaseway import coldstart
+
+# isort: split
 from typing import Any
 
 import msgspec
@@ -60,3 +63,6 @@ def _verified(user_id: str | None) -> dict[str, Any]:
             LedgerDifferences=found.differences, LedgerAccountsBehind=found.behind, LedgerEntriesChecked=found.entries
         )
     return {**facts, "clean": found.clean, "listed": listed}
+
+
+coldstart.loaded()

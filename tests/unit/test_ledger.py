@@ -48,7 +48,7 @@ def test_every_version_becomes_one_entry_that_explains_it():
         Entry(user_id="1", version=3, amount=5, prev_balance=70, balance_after=75, kind="update",
               at=(START + 20) * 1000, request_id="1-2", reference="note-0"),
     ]  # fmt: skip
-    assert get_entry("1:3").balance_after == get_account("1").balance
+    assert get_entry("1:3").balance_after == get_account("1", owner=None).balance
 
 
 def test_repeated_and_reordered_deliveries_change_nothing():
@@ -108,7 +108,7 @@ def test_a_change_of_something_else_makes_no_entry():
 def test_the_two_entries_of_a_transfer_name_each_other():
     history()
     history(user="2")
-    transfer("1", "2", 30, request_id="t", reference="rent")
+    transfer("1", "2", 30, owner=None, request_id="t", reference="rent")
     record_changes(records())
 
     out, into = get_entry("1:2"), get_entry("2:2")
@@ -131,11 +131,11 @@ def test_a_statement_is_newest_first_and_goes_on_where_it_ended():
     history(*range(1, 8))
     record_changes(records())
 
-    first = page_of_entries("1", Wanted(), size=3)
-    second = page_of_entries("1", Wanted(), size=3, cursor=first.cursor)
+    first = page_of_entries("1", Wanted(), owner=None, size=3)
+    second = page_of_entries("1", Wanted(), owner=None, size=3, cursor=first.cursor)
     change_balance("1", 1, request_id="later")
     record_changes(records())
-    third = page_of_entries("1", Wanted(), size=3, cursor=second.cursor)
+    third = page_of_entries("1", Wanted(), owner=None, size=3, cursor=second.cursor)
 
     pages = [[entry.version for entry in page.entries] for page in (first, second, third)]
     assert pages == [[8, 7, 6], [5, 4, 3], [2, 1]]
@@ -145,9 +145,9 @@ def test_a_statement_is_newest_first_and_goes_on_where_it_ended():
 def test_a_statement_is_read_in_proportion_to_its_page():
     history(*[1] * 40)
     record_changes(records())
-    page_of_entries("1", Wanted(), size=1)  # reads the cursors' secret
+    page_of_entries("1", Wanted(), owner=None, size=1)  # reads the cursors' secret
     with metered() as meter:
-        page_of_entries("1", Wanted(), size=5)
+        page_of_entries("1", Wanted(), owner=None, size=5)
     assert meter.keys() == 1 + 6
 
 
@@ -156,7 +156,7 @@ def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference():
     record_changes(records())
 
     def versions(**wanted) -> list[int]:
-        return [entry.version for entry in page_of_entries("1", Wanted(**wanted), size=100).entries]
+        return [entry.version for entry in page_of_entries("1", Wanted(**wanted), owner=None, size=100).entries]
 
     assert versions(since=(START + 30) * 1000, until=(START + 60) * 1000) == [7, 6, 5, 4]
     assert versions(until=(START + 9) * 1000) == [1]
@@ -170,7 +170,7 @@ def test_a_filtered_statement_is_paged_without_holes():
     record_changes(records())
     found, cursor = [], None
     while True:
-        page = page_of_entries("1", Wanted(reference="note-1"), size=4, cursor=cursor)
+        page = page_of_entries("1", Wanted(reference="note-1"), owner=None, size=4, cursor=cursor)
         found += [entry.version for entry in page.entries]
         cursor = page.cursor
         if cursor is None:
@@ -182,19 +182,19 @@ def test_a_cursor_belongs_to_its_list():
     history(1, 1, 1)
     history(user="2")
     record_changes(records())
-    cursor = page_of_entries("1", Wanted(), size=1).cursor
+    cursor = page_of_entries("1", Wanted(), owner=None, size=1).cursor
     for user, wanted in (("2", Wanted()), ("1", Wanted(reference="note-1"))):
         with pytest.raises(InvalidCursorError):
-            page_of_entries(user, wanted, size=1, cursor=cursor)
+            page_of_entries(user, wanted, owner=None, size=1, cursor=cursor)
 
 
 def test_an_unknown_user_has_no_statement_and_a_new_one_an_empty_one():
     with pytest.raises(AccountNotFoundError):
-        page_of_entries("ghost", Wanted(), size=5)
+        page_of_entries("ghost", Wanted(), owner=None, size=5)
     history()
-    assert page_of_entries("1", Wanted(), size=5).entries == []
+    assert page_of_entries("1", Wanted(), owner=None, size=5).entries == []
     with pytest.raises(InvalidInputError):
-        page_of_entries("1", Wanted(), size=101)
+        page_of_entries("1", Wanted(), owner=None, size=101)
 
 
 def test_the_balance_at_a_moment_is_that_of_the_last_change_by_then():
@@ -202,7 +202,11 @@ def test_the_balance_at_a_moment_is_that_of_the_last_change_by_then():
     record_changes(records())
     expected = {0: 100, 9: 100, 10: 101, 15: 101, 20: 103, 100: 155, 189: 271, 190: 290, 500: 290}
     for seconds, balance in expected.items():
-        account = balance_at("1", (START + seconds) * 1000) if seconds < 500 else balance_at("1", clock.now_ms())
+        account = (
+            balance_at("1", (START + seconds) * 1000, owner=None)
+            if seconds < 500
+            else balance_at("1", clock.now_ms(), owner=None)
+        )
         assert account.balance == balance, seconds
 
 
@@ -210,26 +214,26 @@ def test_before_its_opening_an_account_had_no_balance_and_the_future_has_none():
     history(1)
     record_changes(records())
     with pytest.raises(AccountNotFoundError):
-        balance_at("1", START * 1000 - 1)
+        balance_at("1", START * 1000 - 1, owner=None)
     with clock.fixed(lambda: START + 100), pytest.raises(InvalidInputError):
-        balance_at("1", (START + 101) * 1000)
+        balance_at("1", (START + 101) * 1000, owner=None)
 
 
 def test_a_moment_whose_entries_are_on_their_way_is_not_guessed():
     history(1, 2, 3)
     stream = records()
     record_changes(stream[:2])
-    assert balance_at("1", (START + 5) * 1000).balance == 100
+    assert balance_at("1", (START + 5) * 1000, owner=None).balance == 100
     with pytest.raises(LedgerBehindError):
-        balance_at("1", (START + 25) * 1000)
+        balance_at("1", (START + 25) * 1000, owner=None)
     record_changes(stream[3:])
     with pytest.raises(LedgerBehindError):
-        balance_at("1", (START + 25) * 1000)
+        balance_at("1", (START + 25) * 1000, owner=None)
 
 
 def test_the_balance_at_a_moment_is_found_by_halving():
     history(*[1] * 60)
     record_changes(records())
     with metered() as meter:
-        balance_at("1", (START + 203) * 1000)
+        balance_at("1", (START + 203) * 1000, owner=None)
     assert meter.keys() <= 1 + 2 + 6

@@ -24,9 +24,9 @@ def _busy_accounts(cloud) -> None:
         for user, balance in (("alice", 100), ("bob", 50), ("carol", 0)):
             create_account(user, balance, request_id=f"open-{user}")
         change_balance("alice", 25, request_id="u1", reference="pay")
-        transfer("alice", "bob", 30, request_id="t1", reference="rent")
+        transfer("alice", "bob", 30, owner=None, request_id="t1", reference="rent")
         change_balance("alice", -5, request_id="u2")
-        transfer("bob", "carol", 7, request_id="t2")
+        transfer("bob", "carol", 7, owner=None, request_id="t2")
         change_balance("alice", 1, request_id="u3")
 
 

@@ -6,11 +6,12 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta, Raw
 
-from api.requests import Amount, Reference, UserId, amount, plain_text, user_id
+from api.requests import Amount, Reference, UserId, amount, moment, plain_text, user_id
 from api.routes import Answer, Call, Operation, operation
 from api.views import AccountView, account_view
 from leaseway.accounts import (
     AccountNotFoundError,
+    BalanceLimitError,
     InsufficientFundsError,
     UserExistsError,
     change_balance,
@@ -18,6 +19,7 @@ from leaseway.accounts import (
     get_account,
 )
 from leaseway.errors import OutcomeUnknownError, UnavailableError
+from leaseway.ledger import LedgerBehindError, balance_at
 from leaseway.money import parse_amount, parse_balance
 
 balances = Blueprint(__name__)
@@ -53,7 +55,8 @@ class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
         location=True,
         body=NewAccount,
         answer=AccountView,
-        errors=(UserExistsError, OutcomeUnknownError, UnavailableError),
+        keyed=True,
+        errors=(UserExistsError, BalanceLimitError, OutcomeUnknownError, UnavailableError),
         example={"userId": "alice", "balance": 100.5},
     ),
 )
@@ -61,8 +64,16 @@ def open_account(call: Call[NewAccount, None]) -> Answer:
     """The opening balance is the account's first version. A user that exists is left as it is."""
     user = user_id(call.body.userId)
     opening = parse_balance(amount(call.body.balance, field="balance"), field="balance")
-    account = create_account(user, opening, request_id=call.request_id, actor=call.caller.subject)
+    account = create_account(user, opening, request_id=call.request_id, actor=call.caller.subject, key=call.key)
     return Answer(account_view(account), {"location": f"users/{user}/balance"})
+
+
+class BalanceMoment(msgspec.Struct, forbid_unknown_fields=True):
+    """When."""
+
+    at: Annotated[str, Meta(description="A time in the past, RFC 3339", examples=["2026-02-04T15:30:00Z"])] | None = (
+        None
+    )
 
 
 @operation(
@@ -72,13 +83,21 @@ def open_account(call: Call[NewAccount, None]) -> Answer:
         path="/api/users/{userId}/balance",
         tag=_TAG,
         summary="Read a balance",
+        query=BalanceMoment,
         answer=AccountView,
-        errors=(AccountNotFoundError,),
+        errors=(AccountNotFoundError, LedgerBehindError),
     ),
 )
-def show_balance(call: Call[None, None]) -> AccountView:
-    """A consistent read: it shows every change that was answered before."""
-    return account_view(get_account(user_id(call.path["userId"]), owner=call.caller.sees_owner))
+def show_balance(call: Call[None, BalanceMoment]) -> AccountView:
+    """A consistent read: it shows every change that was answered before.
+
+    With `at` the balance as it was after the last change by then, from the ledger. Changes that were under way at the
+    same time may be stamped in another order than they were made in, by a moment.
+    """
+    user = user_id(call.path["userId"])
+    if call.query.at is None:
+        return account_view(get_account(user, owner=call.caller.sees_owner))
+    return account_view(balance_at(user, moment(call.query.at, "at"), owner=call.caller.sees_owner))
 
 
 @operation(
@@ -90,14 +109,22 @@ def show_balance(call: Call[None, None]) -> AccountView:
         summary="Add to a balance",
         body=BalanceChange,
         answer=AccountView,
-        errors=(AccountNotFoundError, InsufficientFundsError, OutcomeUnknownError, UnavailableError),
+        keyed=True,
+        errors=(
+            AccountNotFoundError,
+            InsufficientFundsError,
+            BalanceLimitError,
+            OutcomeUnknownError,
+            UnavailableError,
+        ),
         example={"userId": 1, "amount": 100.50},
     ),
 )
 def update_balance(call: Call[BalanceChange, None]) -> AccountView:
     """Atomic, and never below zero: a change that would take more than there is is refused and tells the balance.
 
-    503 `OUTCOME_UNKNOWN` means that the answer of the table was lost: read the balance before trying again.
+    503 `OUTCOME_UNKNOWN` means that the answer of the table was lost. Sent with an Idempotency-Key, the request can
+    simply be sent again; without one, read the ledger first.
     """
     account = change_balance(
         user_id(call.body.userId),
@@ -105,5 +132,6 @@ def update_balance(call: Call[BalanceChange, None]) -> AccountView:
         request_id=call.request_id,
         reference=plain_text(call.body.reference, "reference"),
         actor=call.caller.subject,
+        key=call.key,
     )
     return account_view(account)

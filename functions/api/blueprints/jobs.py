@@ -6,12 +6,11 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
-from api.callers import ForbiddenError
 from api.requests import job_id
 from api.routes import Answer, Call, Operation, operation
 from api.views import JobOutcome, JobPageView, JobView, job_view, outcome_view, page_view
 from leaseway.cursors import InvalidCursorError
-from leaseway.errors import UnavailableError
+from leaseway.errors import NotYoursError, UnavailableError
 from leaseway.jobs import (
     JobNotFoundError,
     JobStatus,
@@ -53,6 +52,7 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
         location=True,
         body=NewJob,
         answer=JobView,
+        keyed=True,
         errors=(UnknownJobTypeError, TtlTooLongError, UnavailableError),
     ),
 )
@@ -60,7 +60,12 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
     """The job is stored as CREATED and queued. The payload is checked against its type's schema first."""
     wanted = call.body
     job = create_job(
-        call.caller.subject, wanted.type, wanted.payload, ttl_ms=wanted.ttl_ms, max_attempts=wanted.max_attempts
+        call.caller.subject,
+        wanted.type,
+        wanted.payload,
+        ttl_ms=wanted.ttl_ms,
+        max_attempts=wanted.max_attempts,
+        key=call.key,
     )
     return Answer(job_view(job), {"location": f"jobs/{job.id}"})
 
@@ -109,7 +114,7 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
         summary="List jobs",
         query=JobFilter,
         answer=JobPageView,
-        errors=(UseCursorError, InvalidCursorError, ForbiddenError, UnavailableError),
+        errors=(UseCursorError, InvalidCursorError, NotYoursError, UnavailableError),
     ),
 )
 def list_jobs(call: Call[None, JobFilter]) -> JobPageView:

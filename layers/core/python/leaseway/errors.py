@@ -30,6 +30,12 @@ class NotFoundError(LeasewayError):
     code = "NOT_FOUND"
 
 
+class NotYoursError(LeasewayError):
+    """You may not do this."""
+
+    code = "FORBIDDEN"
+
+
 class ConflictError(LeasewayError):
     """The present state does not allow this."""
 

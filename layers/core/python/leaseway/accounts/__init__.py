@@ -1,6 +1,6 @@
 """Accounts: balances that never go below zero."""
 
-from leaseway.accounts.balances import change_balance, create_account, get_account
+from leaseway.accounts.balances import change_balance, check_owner, create_account, get_account
 from leaseway.accounts.model import Account
 from leaseway.accounts.refusals import (
     AccountNotFoundError,
@@ -22,6 +22,7 @@ __all__ = [
     "Transfer",
     "UserExistsError",
     "change_balance",
+    "check_owner",
     "create_account",
     "get_account",
     "transfer",

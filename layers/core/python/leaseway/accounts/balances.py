@@ -32,10 +32,21 @@ def get_account(user_id: str, *, owner: str | None) -> Account:
     Raises:
         AccountNotFoundError: no such user, or another than the owner.
     """
-    item = AccountModel.read(user_id) if owner in (None, user_id) else None
+    check_owner(user_id, owner)
+    item = AccountModel.read(user_id)
     if item is None:
         raise AccountNotFoundError(user_id=user_id)
     return account_from_item(item)
+
+
+def check_owner(user_id: str, owner: str | None) -> None:
+    """Let everybody see the account of his own name only; None sees all. Nothing is read.
+
+    Raises:
+        AccountNotFoundError: the account is another's, whether it exists or not.
+    """
+    if owner not in (None, user_id):
+        raise AccountNotFoundError(user_id=user_id)
 
 
 def create_account(

@@ -16,6 +16,16 @@ class Account(msgspec.Struct, frozen=True):
     updated_at: int
     last_request_id: str
 
+    @property
+    def latest_entry(self) -> str:
+        """The name of the ledger entry that made this version."""
+        return entry_name(self.user_id, self.version)
+
+
+def entry_name(user_id: str, version: int) -> str:
+    """The name of a ledger entry: whose, and which version of the account it made."""
+    return f"{user_id}:{version}"
+
 
 class EntryAttribute(MapAttribute[str, object]):
     """What the last change was. The ledger is written from this, one entry a version."""

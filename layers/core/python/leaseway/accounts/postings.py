@@ -45,11 +45,6 @@ def entry_attribute(posting: Posting, origin: Origin, at: int) -> EntryAttribute
     )
 
 
-def entry_name(user_id: str, version: int) -> str:
-    """The name of a ledger entry: whose, and which version of the account."""
-    return f"{user_id}:{version}"
-
-
 def parse_entry_name(name: str) -> tuple[str, int]:
     """The user and the version in an entry's name.
 

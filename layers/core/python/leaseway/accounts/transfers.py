@@ -3,10 +3,11 @@
 import msgspec
 
 from leaseway.accounts.balances import allowed
-from leaseway.accounts.model import Account
-from leaseway.accounts.postings import Accounts, Origin, Posting, entry_name
+from leaseway.accounts.model import Account, entry_name
+from leaseway.accounts.postings import Accounts, Origin, Posting
 from leaseway.accounts.refusals import AccountNotFoundError, SameAccountError
 from leaseway.accounts.settlement import settle
+from leaseway.errors import NotYoursError
 from leaseway.idempotency import Key, KeyedRequest
 
 
@@ -23,6 +24,7 @@ def transfer(  # noqa: PLR0913 - all but the first three are named
     receiver: str,
     amount: int,
     *,
+    owner: str | None,
     request_id: str,
     reference: str | None = None,
     actor: str | None = None,
@@ -30,10 +32,13 @@ def transfer(  # noqa: PLR0913 - all but the first three are named
 ) -> Transfer:
     """Move `amount` (minor units, more than zero) from one account to another.
 
+    `owner` sends from the own account only; None sends from anybody's (for an Admin).
+
     Two reads and one transaction of two items, three with a key. The two entries name each other, which is why the
     versions are read: a busy account takes tens of transfers a second, not hundreds.
 
     Raises:
+        NotYoursError: the sender is not the owner.
         SameAccountError: sender and receiver are one.
         AccountNotFoundError: names the one that is not there.
         InsufficientFundsError: the sender has less; carries the sender's balance.
@@ -42,6 +47,8 @@ def transfer(  # noqa: PLR0913 - all but the first three are named
         OutcomeUnknownError: the answer was lost.
         UnavailableError: the accounts are too busy; nothing was changed.
     """
+    if owner not in (None, sender):
+        raise NotYoursError
     if sender == receiver:
         raise SameAccountError("from and to are the same account", field="to")
     origin = Origin(request_id=request_id, reference=reference, actor=actor)

@@ -4,14 +4,18 @@ import contextlib
 import uuid
 from typing import Any
 
+import msgspec
+
 from leaseway import clock
 from leaseway.errors import InvalidInputError
+from leaseway.idempotency import Key, KeyedRequest, KeyReusedError
 from leaseway.jobs import content, queue
 from leaseway.jobs.model import Job, JobModel, JobStatus, created_key, live_key, owner_key
 from leaseway.jobs.types import job_type
 from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError
 
+_DIGITS = 32
 SHORTEST_TTL_MS = 100
 MOST_ATTEMPTS = 20
 
@@ -22,29 +26,38 @@ class TtlTooLongError(InvalidInputError):
     code = "TTL_TOO_LONG"
 
 
-def create_job(
+def create_job(  # noqa: PLR0913 - all but the first three are named
     owner: str,
     type_name: str,
     payload: dict[str, Any],
     *,
     ttl_ms: int | None = None,
     max_attempts: int | None = None,
+    key: Key | None = None,
 ) -> Job:
     """Store a job as CREATED and send its message. One PutItem (3 write units under 1 KB) and one send.
 
-    Where the send fails the job is there all the same, and the sweeper sends it.
+    Where the send fails the job is there all the same, and the sweeper sends it. Owner, route and text of a `key`
+    make the job's id: a repeat is one refused put, and gets the job as it was created.
 
     Raises:
         UnknownJobTypeError: no executor has the type; a job of it would hang for ever.
         InvalidInputError: the payload does not fit the type, or a number is out of bounds; names the field.
         TtlTooLongError: the time to live is longer than an invocation can be.
+        KeyReusedError: the key made another job.
     """
     kind = job_type(type_name)
     parsed = kind.parse(payload)
     if kind.check is not None:
         kind.check(parsed, owner)
     job = _new_job(owner, kind.name, payload, _checked_ttl(ttl_ms), _checked_attempts(max_attempts))
-    _insert(job)
+    if key is not None:
+        job = msgspec.structs.replace(job, id=key.digest[:_DIGITS])
+        keyed = KeyedRequest.of(key, kind.name, payload, ttl_ms, max_attempts)
+        if earlier := _insert_once(job, keyed):
+            return earlier
+    else:
+        _insert(job)
     queue.send([queue.message_of(job)])
     return job
 
@@ -84,7 +97,32 @@ def _new_job(owner: str, type_name: str, payload: dict[str, Any], ttl_ms: int, m
 
 def _insert(job: Job) -> None:
     kept = content.store(job.payload, job.owner, job.id, "payload")
-    model = JobModel(
+    # The id is fresh: a refusal can only mean that the SDK repeated our own put after a lost answer.
+    with contextlib.suppress(ConditionRefusedError):
+        JobModel.insert(_model(job, kept))
+
+
+def _insert_once(job: Job, keyed: KeyedRequest) -> Job | None:
+    """Put the job unless its key made one before; that one, as it was created."""
+    asked = keyed.content[:_DIGITS]
+    # An object is written once: another request under the same key must not touch the first one's payload.
+    kept = content.store(job.payload, job.owner, job.id, f"payload-{asked}")
+    try:
+        JobModel.insert(_model(job, kept, asked), unless=JobModel.expires_at <= job.created_at // 1000)
+    except ConditionRefusedError as refusal:
+        item = refusal.item or {}
+        if item["asked"]["S"] != asked:
+            raise KeyReusedError from None
+        created_at = int(item["created_at"]["N"])
+        if created_at == job.created_at:
+            return None  # our own put, repeated by the SDK after a lost answer
+        given = {name: int(item[name]["N"]) for name in ("ttl_ms", "max_attempts")}
+        return msgspec.structs.replace(job, created_at=created_at, updated_at=created_at, **given)
+    return None
+
+
+def _model(job: Job, kept: content.Content, asked: str | None = None) -> JobModel:
+    return JobModel(
         job.id,
         type=job.type,
         owner=job.owner,
@@ -103,7 +141,5 @@ def _insert(job: Job) -> None:
         owner_key=owner_key(job.owner, job.id),
         created_key=created_key(job.created_at, job.id),
         live_key=live_key(job.id),
+        asked=asked,
     )
-    # The id is fresh: a refusal can only mean that the SDK repeated our own put after a lost answer.
-    with contextlib.suppress(ConditionRefusedError):
-        JobModel.insert(model)

@@ -161,6 +161,8 @@ class JobModel(Table):
     task_id = UnicodeAttribute(null=True)
     slot = NumberAttribute(null=True)
     expires_at = NumberAttribute(null=True)
+    # Stands for what was asked under an Idempotency-Key; absent without one.
+    asked = UnicodeAttribute(null=True)
 
     owner_key = UnicodeAttribute()
     created_key = UnicodeAttribute()

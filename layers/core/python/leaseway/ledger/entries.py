@@ -7,7 +7,8 @@ import msgspec
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
 
 from leaseway import aws
-from leaseway.accounts.postings import entry_name, parse_entry_name
+from leaseway.accounts.model import entry_name
+from leaseway.accounts.postings import parse_entry_name
 from leaseway.errors import NotFoundError, UnavailableError
 from leaseway.settings import needed
 from leaseway.table import Item, Table

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from leaseway import aws, clock
-from leaseway.accounts.model import AccountModel, account_from_item
-from leaseway.accounts.postings import entry_name
+from leaseway.accounts.model import AccountModel, account_from_item, entry_name
 from leaseway.accounts.refusals import AccountNotFoundError
 from leaseway.errors import ConflictError
 from leaseway.ledger.entries import Entry, EntryModel, entries_of, entry_from_item, get_entry, model_of

@@ -11,7 +11,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from leaseway import clock
 from leaseway.accounts import Account, BalanceLimitError, InsufficientFundsError
 from leaseway.accounts.balances import allowed
-from leaseway.accounts.postings import Accounts, Origin, Posting, entry_name, parse_entry_name
+from leaseway.accounts.postings import Accounts, Origin, Posting, parse_entry_name
 from leaseway.accounts.settlement import settle
 from leaseway.accounts.transfers import next_entry_name
 from leaseway.errors import ConflictError
@@ -40,7 +40,7 @@ class Reversal(msgspec.Struct, frozen=True):
     @property
     def entries(self) -> list[str]:
         """The names of the new entries, that of the reversed entry's account first."""
-        return [entry_name(account.user_id, account.version) for account in self.accounts]
+        return [account.latest_entry for account in self.accounts]
 
 
 class ReversalModel(Table):
@@ -111,9 +111,12 @@ class _Marker:
 
     def part(self, after: Sequence[Account], origin: Origin) -> Part:
         """Put the item, unless it is there."""
-        reversal = entry_name(after[0].user_id, after[0].version)
         item = ReversalModel(
-            self._partition, self._version, reversal=reversal, request_id=origin.request_id, at=clock.now_ms()
+            self._partition,
+            self._version,
+            reversal=after[0].latest_entry,
+            request_id=origin.request_id,
+            at=clock.now_ms(),
         )
         return ReversalModel.put_part(item, ReversalModel.user_id.does_not_exist())
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from leaseway import clock, cursors
-from leaseway.accounts import Account, AccountNotFoundError, get_account
+from leaseway.accounts import Account, AccountNotFoundError, check_owner, get_account
 from leaseway.errors import InvalidInputError
 from leaseway.ledger.entries import Entry, LedgerBehindError, entries_of, last_entry
 from leaseway.settings import settings
@@ -45,7 +45,9 @@ class _Position(msgspec.Struct, frozen=True, array_like=True):
     version: int
 
 
-def page_of_entries(user_id: str, wanted: Wanted, *, size: int, cursor: str | None = None) -> EntryPage:
+def page_of_entries(
+    user_id: str, wanted: Wanted, *, owner: str | None, size: int, cursor: str | None = None
+) -> EntryPage:
     """A page of a user's entries. Reads in proportion to the page; `LIST_KEY_BUDGET` entries at most for a reference.
 
     A span of time is found by halving, some twenty reads of one key for a million entries.
@@ -55,6 +57,7 @@ def page_of_entries(user_id: str, wanted: Wanted, *, size: int, cursor: str | No
         InvalidCursorError: the cursor is not one of this very list.
         InvalidInputError: the size is out of bounds.
     """
+    check_owner(user_id, owner)
     if not 1 <= size <= LARGEST_PAGE:
         raise InvalidInputError(f"must be from 1 to {LARGEST_PAGE}", field="size")
     binding = ("ledger", user_id, str(wanted.since), str(wanted.until), wanted.reference)
@@ -63,7 +66,7 @@ def page_of_entries(user_id: str, wanted: Wanted, *, size: int, cursor: str | No
     return EntryPage(taken, cursors.sign(_Position(below), binding) if below else None)
 
 
-def balance_at(user_id: str, moment: int) -> Account:
+def balance_at(user_id: str, moment: int, *, owner: str | None) -> Account:
     """The account as it was at a moment: the balance after the last change made by then.
 
     One read where nothing has changed since, else some twenty reads of one key for a million entries.
@@ -73,9 +76,10 @@ def balance_at(user_id: str, moment: int) -> Account:
         InvalidInputError: the moment has not come yet.
         LedgerBehindError: the entries of that moment are not written yet.
     """
+    check_owner(user_id, owner)
     if moment > clock.now_ms():
         raise InvalidInputError("is in the future", field="at")
-    account = get_account(user_id, owner=None)
+    account = get_account(user_id, owner=owner)
     if account.updated_at <= moment:
         return account
     if moment < account.created_at:

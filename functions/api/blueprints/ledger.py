@@ -1,0 +1,182 @@
+"""The ledger: what made a balance, moving money between accounts, and taking back a mistake."""
+
+from typing import Annotated
+
+import msgspec
+from chalice.app import Blueprint
+from msgspec import Meta
+
+from api.requests import Amount, Reference, UserId, amount, moment, plain_text, user_id
+from api.routes import Call, Operation, operation
+from api.views import (
+    LedgerView,
+    ReversalView,
+    TransferView,
+    entry_view,
+    reversal_view,
+    transfer_view,
+)
+from leaseway.accounts import (
+    AccountNotFoundError,
+    BalanceLimitError,
+    InsufficientFundsError,
+    SameAccountError,
+    transfer,
+)
+from leaseway.cursors import InvalidCursorError
+from leaseway.errors import NotYoursError, OutcomeUnknownError, UnavailableError
+from leaseway.ledger import (
+    AlreadyReversedError,
+    EntryNotFoundError,
+    NotReversibleError,
+    page_of_entries,
+    reverse,
+)
+from leaseway.ledger.statements import LARGEST_PAGE, Wanted
+from leaseway.money import parse_positive
+
+ledger = Blueprint(__name__)
+
+_TAG = "Ledger"
+
+
+class EntryFilter(msgspec.Struct, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
+    """Which entries, and which part of the list."""
+
+    since: Annotated[str, Meta(description="Only entries from this time on, RFC 3339")] | None = None
+    until: Annotated[str, Meta(description="Only entries up to this time, RFC 3339")] | None = None
+    reference: Annotated[str, Meta(max_length=200, description="Only entries with this very reference")] | None = None
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries a page")] = 20
+    cursor: Annotated[str, Meta(description="Leads on from an earlier page of the same list")] | None = None
+
+
+class NewTransfer(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "from", "receiver": "to"}):
+    """What to move from whom to whom."""
+
+    sender: UserId
+    receiver: UserId
+    amount: Annotated[Amount, Meta(description="More than zero")]
+    reference: Reference | None = None
+
+
+class NewReversal(msgspec.Struct, forbid_unknown_fields=True):
+    """Why an entry is taken back."""
+
+    reference: Reference | None = None
+
+
+@operation(
+    ledger,
+    Operation(
+        method="GET",
+        path="/api/users/{userId}/ledger",
+        tag=_TAG,
+        summary="List the entries of a balance",
+        query=EntryFilter,
+        answer=LedgerView,
+        errors=(AccountNotFoundError, InvalidCursorError, UnavailableError),
+    ),
+)
+def list_entries(call: Call[None, EntryFilter]) -> LedgerView:
+    """Newest first: one entry a version of the account, written from the table's stream a moment after the change.
+
+    A page that a filter leaves short or empty still has a `cursor` while there is more to read.
+    """
+    wanted = Wanted(
+        since=_moment(call.query.since, "from"),
+        until=_moment(call.query.until, "to"),
+        reference=call.query.reference,
+    )
+    page = page_of_entries(
+        user_id(call.path["userId"]),
+        wanted,
+        owner=call.caller.sees_owner,
+        size=call.query.size,
+        cursor=call.query.cursor,
+    )
+    return LedgerView([entry_view(entry) for entry in page.entries], page.cursor)
+
+
+@operation(
+    ledger,
+    Operation(
+        method="POST",
+        path="/api/v1/transfers",
+        tag=_TAG,
+        summary="Move money between two accounts",
+        body=NewTransfer,
+        answer=TransferView,
+        keyed=True,
+        errors=(
+            SameAccountError,
+            NotYoursError,
+            AccountNotFoundError,
+            InsufficientFundsError,
+            BalanceLimitError,
+            OutcomeUnknownError,
+            UnavailableError,
+        ),
+        example={"from": "alice", "to": "bob", "amount": 12.50, "reference": "rent"},
+    ),
+)
+def make_transfer(call: Call[NewTransfer, None]) -> TransferView:
+    """Both accounts change together or not at all, and the sender never goes below zero.
+
+    A User sends from the own account only. 503 `OUTCOME_UNKNOWN` means that the table's answer was lost: send the
+    request again with the same Idempotency-Key, or read the ledger first where it had none.
+    """
+    sender, receiver = user_id(call.body.sender, field="from"), user_id(call.body.receiver, field="to")
+    reference = plain_text(call.body.reference, "reference")
+    made = transfer(
+        sender,
+        receiver,
+        parse_positive(amount(call.body.amount)),
+        owner=call.caller.sees_owner,
+        request_id=call.request_id,
+        reference=reference,
+        actor=call.caller.subject,
+        key=call.key,
+    )
+    return transfer_view(made, reference)
+
+
+@operation(
+    ledger,
+    Operation(
+        method="POST",
+        path="/api/v1/ledger/{entry}/reversal",
+        tag=_TAG,
+        summary="Take an entry back",
+        status=201,
+        body=NewReversal,
+        body_optional=True,
+        answer=ReversalView,
+        errors=(
+            EntryNotFoundError,
+            AlreadyReversedError,
+            NotReversibleError,
+            InsufficientFundsError,
+            BalanceLimitError,
+            OutcomeUnknownError,
+            UnavailableError,
+        ),
+        example={"reference": "entered twice"},
+    ),
+)
+def reverse_entry(call: Call[NewReversal, None]) -> ReversalView:
+    """By a new entry, once; nothing is erased. Either side of a transfer stands for both, and both are taken back.
+
+    Refused where the account no longer has the money. It needs no Idempotency-Key: a second one is 409
+    `ALREADY_REVERSED` and names the first.
+    """
+    made = reverse(
+        call.path["entry"],
+        request_id=call.request_id,
+        reference=plain_text(call.body.reference, "reference"),
+        actor=call.caller.subject,
+    )
+    return reversal_view(made)
+
+
+def _moment(text: str | None, field: str) -> int | None:
+    return None if text is None else moment(text, field)
