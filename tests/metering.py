@@ -119,6 +119,8 @@ def metered() -> Iterator[Meter]:
     try:
         yield hook.meter
     finally:
+        events.unregister("request-created", hook.sent)
+        events.unregister("response-received", hook.answered)
         aws.forget()
 
 

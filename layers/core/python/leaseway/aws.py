@@ -50,6 +50,8 @@ def _config(service: str, attempts: int) -> Config:
 
 
 def forget() -> None:
-    """Drop the session and its clients; the next use builds them anew. For tests that change the endpoint."""
+    """Drop the clients; the next use builds them anew. For tests that change the endpoint.
+
+    The session stays: it holds the parsed service descriptions, which are most of a client's cost.
+    """
     _cached_client.cache_clear()
-    session.cache_clear()
