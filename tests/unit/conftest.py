@@ -1,5 +1,6 @@
 """An AWS account in memory (moto) for each test: tables, queue, bucket and secret, with the settings that name them."""
 
+import io
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ from moto import mock_aws
 import tables
 from inside import forget_everything
 from leaseway import aws
+from leaseway.logs import log
 from leaseway.settings import Settings, settings
 
 NAMES = {
@@ -55,3 +57,13 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         settings.cache_clear()
         yield
     forget_everything()
+
+
+@pytest.fixture
+def logged() -> Iterator[io.StringIO]:
+    """What the functions log while the test runs."""
+    (handler,) = log.handlers
+    written = io.StringIO()
+    before = handler.setStream(written)
+    yield written
+    handler.setStream(before)

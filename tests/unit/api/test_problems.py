@@ -2,24 +2,12 @@
 
 import io
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from api.blueprints import balances
 from leaseway.errors import OutcomeUnknownError, UnavailableError
-from leaseway.logs import log
 from unit.api.gateway import REQUEST_ID, call, post
-
-
-@pytest.fixture
-def logged() -> Iterator[io.StringIO]:
-    """What the function logs while the test runs."""
-    (handler,) = log.handlers
-    written = io.StringIO()
-    before = handler.setStream(written)
-    yield written
-    handler.setStream(before)
 
 
 def test_an_unknown_path_is_a_problem() -> None:

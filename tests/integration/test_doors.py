@@ -1,0 +1,266 @@
+"""Every route of the OpenAPI document against every kind of caller, through the deployed gateway and authorizer."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from deployed import PASSWORD, DeployedStack
+from forgery import forgeries, opened, signed
+from observe import until
+
+# The gateway refuses these before the authorizer is asked: they cannot be tokens.
+SHAPELESS = ("garbage", "alg none")
+
+
+@dataclass
+class Things:
+    """What the routes are called with: a User's own job and account, and another User's."""
+
+    user: str
+    other: str
+    admin: str
+    own_job: str
+    other_job: str
+    fresh: Callable[[], str] = lambda: f"doors-{secrets.token_hex(6)}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """How to call a route as somebody who may, and what comes back. `others` is the same call for what is another's."""
+
+    status: int
+    path: Callable[[Things], str] = lambda _: ""
+    body: Callable[[Things], Any] = lambda _: None
+    others: Callable[[Things], str] | None = None
+    missing: str = ""
+
+
+JOB = {"type": "SLEEP", "payload": {"duration_ms": 1}}
+ROWS: dict[tuple[str, str], Row] = {
+    ("get", "/health"): Row(200),
+    ("get", "/docs"): Row(200),
+    ("get", "/docs/{asset}"): Row(200, lambda _: "/docs/start.js"),
+    ("get", "/openapi.json"): Row(200),
+    ("post", "/auth/register"): Row(201, body=lambda things: {"username": things.fresh(), "password": PASSWORD}),
+    ("post", "/connect/token"): Row(
+        200, body=lambda things: {"grant_type": "password", "username": things.user, "password": PASSWORD}
+    ),
+    ("get", "/api/v1/me"): Row(200),
+    # The present password is wrong: who may call it learns that much, and nothing is changed.
+    ("post", "/api/v1/me/password"): Row(
+        400, body=lambda things: {"current_password": "wrong", "new_password": "quarry-violin-sunday"}
+    ),
+    ("put", "/api/v1/users/{username}/role"): Row(
+        200, lambda things: f"/api/v1/users/{things.other}/role", lambda _: {"role": "User"}
+    ),
+    ("post", "/api/users"): Row(201, body=lambda things: {"userId": things.fresh()}),
+    ("post", "/api/users/update-balance"): Row(200, body=lambda things: {"userId": things.user, "amount": 1}),
+    ("get", "/api/users/{userId}/balance"): Row(
+        200,
+        lambda things: f"/api/users/{things.user}/balance",
+        others=lambda things: f"/api/users/{things.other}/balance",
+        missing="/api/users/nobody-at-all/balance",
+    ),
+    ("get", "/api/users/{userId}/ledger"): Row(
+        200,
+        lambda things: f"/api/users/{things.user}/ledger",
+        others=lambda things: f"/api/users/{things.other}/ledger",
+        missing="/api/users/nobody-at-all/ledger",
+    ),
+    ("post", "/api/v1/transfers"): Row(
+        200, body=lambda things: {"from": things.user, "to": things.other, "amount": "0.01"}
+    ),
+    # There is no such entry: who may call it learns that much, and nothing is changed.
+    ("post", "/api/v1/ledger/{entry}/reversal"): Row(404, lambda _: "/api/v1/ledger/nobody:7/reversal"),
+    ("post", "/api/v1/jobs"): Row(202, body=lambda _: JOB),
+    ("get", "/api/v1/jobs"): Row(200),
+    ("get", "/api/v1/jobs/{id}"): Row(
+        200,
+        lambda things: f"/api/v1/jobs/{things.own_job}",
+        others=lambda things: f"/api/v1/jobs/{things.other_job}",
+        missing=f"/api/v1/jobs/{'0' * 32}",
+    ),
+    ("get", "/api/v1/jobs/{id}/result"): Row(
+        200,
+        lambda things: f"/api/v1/jobs/{things.own_job}/result",
+        others=lambda things: f"/api/v1/jobs/{things.other_job}/result",
+        missing=f"/api/v1/jobs/{'0' * 32}/result",
+    ),
+    ("post", "/api/v1/uploads"): Row(201, body=lambda _: {"content_type": "image/png", "size": 1}),
+}
+
+
+@dataclass
+class Doors:
+    stack: DeployedStack
+    things: Things
+    user: str
+    admin: str
+    forged: dict[str, str]
+
+    def knock(self, route: tuple[str, str], token: str | None, path: str = "") -> httpx.Response:
+        """Call a route as its row says."""
+        row = ROWS[route]
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+        return httpx.request(
+            route[0],
+            self.stack.outputs.api_url + (path or row.path(self.things) or route[1]),
+            json=row.body(self.things),
+            headers=headers,
+            trust_env=False,
+            timeout=60,
+        )
+
+
+@pytest.fixture(scope="module")
+def doors(make_stack):
+    stack = make_stack("doors", SweeperEnabled=False, LockoutAfter=100)
+    names = [f"doors-{secrets.token_hex(4)}" for _ in range(2)]
+    clients = [stack.as_user(name) for name in names]
+    for name in names:
+        stack.api.post("/api/users", {"userId": name, "balance": 10})
+    jobs = [client.post("/api/v1/jobs", JOB)["id"] for client in clients]
+    for job in jobs:
+        ended = f"/api/v1/jobs/{job}/result"
+        until(lambda ended=ended: stack.api.request("GET", ended).status_code == 200, seconds=60, what="the job's end")
+    user = clients[0].auth.token()
+    key = stack.client("secretsmanager").get_secret_value(SecretId=stack.outputs["TokenSecret"])["SecretString"]
+    things = Things(names[0], names[1], stack.admin.username, *jobs)
+    return Doors(stack, things, user, stack.admin.token(), forgeries(user, key))
+
+
+def routes(doors: Doors) -> dict[tuple[str, str], str]:
+    """Every operation of the document, with what it asks of its caller."""
+    document = doors.stack.api.get("/openapi.json")
+    return {
+        (method, path): operation["x-access"]
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+    }
+
+
+def test_every_route_has_a_row(doors) -> None:
+    assert routes(doors).keys() == ROWS.keys()
+
+
+def test_open_routes_ask_nobody(doors, subtests) -> None:
+    for route, access in routes(doors).items():
+        if access == "open":
+            for token in (None, doors.forged["garbage"], doors.forged["expired"], doors.user):
+                with subtests.test(f"{route} {token}"):
+                    assert doors.knock(route, token).status_code == ROWS[route].status
+
+
+def test_guarded_routes_refuse_whoever_has_no_good_token(doors, subtests) -> None:
+    # Given every guarded route, no token, and every forgery
+    expected = {None: "UNAUTHORIZED", **dict.fromkeys(SHAPELESS, "UNAUTHORIZED"), "expired": "TOKEN_EXPIRED"}
+    for route, access in routes(doors).items():
+        if access == "open":
+            continue
+        for kind in (None, *doors.forged):
+            with subtests.test(f"{route} {kind}"):
+                # When it is called
+                answer = doors.knock(route, doors.forged[kind] if kind else None)
+                # Then it is 401 with a challenge, in a problem document, and says nothing more
+                assert answer.status_code == 401, answer.text
+                assert answer.json()["code"] == expected.get(kind, "TOKEN_INVALID")
+                assert answer.headers["content-type"] == "application/problem+json"
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_the_token_must_come_as_a_bearer(doors, subtests) -> None:
+    for value in (doors.admin, f"Basic {doors.admin}", "Bearer", f"Bearer {doors.admin} {doors.admin}"):
+        with subtests.test(value[:10]):
+            answer = httpx.get(
+                f"{doors.stack.outputs.api_url}/api/v1/me", headers={"authorization": value}, trust_env=False
+            )
+            assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
+
+
+def test_a_user_is_let_in_where_users_are_and_nowhere_else(doors, subtests) -> None:
+    for route, access in routes(doors).items():
+        with subtests.test(str(route)):
+            answer = doors.knock(route, doors.user)
+            if access == "Admin":
+                assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
+            else:
+                assert answer.status_code == ROWS[route].status, answer.text
+
+
+def test_an_admin_is_let_in_everywhere_and_sees_what_is_others(doors, subtests) -> None:
+    for route in routes(doors):
+        with subtests.test(str(route)):
+            answer = doors.knock(route, doors.admin)
+            assert answer.status_code == ROWS[route].status, answer.text
+
+
+def test_what_is_anothers_is_as_absent_as_what_does_not_exist(doors, subtests) -> None:
+    for route, row in ROWS.items():
+        if row.others is None:
+            continue
+        with subtests.test(str(route)):
+            # When a User asks for what is another's, and for what nobody has
+            others = doors.knock(route, doors.user, row.others(doors.things))
+            missing = doors.knock(route, doors.user, row.missing)
+            # Then both are 404 with the same code and words
+            assert others.status_code == missing.status_code == 404
+            assert told(others) == told(missing)
+
+
+def told(answer: httpx.Response) -> dict[str, Any]:
+    """A problem without what names the request and the thing that was asked for."""
+    return {name: value for name, value in answer.json().items() if name not in ("instance", "job_id", "userId")}
+
+
+def test_a_user_sends_money_from_the_own_account_only(doors) -> None:
+    body = {"from": doors.things.other, "to": doors.things.user, "amount": 1}
+    answer = doors.stack.as_user(doors.things.user).request("POST", "/api/v1/transfers", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
+    past = {"at": "2020-01-01T00:00:00Z"}
+    asked = doors.stack.as_user(doors.things.user).request(
+        "GET", f"/api/users/{doors.things.other}/balance", params=past
+    )
+    assert (asked.status_code, asked.json()["code"]) == (404, "USER_NOT_FOUND")
+
+
+def test_lists_counts_and_cursors_show_a_user_only_his_own(doors) -> None:
+    # Given two users with several jobs each
+    mine, theirs = (doors.stack.as_user(f"lists-{secrets.token_hex(4)}") for _ in range(2))
+    own = {mine.post("/api/v1/jobs", JOB)["id"] for _ in range(3)}
+    for _ in range(5):
+        theirs.post("/api/v1/jobs", JOB)
+    # When one lists
+    page = mine.get("/api/v1/jobs", size=2)
+    rest = mine.get("/api/v1/jobs", size=2, cursor=page["cursor"])
+    # Then only own jobs are in it
+    assert {job["id"] for job in page["content"] + rest["content"]} == own
+    # And the other's cursor opens nothing, nor does a page beyond the end, nor another's name
+    foreign = theirs.get("/api/v1/jobs", size=2)["cursor"]
+    stolen = mine.request("GET", "/api/v1/jobs", params={"size": 2, "cursor": foreign})
+    assert (stolen.status_code, stolen.json()["code"]) == (400, "INVALID_CURSOR")
+    assert mine.get("/api/v1/jobs", page=50, size=10)["content"] == []
+    for owner in ("*", "admin", doors.things.other):
+        refused = mine.request("GET", "/api/v1/jobs", params={"owner": owner, "status": "CREATED"})
+        assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
+    # And totals count his own, however many there are
+    for client, most in ((mine, 3), (theirs, 5)):
+        assert client.get("/api/v1/jobs")["totalElements"] <= most
+
+
+def test_a_token_is_good_at_its_own_deployment_only(doors, stack) -> None:
+    answer = httpx.get(
+        f"{stack.outputs.api_url}/api/v1/me", headers={"authorization": f"Bearer {doors.admin}"}, trust_env=False
+    )
+    assert (answer.status_code, answer.json()["code"]) == (401, "TOKEN_INVALID")
+
+
+def test_the_forgeries_are_good_but_for_what_they_forge(doors) -> None:
+    """The control: signed the same way, with nothing forged, a token is let in."""
+    header, claims = opened(doors.user)
+    key = doors.stack.client("secretsmanager").get_secret_value(SecretId=doors.stack.outputs["TokenSecret"])
+    token = signed(header, claims | {"jti": "another"}, key["SecretString"])
+    assert doors.knock(("get", "/api/v1/me"), token).json()["username"] == doors.things.user

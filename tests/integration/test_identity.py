@@ -1,0 +1,225 @@
+"""Identity on the deployed stack: OAuth2 by a standard client, lock-out, rotation, roles, throttling, CORS."""
+
+import secrets
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from authlib.integrations.httpx_client import OAuth2Client
+
+from deployed import PASSWORD
+from forgery import opened
+from observe import until
+
+ORIGIN = "https://app.example.com"
+FIRST_LOCK, LONGEST_LOCK = 1, 4
+
+
+@pytest.fixture
+def name() -> str:
+    return f"user-{secrets.token_hex(6)}"
+
+
+def ask(stack, username: str, password: str) -> httpx.Response:
+    form = {"grant_type": "password", "username": username, "password": password}
+    return httpx.post(f"{stack.outputs.api_url}/connect/token", data=form, trust_env=False, timeout=60)
+
+
+# ---- The token endpoint -------------------------------------------------------------------------------------------
+
+
+def test_a_standard_oauth2_client_gets_a_token_and_uses_it(stack, name) -> None:
+    # Given a User, and an OAuth2 library that sends client credentials with HTTP Basic and a scope
+    stack.as_user(name)
+    url = stack.outputs.api_url
+    client = OAuth2Client("some-client", "some-secret", scope="openid profile TaskerWebAPI", trust_env=False)
+    # When it fetches a token
+    token = client.fetch_token(f"{url}/connect/token", username=name, password=PASSWORD, grant_type="password")
+    # Then the answer is what RFC 6749 says, and the library's own requests are let in
+    assert token["token_type"] == "Bearer"
+    assert (token["expires_in"], token["scope"]) == (3_600, "openid profile TaskerWebAPI")
+    assert client.get(f"{url}/api/v1/me").json()["username"] == name
+
+
+def test_the_first_admin_was_made_at_deployment(stack) -> None:
+    assert stack.api.get("/api/v1/me")["role"] == "Admin"
+
+
+def test_a_password_change_ends_the_tokens_of_before(stack, name) -> None:
+    # Given a User who is signed in twice
+    first, second = stack.as_user(name), stack.as_user(name)
+    assert first.get("/api/v1/me") == second.get("/api/v1/me")
+    # When the password changes
+    first.post("/api/v1/me/password", {"current_password": PASSWORD, "new_password": "quarry-violin-sunday"})
+    # Then every token of before is out within a minute, and the new password opens a new session
+    for client in (first, second):
+        refusal = until(lambda client=client: refused(client), seconds=60, what="the end of the token", every=0.5)
+        assert refusal == (401, "TOKEN_REVOKED")
+    assert ask(stack, name, PASSWORD).json()["error"] == "invalid_grant"
+    assert ask(stack, name, "quarry-violin-sunday").status_code == 200
+
+
+def refused(client) -> tuple[int, str] | None:
+    answer = client.request("GET", "/api/v1/me")
+    return None if answer.status_code == 200 else (answer.status_code, answer.json()["code"])
+
+
+def test_a_role_taken_away_is_refused_within_a_minute(stack, name) -> None:
+    # Given a User who was made an Admin and acts as one
+    role = f"/api/v1/users/{name}/role"
+    stack.as_user(name)
+    assert stack.api.request("PUT", role, json={"role": "Admin"}).json()["role"] == "Admin"
+    admin = stack.as_user(name)
+    assert admin.request("POST", "/api/users", json={"userId": name}).status_code == 201
+    # When the role is taken away
+    began = time.monotonic()
+    assert stack.api.request("PUT", role, json={"role": "User"}).json()["role"] == "User"
+    # Then the token that says Admin is refused, and a new one opens no Admin's door
+    until(
+        lambda: admin.request("PUT", role, json={"role": "Admin"}).status_code == 401,
+        seconds=60,
+        what="the end of the role",
+        every=0.5,
+    )
+    assert time.monotonic() - began < 60
+    again = stack.as_user(name).request("PUT", role, json={"role": "Admin"})
+    assert (again.status_code, again.json()["code"]) == (403, "FORBIDDEN")
+
+
+# ---- Lock-out -----------------------------------------------------------------------------------------------------
+
+
+def test_a_thousand_wrong_passwords_from_twenty_sides_open_nothing(make_stack, name) -> None:
+    # Given a User on a stack whose lock-outs are short
+    stack = make_stack("lockout", LockoutSeconds=FIRST_LOCK, LockoutCapSeconds=LONGEST_LOCK, WorkerEnabled=False)
+    stack.as_user(name)
+    # When twenty sides try fifty passwords each
+    with ThreadPoolExecutor(20) as sides:
+        answers = list(sides.map(lambda guess: ask(stack, name, f"guess-{guess}"), range(1_000)))
+    # Then none gets in, and all hear the same
+    assert {(answer.status_code, answer.json()["error"]) for answer in answers} == {(400, "invalid_grant")}
+    # And the right password is refused while the name is locked
+    locked = until(lambda: long_lock(stack, name), seconds=30, what="a fresh lock-out", every=0)
+    right = ask(stack, name, PASSWORD)
+    assert (right.status_code, right.json()["error"]) == (400, "invalid_grant")
+    assert 1 <= int(right.headers["retry-after"]) <= LONGEST_LOCK
+    # And is good after it
+    until(lambda: ask(stack, name, PASSWORD).status_code == 200, seconds=locked + 30, what="the end of the lock-out")
+    # And a name that nobody has is locked in the same words
+    nobody = [ask(stack, f"no-{name}", "guess").json() for _ in range(6)]
+    assert {tuple(answer) for answer in nobody} == {tuple(right.json())}
+    assert nobody[-1] == right.json()
+
+
+def long_lock(stack, name: str) -> int | None:
+    """Seconds of a lock-out that leaves time for one more request; wrong guesses make one."""
+    wait = int(ask(stack, name, "one more guess").headers.get("retry-after", 0))
+    return wait if wait >= LONGEST_LOCK - 1 else None
+
+
+# ---- Rotation -----------------------------------------------------------------------------------------------------
+
+
+def test_a_rotation_under_load_logs_nobody_out(make_stack, name) -> None:
+    # Given a stack whose keys are cached for three seconds, and sides that call it all the time
+    stack = make_stack("rotation", KeyCacheSeconds=3, WorkerEnabled=False)
+    stack.as_user(name)
+    old = stack.admin.token()
+    statuses: list[int] = []
+    kinds: set[str] = set()
+    over = threading.Event()
+
+    def call_all_the_time() -> None:
+        while not over.is_set():
+            fresh = ask(stack, name, PASSWORD).json()["access_token"]
+            kinds.add(opened(fresh)[0]["kid"])
+            for token in (fresh, old):
+                headers = {"authorization": f"Bearer {token}"}
+                answer = httpx.get(f"{stack.outputs.api_url}/api/v1/me", headers=headers, trust_env=False, timeout=60)
+                statuses.append(answer.status_code)
+
+    with ThreadPoolExecutor(4) as sides:
+        running = [sides.submit(call_all_the_time) for _ in range(4)]
+        try:
+            until(lambda: len(statuses) > 40, seconds=60, what="load")
+            # When the key is rotated
+            new = stack.client("secretsmanager").put_secret_value(
+                SecretId=stack.outputs["TokenSecret"], SecretString=secrets.token_hex(32)
+            )["VersionId"]
+            # Then the new key signs after the cache time, and never does a good token get a 401
+            until(lambda: new in kinds, seconds=60, what="a token signed with the new key")
+            seen = len(statuses)
+            until(lambda: len(statuses) > seen + 40, seconds=60, what="load after the rotation")
+        finally:
+            over.set()
+        for side in running:
+            side.result()
+    assert set(statuses) == {200}
+    assert len(kinds) == 2
+
+
+# ---- The gateway --------------------------------------------------------------------------------------------------
+
+
+def test_over_the_rate_a_429_problem_arrives(make_stack) -> None:
+    # Given a stack that takes five requests at once and one a second
+    stack = make_stack("throttled", ThrottleRate=1, ThrottleBurst=5, WorkerEnabled=False)
+    # When thirty come
+    with ThreadPoolExecutor(10) as sides:
+        answers = list(sides.map(lambda _: stack.api.request("GET", "/api/v1/me"), range(30)))
+    # Then some are let in, and the others get a problem that says when to come again
+    refusals = [answer for answer in answers if answer.status_code == 429]
+    assert {answer.status_code for answer in answers} == {200, 429}
+    for refusal in refusals:
+        assert refusal.json()["code"] == "TOO_MANY_REQUESTS"
+        assert refusal.headers["content-type"] == "application/problem+json"
+        assert refusal.headers["retry-after"] == "1"
+
+
+def test_pages_of_named_origins_may_call_and_others_may_not(make_stack, subtests) -> None:
+    # Given a stack that names one origin
+    stack = make_stack("cors", CorsOrigins=f"{ORIGIN},https://other.example.com", WorkerEnabled=False)
+    preflight = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
+    for path, item in stack.api.get("/openapi.json")["paths"].items():
+        with subtests.test(path):
+            url = path.replace("{", "").replace("}", "")
+            # When a browser asks for leave, without a token
+            asked = stack.as_nobody(origin=ORIGIN, **preflight).request("OPTIONS", url)
+            # Then every path grants it, for its own methods
+            assert asked.status_code == 204
+            assert asked.headers["access-control-allow-origin"] == ORIGIN
+            assert set(asked.headers["access-control-allow-methods"].split(", ")) == {name.upper() for name in item}
+            assert "authorization" in asked.headers["access-control-allow-headers"]
+            # And another origin gets none
+            foreign = stack.as_nobody(origin="https://evil.example.com", **preflight).request("OPTIONS", url)
+            assert not [header for header in foreign.headers if header.startswith("access-control")]
+    # And the answers themselves, refusals too, can be read by the named origin alone
+    for path in ("/health", "/openapi.json"):
+        shown = stack.as_nobody(origin=ORIGIN).request("GET", path)
+        assert (shown.headers["access-control-allow-origin"], shown.headers["vary"]) == (ORIGIN, "origin")
+        hidden = stack.as_nobody(origin="null").request("GET", path)
+        assert "access-control-allow-origin" not in hidden.headers
+
+
+def test_pages_and_answers_carry_their_security_headers(stack) -> None:
+    page = stack.as_nobody().request("GET", "/docs").headers
+    assert "frame-ancestors 'none'" in page["content-security-policy"]
+    assert page["x-frame-options"] == "DENY"
+    assert page["strict-transport-security"].startswith("max-age=")
+    for path in ("/docs", "/docs/start.js", "/health", "/api/v1/me"):
+        assert stack.api.request("GET", path).headers["x-content-type-options"] == "nosniff"
+    assert stack.api.request("GET", "/api/v1/me").headers["cache-control"] == "no-store"
+    assert ask(stack, "nobody", "x").headers["cache-control"] == "no-store"
+
+
+def test_the_queues_and_the_bucket_refuse_plain_http(stack) -> None:
+    """What is deployed; the engine enforces it with AUTH only, and test_rights shows that it then does."""
+    queue = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs["JobsQueueUrl"], AttributeNames=["Policy"])[
+        "Attributes"
+    ]["Policy"]
+    bucket = stack.client("s3").get_bucket_policy(Bucket=stack.outputs["Bucket"])["Policy"]
+    for policy in (queue, bucket):
+        assert '"Deny"' in policy
+        assert '"aws:SecureTransport"' in policy
