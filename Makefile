@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
 .PHONY: help setup run down test test-unit test-packaging test-integration lint format generate lock sam-validate \
-	stress-balance bench-cold clean
+	stress-balance stress-transfers bench-cold clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,9 @@ bench-cold: setup ## Cold start of each function against a bare handler with the
 
 stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 10,000: exactly half may pass
 	@$(BIN)/python tests/benchmarks/stress_balance.py
+
+stress-transfers: setup ## 5,000 random transfers between 200 accounts, 20 at a time: not a unit may be made or lost
+	@$(BIN)/python tests/benchmarks/stress_transfers.py
 
 clean: ## Remove everything that was built or installed; data of a local cloud stays
 	@rm -rf $(VENV) .sam-venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -14,15 +14,15 @@ Meddle = Callable[..., Any]
 
 
 @contextmanager
-def wire(meddle: Meddle, operation: str) -> Iterator[list[str]]:
-    """Every call of `operation` on the accounts' client passes through `meddle`; yields the names of all calls."""
+def wire(meddle: Meddle, *operations: str) -> Iterator[list[str]]:
+    """Every call of these operations on the accounts' client passes through `meddle`; yields all calls' names."""
     client = aws.client("dynamodb", attempts=1)
     original, calls = client._make_api_call, []
     wants_request = len(inspect.signature(meddle).parameters) == 2
 
     def through(name: str, request: dict[str, Any]) -> Any:
         calls.append(name)
-        if name != operation:
+        if name not in operations:
             return original(name, request)
         call = lambda: original(name, request)  # noqa: E731
         return meddle(call, request) if wants_request else meddle(call)

@@ -1,5 +1,7 @@
 """A small client of Leaseway's HTTP API: JSON in, JSON out, and problems as exceptions."""
 
+import time
+import uuid
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -7,6 +9,9 @@ from typing import Any, Self
 import httpx
 
 from leaseway_local.errors import LocalCloudError
+
+_REPEATS = 2
+_PAUSE_SECONDS = 1.0  # what the API's Retry-After says
 
 
 class ApiProblem(Exception):  # noqa: N818 - it is what RFC 9457 calls it
@@ -54,6 +59,21 @@ class ApiClient:
     def post(self, path: str, body: Any = None) -> Any:
         """POST `body` as JSON; the answer as Python values. Raises what `get` raises."""
         return self._json("POST", path, json=body)
+
+    def post_once(self, path: str, body: Any) -> Any:
+        """POST `body` under an Idempotency-Key of its own: sent again after a 503, it is still done once.
+
+        Raises what `get` raises.
+        """
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        for _ in range(_REPEATS):
+            try:
+                return self._json("POST", path, json=body, headers=key)
+            except ApiProblem as problem:
+                if problem.status != 503:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+        return self._json("POST", path, json=body, headers=key)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Any request with any answer, for what the API says in statuses and headers. Options are httpx's."""

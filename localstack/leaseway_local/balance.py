@@ -33,7 +33,7 @@ def update(
     """Add to a user's balance; a negative amount takes away. It never falls below zero."""
     change = {"userId": user, "amount": amount} | ({"reference": reference} if reference is not None else {})
     with connected(target, as_json=as_json) as api:
-        _print(api.post("/api/users/update-balance", change), as_json=as_json)
+        _print(api.post_once("/api/users/update-balance", change), as_json=as_json)
 
 
 def _print(account: dict[str, object], *, as_json: bool) -> None:

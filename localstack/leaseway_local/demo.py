@@ -51,11 +51,15 @@ def demo(target: TargetOption = Target.LOCAL) -> None:
 def _show_money(api: ApiClient, screen: Console) -> str:
     user = f"demo-{secrets.token_hex(3)}"
     screen.print("\n[bold]1. Money[/] - a balance changes at once, exactly, and never below zero\n")
-    account = api.post("/api/users", {"userId": user, "balance": "100.00"})
+    account = api.post_once("/api/users", {"userId": user, "balance": "100.00"})
     _told(screen, f"{user} opens an account", account)
-    account = api.post("/api/users/update-balance", {"userId": user, "amount": "50.25", "reference": "demo payment"})
+    account = api.post_once(
+        "/api/users/update-balance", {"userId": user, "amount": "50.25", "reference": "demo payment"}
+    )
     _told(screen, "is paid 50.25", account)
-    account = api.post("/api/users/update-balance", {"userId": user, "amount": "-30.00", "reference": "demo order"})
+    account = api.post_once(
+        "/api/users/update-balance", {"userId": user, "amount": "-30.00", "reference": "demo order"}
+    )
     _told(screen, "spends 30.00", account)
     _overdraw(api, user, screen)
     _expect(_amount(api.get(f"/api/users/{user}/balance")) == Decimal("120.25"), "the refusal changed the balance")
@@ -68,7 +72,7 @@ def _told(screen: Console, what: str, account: dict[str, Any]) -> None:
 
 def _overdraw(api: ApiClient, user: str, screen: Console) -> None:
     try:
-        api.post("/api/users/update-balance", {"userId": user, "amount": "-500.00"})
+        api.post_once("/api/users/update-balance", {"userId": user, "amount": "-500.00"})
     except ApiProblem as refusal:
         _expect(refusal.code == "INSUFFICIENT_FUNDS", f"the overdraft was refused with {refusal.code}")
         balance = money(refusal.document["balance"])
@@ -95,7 +99,7 @@ def _jobs_to_show(api: ApiClient, page: str) -> list[Wanted]:
 def _show_jobs(api: ApiClient, screen: Console, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
     screen.print("\n[bold]2. Jobs[/] - queued, run by a worker under a lease, and never finished twice\n")
     with screen.status("") as status:
-        created = [api.post("/api/v1/jobs", {"type": job.type, "payload": job.payload}) for job in wanted]
+        created = [api.post_once("/api/v1/jobs", {"type": job.type, "payload": job.payload}) for job in wanted]
         jobs = wait_for(
             api,
             [job["id"] for job in created],

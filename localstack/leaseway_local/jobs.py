@@ -47,7 +47,7 @@ def create(
     """Create a job."""
     wanted = {"type": type_name, "payload": payload, "ttl_ms": ttl_ms, "max_attempts": max_attempts}
     with connected(target, as_json=as_json) as api:
-        job = api.post("/api/v1/jobs", {name: value for name, value in wanted.items() if value is not None})
+        job = api.post_once("/api/v1/jobs", {name: value for name, value in wanted.items() if value is not None})
         if wait:
             _wait_and_print(api, [job["id"]], timeout, single=True, as_json=as_json)
         else:

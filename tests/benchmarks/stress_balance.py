@@ -117,7 +117,7 @@ def _summary(outcome: Outcome) -> Table:
     return table
 
 
-def _local_cloud(screen: Console) -> str:
+def local_cloud(screen: Console) -> str:
     """The local cloud's API; a cloud that is not up is started."""
     try:
         return outputs_of(Target.LOCAL).api_url
@@ -136,7 +136,7 @@ def main() -> int:
     parser.add_argument("--token", help="an Admin's bearer token for that API")
     given = parser.parse_args()
     screen = Console(highlight=False)
-    url = given.url or _local_cloud(screen)
+    url = given.url or local_cloud(screen)
     token = given.token or session_of(Target.LOCAL).token()
     outcome = _with_progress(url, token, given, screen)
     screen.print(_summary(outcome))

@@ -1,0 +1,152 @@
+"""`make stress-transfers`: 5,000 random transfers between 200 accounts over HTTP, 20 at a time.
+
+Money may only move: the sum of all balances before and after must be equal to the unit, and the ledger must explain
+each of them. What is asserted are counts and sums, never a time.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import secrets
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx
+from rich.console import Console
+
+from benchmarks.stress_balance import local_cloud
+from leaseway_local.clients import Target
+from leaseway_local.connection import clients_of, outputs_of, session_of
+
+OPENING = 100
+_TIMEOUT_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run of transfers came to."""
+
+    users: Sequence[str]
+    statuses: Counter[int]
+    before: Decimal
+    after: Decimal
+    seconds: float
+
+    @property
+    def conserved(self) -> bool:
+        """Whether the sum of all balances is what it was, and no request came to another end than it may."""
+        return self.before == self.after and set(self.statuses) <= {200, 409}
+
+
+class _Run:
+    def __init__(self, client: httpx.AsyncClient, users: Sequence[str], seed: int) -> None:
+        self._client = client
+        self._users = users
+        self._random = random.Random(seed)
+        self.statuses: Counter[int] = Counter()
+
+    async def open(self, user: str) -> None:
+        answer = await self._client.post("/api/users", json={"userId": user, "balance": OPENING})
+        answer.raise_for_status()
+
+    async def balance(self, user: str) -> Decimal:
+        answer = await self._client.get(f"/api/users/{user}/balance")
+        return Decimal(str(answer.raise_for_status().json()["balance"]))
+
+    async def transfer(self, _: int) -> None:
+        """One transfer under a key, sent again as long as the answer is that it may be."""
+        sender, receiver = self._random.sample(self._users, 2)
+        amount = str(Decimal(self._random.randint(1, 6_000)) / 100)
+        body = {"from": sender, "to": receiver, "amount": amount}
+        key = {"Idempotency-Key": secrets.token_hex(16)}
+        while (answer := await self._client.post("/api/v1/transfers", json=body, headers=key)).status_code == 503:
+            await asyncio.sleep(float(answer.headers.get("retry-after", 1)))
+        self.statuses[answer.status_code] += 1
+
+
+async def side_by_side(work: Sequence[Any], at_a_time: int, do: Callable[[Any], Any]) -> list[Any]:
+    """`await do(item)` for every item, so many at a time; the results in the items' order."""
+    left, results = iter(enumerate(work)), [None] * len(work)
+
+    async def until_none_is_left() -> None:
+        for number, item in left:
+            results[number] = await do(item)
+
+    await asyncio.gather(*(until_none_is_left() for _ in range(at_a_time)))
+    return results
+
+
+async def transfers(
+    url: str,
+    *,
+    token: str,
+    accounts: int,
+    requests: int,
+    at_a_time: int,
+    seed: int,
+) -> Outcome:
+    """Open accounts with 100.00 each and move random amounts between them."""
+    users = [f"move-{secrets.token_hex(4)}-{number}" for number in range(accounts)]
+    limits = httpx.Limits(max_connections=at_a_time, max_keepalive_connections=at_a_time)
+    headers = {"authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(
+        base_url=url, headers=headers, limits=limits, timeout=_TIMEOUT_SECONDS, trust_env=False
+    ) as client:
+        run = _Run(client, users, seed)
+        await side_by_side(users, at_a_time, run.open)
+        before = sum(await side_by_side(users, at_a_time, run.balance), Decimal())
+
+        began = time.perf_counter()
+        await side_by_side(range(requests), at_a_time, run.transfer)
+        seconds = time.perf_counter() - began
+        after = sum(await side_by_side(users, at_a_time, run.balance), Decimal())
+    return Outcome(users, run.statuses, before, after, seconds)
+
+
+def verified(function: str, client: Any, *, patience: float = 120) -> dict[str, Any]:
+    """The report of a verification after which no entry is on its way any more, or the last one within `patience`."""
+    ends = time.monotonic() + patience
+    while True:
+        answer = client.invoke(FunctionName=function, Payload=json.dumps({"do": "verify"}))
+        report: dict[str, Any] = json.loads(answer["Payload"].read())
+        if "behind" not in report:
+            raise RuntimeError(f"the verification failed: {report}")
+        if report["behind"] == 0 or time.monotonic() > ends:
+            return report
+        time.sleep(0.5)
+
+
+def main() -> int:
+    """Run it against the local cloud, started first if need be; 0 when the sum is conserved and the ledger clean."""
+    parser = argparse.ArgumentParser(description="Move money between many accounts at once.")
+    parser.add_argument("--accounts", type=int, default=200)
+    parser.add_argument("--requests", type=int, default=5_000)
+    parser.add_argument("--at-a-time", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=4)
+    given = parser.parse_args()
+    screen = Console(highlight=False)
+    url = local_cloud(screen)
+    token = session_of(Target.LOCAL).token()
+    shape = {"accounts": given.accounts, "requests": given.requests, "at_a_time": given.at_a_time, "seed": given.seed}
+    with screen.status(f"{given.requests:,} transfers between {given.accounts} accounts, {given.at_a_time} at a time"):
+        outcome = asyncio.run(transfers(url, token=token, **shape))
+        report = verified(outputs_of(Target.LOCAL)["LedgerCheckFunction"], clients_of(Target.LOCAL).get("lambda"))
+    granted, refused = outcome.statuses[200], outcome.statuses[409]
+    screen.print(f"{granted:,} made, {refused:,} refused in {outcome.seconds:.1f} s: {dict(outcome.statuses)}")
+    screen.print(f"sum before {outcome.before:,.2f}, after {outcome.after:,.2f}")
+    screen.print(
+        f"ledger: {report['entries']:,} entries, {report['behind']} behind, {report['differences']} differences"
+    )
+    good = outcome.conserved and report["clean"] and report["behind"] == 0
+    screen.print("[green]conserved and explained[/]" if good else "[red]wrong[/]")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
