@@ -1,0 +1,152 @@
+"""The page of costs is what the operations cost: each of its lines is measured."""
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from account_stream import records
+from leaseway import clock
+from leaseway.accounts import change_balance, create_account, get_account, transfer
+from leaseway.errors import LeasewayError
+from leaseway.idempotency import Key
+from leaseway.jobs import create_job
+from leaseway.ledger import balance_at, page_of_entries, reverse
+from leaseway.ledger.entries import Entry
+from leaseway.ledger.statements import Wanted
+from leaseway.ledger.stream import record_changes, write
+from leaseway.settings import settings
+from metering import metered
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "costs.md"
+START = 1_700_000_000
+KEY = Key("me", "POST /there", "key")
+
+_numbers = count()
+
+Operation = Callable[[], Any]
+
+
+def request() -> str:
+    return f"00000000-0000-4000-8000-{next(_numbers):012d}"
+
+
+def change(amount: int, key: Key | None = None) -> Operation:
+    return lambda: change_balance("alice", amount, request_id=request(), reference="note", key=key)
+
+
+def move(amount: int, key: Key | None = None) -> Operation:
+    return lambda: transfer("alice", "bob", amount, owner=None, request_id=request(), key=key)
+
+
+def opened(key: Key | None = None) -> Operation:
+    return lambda: create_account("carol", 5, request_id=request(), key=key)
+
+
+def job(key: Key | None = None) -> Operation:
+    return lambda: create_job("alice", "SLEEP", {"duration_ms": 5}, key=key)
+
+
+_stream: list[dict[str, Any]] = []
+
+
+def polled() -> None:
+    """What the mapping does; its reads of the stream are free."""
+    _stream[:] = records()
+
+
+def delivered() -> None:
+    record_changes(_stream[-1:])
+
+
+def long_ledger() -> None:
+    """A thousand entries of alice, one a second."""
+    for version in range(1, 1_001):
+        write(Entry(user_id="alice", version=version, amount=1, prev_balance=version - 1, balance_after=version,
+                    kind="update", at=(START + version) * 1000, request_id=request()))  # fmt: skip
+    page_of_entries("alice", Wanted(), owner=None, size=1)  # reads the secret that signs cursors
+
+
+MEASURED: dict[str, tuple[list[Operation], Operation]] = {
+    "read a balance": ([], lambda: get_account("alice", owner=None)),
+    "change a balance": ([], change(5)),
+    "change a balance, refused": ([], change(-500)),
+    "change a balance, with a key": ([], change(5, KEY)),
+    "change a balance, with a key, refused": ([], change(-500, KEY)),
+    "change a balance, with a key, repeated": ([change(5, KEY)], change(5, KEY)),
+    "open an account": ([], opened()),
+    "open an account, with a key": ([], opened(KEY)),
+    "transfer": ([], move(5)),
+    "transfer, refused": ([], move(500)),
+    "transfer, with a key": ([], move(5, KEY)),
+    "transfer, with a key, refused": ([], move(500, KEY)),
+    "reverse an update": ([change(5), polled, delivered], lambda: reverse("alice:2", request_id=request())),
+    "reverse a transfer": (
+        [move(5), lambda: record_changes(records())],
+        lambda: reverse("bob:2", request_id=request()),
+    ),
+    "ledger entry, from the stream": ([change(5), polled], delivered),
+    "ledger entry, delivered again": ([change(5), polled, delivered], delivered),
+    "page of 20 of a ledger of 1,000 entries": (
+        [long_ledger],
+        lambda: page_of_entries("alice", Wanted(), owner=None, size=20),
+    ),
+    "create a job": ([], job()),
+    "create a job, with a key": ([], job(KEY)),
+    "create a job, with a key, repeated": ([job(KEY)], job(KEY)),
+}
+
+
+def told() -> dict[str, list[float]]:
+    rows = re.findall(r"^\| (.+?) \|([\d |.]+)\|$", PAGE.read_text(), re.MULTILINE)
+    return {name: [float(number) for number in numbers.split("|")] for name, numbers in rows}
+
+
+def cost_of(operation: Operation) -> list[float]:
+    with metered() as meter, suppress(LeasewayError):
+        operation()
+    return [meter.count("dynamodb"), meter.writes(), meter.write_units(), meter.read_units()]
+
+
+def test_every_line_is_measured() -> None:
+    assert set(told()) == {*MEASURED, "balance at a moment, 1,000 entries"}
+
+
+@pytest.mark.parametrize("operation", MEASURED)
+def test_an_operation_costs_what_the_page_says(cloud, operation: str) -> None:
+    # Given what the operation needs
+    create_account("alice", 100, request_id=request())
+    create_account("bob", 10, request_id=request())
+    before, measured = MEASURED[operation]
+    for step in before:
+        step()
+    # When it is done, then it costs what it is said to cost
+    assert cost_of(measured) == told()[operation]
+
+
+def test_a_moment_among_a_thousand_entries_costs_no_more_than_the_page_says(cloud) -> None:
+    # Given an account of a thousand changes
+    long_ledger()
+    with clock.fixed(lambda: START + 1_000):
+        create_account("alice", 0, request_id=request())
+    model_of_version_1000()
+    # When its balance at any moment is asked for
+    costs = [
+        cost_of(lambda moment=second: balance_at("alice", (START + moment) * 1000 + 500, owner=None))
+        for second in (1, 17, 500, 512, 998, 999)
+    ]
+    # Then it is found by halving
+    assert max(costs) == told()["balance at a moment, 1,000 entries"]
+    assert settings().list_key_budget >= 1_000
+
+
+def model_of_version_1000() -> None:
+    from leaseway.accounts.model import AccountModel
+
+    model = AccountModel.get("alice")
+    created = AccountModel.created_at.set((START + 1) * 1000)
+    model.update([AccountModel.version.set(1_000), AccountModel.balance.set(1_000), created])
