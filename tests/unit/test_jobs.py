@@ -221,6 +221,15 @@ def test_an_error_sends_the_job_back_with_growing_waits_until_no_attempt_is_left
     assert (read(job).attempts, read(job).error_message) == (3, "boom")
 
 
+def test_a_job_that_succeeds_in_the_end_tells_of_no_error(time):
+    job = sleep_job()
+    finish.fail(claimed(job), "boom")
+    assert read(job).error_message == "boom"
+    time.seconds += 10
+    finish.complete(claimed(job), {})
+    assert (read(job).status, read(job).error_message) == (JobStatus.COMPLETED, None)
+
+
 @pytest.mark.parametrize("attempts", range(1, 25))
 def test_the_backoff_doubles_and_stops_at_its_cap(attempts: int):
     step = min(900_000, 1_000 * 2 ** (attempts - 1))

@@ -57,7 +57,7 @@ def complete(job: Job, result: dict[str, Any]) -> JobStatus:
         LeaseLostError: the job was finished, cancelled or claimed by another.
     """
     kept = content.store(result, job.owner, job.id, f"result-{job.fence}")
-    actions = [*_finished(job, JobStatus.COMPLETED)]
+    actions = [*_finished(job, JobStatus.COMPLETED), JobModel.error_message.remove()]
     actions += [JobModel.result.set(kept.text)] if kept.text is not None else []
     actions += [JobModel.result_key.set(kept.key)] if kept.key is not None else []
     return _end_attempt(job, actions, JobStatus.COMPLETED)
