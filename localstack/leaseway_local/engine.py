@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from leaseway_local.places import Home
 DEFAULT_PORT = 4566
 
 _KEPT_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
+_STATE_WITH_QUEUE_URLS = ("cloudformation", "lambda", "sqs")
+_QUEUE_HOST = re.compile(r"http://localhost:\d+/(?=\d{12}/)")
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 30.0  # saving the state of a well-used cloud takes a while
 
@@ -107,6 +110,7 @@ class Engine:
                     f"port {port} is taken by {processes.port_owner(port)}.",
                     "Set LEASEWAY_PORT to another port, or stop that program.",
                 )
+            self._readdress_queues(port)
             return self._started(self._spawn(port, variables or {}), port)
 
     def stop(self) -> bool:
@@ -115,7 +119,8 @@ class Engine:
             record = self.record()
             ran = record is not None and record.alive()
             if record and ran:
-                processes.end([record.pid], grace=_STOP_SECONDS)
+                # The functions too, at once: the engine would wait for the answers of those that are at work.
+                processes.end([record.pid, *self.functions()], grace=_STOP_SECONDS)
             self._clear_leftovers()
             return ran
 
@@ -145,6 +150,15 @@ class Engine:
         processes.end(self.functions(), grace=2)
         shutil.rmtree(self.home.scratch, ignore_errors=True)
         self.home.record.unlink(missing_ok=True)
+
+    def _readdress_queues(self, port: int) -> None:
+        """Let the kept queues be found: the engine knows a queue by its address, which names the port."""
+        for file in (self.home.state / f"{service}.json" for service in _STATE_WITH_QUEUE_URLS):
+            if file.exists():
+                kept = file.read_text()
+                moved = _QUEUE_HOST.sub(f"http://localhost:{port}/", kept)
+                if moved != kept:
+                    file.write_text(moved)
 
     def _spawn(self, port: int, variables: dict[str, str]) -> subprocess.Popen[bytes]:
         for place in (self.home.path, self.home.state, self.home.objects, self.home.scratch):

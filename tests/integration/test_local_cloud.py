@@ -276,3 +276,19 @@ def test_down_with_purge_removes_the_data(fresh):
     assert not fresh.home.state.exists()
     assert not fresh.home.objects.exists()
     assert fresh.runs("status").returncode == 1
+
+
+def test_a_cloud_moves_to_another_port_with_its_data_and_goes_on_working(fresh):
+    # Given a cloud that is stopped, and a port that changes meanwhile
+    assert fresh.runs("up").returncode == 0
+    assert fresh.runs("balance", "update", "1", "-0.50").returncode == 0
+    assert fresh.runs("down").returncode == 0
+    fresh.port = free_port()
+
+    # When it starts on the other port
+    assert fresh.runs("up").returncode == 0
+
+    # Then its data is there and its queues are read
+    assert json.loads(fresh.runs("balance", "show", "1", "--json").stdout)["balance"] == 9_999.5
+    created = fresh.runs("jobs", "create", "GENERATE_LOGIN", "--wait", "--timeout", "60")
+    assert created.returncode == 0, created.stdout + created.stderr
