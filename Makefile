@@ -14,8 +14,8 @@ STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
-.PHONY: help setup run down test test-unit test-packaging test-integration lint format generate lock sam-validate \
-	stress-balance stress-transfers bench-cold clean
+.PHONY: help setup run down test test-unit test-packaging test-integration test-browser lint format generate lock \
+	sam-validate stress-balance stress-transfers bench-cold clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,8 +40,8 @@ run: setup ## Start the local cloud, deploy to it and show it at work
 down: setup ## Stop the local cloud and keep its data (leaseway down --purge removes that too)
 	@$(BIN)/leaseway down
 
-test: lint ## Run the linters and every test: unit, packaging, and integration on a local cloud of its own
-	@$(BIN)/pytest $(PYTEST_ARGS)
+test: lint ## Run the linters and the tests: unit, packaging, and integration on a local cloud of its own
+	@$(BIN)/pytest --ignore tests/browser $(PYTEST_ARGS)
 
 test-unit: setup ## Run the unit tests
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
@@ -51,6 +51,9 @@ test-packaging: setup ## Run the tests of what is packaged and of the template
 
 test-integration: setup ## Run the tests on a deployed stack, on a free port, beside any stack that is up
 	@$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+
+test-browser: setup ## Run the tests of the pages, in the Chromium that this machine has
+	@$(BIN)/pytest tests/browser $(PYTEST_ARGS)
 
 lint: setup ## Check style, types, the directions of imports, and the template
 	@$(BIN)/ruff check .
