@@ -88,6 +88,31 @@ def idempotency(name: str) -> Spec:
     }
 
 
+def tasks(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(id="S", due_key="S", next_run="N", list_key="S", name="S"),
+        "KeySchema": _keys("id"),
+        "GlobalSecondaryIndexes": [
+            _keys_only("due", "due_key", "next_run"),
+            _keys_only("listed", "list_key", "name"),
+        ],
+    }
+
+
+def history(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(task_id="S", entry="S", recent_key="S"),
+        "KeySchema": _keys("task_id", "entry"),
+        "GlobalSecondaryIndexes": [
+            _keys_only("recent", "recent_key", "entry") | {"Projection": {"ProjectionType": "ALL"}},
+        ],
+    }
+
+
 def queue(client: Any, name: str) -> str:
     """Make a queue as the workers' are; returns its URL."""
     return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"})["QueueUrl"])

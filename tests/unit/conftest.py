@@ -18,6 +18,8 @@ NAMES = {
     "TOTALS_TABLE": "totals",
     "LEDGER_TABLE": "ledger",
     "IDEMPOTENCY_TABLE": "idempotency",
+    "TASKS_TABLE": "tasks",
+    "HISTORY_TABLE": "history",
     "BUCKET": "leaseway-bucket",
     "USERS_TABLE": "users",
     "CURSOR_SECRET": "leaseway/cursor",
@@ -47,7 +49,16 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with mock_aws():
         forget_everything()
         dynamodb = aws.client("dynamodb")
-        for kind in (tables.accounts, tables.jobs, tables.totals, tables.users, tables.ledger, tables.idempotency):
+        for kind in (
+            tables.accounts,
+            tables.jobs,
+            tables.totals,
+            tables.users,
+            tables.ledger,
+            tables.idempotency,
+            tables.tasks,
+            tables.history,
+        ):
             dynamodb.create_table(**kind(kind.__name__))
         monkeypatch.setenv("JOBS_QUEUE_URL", tables.queue(aws.client("sqs"), "jobs"))
         monkeypatch.setenv("TASKS_QUEUE_URL", tables.queue(aws.client("sqs"), "tasks"))

@@ -30,6 +30,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Table of first answers to requests with an Idempotency-Key; set by the template")
     ] = ""
     jobs_queue_url: Annotated[str, Meta(description="Queue whose messages are jobs; set by the template")] = ""
+    tasks_table: Annotated[str, Meta(description="Table of recurring tasks; set by the template")] = ""
+    history_table: Annotated[
+        str, Meta(description="Table of the runs and skipped or missed slots of tasks; set by the template")
+    ] = ""
     tasks_queue_url: Annotated[
         str, Meta(description="Queue whose messages are runs of recurring tasks; set by the template")
     ] = ""
@@ -116,6 +120,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 100
     sweep_items: Annotated[int, _number(1, 10_000, "Jobs one sweep looks at; what is left is reported")] = 1_000
     sweep_seconds: Annotated[int, _number(1, 600, "Time one sweep takes at most")] = 45
+
+    late_seconds: Annotated[
+        int,
+        _number(
+            61,
+            3_600,
+            "Age at which a slot counts as missed: the scheduler looks once a minute, and its own start takes a while",
+        ),
+    ] = 90
+    schedule_items: Annotated[int, _number(1, 10_000, "Due tasks one tick settles; what is left is reported")] = 1_000
+    schedule_seconds: Annotated[int, _number(1, 600, "Time one tick takes at most")] = 45
+    due_shards: Annotated[
+        int, _number(1, 64, "Shards of the index of due tasks, each one query a tick. Fixed once tasks exist")
+    ] = 4
+    history_days: Annotated[int, _number(1, 3_650, "How long the history of tasks is kept")] = 90
 
     owner_shards: Annotated[
         int, _number(1, 16, "Shards of one owner's indexes: 1,000 write units a second each. Fixed once data exists")

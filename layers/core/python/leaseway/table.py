@@ -117,6 +117,11 @@ class Table(Model):
         return {"Update": cls._request(key, actions=actions, condition=condition)}
 
     @classmethod
+    def remove_part(cls, key: str, condition: Condition) -> Part:
+        """A conditional removal, as a part of a transaction."""
+        return {"Delete": cls._request(key, condition=condition)}
+
+    @classmethod
     def check_part(cls, key: str, condition: Condition) -> Part:
         """A condition on an item that stays as it is, as a part of a transaction; billed like a write."""
         return {"ConditionCheck": cls._request(key, condition=condition)}

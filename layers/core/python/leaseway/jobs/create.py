@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +18,13 @@ from leaseway.table import ConditionRefusedError
 _DIGITS = 32
 SHORTEST_TTL_MS = 100
 MOST_ATTEMPTS = 20
+
+
+class Limits(NamedTuple):
+    """What a job may take: its time to live from each attempt's start, and its attempts."""
+
+    ttl_ms: int
+    max_attempts: int
 
 
 class TtlTooLongError(InvalidInputError):
@@ -46,20 +53,28 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
         TtlTooLongError: the time to live is longer than an invocation can be.
         KeyReusedError: the key made another job.
     """
-    kind = job_type(type_name)
-    parsed = kind.parse(payload)
-    if kind.check is not None:
-        kind.check(parsed, owner)
-    job = _new_job(owner, kind.name, payload, _checked_ttl(ttl_ms), _checked_attempts(max_attempts))
+    limits = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts)
+    job = new_job(owner, type_name, payload, limits)
     if key is not None:
         job = msgspec.structs.replace(job, id=key.digest[:_DIGITS])
-        keyed = KeyedRequest.of(key, kind.name, payload, ttl_ms, max_attempts)
+        keyed = KeyedRequest.of(key, type_name, payload, ttl_ms, max_attempts)
         if earlier := _insert_once(job, keyed):
             return earlier
     else:
         _insert(job)
     queue.send([queue.message_of(job)])
     return job
+
+
+def checked(
+    owner: str, type_name: str, payload: dict[str, Any], *, ttl_ms: int | None, max_attempts: int | None
+) -> Limits:
+    """What a job of this description may take, defaults filled in. Raises what `create_job` raises."""
+    kind = job_type(type_name)
+    parsed = kind.parse(payload)
+    if kind.check is not None:
+        kind.check(parsed, owner)
+    return Limits(_checked_ttl(ttl_ms), _checked_attempts(max_attempts))
 
 
 def _checked_ttl(ttl_ms: int | None) -> int:
@@ -79,7 +94,8 @@ def _checked_attempts(max_attempts: int | None) -> int:
     return chosen
 
 
-def _new_job(owner: str, type_name: str, payload: dict[str, Any], ttl_ms: int, max_attempts: int) -> Job:
+def new_job(owner: str, type_name: str, payload: dict[str, Any], limits: Limits) -> Job:
+    """A job as it is created, not yet stored."""
     now = clock.now_ms()
     return Job(
         id=uuid.uuid4().hex,
@@ -87,8 +103,8 @@ def _new_job(owner: str, type_name: str, payload: dict[str, Any], ttl_ms: int, m
         payload=payload,
         owner=owner,
         status=JobStatus.CREATED,
-        ttl_ms=ttl_ms,
-        max_attempts=max_attempts,
+        ttl_ms=limits.ttl_ms,
+        max_attempts=limits.max_attempts,
         created_at=now,
         updated_at=now,
         look_at=now + settings().first_look_seconds * 1000,
@@ -99,7 +115,7 @@ def _insert(job: Job) -> None:
     kept = content.store(job.payload, job.owner, job.id, "payload")
     # The id is fresh: a refusal can only mean that the SDK repeated our own put after a lost answer.
     with contextlib.suppress(ConditionRefusedError):
-        JobModel.insert(_model(job, kept))
+        JobModel.insert(stored(job, kept))
 
 
 def _insert_once(job: Job, keyed: KeyedRequest) -> Job | None:
@@ -108,7 +124,7 @@ def _insert_once(job: Job, keyed: KeyedRequest) -> Job | None:
     # An object is written once: another request under the same key must not touch the first one's payload.
     kept = content.store(job.payload, job.owner, job.id, f"payload-{asked}")
     try:
-        JobModel.insert(_model(job, kept, asked), unless=JobModel.expires_at <= job.created_at // 1000)
+        JobModel.insert(stored(job, kept, asked), unless=JobModel.expires_at <= job.created_at // 1000)
     except ConditionRefusedError as refusal:
         item = refusal.item or {}
         if item["asked"]["S"] != asked:
@@ -121,7 +137,8 @@ def _insert_once(job: Job, keyed: KeyedRequest) -> Job | None:
     return None
 
 
-def _model(job: Job, kept: content.Content, asked: str | None = None) -> JobModel:
+def stored(job: Job, kept: content.Content, asked: str | None = None) -> JobModel:
+    """A new job as the table holds it, its payload being kept as `kept` says; `asked` tells a keyed one's request."""
     return JobModel(
         job.id,
         type=job.type,
@@ -142,4 +159,7 @@ def _model(job: Job, kept: content.Content, asked: str | None = None) -> JobMode
         created_key=created_key(job.created_at, job.id),
         live_key=live_key(job.id),
         asked=asked,
+        run_after=job.run_after,
+        task_id=job.task_id,
+        slot=job.slot,
     )

@@ -21,7 +21,10 @@ from leaseway.jobs import content, queue
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, outcome_key, owner_outcome_key
 from leaseway.logs import log
 from leaseway.settings import settings
-from leaseway.table import ConditionRefusedError, Item
+from leaseway.table import ConditionRefusedError, Item, Part
+
+TAKEOVER_GRACE_MS = 15_000
+"""After a lease's end the message itself should bring a new worker; others step in so much later."""
 
 LONGEST_ERROR = 1_000
 """Characters of an error message that are kept."""
@@ -111,6 +114,22 @@ def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered:
     extra += [JobModel.crashes.set(crashes)] if crashes is not None else []
     extra += [JobModel.dead_lettered_at.set(now)] if dead_lettered else []
     return _end_for(job, JobStatus.FAILED, reason, nobody_holds_it, extra)
+
+
+def superseding_part(job: Job, now: int) -> Part:
+    """Write CANCELLED on a RUNNING job that nobody takes over any more, as a part of a transaction.
+
+    For a task's next run, which must not wait for it: its time to live has passed, or its worker has been dead for
+    longer than a takeover takes.
+    """
+    ttl_passed = JobModel.deadline <= now
+    nobody_took_over = JobModel.lease_until <= now - TAKEOVER_GRACE_MS
+    unchanged = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.fence == job.fence)
+    died = job.lease_until is not None and job.lease_until <= now - TAKEOVER_GRACE_MS
+    reason = "its worker died, and the task's next run came before another took over" if died else "its time passed"
+    message = JobModel.error_message.set(f"cancelled: {reason}")
+    actions = [*_finished(job, JobStatus.CANCELLED), message, JobModel.crashes.set(job.crashes + died)]
+    return JobModel.change_part(job.id, actions, unchanged & (ttl_passed | nobody_took_over))
 
 
 def _end_for(job: Job, status: JobStatus, message: str, allowed: Condition, extra: Sequence[Action] = ()) -> bool:

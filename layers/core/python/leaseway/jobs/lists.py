@@ -14,26 +14,20 @@ between may show up again on a later page, but is never missed.
 """
 
 import math
-import random
 import sys
-import time
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
-from leaseway import aws, cursors, totals
-from leaseway.errors import InvalidInputError, UnavailableError
+from leaseway import cursors, totals
+from leaseway.batches import read_items
+from leaseway.errors import InvalidInputError
 from leaseway.jobs.model import LIVE, Job, JobStatus, job_from_item
 from leaseway.jobs.shards import Index, Position, Walk
-from leaseway.settings import needed, settings
-from leaseway.table import Item
+from leaseway.settings import settings
 
 LARGEST_PAGE = 100
 DEEPEST_OFFSET = 1_000
-
-_READ_TOGETHER = 100  # BatchGetItem's limit
-_ATTEMPTS = 6
 
 
 class UseCursorError(InvalidInputError):
@@ -190,29 +184,9 @@ def _length(selection: _Selection, found: _Found, offset: int) -> int:
 
 def _jobs(keys: Sequence[Position], selection: _Selection) -> list[tuple[Position, Job]]:
     """The jobs of those keys that (still) belong into the list, in order. Half a read unit each (per 4 KB)."""
-    items = {item["id"]["S"]: item for item in _items([key.id for key in keys])}
+    items = {item["id"]["S"]: item for item in read_items("jobs_table", [key.id for key in keys])}
     jobs = ((key, job_from_item(items[key.id])) for key in keys if key.id in items)
     return [(key, job) for key, job in jobs if job is not None and selection.holds(job)]
-
-
-def _items(ids: Sequence[str]) -> list[Item]:
-    table = needed("jobs_table")
-    items: list[Item] = []
-    left: list[Any] = [{"id": {"S": job_id}} for job_id in ids]
-    for attempt in range(_ATTEMPTS):
-        if not left:
-            return items
-        if attempt:
-            _pause(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
-        answer = aws.client("dynamodb").batch_get_item(RequestItems={table: {"Keys": left[:_READ_TOGETHER]}})
-        items += answer["Responses"].get(table, [])
-        left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []) + left[_READ_TOGETHER:]
-    if left:
-        raise UnavailableError("the table kept part of the page back; try again")
-    return items
-
-
-_pause = time.sleep
 
 
 def _of_owner(owner: str) -> Index:

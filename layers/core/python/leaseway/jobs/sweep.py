@@ -12,12 +12,10 @@ from pynamodb.expressions.update import Action
 
 from leaseway import clock
 from leaseway.jobs import finish, queue
+from leaseway.jobs.finish import TAKEOVER_GRACE_MS
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item
 from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError
-
-TAKEOVER_GRACE_MS = 15_000
-"""After a lease's end the message itself should bring a new worker; the sweeper steps in so much later."""
 
 _READ_TOGETHER = 100  # BatchGetItem's limit
 

@@ -1,0 +1,200 @@
+"""The history of tasks: every run, every skipped slot and every missed stretch, newest first.
+
+An entry is written by the transaction that moves the task on, so it is there exactly when that happened. A run's entry
+only points at its job: how it went is the job's own to tell.
+
+Entries sort by `entry`, which is a time and an id and therefore a position in every list that holds it.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from leaseway import aws, cursors
+from leaseway.batches import read_items
+from leaseway.errors import InvalidInputError
+from leaseway.jobs.model import Job, JobStatus, job_from_item
+from leaseway.settings import needed, settings
+from leaseway.table import Item, Part
+from leaseway.tasks.model import HISTORY_SHARDS, HistoryModel, Task, recent_key, slot_job_id
+
+LARGEST_PAGE = 100
+
+_DAY_SECONDS = 86_400
+
+
+class Kind(StrEnum):
+    """What an entry tells of."""
+
+    RUN = "RUN"
+    SKIPPED = "SKIPPED"
+    MISSED = "MISSED"
+
+
+STATUSES = (*JobStatus.__members__, Kind.SKIPPED.value, Kind.MISSED.value)
+"""What an entry's status can be: that of its job, or what became of the slot instead."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One entry as a list shows it. Times are milliseconds since the epoch."""
+
+    task_id: str
+    name: str
+    status: str
+    at: int
+    """When the run was created, or when the slot was given up."""
+    slot: int | None = None
+    """The slot; the first one of a missed stretch; None for a run started by hand."""
+    until: int | None = None
+    """The last slot of a missed stretch."""
+    slots: int = 1
+    """How many slots the entry stands for."""
+    job: Job | None = None
+
+
+class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page; `cursor` leads on and is None at the end."""
+
+    content: list[Entry]
+    cursor: str | None
+
+
+class _Place(msgspec.Struct, frozen=True, array_like=True):
+    """What a cursor holds: the entry to go on after."""
+
+    after: str
+
+
+def run(task: Task, job: Job) -> Part:
+    """The entry of a run, as a part of the transaction that starts it."""
+    return _part(task, Kind.RUN, job.created_at, job.id, job_id=job.id, slot=job.slot)
+
+
+def skipped(task: Task, slot: int, now: int) -> Part:
+    """The entry of a slot that came while an earlier run was still going on."""
+    return _part(task, Kind.SKIPPED, now, slot_job_id(task.id, slot), slot=slot)
+
+
+def missed(task: Task, first: int, last: int, slots: int, now: int) -> Part:
+    """The entry of a stretch of slots that nobody saw in time."""
+    return _part(task, Kind.MISSED, now, slot_job_id(task.id, first), slot=first, until=last, slots=slots)
+
+
+def _part(task: Task, kind: Kind, at: int, unique: str, **facts: Any) -> Part:
+    item = HistoryModel(
+        task.id,
+        f"{at:013d}#{unique}",
+        kind=kind.value,
+        name=task.name,
+        at=at,
+        expires_at=at // 1000 + settings().history_days * _DAY_SECONDS,
+        recent_key=recent_key(task.id),
+        **facts,
+    )
+    return HistoryModel.put_part(item, HistoryModel.entry.does_not_exist())
+
+
+def page_of_history(
+    task_id: str | None, *, status: str | None = None, size: int = 20, cursor: str | None = None
+) -> EntryPage:
+    """A page of one task's history, or of all tasks' where `task_id` is None.
+
+    A query (four for all tasks) and a read of the page's jobs. Filtered by status, it reads on until the page is full,
+    at most `LIST_KEY_BUDGET` entries, then ends the page short with a cursor.
+
+    Raises:
+        InvalidInputError: the size or the status is none; names the field.
+        InvalidCursorError: the cursor belongs to another list.
+    """
+    if not 1 <= size <= LARGEST_PAGE:
+        raise InvalidInputError(f"size is from 1 to {LARGEST_PAGE}", field="size")
+    wanted = _wanted(status)
+    bound_to = ("task-history", task_id, wanted)
+    after = cursors.read(cursor, bound_to, _Place).after if cursor is not None else None
+    content, last = _collect(task_id, wanted, size, after)
+    return EntryPage(content=content, cursor=cursors.sign(_Place(last), bound_to) if last else None)
+
+
+def _wanted(status: str | None) -> str | None:
+    if status not in (None, "FINISHED", *STATUSES):
+        raise InvalidInputError(f"unknown status {status!r}; there are {', '.join(STATUSES)}", field="status")
+    return JobStatus.COMPLETED.value if status == "FINISHED" else status
+
+
+def _collect(task_id: str | None, status: str | None, size: int, after: str | None) -> tuple[list[Entry], str | None]:
+    """Matching entries, and the entry to go on after; None at the end."""
+    found: list[Entry] = []
+    left, step = settings().list_key_budget, size + 1
+    while left > 0:
+        items = _read(task_id, min(step, left), after)
+        for position, entry in _entries(items, status):
+            if entry is not None and len(found) == size:
+                return found, after
+            found += [entry] if entry is not None else []
+            after = position
+        if len(items) < min(step, left):
+            return found, None
+        left, step = left - len(items), min(2 * step, LARGEST_PAGE)
+    return found, after
+
+
+def _read(task_id: str | None, count: int, after: str | None) -> list[Item]:
+    """The next `count` entries, newest first."""
+    if task_id is not None:
+        return _query({"#h": "task_id"}, task_id, count, after)
+    shards = (
+        _query({"#h": "recent_key"}, str(shard), count, after, IndexName="recent") for shard in range(HISTORY_SHARDS)
+    )
+    return list(heapq.merge(*shards, key=lambda item: item["entry"]["S"], reverse=True))[:count]
+
+
+def _query(names: dict[str, str], key: str, count: int, after: str | None, **more: str) -> list[Item]:
+    values = {":h": {"S": key}} | ({":e": {"S": after}} if after else {})
+    answer = aws.client("dynamodb").query(
+        TableName=needed("history_table"),
+        KeyConditionExpression="#h = :h" + (" AND #e < :e" if after else ""),
+        ExpressionAttributeNames=names | ({"#e": "entry"} if after else {}),
+        ExpressionAttributeValues=values,
+        ScanIndexForward=False,
+        Limit=count,
+        **more,
+    )
+    return list(answer["Items"])
+
+
+def _entries(items: Sequence[Item], status: str | None) -> Iterator[tuple[str, Entry | None]]:
+    """Each item's position with its entry; None for one of another status, and for a run whose job has expired."""
+    jobs = _jobs(items)
+    for item in items:
+        entry = _entry(item, jobs)
+        yield item["entry"]["S"], entry if entry is not None and status in (None, entry.status) else None
+
+
+def _jobs(items: Sequence[Item]) -> dict[str, Job]:
+    ids = [item["job_id"]["S"] for item in items if "job_id" in item]
+    found = (job_from_item(item) for item in read_items("jobs_table", ids))
+    return {job.id: job for job in found if job is not None}
+
+
+def _entry(item: Item, jobs: dict[str, Job]) -> Entry | None:
+    kind = item["kind"]["S"]
+    job = jobs.get(item["job_id"]["S"]) if "job_id" in item else None
+    if kind == Kind.RUN and job is None:
+        return None
+    return Entry(
+        task_id=item["task_id"]["S"],
+        name=item["name"]["S"],
+        status=job.status.value if job else kind,
+        at=int(item["at"]["N"]),
+        slot=_number(item, "slot"),
+        until=_number(item, "until"),
+        slots=_number(item, "slots") or 1,
+        job=job,
+    )
+
+
+def _number(item: Item, name: str) -> int | None:
+    return int(item[name]["N"]) if name in item else None

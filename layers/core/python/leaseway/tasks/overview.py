@@ -1,0 +1,115 @@
+"""Tasks as they stand: waiting, running or paused, and what their last run does."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+from leaseway import aws, clock, cursors
+from leaseway.batches import read_items
+from leaseway.errors import InvalidInputError
+from leaseway.jobs.model import Job, JobStatus, job_from_item
+from leaseway.settings import needed
+from leaseway.tasks.model import LISTED, Task, task_from_item
+from leaseway.tasks.slots import read_run, read_task
+
+LARGEST_PAGE = 100
+
+
+class State(StrEnum):
+    """What a task does."""
+
+    WAITING = "WAITING"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A task with its last run."""
+
+    task: Task
+    last: Job | None
+    at: int
+
+    @property
+    def state(self) -> State:
+        """RUNNING while a worker has its last run, also where it was paused meanwhile."""
+        if self.last is not None and self.last.status is JobStatus.RUNNING:
+            return State.RUNNING
+        return State.WAITING if self.task.enabled else State.PAUSED
+
+    @property
+    def running_seconds(self) -> float | None:
+        """How long the worker has been at it; None while it is not running."""
+        if self.state is not State.RUNNING or self.last is None or self.last.started_at is None:
+            return None
+        return max(0, self.at - self.last.started_at) / 1000
+
+
+class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
+    """One page; `cursor` leads on and is None at the end."""
+
+    content: list[Standing]
+    cursor: str | None
+
+
+class _Place(msgspec.Struct, frozen=True, array_like=True):
+    """What a cursor holds: the task to go on after."""
+
+    name: str
+    id: str
+
+
+_BOUND_TO = ("tasks",)
+
+
+def page_of_tasks(*, size: int = 50, cursor: str | None = None) -> TaskPage:
+    """A page of all tasks by name: one query, one read of the tasks and one of their last runs.
+
+    Raises:
+        InvalidInputError: the size is out of bounds.
+        InvalidCursorError: the cursor belongs to another list.
+    """
+    if not 1 <= size <= LARGEST_PAGE:
+        raise InvalidInputError(f"size is from 1 to {LARGEST_PAGE}", field="size")
+    after = cursors.read(cursor, _BOUND_TO, _Place) if cursor is not None else None
+    keys = _keys(size + 1, after)
+    chosen = keys[:size]
+    content = _standings([key.id for key in chosen])
+    return TaskPage(content=content, cursor=cursors.sign(chosen[-1], _BOUND_TO) if len(keys) > size else None)
+
+
+def standing_of(task_id: str) -> Standing:
+    """One task with its last run. Two consistent reads.
+
+    Raises:
+        TaskNotFoundError: there is none.
+    """
+    return with_last_run(read_task(task_id))
+
+
+def with_last_run(task: Task) -> Standing:
+    """A task with its last run. One consistent read."""
+    return Standing(task=task, last=read_run(task.last_job_id), at=clock.now_ms())
+
+
+def _keys(count: int, after: _Place | None) -> list[_Place]:
+    start = {"id": {"S": after.id}, "list_key": {"S": LISTED}, "name": {"S": after.name}} if after else None
+    answer = aws.client("dynamodb").query(
+        TableName=needed("tasks_table"),
+        IndexName="listed",
+        KeyConditionExpression="list_key = :l",
+        ExpressionAttributeValues={":l": {"S": LISTED}},
+        Limit=count,
+        **({"ExclusiveStartKey": start} if start else {}),
+    )
+    return [_Place(item["name"]["S"], item["id"]["S"]) for item in answer["Items"]]
+
+
+def _standings(ids: Sequence[str]) -> list[Standing]:
+    tasks = {item["id"]["S"]: task_from_item(item) for item in read_items("tasks_table", ids)}
+    wanted = [task.last_job_id for task in tasks.values() if task.last_job_id]
+    runs = {item["id"]["S"]: job_from_item(item) for item in read_items("jobs_table", wanted)}
+    now = clock.now_ms()
+    found = (tasks[task_id] for task_id in ids if task_id in tasks)
+    return [Standing(task=task, last=runs.get(task.last_job_id or ""), at=now) for task in found]

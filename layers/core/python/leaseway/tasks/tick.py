@@ -1,0 +1,123 @@
+"""The tick: every minute, the tasks whose slot has come are settled, one by one.
+
+Any number of ticks may run at once: each slot is settled by one transaction, and a tick that comes second finds the
+task further on. What a tick leaves, the next one sees.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from leaseway import clock
+from leaseway.batches import read_items
+from leaseway.jobs import queue
+from leaseway.jobs.model import Job, job_from_item
+from leaseway.logs import log
+from leaseway.settings import settings
+from leaseway.tasks.model import Task, TaskModel, task_from_item
+from leaseway.tasks.slots import Outcome, Settled, settle_slot
+
+_READ_TOGETHER = 100
+
+
+class TickReport(msgspec.Struct):
+    """What one tick did, in tasks; `missed` is in slots, and `lag_ms` is how long ago the earliest slot came."""
+
+    due: int = 0
+    started: int = 0
+    skipped: int = 0
+    missed: int = 0
+    raced: int = 0
+    failed: int = 0
+    sent: int = 0
+    left: bool = False
+    lag_ms: int = 0
+
+
+class _Tick:
+    """One tick: its budget, its report and the messages it still has to send."""
+
+    def __init__(self) -> None:
+        self.now = clock.now_ms()
+        self.report = TickReport()
+        self._unsent: list[Job] = []
+        self._ends = time.monotonic() + settings().schedule_seconds
+
+    def over(self) -> bool:
+        return self.report.due >= settings().schedule_items or time.monotonic() >= self._ends
+
+    def settle(self, task: Task, last: Job | None) -> None:
+        """Settle one task's slot; whatever is wrong with it is its own affair."""
+        self.report.due += 1
+        self.report.lag_ms = max(self.report.lag_ms, self.now - (task.next_run or self.now))
+        try:
+            outcome = settle_slot(task, last)
+        except Exception:
+            self.report.failed += 1
+            log.exception("slot not settled", extra={"action": "schedule", "task_id": task.id, "slot": task.next_run})
+            return
+        self._note(task, outcome)
+
+    def _note(self, task: Task, outcome: Outcome) -> None:
+        self.report.missed += outcome.missed
+        self.report.started += outcome.settled is Settled.STARTED
+        self.report.skipped += outcome.settled is Settled.SKIPPED
+        self.report.raced += outcome.settled is Settled.RACED
+        facts = {"action": "schedule", "task_id": task.id, "task": task.name, "missed": outcome.missed}
+        log.info(f"slot {outcome.settled.value}", extra=facts | {"job_id": outcome.job.id if outcome.job else None})
+        if outcome.job:
+            self._unsent.append(outcome.job)
+            if len(self._unsent) >= queue.BATCH:
+                self.send()
+
+    def send(self) -> None:
+        """Send the messages of the runs that were started."""
+        self.report.sent += queue.send([queue.message_of(job, _delay(job)) for job in self._unsent])
+        self._unsent.clear()
+
+
+def tick() -> TickReport:
+    """Settle the slots that have come.
+
+    Reads in proportion to what is due: a query a shard, half a read unit a key page, and a consistent read of each due
+    task and its last run.
+    """
+    run = _Tick()
+    try:
+        for shard in range(settings().due_shards):
+            _settle_shard(str(shard), run)
+            if run.over():
+                run.report.left = True
+                break
+    finally:
+        run.send()
+    return run.report
+
+
+def _settle_shard(shard: str, run: _Tick) -> None:
+    for tasks in _due(shard, run):
+        runs = _last_runs(tasks)
+        for task in tasks:
+            if run.over():
+                return
+            run.settle(task, runs.get(task.last_job_id or ""))
+
+
+def _due(shard: str, run: _Tick) -> Iterator[Sequence[Task]]:
+    room = settings().schedule_items - run.report.due
+    keys = [found.id for found in TaskModel.by_slot.query(shard, TaskModel.next_run <= run.now, limit=room)]
+    for start in range(0, len(keys), _READ_TOGETHER):
+        items = read_items("tasks_table", keys[start : start + _READ_TOGETHER], consistent=True)
+        yield sorted((task_from_item(item) for item in items), key=lambda task: task.next_run or run.now)
+
+
+def _last_runs(tasks: Sequence[Task]) -> dict[str, Job]:
+    items = read_items("jobs_table", [task.last_job_id for task in tasks if task.last_job_id], consistent=True)
+    found = (job_from_item(item) for item in items)
+    return {job.id: job for job in found if job is not None}
+
+
+def _delay(job: Job) -> int:
+    wait = (job.run_after or 0) - clock.now_ms()
+    return min(queue.LONGEST_DELAY_SECONDS, max(0, -(-wait // 1000)))

@@ -1,0 +1,348 @@
+"""Slots become runs: once each, never beside each other, and what was not run is told."""
+
+import itertools
+from typing import Any
+
+import pytest
+from botocore.exceptions import ConnectionClosedError
+
+from leaseway import aws
+from leaseway.jobs import JobStatus, claim, finish, queue
+from leaseway.jobs.claim import Claimed
+from leaseway.jobs.model import Job, JobModel
+from leaseway.jobs.queue import Queue
+from leaseway.settings import settings
+from leaseway.tasks import AlreadyRunningError, CatchUp, Overlap, TaskNotFoundError, slots, start_now
+from leaseway.tasks.model import TaskModel, slot_job_id
+from leaseway.tasks.tick import tick
+from metering import metered
+from unit.tasks.conftest import again, all_runs, entries, jobs_in_the_table, last_run
+
+MINUTE = 60_000
+
+
+def run(job: Job, worker: str = "w1") -> Job:
+    outcome = claim.claim(job.id, worker)
+    assert isinstance(outcome, Claimed)
+    return outcome.job
+
+
+def run_to_the_end(job: Job) -> None:
+    finish.complete(run(job), {})
+
+
+def waiting_messages() -> int:
+    held = aws.client("sqs").get_queue_attributes(QueueUrl=Queue.TASKS.url, AttributeNames=["All"])["Attributes"]
+    return int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesDelayed"])
+
+
+def test_a_slot_that_has_come_becomes_one_job_with_its_message(watch, make):
+    # Given a five-minutely task
+    task = make()
+    # When ticks come before and after its slot
+    early = tick()
+    watch.move(minutes=5)
+    late, again_late = tick(), tick()
+    # Then one of them started the slot's run
+    assert (early.due, late.started, again_late.due) == (0, 1, 0)
+    job = last_run(task)
+    assert (job.id, job.task_id, job.slot) == (slot_job_id(task.id, task.next_run), task.id, task.next_run)
+    assert (job.owner, job.status, waiting_messages()) == ("ann", JobStatus.CREATED, 1)
+    assert again(task).next_run == task.next_run + 5 * MINUTE
+
+
+def test_ticks_that_read_the_same_state_start_each_slot_once(watch, make):
+    # Given fifty due tasks, and five ticks that have all read them as they are now
+    tasks = [make() for _ in range(50)]
+    watch.move(minutes=5)
+    outcomes = [slots.settle_slot(task, None) for task, _ in itertools.product(tasks, range(5))]
+    # Then there are fifty jobs, one a slot
+    started = [outcome.job.id for outcome in outcomes if outcome.job]
+    assert len(started) == len(set(started)) == jobs_in_the_table() == 50
+
+
+@pytest.mark.parametrize(("catch_up", "runs", "missed"), [(CatchUp.LATEST, 1, 2), (CatchUp.NONE, 0, 3)])
+def test_two_minutes_without_ticks(watch, make, catch_up, runs, missed):
+    # Given a minutely task whose last tick was three minutes ago
+    task = make(every="60s", catch_up=catch_up)
+    watch.move(minutes=3)
+    # When a tick comes
+    report = tick()
+    # Then the stretch has one run or none, history tells of the rest, and the schedule goes on
+    assert (report.started, report.missed, jobs_in_the_table()) == (runs, missed, runs)
+    assert sum(entry.slots for entry in entries(task) if entry.status == "MISSED") == missed
+    assert (again(task).missed, again(task).next_run) == (missed, watch.ms + MINUTE)
+
+
+@pytest.mark.parametrize(("age", "runs"), [(90, 1), (91, 0)])
+def test_without_catch_up_a_slot_runs_while_a_tick_may_still_be_on_its_way(watch, make, age, runs):
+    make(catch_up=CatchUp.NONE)
+    watch.move(minutes=5, seconds=age)
+    assert (tick().started, tick().started) == (runs, 0)
+
+
+def test_without_catch_up_a_fresh_slot_after_an_outage_of_days_is_run(watch, make):
+    task = make(every="1h", catch_up=CatchUp.NONE)
+    watch.move(hours=49, seconds=30)
+    report = tick()
+    assert (report.started, report.missed) == (1, 48)
+    assert last_run(task).slot == watch.ms - 30_000
+
+
+def test_a_clock_that_goes_back_starts_nothing_again(watch, make):
+    task = make()
+    watch.move(minutes=5)
+    tick()
+    run_to_the_end(last_run(task))
+    # When the clock falls back an hour, and ticks come until it is where it was
+    watch.move(hours=-1)
+    for _ in range(60):
+        assert tick().started == 0
+        watch.move(minutes=1)
+    # Then the next slot is the next that starts
+    watch.move(minutes=5)
+    assert (tick().started, jobs_in_the_table()) == (1, 2)
+
+
+def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(watch, make):
+    task = make(ttl_ms=800_000)
+    watch.move(minutes=5)
+    tick()
+    first = run(last_run(task))
+    for _ in range(2):
+        watch.move(minutes=5)
+        finish.heartbeat(first)
+        assert tick().skipped == 1
+    finish.complete(first, {})
+    watch.move(minutes=5)
+    # Then the slot after its end is started, and history tells of all four
+    assert tick().started == 1
+    assert [entry.status for entry in entries(task)] == ["CREATED", "SKIPPED", "SKIPPED", "COMPLETED"]
+    assert again(task).skipped == 2
+
+
+def test_under_skip_a_run_that_waits_for_a_worker_is_not_doubled(watch, make):
+    make()
+    watch.move(minutes=5)
+    tick()
+    watch.move(minutes=5)
+    assert (tick().skipped, jobs_in_the_table()) == (1, 1)
+
+
+def test_under_allow_every_slot_is_started(watch, make):
+    make(overlap=Overlap.ALLOW)
+    for _ in range(3):
+        watch.move(minutes=5)
+        assert tick().started == 1
+    assert jobs_in_the_table() == 3
+
+
+def test_a_dead_run_holds_nothing_up_longer_than_its_lease(watch, make):
+    # Given a run whose worker died, and whom nobody took over
+    task = make(every="60s", ttl_ms=800_000)
+    watch.move(minutes=1)
+    tick()
+    dead = run(last_run(task))
+    # When the next slot comes, a lease and the time of a takeover later
+    watch.move(minutes=1)
+    assert tick().started == 1
+    # Then the dead run is over, and a worker that comes to life again changes nothing
+    over = next(job for job in all_runs(task) if job.id == dead.id)
+    assert (over.status, over.crashes) == (JobStatus.CANCELLED, 1)
+    assert "its worker died" in (over.error_message or "")
+    with pytest.raises(finish.LeaseLostError):
+        finish.complete(dead, {})
+    assert isinstance(claim.claim(dead.id, "w2"), claim.Settled)
+
+
+def test_a_run_that_is_just_being_taken_over_holds_its_place(watch, make):
+    task = make(every="60s", ttl_ms=800_000)
+    watch.move(minutes=1)
+    tick()
+    dead = run(last_run(task))
+    watch.move(seconds=50)
+    abandoned = claim.claim(dead.id, "w2")
+    assert isinstance(abandoned, claim.Abandoned)
+    # Given a tick that read the dead run before another worker took it over
+    watch.move(seconds=10)
+    read = again(task), last_run(task)
+    assert isinstance(claim.take_over(abandoned.job, "w2"), Claimed)
+    # When it settles the slot
+    outcome = slots.settle_slot(*read)
+    # Then the slot is skipped: the run is alive
+    assert outcome.settled is slots.Settled.SKIPPED
+    assert last_run(task).status is JobStatus.RUNNING
+
+
+def test_a_run_past_its_time_to_live_holds_nothing_up(watch, make):
+    task = make(every="60s", ttl_ms=40_000)
+    watch.move(minutes=1)
+    tick()
+    first = run(last_run(task))
+    watch.move(seconds=30)
+    finish.heartbeat(first)
+    watch.move(seconds=30)
+    assert tick().started == 1
+    assert {job.id: job.status for job in all_runs(task)}[first.id] is JobStatus.CANCELLED
+
+
+def test_a_run_started_by_hand_and_a_tick_exclude_each_other(watch, make):
+    # Given a due task, read by a tick
+    task = make()
+    watch.move(minutes=5)
+    # When somebody is quicker and starts it by hand
+    by_hand = start_now(task.id)
+    outcome = slots.settle_slot(task, None)
+    # Then the slot is skipped, and there is one job
+    assert (outcome.settled, jobs_in_the_table()) == (slots.Settled.SKIPPED, 1)
+    assert (last_run(task).id, by_hand.slot, waiting_messages()) == (by_hand.id, None, 1)
+
+
+def test_a_running_task_is_not_started_by_hand(watch, make):
+    task = make()
+    first = start_now(task.id)
+    with pytest.raises(AlreadyRunningError) as refused:
+        start_now(task.id)
+    assert refused.value.facts == {"job_id": first.id}
+    run_to_the_end(first)
+    assert start_now(task.id).id != first.id
+
+
+def test_a_task_that_overlaps_is_started_by_hand_any_time(watch, make):
+    task = make(overlap=Overlap.ALLOW, enabled=False)
+    assert start_now(task.id).id != start_now(task.id).id
+
+
+def test_a_task_that_is_not_there_is_not_started(watch):
+    with pytest.raises(TaskNotFoundError):
+        start_now("0" * 32)
+
+
+def test_a_retried_run_keeps_its_place(watch, make):
+    # Given a run that has ended, read by a tick, and retried by hand at that moment
+    task = make()
+    watch.move(minutes=5)
+    tick()
+    run_to_the_end(last_run(task))
+    watch.move(minutes=5)
+    read = again(task), last_run(task)
+    JobModel.change(read[1].id, [JobModel.status.set("CREATED")], JobModel.id.exists())
+    # When the tick settles the slot, it finds the run alive
+    assert slots.settle_slot(*read).settled is slots.Settled.SKIPPED
+
+
+def test_jitter_delays_a_run_by_the_same_time_whoever_asks(watch, make):
+    task = make(jitter_seconds=120)
+    watch.move(minutes=5)
+    tick()
+    job = last_run(task)
+    assert job.run_after is None or 0 < job.run_after - job.slot <= 120_000
+    spread = {slots._jitter_ms(task, slot) for slot in range(200)}
+    assert len(spread) > 150
+    assert all(0 <= delay <= 120_000 for delay in spread)
+
+
+def test_a_slot_whose_job_exists_is_passed_over(watch, make):
+    # Given a task whose table was restored to a moment before its last slot
+    task = make()
+    watch.move(minutes=5)
+    tick()
+    back = [TaskModel.next_run.set(task.next_run), TaskModel.last_job_id.remove()]
+    TaskModel.change(task.id, back, TaskModel.id.exists())
+    # When a tick comes
+    report = tick()
+    # Then the slot is not run again, and the schedule goes on
+    assert (report.started, jobs_in_the_table()) == (0, 1)
+    assert again(task).next_run > watch.ms
+
+
+def test_a_broken_task_keeps_nobody_waiting(watch, make):
+    broken, well = make(), make()
+    TaskModel.change(broken.id, [TaskModel.cron.set("nonsense"), TaskModel.every.remove()], TaskModel.id.exists())
+    watch.move(minutes=5)
+    report = tick()
+    assert (report.failed, report.started, last_run(well).status) == (1, 1, JobStatus.CREATED)
+
+
+def test_a_lost_message_is_the_sweepers_to_send(watch, make, monkeypatch):
+    # Given a tick that dies between the transaction and the message
+    make()
+    watch.move(minutes=5)
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, "send", lambda _: 0)
+        tick()
+    assert waiting_messages() == 0
+    # When the sweeper comes
+    from leaseway.jobs.sweep import sweep
+
+    watch.move(minutes=3)
+    sweep()
+    # Then the run has its message
+    assert waiting_messages() == 1
+
+
+class _LosesAnswers:
+    """A client whose first transaction is written and whose answer is lost."""
+
+    def __init__(self, client: Any, lost: int) -> None:
+        self._client, self._lost = client, lost
+
+    def transact_write_items(self, **request: Any) -> Any:
+        answer = self._client.transact_write_items(**request)
+        if self._lost:
+            self._lost -= 1
+            raise ConnectionClosedError(endpoint_url="dynamodb")
+        return answer
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+def test_a_lost_answer_starts_the_slot_once(watch, make, monkeypatch):
+    make()
+    watch.move(minutes=5)
+    real = aws.client
+    losing = _LosesAnswers(real("dynamodb", attempts=1), lost=1)
+    monkeypatch.setattr(
+        aws, "client", lambda name, attempts=3: losing if attempts == 1 else real(name, attempts=attempts)
+    )
+    monkeypatch.setattr(slots, "_sleep", lambda _: None)
+    report = tick()
+    assert (report.started + report.raced, jobs_in_the_table()) == (1, 1)
+
+
+def test_what_a_slot_costs(watch, make):
+    # Given a task with a finished run
+    task = make()
+    watch.move(minutes=5)
+    tick()
+    run_to_the_end(last_run(task))
+    watch.move(minutes=5)
+    # When the next slot is settled
+    with metered() as meter:
+        assert tick().started == 1
+    # Then it is one transaction of four items, and reads of what is due
+    assert meter.count("dynamodb", "TransactWriteItems") == 1
+    assert (meter.write_units("jobs"), meter.write_units("tasks"), meter.write_units("history")) == (6, 4, 3)
+    assert meter.count("dynamodb", "Query") == settings().due_shards
+    assert meter.count("sqs") == 1
+
+
+def test_a_tick_with_nothing_due_reads_one_query_a_shard(watch, make):
+    for _ in range(20):
+        make()
+    with metered() as meter:
+        tick()
+    assert meter.operations() == {"dynamodb.Query": settings().due_shards}
+    assert meter.keys() == 0
+
+
+def test_a_tick_stops_at_its_budget_and_says_so(watch, make, monkeypatch):
+    monkeypatch.setenv("SCHEDULE_ITEMS", "3")
+    settings.cache_clear()
+    for _ in range(5):
+        make()
+    watch.move(minutes=5)
+    first, second = tick(), tick()
+    assert (first.started, first.left, second.started, second.left) == (3, True, 2, False)
+    assert first.lag_ms == 0
