@@ -24,7 +24,7 @@ FUNCTIONS = {
     "TallyFunction",
     "WorkerFunction",
 }
-TABLES = {"AccountsTable", "JobsTable", "TotalsTable", "LedgerTable", "IdempotencyTable", "UsersTable"}
+TABLES = {"AccountsTable", "JobsTable", "TotalsTable", "LedgerTable", "IdempotencyTable", "TasksTable", "HistoryTable", "UsersTable"}
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
 

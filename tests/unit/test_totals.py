@@ -136,7 +136,7 @@ def test_a_total_costs_the_same_at_any_number_of_jobs() -> None:
         total("alice", "COMPLETED")
     for n in range(40):
         big = Counter({"COMPLETED|SLEEP": 10_000_000})
-        aws.client("dynamodb").update_item(**totals._addition("owner#alice", str(n % 8), big))
+        aws.client("dynamodb").update_item(**totals._addition(totals.Counters("owner#alice", str(n % 8)), big))
     with metered() as many:
         assert total("alice", "COMPLETED") == 400_000_003
     assert few.operations() == many.operations() == {"dynamodb.Query": 1}

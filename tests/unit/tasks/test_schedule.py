@@ -81,7 +81,7 @@ def test_an_interval_has_a_unit(every, seconds):
         (None, "5", "UTC", "every"),
         (None, "1.5m", "UTC", "every"),
         (None, "-5m", "UTC", "every"),
-        (None, "٥m", "UTC", "every"),
+        (None, "\u0665m", "UTC", "every"),
         ("@daily", None, "UTC", "cron"),
         ("* * * *", None, "UTC", "cron"),
         ("* * * * * *", None, "UTC", "cron"),

@@ -22,7 +22,7 @@ import random
 import time
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -36,7 +36,7 @@ SLICE_RECORDS = 100
 """Records a slice holds at most: their ids fill a marker of just under 1 KB, which is 2 write units."""
 
 SLICE_OWNERS = 96
-"""Owners a slice names at most: with the marker and "all" fewer than DynamoDB's 100 items a transaction."""
+"""Owners, tasks and workers a slice names at most: with the marker and "all" below DynamoDB's 100 items."""
 
 _MARKER_SECONDS = 48 * 3600  # a stream keeps a record for 24 hours, so no delivery is repeated later
 _ID_BYTES = 8
@@ -62,12 +62,26 @@ class Group(NamedTuple):
     type: str
 
 
+class Counters(NamedTuple):
+    """An item of the totals table. With `days`, it goes when nothing was added to it for so long."""
+
+    scope: str
+    shard: str
+    days: int | None = None
+
+
+Steps = Mapping[Counters, Mapping[str, int]]
+"""What to add to which counters, by name."""
+
+
 class Change(msgspec.Struct, frozen=True):
     """One record of the jobs stream: where its job was counted before, and where it is counted now."""
 
     event_id: str
     before: Group | None
     after: Group | None
+    more: Steps = {}
+    """What else it changes, where it is a task's run; only together with its status."""
 
     @property
     def digest(self) -> bytes:
@@ -118,7 +132,8 @@ def _belongs(name: str, status: str | None, type_name: str | None) -> bool:
 def count(changes: Iterable[Change]) -> TallyReport:
     """Count a batch of one stream shard, in the stream's order; what was counted before is not counted again.
 
-    A transaction for every 100 records or 96 owners: 2 write units for its marker, for "all" and for each owner.
+    A transaction for every 100 records or 96 owners: 2 write units for its marker, for "all" and for each owner. Runs of
+    tasks add as much for each task and each worker.
     A batch that changes no count writes nothing.
 
     Raises:
@@ -126,7 +141,7 @@ def count(changes: Iterable[Change]) -> TallyReport:
             repeated as it is.
     """
     given = list(changes)
-    pending = [change for change in given if change.before != change.after]
+    pending = [change for change in given if change.before != change.after or change.more]
     report = TallyReport(unchanged=len(given) - len(pending))
     while pending:
         piece = pending[: _slice_length(pending)]
@@ -141,10 +156,10 @@ def count(changes: Iterable[Change]) -> TallyReport:
 
 
 def _slice_length(changes: Sequence[Change]) -> int:
-    owners: set[str] = set()
+    named: set[str | Counters] = set()
     for length, change in enumerate(changes[:SLICE_RECORDS]):
-        owners |= {group.owner for group in (change.before, change.after) if group}
-        if len(owners) > SLICE_OWNERS:
+        named |= {group.owner for group in (change.before, change.after) if group} | change.more.keys()
+        if len(named) > SLICE_OWNERS:
             return length
     return min(len(changes), SLICE_RECORDS)
 
@@ -154,31 +169,37 @@ def _apply(piece: Sequence[Change]) -> None:
     digests = [change.digest for change in piece]
     shard = str(zlib.crc32(digests[0]) % settings().totals_shards)
     marker = {"Put": {**_put_marker(digests), "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
-    updates = [{"Update": _addition(scope, shard, deltas)} for scope, deltas in _deltas(piece).items()]
+    updates = [{"Update": _addition(counters, deltas)} for counters, deltas in _deltas(piece, shard).items()]
     _transact([marker, *updates])
 
 
-def _deltas(piece: Sequence[Change]) -> dict[str, Counter[str]]:
-    """What to add, by scope and counter; a scope whose changes cancel out is left out."""
-    deltas: defaultdict[str, Counter[str]] = defaultdict(Counter)
+def _deltas(piece: Sequence[Change], shard: str) -> dict[Counters, Counter[str]]:
+    """What to add, by item and counter; an item whose changes cancel out is left out."""
+    deltas: defaultdict[Counters, Counter[str]] = defaultdict(Counter)
     for change in piece:
+        for counters, added in change.more.items():
+            deltas[counters].update(added)
         for group, step in ((change.before, -1), (change.after, 1)):
             if group:
                 for scope in (_scope(None), _scope(group.owner)):
-                    deltas[scope][f"{group.status}|{group.type}"] += step
-    changed = {scope: Counter({name: step for name, step in steps.items() if step}) for scope, steps in deltas.items()}
-    return {scope: steps for scope, steps in changed.items() if steps}
+                    deltas[Counters(scope, shard)][f"{group.status}|{group.type}"] += step
+    changed = {key: Counter({name: step for name, step in steps.items() if step}) for key, steps in deltas.items()}
+    return {key: steps for key, steps in changed.items() if steps}
 
 
-def _addition(scope: str, shard: str, deltas: Counter[str]) -> dict[str, Any]:
+def _addition(counters: Counters, deltas: Counter[str]) -> dict[str, Any]:
     numbered = list(enumerate(sorted(deltas.items())))
-    return {
+    addition: dict[str, Any] = {
         "TableName": needed("totals_table"),
-        "Key": {"scope": {"S": scope}, "shard": {"S": shard}},
+        "Key": {"scope": {"S": counters.scope}, "shard": {"S": counters.shard}},
         "UpdateExpression": "ADD " + ", ".join(f"#{n} :{n}" for n, _ in numbered),
         "ExpressionAttributeNames": {f"#{n}": name for n, (name, _) in numbered},
         "ExpressionAttributeValues": {f":{n}": {"N": str(step)} for n, (_, step) in numbered},
     }
+    if counters.days is not None:
+        addition["UpdateExpression"] += " SET expires_at = :gone"
+        addition["ExpressionAttributeValues"][":gone"] = {"N": str(clock.now_ms() // 1000 + counters.days * 86_400)}
+    return addition
 
 
 def _put_marker(digests: Sequence[bytes]) -> dict[str, Any]:

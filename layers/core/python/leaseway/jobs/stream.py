@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from leaseway.table import Item
+from leaseway.tasks.stats import run_steps
 from leaseway.totals import Change, Group
 
 
@@ -14,7 +15,8 @@ def changes(records: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
     """
     for record in records:
         images = record["dynamodb"]
-        yield Change(record["eventID"], _group(images.get("OldImage")), _group(images.get("NewImage")))
+        old, new = images.get("OldImage"), images.get("NewImage")
+        yield Change(record["eventID"], _group(old), _group(new), run_steps(old, new))
 
 
 def _group(image: Item | None) -> Group | None:

@@ -1,0 +1,1 @@
+"""The scheduler function: recurring tasks whose slot has come get their run."""
