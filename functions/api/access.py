@@ -36,6 +36,15 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("GET", "/api/v1/jobs/{id}"): Access.OWN,
     ("GET", "/api/v1/jobs/{id}/result"): Access.OWN,
     ("POST", "/api/v1/uploads"): Access.OWN,
+    ("GET", "/api/tasks"): Access.OWN,
+    ("POST", "/api/tasks"): Access.ADMIN,
+    ("GET", "/api/tasks/history"): Access.OWN,
+    ("GET", "/api/tasks/stats/summary"): Access.OWN,
+    ("GET", "/api/tasks/{id}"): Access.OWN,
+    ("PATCH", "/api/tasks/{id}"): Access.ADMIN,
+    ("DELETE", "/api/tasks/{id}"): Access.ADMIN,
+    ("GET", "/api/tasks/{id}/history"): Access.OWN,
+    ("POST", "/api/tasks/{id}/run"): Access.ADMIN,
 }
 
 

@@ -18,6 +18,7 @@ FUNCTIONS = (
     "AuthorizerFunction",
     "WorkerFunction",
     "SweeperFunction",
+    "SchedulerFunction",
     "TallyFunction",
     "DeadLetterFunction",
 )

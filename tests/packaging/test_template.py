@@ -20,11 +20,21 @@ FUNCTIONS = {
     "FirstAdminFunction",
     "LedgerCheckFunction",
     "LedgerFunction",
+    "SchedulerFunction",
     "SweeperFunction",
     "TallyFunction",
     "WorkerFunction",
 }
-TABLES = {"AccountsTable", "JobsTable", "TotalsTable", "LedgerTable", "IdempotencyTable", "TasksTable", "HistoryTable", "UsersTable"}
+TABLES = {
+    "AccountsTable",
+    "JobsTable",
+    "TotalsTable",
+    "LedgerTable",
+    "IdempotencyTable",
+    "TasksTable",
+    "HistoryTable",
+    "UsersTable",
+}
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
 
@@ -181,7 +191,7 @@ def test_data_is_retained_recoverable_and_protected(described):
 
 
 def test_expired_items_are_removed_by_the_tables_themselves(described):
-    for name in ("JobsTable", "TotalsTable", "IdempotencyTable", "UsersTable"):
+    for name in ("JobsTable", "TotalsTable", "IdempotencyTable", "UsersTable", "HistoryTable"):
         assert properties(described, name)["TimeToLiveSpecification"] == {
             "AttributeName": "expires_at",
             "Enabled": True,
@@ -233,7 +243,7 @@ def test_only_the_functions_that_move_jobs_may_write_them(described):
         and {"Fn::GetAtt": ["JobsTable", "Arn"]} in listed(statement["Resource"])
     }
 
-    assert writers == {"ApiRole", "WorkerRole", "SweeperRole", "DeadLetterRole"}
+    assert writers == {"ApiRole", "WorkerRole", "SweeperRole", "SchedulerRole", "DeadLetterRole"}
 
 
 def statements(role):

@@ -132,8 +132,8 @@ def _belongs(name: str, status: str | None, type_name: str | None) -> bool:
 def count(changes: Iterable[Change]) -> TallyReport:
     """Count a batch of one stream shard, in the stream's order; what was counted before is not counted again.
 
-    A transaction for every 100 records or 96 owners: 2 write units for its marker, for "all" and for each owner. Runs of
-    tasks add as much for each task and each worker.
+    A transaction for every 100 records or 96 owners: 2 write units for its marker, for "all" and for each owner.
+    Runs of tasks add as much for each task and each worker.
     A batch that changes no count writes nothing.
 
     Raises:

@@ -1,0 +1,241 @@
+"""Views of tasks: definition, state, history and statistics, in the forms that the API speaks."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from api.views import JobId, Time, rfc3339
+from leaseway.jobs.model import Job
+from leaseway.tasks import CatchUp, Overlap, Task
+from leaseway.tasks.history import Entry, EntryPage
+from leaseway.tasks.overview import Standing, State, TaskPage
+from leaseway.tasks.stats import Figures
+from leaseway.tasks.summary import Summary
+
+TaskId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", examples=["1f8b6c1e2d3a4b5c6d7e8f9012345678"])]
+Milliseconds = Annotated[float, Meta(description="ms; null before the first run has ended")]
+
+
+class RunView(msgspec.Struct):
+    """A run of a task. The job of that id has the rest, such as its result."""
+
+    job_id: JobId
+    status: str
+    worker: Annotated[str | None, Meta(description="Who runs it, or ran it last")]
+    attempts: int
+    crashes: Annotated[int, Meta(description="How often its worker died")]
+    created_at: Time
+    started_at: Time | None
+    finished_at: Time | None
+    running_seconds: Annotated[float | None, Meta(description="Since its start, while it is RUNNING")]
+    error_message: str | None
+
+
+class TaskView(msgspec.Struct):
+    """A recurring task as it stands."""
+
+    id: TaskId
+    name: str
+    state: Annotated[State, Meta(description="RUNNING while a worker has its last run; else WAITING, or PAUSED")]
+    cron: str | None
+    every: str | None
+    timezone: str
+    type: str
+    payload: dict[str, Any]
+    ttl_ms: int
+    max_attempts: int
+    enabled: bool
+    overlap: Overlap
+    catch_up: CatchUp
+    jitter_seconds: int
+    owner: Annotated[str, Meta(description="Who made it, and to whom its runs belong")]
+    version: Annotated[int, Meta(description="Counts the changes of the definition")]
+    next_run: Annotated[Time | None, Meta(description="null while paused")]
+    run: Annotated[RunView | None, Meta(description="The last run, or the one in progress")]
+    missed: Annotated[int, Meta(description="Slots that nobody saw in time")]
+    skipped: Annotated[int, Meta(description="Slots that came while an earlier run was at work")]
+    created_at: Time
+    updated_at: Time
+
+
+class TaskPageView(msgspec.Struct):
+    """A page of the tasks, by name."""
+
+    content: list[TaskView]
+    cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
+
+
+class EntryView(msgspec.Struct):
+    """A run, a skipped slot, or a stretch of missed slots."""
+
+    task_id: TaskId
+    name: str
+    status: Annotated[str, Meta(description="Its job's, or SKIPPED or MISSED")]
+    at: Annotated[Time, Meta(description="When the run was created or the slot given up")]
+    slot: Annotated[Time | None, Meta(description="The slot, or the first one missed; null for a run by hand")]
+    until: Annotated[Time | None, Meta(description="The last slot missed")]
+    slots: Annotated[int, Meta(description="How many slots this stands for")]
+    run: RunView | None
+
+
+class EntryPageView(msgspec.Struct):
+    """A page of history, newest first."""
+
+    content: list[EntryView]
+    cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
+
+
+class FiguresView(msgspec.Struct):
+    """How runs ended and how long they took."""
+
+    runs: Annotated[int, Meta(description="Ended")]
+    successes: int
+    failures: int
+    cancelled: int
+    mean_ms: Milliseconds | None
+    p95_ms: Milliseconds | None
+
+
+class TaskFiguresView(FiguresView, kw_only=True):
+    """A task's figures."""
+
+    task_id: TaskId
+    name: str
+    running: int
+    missed: int
+    skipped: int
+
+
+class WorkerFiguresView(FiguresView, kw_only=True):
+    """A worker's figures."""
+
+    worker: str
+
+
+class OverallView(FiguresView, kw_only=True):
+    """All tasks' figures; deleted ones count, but for their slots."""
+
+    running: int
+    missed: int
+    skipped: int
+
+
+class SummaryView(msgspec.Struct):
+    """Statistics of all runs, usually a second behind."""
+
+    overall: OverallView
+    by_task: list[TaskFiguresView]
+    by_worker: Annotated[list[WorkerFiguresView], Meta(description="The latest hundred workers")]
+
+
+def task_view(standing: Standing) -> TaskView:
+    """A task for JSON."""
+    task = standing.task
+    return TaskView(
+        id=task.id,
+        name=task.name,
+        state=standing.state,
+        cron=task.cron,
+        every=task.every,
+        timezone=task.timezone,
+        type=task.type,
+        payload=task.payload,
+        ttl_ms=task.ttl_ms,
+        max_attempts=task.max_attempts,
+        enabled=task.enabled,
+        overlap=task.overlap,
+        catch_up=task.catch_up,
+        jitter_seconds=task.jitter_seconds,
+        owner=task.owner,
+        version=task.version,
+        next_run=_time(task.next_run),
+        run=run_view(standing.last, standing.running_seconds) if standing.last else None,
+        missed=task.missed,
+        skipped=task.skipped,
+        created_at=rfc3339(task.created_at),
+        updated_at=rfc3339(task.updated_at),
+    )
+
+
+def new_task_view(task: Task) -> TaskView:
+    """A task that has not run yet, for JSON."""
+    return task_view(Standing(task=task, last=None, at=task.updated_at))
+
+
+def tasks_view(page: TaskPage) -> TaskPageView:
+    """A page of tasks for JSON."""
+    return TaskPageView(content=[task_view(standing) for standing in page.content], cursor=page.cursor)
+
+
+def run_view(job: Job, running_seconds: float | None = None) -> RunView:
+    """A run for JSON."""
+    return RunView(
+        job_id=job.id,
+        status=job.status.value,
+        worker=job.worker,
+        attempts=job.attempts,
+        crashes=job.crashes,
+        created_at=rfc3339(job.created_at),
+        started_at=_time(job.started_at),
+        finished_at=_time(job.finished_at),
+        running_seconds=running_seconds,
+        error_message=job.error_message,
+    )
+
+
+def history_view(page: EntryPage) -> EntryPageView:
+    """A page of history for JSON."""
+    return EntryPageView(content=[_entry_view(entry) for entry in page.content], cursor=page.cursor)
+
+
+def summary_view(summary: Summary) -> SummaryView:
+    """The statistics for JSON."""
+    overall = summary.stats.overall
+    return SummaryView(
+        overall=OverallView(
+            **_figures(overall), running=overall.running, missed=summary.missed, skipped=summary.skipped
+        ),
+        by_task=[
+            TaskFiguresView(
+                **_figures(figures),
+                task_id=task.id,
+                name=task.name,
+                running=figures.running,
+                missed=task.missed,
+                skipped=task.skipped,
+            )
+            for task, figures in summary.by_task()
+        ],
+        by_worker=[
+            WorkerFiguresView(**_figures(figures), worker=worker) for worker, figures in summary.stats.by_worker.items()
+        ],
+    )
+
+
+def _entry_view(entry: Entry) -> EntryView:
+    return EntryView(
+        task_id=entry.task_id,
+        name=entry.name,
+        status=entry.status,
+        at=rfc3339(entry.at),
+        slot=_time(entry.slot),
+        until=_time(entry.until),
+        slots=entry.slots,
+        run=run_view(entry.job) if entry.job else None,
+    )
+
+
+def _figures(figures: Figures) -> dict[str, Any]:
+    return {
+        "runs": figures.runs,
+        "successes": figures.successes,
+        "failures": figures.failures,
+        "cancelled": figures.cancelled,
+        "mean_ms": figures.mean_ms,
+        "p95_ms": figures.p95_ms,
+    }
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else rfc3339(milliseconds)
