@@ -92,7 +92,7 @@ stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 
 	@$(BIN)/python tests/benchmarks/stress_balance.py
 
 stress-transfers: setup ## 5,000 random transfers between 200 accounts, 20 at a time: not a unit may be made or lost
-	@$(BIN)/python tests/benchmarks/stress_transfers.py
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.stress_transfers
 
 clean: ## Remove everything that was built or installed; data of a local cloud stays
 	@rm -rf $(VENV) .sam-venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

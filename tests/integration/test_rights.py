@@ -102,6 +102,27 @@ def test_balances_lists_and_totals_are_within_the_apis_rights(guarded):
     assert wait_until(lambda: guarded.api.get("/api/v1/jobs")["totalElements"] >= 3, 30, every=0.5), "nothing counted"
 
 
+def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_rights(guarded):
+    for user in ("payer", "payee"):
+        guarded.api.post_once("/api/users", {"userId": user, "balance": 5})
+    made = guarded.api.post_once("/api/v1/transfers", {"from": "payer", "to": "payee", "amount": 2})
+    refused = guarded.api.request(
+        "POST", "/api/users/update-balance", json={"userId": "payee", "amount": -50}, headers={"Idempotency-Key": "k"}
+    )
+    assert refused.status_code == 409
+
+    def listed():
+        return len(guarded.api.get("/api/users/payer/ledger")["content"]) == 2
+
+    assert wait_until(listed, 30, every=0.2), "no entry was written"
+    assert len(guarded.api.post(f"/api/v1/ledger/{made['from_entry']}/reversal")["entries"]) == 2
+    again = guarded.api.request("POST", f"/api/v1/ledger/{made['to_entry']}/reversal")
+    assert (again.status_code, again.json()["code"]) in ((409, "ALREADY_REVERSED"), (404, "ENTRY_NOT_FOUND"))
+    assert guarded.invoke("LedgerCheckFunction", {"do": "verify"})["clean"]
+    assert guarded.invoke("LedgerCheckFunction", {"do": "export", "user_id": "payer"})["entries"]
+    assert guarded.invoke("LedgerCheckFunction", {"do": "repair", "user_id": "payer"}) == {"repaired": []}
+
+
 def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(guarded):
     job_id = guarded.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}})["id"]
     ended(guarded, job_id)

@@ -4,6 +4,7 @@ import copy
 import random
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from account_stream import records
 from leaseway import clock
@@ -14,6 +15,8 @@ from leaseway.ledger import Entry, LedgerBehindError, balance_at, get_entry, pag
 from leaseway.ledger.entries import entries_of
 from leaseway.ledger.statements import Wanted
 from leaseway.ledger.stream import LedgerMismatchError, Report, record_changes
+from leaseway.settings import settings
+from ledger import app
 from metering import metered
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -95,6 +98,52 @@ def test_a_bad_record_holds_back_nothing_but_itself():
     with pytest.raises(LedgerMismatchError):
         record_changes(stream)
     assert [entry.version for entry in entries("1")] == [1, 3]
+
+
+def test_bisection_corners_the_bad_record_and_it_blocks_what_is_behind_it_for_good():
+    """The engine of the integration tests ignores bisection, so Lambda's part is played here."""
+    history(1, 2, 3, 4, 5, 6)
+    stream = records()
+    del stream[4]["dynamodb"]["NewImage"]["last_entry"]
+    tried: list[int] = []
+
+    def mapping(batch: list[dict]) -> bool:
+        tried.append(len(batch))
+        try:
+            app.handler({"Records": batch}, None)
+        except LedgerMismatchError:
+            half = len(batch) // 2
+            return bool(half) and mapping(batch[:half]) and mapping(batch[half:])
+        return True
+
+    assert mapping(stream) is False
+    assert tried[-1] == 1, "cornered"
+    assert [entry.version for entry in entries("1")] == [1, 2, 3, 4, 6, 7]
+    assert mapping(stream[4:]) is False, "delivered for ever, and never skipped"
+
+
+def test_a_mismatch_is_logged_and_counted(capsys, caplog):
+    history(1)
+    stream = records()
+    stream[1]["dynamodb"]["NewImage"]["balance"] = {"N": "77"}
+    with pytest.raises(LedgerMismatchError):
+        app.handler({"Records": stream}, None)
+    printed = capsys.readouterr().out.replace(" ", "")
+    assert '"LedgerMismatches":[1.0]' in printed
+    assert [entry.message for entry in caplog.records if entry.levelname == "ERROR"] == ["ledger mismatch"]
+
+
+def test_a_table_that_does_not_answer_fails_the_batch_and_nothing_is_lost(monkeypatch):
+    history(1, 2)
+    monkeypatch.setattr("leaseway.ledger.stream.write", _unreachable)
+    with pytest.raises(EndpointConnectionError):
+        app.handler({"Records": records()}, None)
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+def _unreachable(entry: Entry) -> str:
+    raise EndpointConnectionError(endpoint_url="here")
 
 
 def test_a_change_of_something_else_makes_no_entry():

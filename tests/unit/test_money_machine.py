@@ -229,13 +229,14 @@ class MoneyMachine(RuleBasedStateMachine):
         """The next write meets this fault, and the ones after it none."""
         left = [fault]
 
-        def meddle(call: Callable[[], Any]) -> Any:
+        def meddle(call: Callable[[], Any], request: dict[str, Any]) -> Any:
             match left.pop() if left else "none":
                 case "lost answer":
                     call()
                     raise ReadTimeoutError(endpoint_url="here")
                 case "conflict":
-                    raise cancelled("TransactionConflict", "None")
+                    others = len(request["TransactItems"]) - 1
+                    raise cancelled("TransactionConflict", *["None"] * others)
                 case "overtaken":
                     self._overtake(concerned)
                 case "crash before":

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from leaseway import clock
 from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
-from leaseway.accounts.model import Account, AccountModel, account_from_item
+from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import (
     AccountNotFoundError,
@@ -128,14 +128,12 @@ def _opened(accounts: Accounts, opening: Posting) -> Posting:
 
 def _open_account(opening: Posting, origin: Origin) -> Account:
     now = clock.now_ms()
-    entry = entry_attribute(opening, origin, now)
-    item = AccountModel(
-        opening.user_id, balance=opening.amount, version=1, created_at=now, updated_at=now, last_entry=entry
-    )
+    account = Account(opening.user_id, opening.amount, 1, now, now, origin.request_id)
+    item = new_item(account, entry_attribute(opening, origin, now))
 
     def write() -> Account:
         AccountModel.insert(item)
-        return Account(opening.user_id, opening.amount, 1, now, now, origin.request_id)
+        return account
 
     try:
         return _written_once(write, opening.user_id, origin.request_id)

@@ -57,6 +57,18 @@ class AccountModel(Table):
     last_entry = EntryAttribute()
 
 
+def new_item(account: Account, entry: EntryAttribute) -> AccountModel:
+    """The item of an account that is opened by `entry`."""
+    return AccountModel(
+        account.user_id,
+        balance=account.balance,
+        version=account.version,
+        created_at=account.created_at,
+        updated_at=account.updated_at,
+        last_entry=entry,
+    )
+
+
 def account_from_item(item: Item) -> Account:
     """The account in an item."""
     return Account(

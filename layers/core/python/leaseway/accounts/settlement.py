@@ -15,7 +15,7 @@ from pynamodb.expressions.condition import Condition
 
 from leaseway import clock
 from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
-from leaseway.accounts.model import Account, AccountModel, account_from_item
+from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import is_recorded, recorded
 from leaseway.errors import LeasewayError, OutcomeUnknownError, UnavailableError
@@ -192,12 +192,14 @@ class _Settlement:
         )
 
     def _change(self, posting: Posting, after: Account) -> Part:
+        entry = entry_attribute(posting, self._origin, after.updated_at)
+        if self.accounts[posting.user_id] is None:
+            return AccountModel.put_part(new_item(after, entry), self._as_known(posting.user_id))
         actions = [
             AccountModel.balance.set(after.balance),
             AccountModel.version.set(after.version),
-            AccountModel.created_at.set(after.created_at),
             AccountModel.updated_at.set(after.updated_at),
-            AccountModel.last_entry.set(entry_attribute(posting, self._origin, after.updated_at)),
+            AccountModel.last_entry.set(entry),
         ]
         return AccountModel.change_part(posting.user_id, actions, self._as_known(posting.user_id))
 
@@ -225,7 +227,7 @@ class _Settlement:
         if not {reason.code for reason in cancelled.reasons} <= _PASSING:
             raise cancelled
         of_accounts = _cut(cancelled.reasons, len(plan.record), len(plan.accounts))[1]
-        moved = [(user, reason) for user, reason in zip(plan.accounts, of_accounts, strict=True) if reason.refused]
+        moved = [(user, reason) for user, reason in zip(plan.accounts, of_accounts, strict=False) if reason.refused]
         self.accounts |= {user: account_from_item(reason.item) if reason.item else None for user, reason in moved}
         return bool(moved)
 
