@@ -48,6 +48,14 @@ _KEY_PARAMETER: JsonObject = {
     "schema": {"type": "string", "pattern": requests.IDEMPOTENCY_KEY_PATTERN},
     "example": "9e6fd0b2-1f9a-4f36-8a52-0a4f6f6f4c55",
 }
+_IF_MATCH: JsonObject = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "description": "The ETag of the job as it was read: where it has changed since, nothing happens and 412 says so.",
+    "schema": {"type": "string"},
+    "example": '"1"',
+}
 _DESCRIPTION = """\
 Balances that never go below zero, and background jobs that are never lost and never finished twice.
 
@@ -93,6 +101,7 @@ def _operation(declared: Operation, name: str, path_parameters: Iterable[str]) -
         {"name": parameter, "in": "path", "required": True, **_PATH_PARAMETERS[parameter]}
         for parameter in path_parameters
     ] + [*_query_parameters(declared), *([_KEY_PARAMETER] if declared.keyed else [])]
+    parameters += [_IF_MATCH] if declared.conditional else []
     return {
         "operationId": name,
         "tags": [declared.tag],
@@ -176,7 +185,7 @@ def _problems(declared: Operation) -> JsonObject:
 
 
 def _general_errors(declared: Operation) -> Iterator[type[LeasewayError]]:
-    if declared.body or declared.query or "{userId}" in declared.path:
+    if declared.body or declared.query or declared.conditional or "{userId}" in declared.path:
         yield InvalidInputError
     if declared.body:
         yield from (problems.BodyTooLargeError, problems.UnsupportedMediaTypeError)

@@ -35,6 +35,8 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("GET", "/api/v1/jobs"): Access.OWN,
     ("GET", "/api/v1/jobs/{id}"): Access.OWN,
     ("GET", "/api/v1/jobs/{id}/result"): Access.OWN,
+    ("POST", "/api/v1/jobs/{id}/cancel"): Access.OWN,
+    ("POST", "/api/v1/jobs/{id}/retry"): Access.OWN,
     ("POST", "/api/v1/uploads"): Access.OWN,
     ("GET", "/api/tasks"): Access.OWN,
     ("POST", "/api/tasks"): Access.ADMIN,

@@ -18,6 +18,7 @@ from leaseway.errors import (
 )
 from leaseway.idempotency import KeyReusedError
 from leaseway.identity import BadCredentialsError, LockedOutError, TokenRefusedError
+from leaseway.jobs.control import VersionMovedError
 from leaseway.money import to_decimal
 
 CONTENT_TYPE = "application/problem+json"
@@ -84,6 +85,7 @@ _STATUS_BY_KIND: dict[type[LeasewayError], int] = {
     NotYoursError: 403,
     NotFoundError: 404,
     KeyReusedError: 422,
+    VersionMovedError: 412,
     ConflictError: 409,
     TokenRefusedError: 401,
     BadCredentialsError: 400,

@@ -58,6 +58,7 @@ _idempotency_key = re.compile(r"[!-~]{1,255}", re.ASCII)
 _rfc3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _control = re.compile(r"[\x00-\x1f\x7f]")
 _json_type = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;|$)", re.ASCII | re.IGNORECASE)
+_etag = re.compile(r'"(\d{1,18})"', re.ASCII)
 _whole_number = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
@@ -136,6 +137,21 @@ def job_id(text: str) -> str:
     if not _job_id.fullmatch(text):
         raise JobNotFoundError
     return text
+
+
+def version_asked_for(request: Request) -> int | None:
+    """The version in `If-Match`: the ETag of an earlier answer. None where there is no such header, or it is `*`.
+
+    Raises:
+        InvalidInputError: it is no ETag of ours.
+    """
+    text = request.headers.get("if-match")
+    if text is None or text.strip() == "*":
+        return None
+    matched = _etag.fullmatch(text.strip())
+    if matched is None:
+        raise InvalidInputError('must be one ETag as it was answered, such as "3"', field="If-Match")
+    return int(matched[1])
 
 
 def idempotency_key(request: Request) -> str | None:

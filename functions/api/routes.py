@@ -9,7 +9,7 @@ from chalice.app import Blueprint, ChaliceUnhandledError, Request, Response
 
 from api.access import Access, access_to
 from api.callers import Caller, admit
-from api.requests import BodyReader, QueryReader, idempotency_key, path_text
+from api.requests import BodyReader, QueryReader, idempotency_key, path_text, version_asked_for
 from leaseway.errors import LeasewayError
 from leaseway.idempotency import Key
 
@@ -40,6 +40,8 @@ class Call(msgspec.Struct, Generic[Body, Query], frozen=True, kw_only=True):
     """For what nothing above says: the address it came from, a form."""
     key: Key | None = None
     """The request's Idempotency-Key in its scope, for an operation that takes one."""
+    if_version: int | None = None
+    """The version that `If-Match` asks for, for an operation that takes one."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -71,6 +73,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: type[msgspec.Struct] | None = None
     keyed: bool = False
     """Whether it takes an Idempotency-Key and answers a repeat as the first time."""
+    conditional: bool = False
+    """Whether it takes an If-Match with the ETag of what it changes."""
     errors: tuple[type[LeasewayError], ...] = ()
     """Those of its own; what any body or query may raise is added by the generator."""
     location: bool = False
@@ -125,6 +129,7 @@ def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
                 request_id=request.context["requestId"],
                 request=request,
                 key=_key(request, caller, declared) if declared.keyed else None,
+                if_version=version_asked_for(request) if declared.conditional else None,
             )
             return _response(view(call), declared.status)
         except Exception as error:

@@ -90,6 +90,19 @@ ROWS: dict[tuple[str, str], Row] = {
         others=lambda things: f"/api/v1/jobs/{things.other_job}/result",
         missing=f"/api/v1/jobs/{'0' * 32}/result",
     ),
+    # The own job has ended: who may call these learns that much, and nothing is changed.
+    ("post", "/api/v1/jobs/{id}/cancel"): Row(
+        409,
+        lambda things: f"/api/v1/jobs/{things.own_job}/cancel",
+        others=lambda things: f"/api/v1/jobs/{things.other_job}/cancel",
+        missing=f"/api/v1/jobs/{'0' * 32}/cancel",
+    ),
+    ("post", "/api/v1/jobs/{id}/retry"): Row(
+        409,
+        lambda things: f"/api/v1/jobs/{things.own_job}/retry",
+        others=lambda things: f"/api/v1/jobs/{things.other_job}/retry",
+        missing=f"/api/v1/jobs/{'0' * 32}/retry",
+    ),
     ("post", "/api/v1/uploads"): Row(201, body=lambda _: {"content_type": "image/png", "size": 1}),
 }
 

@@ -1,5 +1,6 @@
 """Jobs: create one, watch it, get its result."""
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -12,15 +13,21 @@ from api.views import JobOutcome, JobPageView, JobView, job_view, outcome_view, 
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import NotYoursError, UnavailableError
 from leaseway.jobs import (
+    AlreadyEndedError,
+    Job,
     JobNotFoundError,
     JobStatus,
     NotFinishedError,
+    NotRetryableError,
     TtlTooLongError,
     UnknownJobTypeError,
+    VersionMovedError,
+    cancel_job,
     create_job,
     get_job,
     get_result,
     parse_status,
+    retry_job,
 )
 from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, UseCursorError, page_of_jobs
 
@@ -39,6 +46,14 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
         Meta(description="Time to live in ms, from the start of each attempt; by default 60000, at most 840000"),
     ] = None
     max_attempts: Annotated[int | None, Meta(description="Attempts before it is FAILED: 1 to 20, by default 3")] = None
+    run_at: (
+        Annotated[datetime, Meta(tz=True, description="Not before this, within a year; RFC 3339 with a time zone")]
+        | None
+    ) = None
+    delay_seconds: (
+        Annotated[int, Meta(ge=0, le=366 * 86_400, description="Not before so many seconds from now; excludes run_at")]
+        | None
+    ) = None
 
 
 @operation(
@@ -65,9 +80,15 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
         wanted.payload,
         ttl_ms=wanted.ttl_ms,
         max_attempts=wanted.max_attempts,
+        run_at=None if wanted.run_at is None else int(wanted.run_at.timestamp() * 1000),
+        delay_seconds=wanted.delay_seconds,
         key=call.key,
     )
-    return Answer(job_view(job), {"location": f"jobs/{job.id}"})
+    return Answer(job_view(job), {"location": f"jobs/{job.id}", **_etag(job)})
+
+
+def _etag(job: Job) -> dict[str, str]:
+    return {"etag": f'"{job.version}"'}
 
 
 class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
@@ -146,9 +167,54 @@ def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
         errors=(JobNotFoundError, UnavailableError),
     ),
 )
-def show_job(call: Call[None, None]) -> JobView:
-    """The job as it stands; poll it, or poll its result."""
-    return job_view(get_job(job_id(call.path["id"]), owner=call.caller.sees_owner))
+def show_job(call: Call[None, None]) -> Answer:
+    """The job as it stands; poll it, or poll its result. Its ETag changes with its status."""
+    job = get_job(job_id(call.path["id"]), owner=call.caller.sees_owner)
+    return Answer(job_view(job), _etag(job))
+
+
+@operation(
+    jobs,
+    Operation(
+        method="POST",
+        path="/api/v1/jobs/{id}/cancel",
+        tag=_TAG,
+        summary="Cancel a job",
+        answer=JobView,
+        conditional=True,
+        errors=(JobNotFoundError, AlreadyEndedError, VersionMovedError, UnavailableError),
+    ),
+)
+def cancel(call: Call[None, None]) -> Answer:
+    """A job that waits ends at once. One that runs ends at once too: its executor is told at the next heartbeat, and
+    its result is refused in any case. A cancelled job is answered as it is.
+    """
+    job = cancel_job(
+        job_id(call.path["id"]),
+        owner=call.caller.sees_owner,
+        actor=call.caller.subject,
+        if_version=call.if_version,
+    )
+    return Answer(job_view(job), _etag(job))
+
+
+@operation(
+    jobs,
+    Operation(
+        method="POST",
+        path="/api/v1/jobs/{id}/retry",
+        tag=_TAG,
+        summary="Try a job again",
+        status=202,
+        answer=JobView,
+        conditional=True,
+        errors=(JobNotFoundError, NotRetryableError, VersionMovedError, UnavailableError),
+    ),
+)
+def retry(call: Call[None, None]) -> Answer:
+    """A FAILED or CANCELLED job becomes CREATED again under its id, with as many attempts more as it was given."""
+    job = retry_job(job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version)
+    return Answer(job_view(job), _etag(job))
 
 
 @operation(

@@ -1,11 +1,19 @@
 """Jobs: created, claimed under a lease, finished once."""
 
+from leaseway.jobs.control import (
+    AlreadyEndedError,
+    NotRetryableError,
+    VersionMovedError,
+    cancel_job,
+    retry_job,
+)
 from leaseway.jobs.create import TtlTooLongError, create_job
 from leaseway.jobs.model import Job, JobStatus, parse_status
 from leaseway.jobs.read import JobNotFoundError, NotFinishedError, get_job, get_result
 from leaseway.jobs.types import JobContext, JobError, JobType, UnknownJobTypeError, catalogue
 
 __all__ = [
+    "AlreadyEndedError",
     "Job",
     "JobContext",
     "JobError",
@@ -13,11 +21,15 @@ __all__ = [
     "JobStatus",
     "JobType",
     "NotFinishedError",
+    "NotRetryableError",
     "TtlTooLongError",
     "UnknownJobTypeError",
+    "VersionMovedError",
+    "cancel_job",
     "catalogue",
     "create_job",
     "get_job",
     "get_result",
     "parse_status",
+    "retry_job",
 ]

@@ -9,7 +9,7 @@ import msgspec
 from leaseway import clock
 from leaseway.errors import InvalidInputError
 from leaseway.idempotency import Key, KeyedRequest, KeyReusedError
-from leaseway.jobs import content, queue
+from leaseway.jobs import content, finish, queue
 from leaseway.jobs.model import Job, JobModel, JobStatus, created_key, live_key, owner_key
 from leaseway.jobs.types import job_type
 from leaseway.settings import settings
@@ -18,6 +18,7 @@ from leaseway.table import ConditionRefusedError
 _DIGITS = 32
 SHORTEST_TTL_MS = 100
 MOST_ATTEMPTS = 20
+LONGEST_DELAY_MS = 366 * 86_400_000
 
 
 class Limits(NamedTuple):
@@ -40,12 +41,16 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
     *,
     ttl_ms: int | None = None,
     max_attempts: int | None = None,
+    run_at: int | None = None,
+    delay_seconds: int | None = None,
     key: Key | None = None,
 ) -> Job:
     """Store a job as CREATED and send its message. One PutItem (3 write units under 1 KB) and one send.
 
     Where the send fails the job is there all the same, and the sweeper sends it. Owner, route and text of a `key`
-    make the job's id: a repeat is one refused put, and gets the job as it was created.
+    make the job's id: a repeat is one refused put, and gets the job as it was created. A job with `run_at` (ms since
+    the epoch) or `delay_seconds` is not claimed before that; SQS holds its message for up to 900 s, the sweeper sends
+    it where it is due later, and no worker ever waits for it.
 
     Raises:
         UnknownJobTypeError: no executor has the type; a job of it would hang for ever.
@@ -54,15 +59,15 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
         KeyReusedError: the key made another job.
     """
     limits = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts)
-    job = new_job(owner, type_name, payload, limits)
+    job = _delayed(new_job(owner, type_name, payload, limits), run_at, delay_seconds)
     if key is not None:
         job = msgspec.structs.replace(job, id=key.digest[:_DIGITS])
-        keyed = KeyedRequest.of(key, type_name, payload, ttl_ms, max_attempts)
+        keyed = KeyedRequest.of(key, type_name, payload, ttl_ms, max_attempts, run_at, delay_seconds)
         if earlier := _insert_once(job, keyed):
             return earlier
     else:
         _insert(job)
-    queue.send([queue.message_of(job)])
+    queue.send_when_due(job)
     return job
 
 
@@ -92,6 +97,19 @@ def _checked_attempts(max_attempts: int | None) -> int:
     if not 1 <= chosen <= MOST_ATTEMPTS:
         raise InvalidInputError(f"must be from 1 to {MOST_ATTEMPTS}", field="max_attempts")
     return chosen
+
+
+def _delayed(job: Job, run_at: int | None, delay_seconds: int | None) -> Job:
+    if run_at is not None and delay_seconds is not None:
+        raise InvalidInputError("run_at and delay_seconds exclude each other", field="delay_seconds")
+    due = job.created_at + (delay_seconds or 0) * 1000 if run_at is None else run_at
+    if delay_seconds is not None and delay_seconds < 0:
+        raise InvalidInputError("must not be negative", field="delay_seconds")
+    if due > job.created_at + LONGEST_DELAY_MS:
+        raise InvalidInputError("must be within a year", field="delay_seconds" if run_at is None else "run_at")
+    if due <= job.created_at:
+        return job  # its turn has come already
+    return msgspec.structs.replace(job, run_after=due, look_at=finish.first_look(due))
 
 
 def new_job(owner: str, type_name: str, payload: dict[str, Any], limits: Limits) -> Job:

@@ -13,6 +13,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
@@ -60,7 +61,7 @@ def complete(job: Job, result: dict[str, Any]) -> JobStatus:
         LeaseLostError: the job was finished, cancelled or claimed by another.
     """
     kept = content.store(result, job.owner, job.id, f"result-{job.fence}")
-    actions = [*_finished(job, JobStatus.COMPLETED), JobModel.error_message.remove()]
+    actions = [*ended(job, JobStatus.COMPLETED), JobModel.error_message.remove()]
     actions += [JobModel.result.set(kept.text)] if kept.text is not None else []
     actions += [JobModel.result_key.set(kept.key)] if kept.key is not None else []
     return _end_attempt(job, actions, JobStatus.COMPLETED)
@@ -76,12 +77,12 @@ def fail(job: Job, error: str) -> JobStatus:
     """
     message = error[:LONGEST_ERROR]
     if job.attempts >= job.max_attempts:
-        actions = [*_finished(job, JobStatus.FAILED), JobModel.error_message.set(message)]
+        actions = [*ended(job, JobStatus.FAILED), JobModel.error_message.set(message)]
         return _end_attempt(job, actions, JobStatus.FAILED)
     run_after = clock.now_ms() + backoff_ms(job.attempts)
     status = _end_attempt(job, _waiting(message, run_after), JobStatus.CREATED)
     if status is JobStatus.CREATED:
-        _send_when_due(job, run_after)
+        queue.send_when_due(msgspec.structs.replace(job, run_after=run_after))
     return status
 
 
@@ -128,13 +129,13 @@ def superseding_part(job: Job, now: int) -> Part:
     died = job.lease_until is not None and job.lease_until <= now - TAKEOVER_GRACE_MS
     reason = "its worker died, and the task's next run came before another took over" if died else "its time passed"
     message = JobModel.error_message.set(f"cancelled: {reason}")
-    actions = [*_finished(job, JobStatus.CANCELLED), message, JobModel.crashes.set(job.crashes + died)]
+    actions = [*ended(job, JobStatus.CANCELLED), message, JobModel.crashes.set(job.crashes + died)]
     return JobModel.change_part(job.id, actions, unchanged & (ttl_passed | nobody_took_over))
 
 
 def _end_for(job: Job, status: JobStatus, message: str, allowed: Condition, extra: Sequence[Action] = ()) -> bool:
     unchanged = (JobModel.status == job.status.value) & (JobModel.fence == job.fence)
-    actions = [*_finished(job, status), JobModel.error_message.set(message[:LONGEST_ERROR]), *extra]
+    actions = [*ended(job, status), JobModel.error_message.set(message[:LONGEST_ERROR]), *extra]
     try:
         JobModel.change(job.id, actions, unchanged & allowed)
     except ConditionRefusedError:
@@ -169,7 +170,8 @@ def _after_refusal(job: Job, item: Item | None, wanted: JobStatus) -> JobStatus:
     raise LeaseLostError(job.id)
 
 
-def _finished(job: Job, status: JobStatus) -> list[Action]:
+def ended(job: Job, status: JobStatus) -> list[Action]:
+    """What every end of a job writes: it leaves the live index and enters the two of its outcome."""
     now = clock.now_ms()
     return [
         JobModel.status.set(status.value),
@@ -203,9 +205,3 @@ def first_look(run_after: int) -> int:
     longest = queue.LONGEST_DELAY_SECONDS * 1000
     wait = run_after - clock.now_ms()
     return run_after + settings().first_look_seconds * 1000 if wait <= longest else run_after - longest // 2
-
-
-def _send_when_due(job: Job, run_after: int) -> None:
-    delay = max(0, -(-(run_after - clock.now_ms()) // 1000))
-    if delay <= queue.LONGEST_DELAY_SECONDS:
-        queue.send([queue.message_of(job, delay)])

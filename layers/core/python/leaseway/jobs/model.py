@@ -74,6 +74,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     result_key: str | None = None
     look_at: int | None = None
     dead_lettered_at: int | None = None
+    attempts_before: int | None = None
+    """Attempts made before the last retry by hand; None where there was none."""
     task_id: str | None = None
     """The recurring task that made it."""
     slot: int | None = None
@@ -158,6 +160,7 @@ class JobModel(Table):
     version = NumberAttribute()
     look_at = NumberAttribute(null=True)
     dead_lettered_at = NumberAttribute(null=True)
+    attempts_before = NumberAttribute(null=True)
     task_id = UnicodeAttribute(null=True)
     slot = NumberAttribute(null=True)
     expires_at = NumberAttribute(null=True)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from leaseway import aws
+from leaseway import aws, clock
 from leaseway.jobs.model import Job
 from leaseway.logs import log
 from leaseway.settings import needed, settings
@@ -101,6 +101,13 @@ def send(outgoing: Sequence[Outgoing]) -> int:
     """
     by_queue = groupby(sorted(outgoing, key=_queue_of), _queue_of)
     return sum(_send_batch(queue, batch) for queue, group in by_queue for batch in _in_batches(list(group)))
+
+
+def send_when_due(job: Job) -> None:
+    """Send a job's message, delayed until its turn comes; one that is due in over 900 s is left to the sweeper."""
+    delay = max(0, -(-((job.run_after or 0) - clock.now_ms()) // 1000))
+    if delay <= LONGEST_DELAY_SECONDS:
+        send([message_of(job, delay)])
 
 
 def _queue_of(outgoing: Outgoing) -> Queue:

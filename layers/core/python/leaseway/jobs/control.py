@@ -1,0 +1,130 @@
+"""Control: a client cancels a job, or has one that ended badly tried again.
+
+CREATED, RUNNING --cancel--> CANCELLED      a result that still comes is refused by its fence
+FAILED, CANCELLED --retry--> CREATED        the same job: id, fence and attempts go on counting
+"""
+
+from collections.abc import Callable
+
+from pynamodb.expressions.update import Action
+
+from leaseway import clock
+from leaseway.errors import ConflictError
+from leaseway.jobs import finish, queue
+from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, live_key
+from leaseway.jobs.read import get_job
+from leaseway.settings import settings
+from leaseway.table import ConditionRefusedError, Item
+
+_TRIES = 5
+
+# What an end and its attempt leave on a job, and a new life must not keep.
+_OF_AN_END = (
+    JobModel.outcome_key,
+    JobModel.owner_outcome_key,
+    JobModel.finished_at,
+    JobModel.deadline,
+    JobModel.claim_token,
+    JobModel.dead_lettered_at,
+)
+
+
+class VersionMovedError(ConflictError):
+    """The job has changed since it was read."""
+
+    code = "VERSION_MOVED"
+
+
+class AlreadyEndedError(ConflictError):
+    """The job has ended; there is nothing left to cancel."""
+
+    code = "ALREADY_ENDED"
+
+
+class NotRetryableError(ConflictError):
+    """Only a job that is FAILED or CANCELLED can be tried again."""
+
+    code = "NOT_RETRYABLE"
+
+
+def cancel_job(job_id: str, *, owner: str | None, actor: str, if_version: int | None = None) -> Job:
+    """End a job that has not ended. One read and one write of four units; a cancelled job is answered as it is.
+
+    A running executor is told at its worker's next heartbeat, a third of the lease at the latest. Its result is
+    refused in any case, drawn:
+
+        client  --cancel: RUNNING, so granted-->  CANCELLED
+        worker  --complete: not RUNNING, so refused-->  lease lost
+
+    Raises:
+        JobNotFoundError: there is none, or none of this owner's.
+        AlreadyEndedError: it is COMPLETED or FAILED.
+        VersionMovedError: `if_version` is given and is not its version, or it keeps changing.
+    """
+
+    def step(job: Job) -> list[Action] | None:
+        if job.status is JobStatus.CANCELLED:
+            return None
+        if job.status.terminal:
+            raise AlreadyEndedError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
+        return [*finish.ended(job, JobStatus.CANCELLED), JobModel.error_message.set(f"cancelled by {actor}")]
+
+    return _changed(job_id, owner, if_version, step)
+
+
+def retry_job(job_id: str, *, owner: str | None, if_version: int | None = None) -> Job:
+    """Try a job again that FAILED or was CANCELLED. One read, one write of five units and one send.
+
+    It gets as many attempts more as it had been given, and its crashes are forgotten. The fence is never reset, so
+    nothing of an earlier attempt can be taken for one of the new.
+
+    Raises:
+        JobNotFoundError: there is none, or none of this owner's.
+        NotRetryableError: it is neither FAILED nor CANCELLED.
+        VersionMovedError: `if_version` is given and is not its version, or it keeps changing.
+    """
+
+    def step(job: Job) -> list[Action]:
+        if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+            raise NotRetryableError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
+        return _again(job)
+
+    job = _changed(job_id, owner, if_version, step)
+    queue.send([queue.message_of(job)])
+    return job
+
+
+def _again(job: Job) -> list[Action]:
+    now = clock.now_ms()
+    granted = job.max_attempts - (job.attempts_before or 0)
+    return [
+        JobModel.status.set(JobStatus.CREATED.value),
+        JobModel.updated_at.set(now),
+        JobModel.version.add(1),
+        JobModel.max_attempts.set(job.attempts + granted),
+        JobModel.attempts_before.set(job.attempts),
+        JobModel.crashes.set(0),
+        JobModel.live_key.set(live_key(job.id)),
+        JobModel.look_at.set(now + settings().first_look_seconds * 1000),
+        *(name.remove() for name in _OF_AN_END),
+    ]
+
+
+def _changed(job_id: str, owner: str | None, if_version: int | None, step: Callable[[Job], list[Action] | None]) -> Job:
+    """Apply what `step` decides to the very version that it saw; decide anew while others move the job."""
+    job = get_job(job_id, owner=owner)
+    for _ in range(_TRIES):
+        if if_version not in (None, job.version):
+            raise VersionMovedError(f"its version is {job.version}", job_id=job.id, version=job.version)
+        actions = step(job)
+        if actions is None:
+            return job
+        try:
+            return _job(JobModel.change(job.id, actions, JobModel.version == job.version), job)
+        except ConditionRefusedError as refusal:
+            job = _job(refusal.item or {}, job) if refusal.item else get_job(job_id, owner=owner)
+    raise VersionMovedError("others keep changing it", job_id=job_id)
+
+
+def _job(item: Item, before: Job) -> Job:
+    return job_from_item(item) or before
