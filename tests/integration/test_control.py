@@ -1,0 +1,70 @@
+"""Cancel, retry and delay on the deployed stack."""
+
+import time
+from datetime import datetime
+
+import pytest
+
+from observe import changes, log_lines, until
+
+LEASE = 3
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack):
+    return make_stack("control", LeaseSeconds=LEASE, LogFormat="json", SweeperEnabled=False)
+
+
+def sleep(stack, duration_ms, **options):
+    return stack.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options})["id"]
+
+
+def read(stack, job_id):
+    return stack.api.get(f"/api/v1/jobs/{job_id}")
+
+
+def reaches(stack, job_id, status, seconds=60):
+    def there():
+        job = read(stack, job_id)
+        return job if job["status"] == status else None
+
+    return until(there, seconds=seconds, what=f"{job_id} {status}")
+
+
+def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_result_refused(stack):
+    job_id = sleep(stack, 50_000, ttl_ms=60_000)
+    reaches(stack, job_id, "RUNNING")
+    asked = time.time()
+
+    assert stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})["status"] == "CANCELLED"
+
+    def told():
+        lines = log_lines(stack.client, stack.outputs["WorkerFunction"])
+        return any(line.get("action") == "lease_lost" and line["job_id"] == job_id for line in lines)
+
+    until(told, seconds=20, what="the executor's end")
+    assert time.time() - asked < 40, "it did not sleep on"
+    assert (read(stack, job_id)["status"], read(stack, job_id)["result"]) == ("CANCELLED", None)
+
+
+def test_a_cancelled_job_is_tried_again_under_its_id_and_completes(stack):
+    job_id = sleep(stack, 200, delay_seconds=600)
+    stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})
+
+    again = stack.api.post(f"/api/v1/jobs/{job_id}/retry", {})
+
+    assert (again["id"], again["status"]) == (job_id, "CREATED")
+    assert reaches(stack, job_id, "COMPLETED")["result"] == {"slept_ms": 200}
+    moves = [
+        (change.old.get("status"), change.new["status"])
+        for change in changes(stack.client, stack.outputs["JobsTable"])
+        if change.new.get("id") == job_id and change.old.get("status") != change.new["status"]
+    ]
+    assert moves == [(None, "CREATED"), ("CREATED", "CANCELLED"), ("CANCELLED", "CREATED"), ("CREATED", "RUNNING"),
+                     ("RUNNING", "COMPLETED")]  # fmt: skip
+
+
+def test_a_delayed_job_starts_no_sooner_than_it_may(stack):
+    job_id = sleep(stack, 1, delay_seconds=3)
+    run_after = datetime.fromisoformat(read(stack, job_id)["run_after"])
+    assert datetime.fromisoformat(reaches(stack, job_id, "COMPLETED")["started_at"]) >= run_after
