@@ -1,6 +1,7 @@
 """Deploys template.yaml to a target: packages, uploads, creates or updates the stack, and checks what came of it."""
 
 import base64
+import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Mapping
@@ -59,9 +60,17 @@ class Deployer:
     def deploy(self) -> Deployment:
         """Bring the target to what the project's files say, and nothing more than that takes.
 
+        Deployments from one folder take turns: the second finds the work of the first done.
+
         Raises:
             LocalCloudError: a step failed; says which, why, and what to do.
         """
+        self.home.path.mkdir(parents=True, exist_ok=True)
+        with self.home.deployment_lock.open("w") as turn:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            return self._deploy()
+
+    def _deploy(self) -> Deployment:
         found = template.read()
         archives = self._archives()
         self.progress("uploading")

@@ -47,6 +47,11 @@ class Home:
         """Held while the engine is started or stopped."""
         return self.path / "lock"
 
+    @property
+    def deployment_lock(self) -> Path:
+        """Held while a stack is deployed from here."""
+        return self.path / "deployment-lock"
+
     def outputs(self, target: str, stack: str) -> Path:
         """The names and addresses of a deployed stack."""
         suffix = "" if stack == DEFAULT_STACK else f"-{stack}"

@@ -48,7 +48,10 @@ class Terminal:
         )
 
     def api(self) -> ApiClient:
-        return ApiClient(json.loads(self.runs("outputs", "--json").stdout)["api_url"])
+        """The API, as the first Admin."""
+        token = self.runs("token").stdout.split()[-1]
+        url = json.loads(self.runs("outputs", "--json").stdout)["api_url"]
+        return ApiClient(url, headers={"authorization": f"Bearer {token}"})
 
     def nothing_runs(self) -> bool:
         return not processes.running_with(str(self.home.path)) and processes.port_is_free(self.port)
@@ -81,7 +84,7 @@ def test_up_makes_the_first_account_and_says_where_everything_is(terminal):
     assert {"jobs_table", "accounts_table", "totals_table", "jobs_queue_url", "dead_letter_queue_url", "bucket"} <= set(
         outputs
     )
-    with ApiClient(outputs["api_url"]) as api:
+    with terminal.api() as api:
         assert float(api.get("/api/users/1/balance")["balance"]) == 10_000
     written = terminal.home.outputs("local", "leaseway")
     assert json.loads(written.read_text()) == outputs
