@@ -40,12 +40,12 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/api/v1/uploads"): Access.OWN,
     ("GET", "/api/tasks"): Access.OWN,
     ("POST", "/api/tasks"): Access.ADMIN,
-    ("GET", "/api/tasks/history"): Access.OWN,
-    ("GET", "/api/tasks/stats/summary"): Access.OWN,
+    ("GET", "/api/tasks/history"): Access.ADMIN,
+    ("GET", "/api/tasks/stats/summary"): Access.ADMIN,
     ("GET", "/api/tasks/{id}"): Access.OWN,
     ("PATCH", "/api/tasks/{id}"): Access.ADMIN,
     ("DELETE", "/api/tasks/{id}"): Access.ADMIN,
-    ("GET", "/api/tasks/{id}/history"): Access.OWN,
+    ("GET", "/api/tasks/{id}/history"): Access.ADMIN,
     ("POST", "/api/tasks/{id}/run"): Access.ADMIN,
 }
 

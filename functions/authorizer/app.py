@@ -4,6 +4,9 @@ It allows every route and says what it found of the token, because its answer is
 decides 401 and 403, route by route.
 """
 
+from leaseway import coldstart
+
+# isort: split
 from chalice.app import AuthRequest, AuthResponse, AuthRoute, Chalice
 
 from leaseway.identity import TokenRefusedError, authenticate
@@ -27,3 +30,6 @@ def handler(request: AuthRequest) -> AuthResponse:
     log.info("authorize", extra={"action": "authorize", "outcome": "valid", "who": claims.sub, "token_id": claims.jti})
     told = {"state": "valid", "subject": claims.sub, "role": claims.role.value, "expires_at": str(claims.exp)}
     return AuthResponse(_EVERY_ROUTE, claims.sub, told)
+
+
+coldstart.loaded()

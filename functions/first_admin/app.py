@@ -3,6 +3,9 @@
 CloudFormation waits for an answer, for an hour where none comes: one is sent whatever happens.
 """
 
+from leaseway import coldstart
+
+# isort: split
 import json
 from typing import Any
 
@@ -46,3 +49,6 @@ def _answer(event: dict[str, Any], status: str, reason: str) -> None:
     urllib3.PoolManager(timeout=10).request(
         "PUT", event["ResponseURL"], body=json.dumps(document).encode(), headers={"content-type": ""}
     )
+
+
+coldstart.loaded()

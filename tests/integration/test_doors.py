@@ -25,6 +25,7 @@ class Things:
     admin: str
     own_job: str
     other_job: str
+    task: str
     fresh: Callable[[], str] = lambda: f"doors-{secrets.token_hex(6)}"
 
 
@@ -39,6 +40,7 @@ class Row:
     missing: str = ""
 
 
+TASK = {"every": "1h", "type": "SLEEP", "payload": {"duration_ms": 1}, "overlap": "allow"}
 JOB = {"type": "SLEEP", "payload": {"duration_ms": 1}}
 ROWS: dict[tuple[str, str], Row] = {
     ("get", "/health"): Row(200),
@@ -103,6 +105,16 @@ ROWS: dict[tuple[str, str], Row] = {
         others=lambda things: f"/api/v1/jobs/{things.other_job}/retry",
         missing=f"/api/v1/jobs/{'0' * 32}/retry",
     ),
+    ("get", "/api/tasks"): Row(200),
+    ("post", "/api/tasks"): Row(201, body=lambda things: TASK | {"name": things.fresh()}),
+    ("get", "/api/tasks/history"): Row(200),
+    ("get", "/api/tasks/stats/summary"): Row(200),
+    ("get", "/api/tasks/{id}"): Row(200, lambda things: f"/api/tasks/{things.task}"),
+    ("patch", "/api/tasks/{id}"): Row(200, lambda things: f"/api/tasks/{things.task}", lambda _: {"enabled": False}),
+    # There is no such task: who may call it learns that much, and nothing is deleted.
+    ("delete", "/api/tasks/{id}"): Row(404, lambda _: f"/api/tasks/{'0' * 32}"),
+    ("get", "/api/tasks/{id}/history"): Row(200, lambda things: f"/api/tasks/{things.task}/history"),
+    ("post", "/api/tasks/{id}/run"): Row(202, lambda things: f"/api/tasks/{things.task}/run"),
     ("post", "/api/v1/uploads"): Row(201, body=lambda _: {"content_type": "image/png", "size": 1}),
 }
 
@@ -142,7 +154,8 @@ def doors(make_stack):
         until(lambda ended=ended: stack.api.request("GET", ended).status_code == 200, seconds=60, what="the job's end")
     user = clients[0].auth.token()
     key = stack.client("secretsmanager").get_secret_value(SecretId=stack.outputs["TokenSecret"])["SecretString"]
-    things = Things(names[0], names[1], stack.admin.username, *jobs)
+    task = stack.api.post("/api/tasks", TASK | {"name": names[0]})["id"]
+    things = Things(names[0], names[1], stack.admin.username, *jobs, task)
     return Doors(stack, things, user, stack.admin.token(), forgeries(user, key))
 
 
@@ -238,6 +251,20 @@ def test_a_user_sends_money_from_the_own_account_only(doors) -> None:
         "GET", f"/api/users/{doors.things.other}/balance", params=past
     )
     assert (asked.status_code, asked.json()["code"]) == (404, "USER_NOT_FOUND")
+
+
+def test_a_user_reads_definitions_of_tasks_but_no_runs_of_others(doors) -> None:
+    # Given an Admin's task that has run
+    path = f"/api/tasks/{doors.things.task}"
+    doors.stack.api.post(f"{path}/run")
+    until(lambda: doors.stack.api.get(path)["run"], seconds=30, what="a run of the task")
+    # When a User reads it, alone and in the list
+    user = doors.stack.as_user(doors.things.user)
+    listed = [task for task in user.get("/api/tasks")["content"] if task["id"] == doors.things.task]
+    # Then there is the definition, without the run
+    for task in (user.get(path), *listed):
+        assert (task["type"], task["run"]) == ("SLEEP", None)
+    assert listed
 
 
 def test_lists_counts_and_cursors_show_a_user_only_his_own(doors) -> None:

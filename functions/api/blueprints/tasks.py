@@ -192,8 +192,11 @@ def define(call: Call[NewTask, None]) -> Answer:
     ),
 )
 def list_tasks(call: Call[None, Window]) -> TaskPageView:
-    """All tasks by name, each with its state, its next slot, and its last run or the one in progress."""
-    return tasks_view(page_of_tasks(size=call.query.size, cursor=call.query.cursor))
+    """All tasks by name, each with its state, its next slot, and its last run or the one in progress.
+
+    A User reads every definition, and the runs of his own tasks only.
+    """
+    return tasks_view(page_of_tasks(owner=call.caller.sees_owner, size=call.query.size, cursor=call.query.cursor))
 
 
 @operation(
@@ -208,8 +211,8 @@ def list_tasks(call: Call[None, Window]) -> TaskPageView:
     ),
 )
 def show_task(call: Call[None, None]) -> TaskView:
-    """The task as it stands."""
-    return task_view(standing_of(task_id(call.path["id"])))
+    """The task as it stands. A User reads every definition, and the runs of his own tasks only."""
+    return task_view(standing_of(task_id(call.path["id"]), owner=call.caller.sees_owner))
 
 
 @operation(

@@ -203,12 +203,16 @@ def test_a_task_that_is_not_there_is_not_found(task: str) -> None:
         assert (answer.status, answer.json["code"]) == (404, "TASK_NOT_FOUND")
 
 
-def test_a_user_reads_tasks_and_changes_none() -> None:
+def test_a_user_reads_definitions_and_nothing_else_of_anothers_tasks() -> None:
     task = made()
+    run_now(task)
     ann = user("ann")
-    for route in (ALL, ONE, f"{ONE}/history", "/api/tasks/history", "/api/tasks/stats/summary"):
-        assert call("GET", route, path={"id": task["id"]} if "{" in route else None, caller=ann).status == 200
-    for method, route in (("POST", ALL), ("PATCH", ONE), ("DELETE", ONE), ("POST", f"{ONE}/run")):
+    one = call("GET", ONE, path={"id": task["id"]}, caller=ann).json
+    (listed,) = call("GET", ALL, caller=ann).json["content"]
+    assert [(seen["name"], seen["run"]) for seen in (one, listed)] == [("nightly", None)] * 2
+    past = ("/api/tasks/history", "/api/tasks/stats/summary", f"{ONE}/history")
+    changes = (("POST", ALL), ("PATCH", ONE), ("DELETE", ONE), ("POST", f"{ONE}/run"))
+    for method, route in (*changes, *(("GET", route) for route in past)):
         answer = call(method, route, path={"id": task["id"]} if "{" in route else None, caller=ann)
         assert (answer.status, answer.json["code"]) == (403, "FORBIDDEN")
 

@@ -45,6 +45,10 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return max(0, self.at - self.last.started_at) / 1000
 
+    def seen_by(self, owner: str | None) -> "Standing":
+        """The definition is everybody's to read, its runs are its owner's alone; None sees all."""
+        return self if owner in (None, self.task.owner) else msgspec.structs.replace(self, last=None)
+
 
 class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page; `cursor` leads on and is None at the end."""
@@ -63,8 +67,10 @@ class _Place(msgspec.Struct, frozen=True, array_like=True):
 _BOUND_TO = ("tasks",)
 
 
-def page_of_tasks(*, size: int = 50, cursor: str | None = None) -> TaskPage:
+def page_of_tasks(*, owner: str | None, size: int = 50, cursor: str | None = None) -> TaskPage:
     """A page of all tasks by name: one query, one read of the tasks and one of their last runs.
+
+    Whose runs are shown is as with `standing_of`.
 
     Raises:
         InvalidInputError: the size is out of bounds.
@@ -75,7 +81,7 @@ def page_of_tasks(*, size: int = 50, cursor: str | None = None) -> TaskPage:
     after = cursors.read(cursor, _BOUND_TO, _Place) if cursor is not None else None
     keys = _keys(size + 1, after)
     chosen = keys[:size]
-    content = _standings([key.id for key in chosen])
+    content = [standing.seen_by(owner) for standing in _standings([key.id for key in chosen])]
     return TaskPage(content=content, cursor=cursors.sign(chosen[-1], _BOUND_TO) if len(keys) > size else None)
 
 
@@ -92,13 +98,13 @@ def all_tasks() -> list[Task]:
     return tasks
 
 
-def standing_of(task_id: str) -> Standing:
-    """One task with its last run. Two consistent reads.
+def standing_of(task_id: str, *, owner: str | None) -> Standing:
+    """One task with its last run, where the task is the owner's; None sees every run. Two consistent reads.
 
     Raises:
         TaskNotFoundError: there is none.
     """
-    return with_last_run(read_task(task_id))
+    return with_last_run(read_task(task_id)).seen_by(owner)
 
 
 def with_last_run(task: Task) -> Standing:
