@@ -80,6 +80,14 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     field: Annotated[str | None, Meta(description="The member of the request that is wrong, where one is")] = None
 
 
+class Refusal(msgspec.Struct):
+    """Why one of many things was refused."""
+
+    code: Annotated[str, Meta(description="Stable, as in a problem document")]
+    detail: str
+    field: Annotated[str | None, Meta(description="The member that is wrong, where one is")]
+
+
 _STATUS_BY_KIND: dict[type[LeasewayError], int] = {
     InvalidInputError: 400,
     NotYoursError: 403,
@@ -118,6 +126,11 @@ def problem(error: Exception, request_id: str) -> Response:
     members: dict[str, Any] = _facts(known) | msgspec.to_builtins(told)
     headers: dict[str, str | list[str]] = {"content-type": CONTENT_TYPE, **_headers(known)}
     return Response(_encoder.encode(members).decode(), headers, status)
+
+
+def brief(error: LeasewayError) -> Refusal:
+    """An error as a part of an answer that is about more than it."""
+    return Refusal(error.code, error.detail[:_DETAIL_LIMIT], getattr(error, "field", None))
 
 
 def described(kind: type[LeasewayError], detail: str, request_id: str, field: str | None = None) -> Problem:

@@ -37,6 +37,7 @@ def create(
     ] = "{}",  # type: ignore[assignment]
     ttl_ms: Annotated[int | None, typer.Option(help="Time to live in milliseconds, from each attempt's start.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Attempts before the job is FAILED.")] = None,
+    delay: Annotated[int | None, typer.Option(help="Seconds before which it does not start, up to a year.")] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the job's end; exit 1 unless it is COMPLETED.")
     ] = False,
@@ -45,7 +46,8 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Create a job."""
-    wanted = {"type": type_name, "payload": payload, "ttl_ms": ttl_ms, "max_attempts": max_attempts}
+    limits = {"ttl_ms": ttl_ms, "max_attempts": max_attempts, "delay_seconds": delay}
+    wanted = {"type": type_name, "payload": payload, **limits}
     with connected(target, as_json=as_json) as api:
         job = api.post_once("/api/v1/jobs", {name: value for name, value in wanted.items() if value is not None})
         if wait:
@@ -96,6 +98,20 @@ def wait(
     """Wait until jobs end; exit 1 unless every one is COMPLETED in time."""
     with connected(target, as_json=as_json) as api:
         _wait_and_print(api, job_ids, timeout, single=False, as_json=as_json)
+
+
+@app.command()
+def cancel(job_id: JobId, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
+    """End a job that waits or runs; its result is refused from then on."""
+    with connected(target, as_json=as_json) as api:
+        _print_job(api.post(f"/api/v1/jobs/{quoted(job_id)}/cancel", {}), as_json=as_json)
+
+
+@app.command()
+def retry(job_id: JobId, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
+    """Try a FAILED or CANCELLED job again, under its id."""
+    with connected(target, as_json=as_json) as api:
+        _print_job(api.post(f"/api/v1/jobs/{quoted(job_id)}/retry", {}), as_json=as_json)
 
 
 def _pages(api: ApiClient, query: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -100,6 +100,16 @@ def test_waiting_ends_with_exit_1_when_a_job_was_cancelled(leaseway):
     assert [job["status"] for job in json.loads(waited.stdout)] == ["COMPLETED", "CANCELLED"]
 
 
+def test_a_job_is_cancelled_and_tried_again_by_command(leaseway):
+    made = leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--delay", "600", "--json")
+    job_id = json.loads(made.stdout)["id"]
+    assert json.loads(leaseway("jobs", "cancel", job_id, "--json").stdout)["status"] == "CANCELLED"
+    assert leaseway("jobs", "retry", job_id).exit_code == 0
+    assert leaseway("jobs", "wait", job_id, "--timeout", "60").exit_code == 0
+    again = leaseway("jobs", "retry", job_id)
+    assert (again.exit_code, again.stderr.startswith("NOT_RETRYABLE: ")) == (1, True)
+
+
 def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway):
     job = json.loads(leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 4000}', "--json").stdout)
 

@@ -68,3 +68,14 @@ def test_a_delayed_job_starts_no_sooner_than_it_may(stack):
     job_id = sleep(stack, 1, delay_seconds=3)
     run_after = datetime.fromisoformat(read(stack, job_id)["run_after"])
     assert datetime.fromisoformat(reaches(stack, job_id, "COMPLETED")["started_at"]) >= run_after
+
+
+def test_a_batch_of_a_hundred_runs_to_its_end(stack):
+    body = {"jobs": [{"type": "SLEEP", "payload": {"duration_ms": 1}}] * 99 + [{"type": "NO_SUCH", "payload": {}}]}
+
+    answer = stack.api.post("/api/v1/jobs/batch", body)
+
+    assert (answer["accepted"], answer["refused"]) == (99, 1)
+    assert answer["content"][99]["problem"]["code"] == "UNKNOWN_JOB_TYPE"
+    for outcome in answer["content"][:99]:
+        reaches(stack, outcome["job"]["id"], "COMPLETED")

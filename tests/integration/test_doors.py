@@ -79,6 +79,7 @@ ROWS: dict[tuple[str, str], Row] = {
     # There is no such entry: who may call it learns that much, and nothing is changed.
     ("post", "/api/v1/ledger/{entry}/reversal"): Row(404, lambda _: "/api/v1/ledger/nobody:7/reversal"),
     ("post", "/api/v1/jobs"): Row(202, body=lambda _: JOB),
+    ("post", "/api/v1/jobs/batch"): Row(202, body=lambda _: {"jobs": [JOB]}),
     ("get", "/api/v1/jobs"): Row(200),
     ("get", "/api/v1/jobs/{id}"): Row(
         200,

@@ -1,5 +1,6 @@
 """Jobs: create one, watch it, get its result."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -7,11 +8,13 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.problems import Refusal, brief
 from api.requests import job_id
 from api.routes import Answer, Call, Operation, operation
 from api.views import JobOutcome, JobPageView, JobView, job_view, outcome_view, page_view
+from leaseway import validation
 from leaseway.cursors import InvalidCursorError
-from leaseway.errors import NotYoursError, UnavailableError
+from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError, UnavailableError
 from leaseway.jobs import (
     AlreadyEndedError,
     Job,
@@ -29,6 +32,7 @@ from leaseway.jobs import (
     parse_status,
     retry_job,
 )
+from leaseway.jobs.batch import LARGEST_BATCH, Wanted, create_jobs
 from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, UseCursorError, page_of_jobs
 
 jobs = Blueprint(__name__)
@@ -89,6 +93,88 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
 
 def _etag(job: Job) -> dict[str, str]:
     return {"etag": f'"{job.version}"'}
+
+
+class NewJobs(msgspec.Struct, forbid_unknown_fields=True):
+    """Jobs to create together."""
+
+    jobs: Annotated[
+        list[dict[str, Any]],
+        Meta(
+            min_length=1,
+            max_length=LARGEST_BATCH,
+            extra_json_schema={"items": {"$ref": "#/components/schemas/NewJob"}},
+        ),
+    ]
+
+
+class BatchItem(msgspec.Struct):
+    """What became of one job of a batch: the job, or why it was refused."""
+
+    index: Annotated[int, Meta(description="Its place in the request, from 0")]
+    job: JobView | None
+    problem: Refusal | None
+
+
+class BatchView(msgspec.Struct):
+    """What became of a batch, job by job, in the order asked."""
+
+    content: list[BatchItem]
+    accepted: int
+    refused: int
+
+
+@operation(
+    jobs,
+    Operation(
+        method="POST",
+        path="/api/v1/jobs/batch",
+        tag=_TAG,
+        summary="Create up to 100 jobs",
+        status=202,
+        body=NewJobs,
+        answer=BatchView,
+        errors=(UnavailableError,),
+        example={
+            "jobs": [{"type": "SLEEP", "payload": {"duration_ms": 500}}, {"type": "GENERATE_NUMBER", "payload": {}}]
+        },
+    ),
+)
+def submit_batch(call: Call[NewJobs, None]) -> BatchView:
+    """Each job is checked by itself: one that is refused keeps no other back. `content` answers in the order asked.
+
+    There is no Idempotency-Key here: a batch whose answer was lost may have been created.
+    """
+    asked = [_parsed(wanted) for wanted in call.body.jobs]
+    outcomes = iter(create_jobs(call.caller.subject, [one for one in asked if isinstance(one, Wanted)]))
+    return _batch_view([next(outcomes) if isinstance(one, Wanted) else one for one in asked])
+
+
+def _batch_view(outcomes: Sequence[Job | LeasewayError]) -> BatchView:
+    content = [
+        BatchItem(index, job_view(outcome), None)
+        if isinstance(outcome, Job)
+        else BatchItem(index, None, brief(outcome))
+        for index, outcome in enumerate(outcomes)
+    ]
+    accepted = sum(item.job is not None for item in content)
+    return BatchView(content, accepted, len(content) - accepted)
+
+
+def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
+    try:
+        one = msgspec.convert(wanted, NewJob)
+    except msgspec.ValidationError as problem:
+        return validation.refusal(problem)
+    run_at = None if one.run_at is None else int(one.run_at.timestamp() * 1000)
+    return Wanted(
+        type=one.type,
+        payload=one.payload,
+        ttl_ms=one.ttl_ms,
+        max_attempts=one.max_attempts,
+        run_at=run_at,
+        delay_seconds=one.delay_seconds,
+    )
 
 
 class JobFilter(msgspec.Struct, forbid_unknown_fields=True):

@@ -58,8 +58,15 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
         TtlTooLongError: the time to live is longer than an invocation can be.
         KeyReusedError: the key made another job.
     """
-    limits = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts)
-    job = _delayed(new_job(owner, type_name, payload, limits), run_at, delay_seconds)
+    job = new_checked_job(
+        owner,
+        type_name,
+        payload,
+        ttl_ms=ttl_ms,
+        max_attempts=max_attempts,
+        run_at=run_at,
+        delay_seconds=delay_seconds,
+    )
     if key is not None:
         job = msgspec.structs.replace(job, id=key.digest[:_DIGITS])
         keyed = KeyedRequest.of(key, type_name, payload, ttl_ms, max_attempts, run_at, delay_seconds)
@@ -67,8 +74,23 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
             return earlier
     else:
         _insert(job)
-    queue.send_when_due(job)
+    queue.send_when_due([job])
     return job
+
+
+def new_checked_job(  # noqa: PLR0913 - all but the first three are named
+    owner: str,
+    type_name: str,
+    payload: dict[str, Any],
+    *,
+    ttl_ms: int | None,
+    max_attempts: int | None,
+    run_at: int | None,
+    delay_seconds: int | None,
+) -> Job:
+    """A job of this description with a fresh id, not yet stored. Raises what `create_job` raises."""
+    limits = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts)
+    return _delayed(new_job(owner, type_name, payload, limits), run_at, delay_seconds)
 
 
 def checked(

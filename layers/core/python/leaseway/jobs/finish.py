@@ -82,7 +82,7 @@ def fail(job: Job, error: str) -> JobStatus:
     run_after = clock.now_ms() + backoff_ms(job.attempts)
     status = _end_attempt(job, _waiting(message, run_after), JobStatus.CREATED)
     if status is JobStatus.CREATED:
-        queue.send_when_due(msgspec.structs.replace(job, run_after=run_after))
+        queue.send_when_due([msgspec.structs.replace(job, run_after=run_after)])
     return status
 
 

@@ -103,11 +103,11 @@ def send(outgoing: Sequence[Outgoing]) -> int:
     return sum(_send_batch(queue, batch) for queue, group in by_queue for batch in _in_batches(list(group)))
 
 
-def send_when_due(job: Job) -> None:
-    """Send a job's message, delayed until its turn comes; one that is due in over 900 s is left to the sweeper."""
-    delay = max(0, -(-((job.run_after or 0) - clock.now_ms()) // 1000))
-    if delay <= LONGEST_DELAY_SECONDS:
-        send([message_of(job, delay)])
+def send_when_due(jobs: Sequence[Job]) -> None:
+    """Send jobs' messages, delayed until their turn; what is due in over 900 s is left to the sweeper."""
+    now = clock.now_ms()
+    delays = [(job, max(0, -(-((job.run_after or 0) - now) // 1000))) for job in jobs]
+    send([message_of(job, delay) for job, delay in delays if delay <= LONGEST_DELAY_SECONDS])
 
 
 def _queue_of(outgoing: Outgoing) -> Queue:
