@@ -54,7 +54,7 @@ def test_a_cancelled_job_is_tried_again_under_its_id_and_completes(stack):
     again = stack.api.post(f"/api/v1/jobs/{job_id}/retry", {})
 
     assert (again["id"], again["status"]) == (job_id, "CREATED")
-    assert reaches(stack, job_id, "COMPLETED")["result"] == {"slept_ms": 200}
+    assert reaches(stack, job_id, "COMPLETED")["result"]["slept_ms"] >= 200
     moves = [
         (change.old.get("status"), change.new["status"])
         for change in changes(stack.client, stack.outputs["JobsTable"])
