@@ -21,6 +21,8 @@ FUNCTIONS = {
     "worker": ("dynamodb", "sqs"),
     "sweeper": ("dynamodb", "sqs"),
     "tally": ("dynamodb",),
+    "ledger": ("dynamodb",),
+    "ledger.check": ("dynamodb", "dynamodb once"),
     "dead_letter": ("dynamodb", "sqs"),
 }
 
@@ -35,7 +37,7 @@ print(time.process_time())
 
 OURS = """
 import importlib, time
-importlib.import_module("{function}.app")
+importlib.import_module("{module}")
 from leaseway import aws
 for name in {clients!r}:
     aws.client(name.split()[0], attempts=1 if "once" in name else 3)
@@ -47,6 +49,7 @@ ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "JOBS_TABLE": "jobs",
+    "ACCOUNTS_TABLE": "accounts",
 }
 
 
@@ -80,10 +83,11 @@ def main() -> None:
         path = unpack(Path(folder))
         print(f"{'function':12} {'bare ms':>8} {'ours ms':>8} {'ratio':>6}   budget {BUDGET}")
         for function, clients in FUNCTIONS.items():
+            module = function if "." in function else f"{function}.app"
             bare, ours = [], []
             for _ in range(ROUNDS):
                 bare.append(cpu_ms(BARE.format(clients=clients), path))
-                ours.append(cpu_ms(OURS.format(clients=clients, function=function), path))
+                ours.append(cpu_ms(OURS.format(clients=clients, module=module), path))
             ratio = statistics.median(own / other for own, other in zip(ours, bare, strict=True))
             print(f"{function:12} {statistics.median(bare):8.0f} {statistics.median(ours):8.0f} {ratio:6.2f}")
 
