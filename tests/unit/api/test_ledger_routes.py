@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from account_stream import records
-from leaseway import aws
+from leaseway import aws, clock
+from leaseway.jobs import claim, finish
 from leaseway.jobs.model import JobModel
 from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings
@@ -254,6 +255,27 @@ def test_a_key_of_another_job_is_422(change: dict[str, Any]) -> None:
     job("k-1")
     answer = job("k-1", **change)
     assert (answer.status, answer.json["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_a_delayed_job_is_repeated_as_it_was_created() -> None:
+    with clock.fixed(lambda: 1_900_000_000):
+        first = job("k-1", delay_seconds=60)
+        timed = job("k-2", run_at="2030-03-17T18:00:00Z")
+    with clock.fixed(lambda: 1_900_000_500):
+        assert job("k-1", delay_seconds=60).text == first.text
+        assert job("k-2", run_at="2030-03-17T18:00:00Z").text == timed.text
+    assert first.json["run_after"] == "2030-03-17T17:47:40.000Z"
+    assert timed.status == 202
+
+
+def test_a_job_that_was_retried_by_hand_is_repeated_as_it_was_created() -> None:
+    first = job("k-1", max_attempts=1)
+    claimed = claim.claim(first.json["id"], "me")
+    assert isinstance(claimed, claim.Claimed)
+    finish.fail(claimed.job, "the moon was in the way")
+    retried = call("POST", "/api/v1/jobs/{id}/retry", path={"id": first.json["id"]})
+    assert (retried.status, retried.json["max_attempts"]) == (202, 2)
+    assert job("k-1", max_attempts=1).text == first.text
 
 
 def test_a_neighbour_with_the_same_key_gets_a_job_of_its_own() -> None:

@@ -13,7 +13,7 @@ from leaseway.jobs import content, finish, queue
 from leaseway.jobs.model import Job, JobModel, JobStatus, created_key, live_key, owner_key
 from leaseway.jobs.types import job_type
 from leaseway.settings import settings
-from leaseway.table import ConditionRefusedError
+from leaseway.table import ConditionRefusedError, Item
 
 _DIGITS = 32
 SHORTEST_TTL_MS = 100
@@ -71,7 +71,7 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
         job = msgspec.structs.replace(job, id=key.digest[:_DIGITS])
         keyed = KeyedRequest.of(key, type_name, payload, ttl_ms, max_attempts, run_at, delay_seconds)
         if earlier := _insert_once(job, keyed):
-            return earlier
+            return _delayed(earlier, run_at, delay_seconds)
     else:
         _insert(job)
     queue.send_when_due([job])
@@ -169,12 +169,24 @@ def _insert_once(job: Job, keyed: KeyedRequest) -> Job | None:
         item = refusal.item or {}
         if item["asked"]["S"] != asked:
             raise KeyReusedError from None
-        created_at = int(item["created_at"]["N"])
-        if created_at == job.created_at:
+        if int(item["created_at"]["N"]) == job.created_at:
             return None  # our own put, repeated by the SDK after a lost answer
-        given = {name: int(item[name]["N"]) for name in ("ttl_ms", "max_attempts")}
-        return msgspec.structs.replace(job, created_at=created_at, updated_at=created_at, **given)
+        return _as_created(job, item)
     return None
+
+
+def _as_created(job: Job, item: Item) -> Job:
+    """The job of an item as it was when it was created; what no later step changes is `job`'s."""
+    numbers = {name: int(value["N"]) for name, value in item.items() if "N" in value}
+    return msgspec.structs.replace(
+        job,
+        created_at=numbers["created_at"],
+        updated_at=numbers["created_at"],
+        run_after=None,
+        ttl_ms=numbers["ttl_ms"],
+        # A manual retry raises the limit by what had been used up.
+        max_attempts=numbers["max_attempts"] - numbers.get("attempts_before", 0),
+    )
 
 
 def stored(job: Job, kept: content.Content, asked: str | None = None) -> JobModel:
