@@ -130,7 +130,7 @@ def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described
 def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(described):
     mapping = properties(described, "WorkerFunction")["Events"]["Jobs"]["Properties"]
 
-    assert mapping["BatchSize"] == Settings().worker_pool_size == 10
+    assert default(described, mapping["BatchSize"]) == 10, "a batch is what a worker runs side by side"
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     concurrency = mapping["ScalingConfig"]["MaximumConcurrency"]
     assert described["Parameters"][concurrency["Ref"]]["MinValue"] == 2

@@ -106,9 +106,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _number(1, 60_000, "First step of the exponential backoff; the upper half of each step is random")
     ] = 1_000
     backoff_cap_ms: Annotated[int, _number(1, 86_400_000, "Longest wait between two attempts")] = 900_000
-    worker_pool_size: Annotated[
-        int, _number(1, 10, "Jobs a worker runs side by side; equals the mapping's BatchSize")
-    ] = 10
 
     first_look_seconds: Annotated[
         int, _number(1, 3_600, "Age at which the sweeper first looks at a live job; a job done sooner is never read")
