@@ -1,0 +1,305 @@
+"""Recurring tasks on the deployed stack: ticks that race, workers that die, runs that take as long as they take.
+
+EventBridge ticks once a minute at best, so these tests invoke the scheduler themselves; where the clock itself is the
+matter, the domain runs in the test's process on the stack's tables.
+"""
+
+import itertools
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from inside import inside
+from leaseway import clock
+from leaseway.tasks.tick import tick
+from observe import changes, job_item, kill_worker, log_lines, until
+
+LEASE = 4
+ENDED = ("COMPLETED", "FAILED", "CANCELLED")
+MINUTE = 60_000
+_names = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def quick(make_stack):
+    """A short lease, five workers for tasks, and nobody who ticks but the tests."""
+    return make_stack(
+        "tasks",
+        LeaseSeconds=LEASE,
+        FirstLookSeconds=2,
+        BackoffBaseMs=400,
+        TasksConcurrency=5,
+        SchedulerEnabled="false",
+        SweeperEnabled="false",
+    )
+
+
+@pytest.fixture(scope="module")
+def sample(make_stack):
+    """A sample task at its default length on the default lease, started first and judged last."""
+    stack = make_stack("samples", LogFormat="json", SchedulerEnabled="false", SweeperEnabled="false")
+    body = {"type": "SLEEP", "payload": {"duration_ms": 120_000}, "ttl_ms": 300_000}
+    task = define(stack, **body)
+    due(stack, task)
+    stack.invoke("SchedulerFunction")
+    return stack, task
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _start_the_long_one(sample):
+    """Started before the first test of this module, so that its two minutes pass meanwhile."""
+
+
+def define(stack, **options):
+    body = {"name": f"task-{next(_names)}", "type": "SLEEP", "payload": {"duration_ms": 10}, **options}
+    if "cron" not in body:
+        body.setdefault("every", "1h")
+    return stack.api.post("/api/tasks", body)
+
+
+def due(stack, task, ago_ms=1_000):
+    """Let the task's next slot have come `ago_ms` ago, as time would have done; returns the slot."""
+    slot = int(time.time() * 1000) - ago_ms
+    stack.client("dynamodb").update_item(
+        TableName=stack.outputs["TasksTable"],
+        Key={"id": {"S": task["id"]}},
+        UpdateExpression="SET next_run = :slot, anchor = :slot",
+        ExpressionAttributeValues={":slot": {"N": str(slot)}},
+    )
+    return slot
+
+
+def read(stack, task):
+    return stack.api.get(f"/api/tasks/{task['id']}")
+
+
+def history(stack, task, **query):
+    return stack.api.get(f"/api/tasks/{task['id']}/history", **query)["content"]
+
+
+def run_of(stack, task):
+    return read(stack, task)["run"]
+
+
+def running(stack, task, attempt=1, seconds=40):
+    def claimed():
+        run = run_of(stack, task)
+        return run if run and run["status"] == "RUNNING" and run["attempts"] == attempt else None
+
+    return until(claimed, seconds=seconds, what=f"attempt {attempt} of {task['name']}", every=0.05)
+
+
+def ended(stack, task, seconds=60):
+    def over():
+        run = run_of(stack, task)
+        return run if run and run["status"] in ENDED else None
+
+    return until(over, seconds=seconds, what=f"the end of {task['name']}'s run")
+
+
+def jobs_of(stack, task):
+    items = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.outputs["JobsTable"])
+    return [item for page in items for item in page["Items"] if item.get("task_id", {}).get("S") == task["id"]]
+
+
+def transitions(stack, job_id):
+    return [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
+
+
+def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(quick):
+    # Given fifty due tasks
+    tasks = [define(quick) for _ in range(50)]
+    slots = {task["id"]: due(quick, task) for task in tasks}
+    # When the scheduler runs five times at once
+    with ThreadPoolExecutor(5) as pool:
+        reports = list(pool.map(lambda _: quick.invoke("SchedulerFunction"), range(5)))
+    # Then there are fifty jobs, one a slot, and each was sent once
+    assert sum(report["started"] for report in reports) == 50, reports
+    assert sum(report["sent"] for report in reports) == 50
+    assert sum(report["failed"] for report in reports) == 0
+    jobs = {task["id"]: jobs_of(quick, task) for task in tasks}
+    assert {task_id: [int(job["slot"]["N"]) for job in made] for task_id, made in jobs.items()} == {
+        task_id: [slot] for task_id, slot in slots.items()
+    }
+    # And each was run once
+    runs = [ended(quick, task, seconds=120) for task in tasks]
+    assert Counter((run["status"], run["attempts"]) for run in runs) == {("COMPLETED", 1): 50}
+
+
+@pytest.mark.parametrize(("catch_up", "runs", "missed"), [("latest", 1, 2), ("none", 0, 3)])
+def test_two_minutes_of_missed_ticks(quick, catch_up, runs, missed):
+    # Given a minutely task of which three slots have come
+    task = define(quick, every="60s", catch_up=catch_up)
+    first = due(quick, task, ago_ms=2 * MINUTE + 1_000)
+    # When the scheduler comes back
+    quick.invoke("SchedulerFunction")
+    quick.invoke("SchedulerFunction")
+    # Then one of them is made up for, or none, and the schedule goes on
+    assert [int(job["slot"]["N"]) for job in jobs_of(quick, task)] == [first + 2 * MINUTE][:runs]
+    shown = read(quick, task)
+    assert shown["missed"] == missed
+    assert sum(entry["slots"] for entry in history(quick, task, status="MISSED")) == missed
+    quick.client("dynamodb")  # the next slot is in the future
+    assert shown["next_run"] > shown["updated_at"]
+
+
+def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick):
+    # Given a minutely task that has run
+    task = define(quick, every="60s")
+    slot = due(quick, task)
+    quick.invoke("SchedulerFunction")
+    ended(quick, task)
+    started = slot / 1000
+    with inside(quick, "SchedulerFunction"):
+        # When a scheduler's clock is an hour behind, and comes back minute by minute
+        for minute in range(-60, 1):
+            with clock.fixed(lambda minute=minute: started + minute * 60):
+                tick()
+        # Then nothing was started again; the next slot is
+        assert len(jobs_of(quick, task)) == 1
+        with clock.fixed(lambda: started + 61):
+            assert tick().started >= 1
+    assert len(jobs_of(quick, task)) == 2
+
+
+def test_ten_equal_runs_spread_over_five_workers(make_stack):
+    # Given ten tasks of equal length that come due at once, and five workers
+    stack = make_stack("spread", TasksConcurrency=5, SchedulerEnabled="false", SweeperEnabled="false")
+    tasks = [define(stack, payload={"duration_ms": 20_000}) for _ in range(10)]
+    for task in tasks:
+        due(stack, task)
+    # When they run
+    assert stack.invoke("SchedulerFunction")["started"] == 10
+    runs = [ended(stack, task, seconds=120) for task in tasks]
+    assert {(run["status"], run["attempts"]) for run in runs} == {("COMPLETED", 1)}
+
+    # Then the statistics tell of five workers with one to five runs each
+    def counted():
+        summary = stack.api.get("/api/tasks/stats/summary")
+        return summary if summary["overall"]["runs"] >= 10 else None
+
+    summary = until(counted, seconds=30, what="ten counted runs", every=0.5)
+    spread = {figures["worker"]: figures["runs"] for figures in summary["by_worker"]}
+    print("runs by worker:", sorted(spread.values()))
+    assert len(spread) == 5
+    assert sum(spread.values()) == 10
+    assert all(1 <= runs <= 5 for runs in spread.values())
+    assert all(figures["runs"] == figures["successes"] == 1 for figures in summary["by_task"])
+    assert summary["overall"]["mean_ms"] == pytest.approx(20_000, rel=0.1)
+    assert summary["overall"]["p95_ms"] == pytest.approx(20_000, rel=0.15)
+
+
+def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_starts(quick):
+    # Given a run on a worker
+    task = define(quick, payload={"duration_ms": 4_000}, ttl_ms=120_000)
+    due(quick, task)
+    quick.invoke("SchedulerFunction")
+    victim = running(quick, task)
+    # When the worker is killed
+    kill_worker(victim["worker"])
+    # Then another finishes it
+    run = ended(quick, task)
+    assert (run["status"], run["crashes"], run["attempts"]) == ("COMPLETED", 1, 2)
+    assert run["worker"] != victim["worker"]
+    # And the next slot starts, and history tells of both
+    due(quick, task)
+    quick.invoke("SchedulerFunction")
+    assert ended(quick, task)["job_id"] != run["job_id"]
+    told = [(entry["run"]["status"], entry["run"]["crashes"]) for entry in history(quick, task)]
+    assert told == [("COMPLETED", 0), ("COMPLETED", 1)]
+
+
+def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up(quick):
+    # Given a run whose worker is killed, and whose message is lost with it
+    task = define(quick, payload={"duration_ms": 60_000}, ttl_ms=600_000)
+    due(quick, task)
+    with no_task_workers_after_the_claim(quick, task) as victim:
+        # When slots come while its lease lasts, and after nobody took it over
+        due(quick, task)
+        quick.invoke("SchedulerFunction")
+        assert history(quick, task)[0]["status"] == "SKIPPED"
+        lease_until = job_item(quick.client, quick.outputs["JobsTable"], victim["job_id"])["lease_until"]
+        until(lambda: time.time() * 1000 > lease_until + 15_000, seconds=40, what="the time of a takeover")
+        due(quick, task)
+        quick.invoke("SchedulerFunction")
+        # Then the next run is there, and the dead one is over
+        told = [entry["status"] for entry in history(quick, task)]
+        assert told == ["CREATED", "SKIPPED", "CANCELLED"]
+        dead = job_item(quick.client, quick.outputs["JobsTable"], victim["job_id"])
+        assert (dead["status"], dead["crashes"]) == ("CANCELLED", 1)
+    assert running(quick, task)["job_id"] != victim["job_id"]
+
+
+def test_a_run_past_its_time_to_live_is_cancelled_and_the_next_slot_starts(quick):
+    task = define(quick, payload={"duration_ms": 30_000}, ttl_ms=1_000)
+    due(quick, task)
+    quick.invoke("SchedulerFunction")
+    assert ended(quick, task)["status"] == "CANCELLED"
+    due(quick, task)
+    quick.invoke("SchedulerFunction")
+    assert ended(quick, task)["status"] == "CANCELLED"
+    assert [entry["status"] for entry in history(quick, task)] == ["CANCELLED", "CANCELLED"]
+
+
+def test_a_task_is_run_by_hand_paused_and_resumed(quick):
+    task = define(quick, payload={"duration_ms": 3_000})
+    started = quick.api.request("POST", f"/api/tasks/{task['id']}/run")
+    assert started.status_code == 202
+    refused = quick.api.request("POST", f"/api/tasks/{task['id']}/run")
+    assert (refused.status_code, refused.json()["code"]) == (409, "ALREADY_RUNNING")
+    shown = running(quick, task)
+    assert shown["job_id"] == started.json()["job_id"]
+    assert shown["running_seconds"] >= 0
+
+    def change(**changes):
+        return quick.api.request("PATCH", f"/api/tasks/{task['id']}", json=changes).json()
+
+    assert change(enabled=False)["next_run"] is None
+    assert ended(quick, task)["status"] == "COMPLETED"
+    assert read(quick, task)["state"] == "PAUSED"
+    assert change(enabled=True)["state"] == "WAITING"
+    everywhere = quick.api.get("/api/tasks/history", size=100)["content"]
+    assert started.json()["job_id"] in {entry["run"]["job_id"] for entry in everywhere if entry["run"]}
+    assert quick.api.request("DELETE", f"/api/tasks/{task['id']}").status_code == 200
+    assert quick.api.request("GET", f"/api/tasks/{task['id']}").status_code == 404
+
+
+def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(sample):
+    stack, task = sample
+
+    run = ended(stack, task, seconds=200)
+
+    assert (run["status"], run["attempts"], run["crashes"]) == ("COMPLETED", 1, 0)
+    beats = [change for change in transitions(stack, run["job_id"]) if change.is_heartbeat]
+    assert 11 <= len(beats) <= 13, "one heartbeat every third of the lease"
+    lines = log_lines(stack.client, stack.outputs["WorkerFunction"])
+    deliveries = [line for line in lines if line.get("job_id") == run["job_id"]
+                  and line.get("action") in ("claim", "wait", "drop")]  # fmt: skip
+    assert len(deliveries) == 1
+
+
+class no_task_workers_after_the_claim:  # noqa: N801 - used as a word of the test
+    """Start the task's run, kill its worker, and let nobody take it over; gives the run. Workers return at the end."""
+
+    def __init__(self, stack, task):
+        self._stack, self._task = stack, task
+
+    def __enter__(self):
+        stack = self._stack
+        stack.invoke("SchedulerFunction")
+        victim = running(stack, self._task)
+        queue = stack.outputs["TasksQueueUrl"]
+        arn = stack.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+        found = stack.client("lambda").list_event_source_mappings(EventSourceArn=arn["Attributes"]["QueueArn"])
+        self._mapping = found["EventSourceMappings"][0]["UUID"]
+        self._switch(on=False)
+        kill_worker(victim["worker"])
+        return victim
+
+    def __exit__(self, *_):
+        self._switch(on=True)
+
+    def _switch(self, *, on):
+        self._stack.client("lambda").update_event_source_mapping(UUID=self._mapping, Enabled=on)
