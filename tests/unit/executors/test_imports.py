@@ -26,5 +26,6 @@ def test_finding_every_type_imports_no_library_and_no_http_client() -> None:
             "EXECUTORS_PACKAGE": "worker.executors",
         },
     )
-    types = ["GENERATE_LOGIN", "GENERATE_NUMBER", "HTTP_GET", "IMAGE_RESIZE", "SLEEP"]
+    types = ["GENERATE_LOGIN", "GENERATE_NUMBER", "HTTP_GET", "IMAGE_RESIZE", "PICTURE_SERIES", "PRIME_COUNT", "SLEEP"]
+    types += ["STORAGE_AUDIT", "URL_CHECK"]
     assert done.stdout == f"{types} ['leaseway', 'worker'] False\n"

@@ -147,6 +147,18 @@ def get_bytes(key: str, limit: int) -> bytes:
             return bytes(body.read())
 
 
+def list_keys(owner: str, most: int) -> list[str]:
+    """The keys of an owner's objects in their order, at most `most` (up to 1,000). One LIST.
+
+    Raises:
+        UnavailableError: the bucket does not answer.
+    """
+    prefix = owner_prefix(owner)
+    with _translated(prefix):
+        answer = aws.client("s3").list_objects_v2(Bucket=needed("bucket"), Prefix=prefix, MaxKeys=most)
+    return [found["Key"] for found in answer.get("Contents", [])]
+
+
 def put_json(key: str, value: dict[str, Any]) -> None:
     """Write a JSON object. One PUT; raises as `put_bytes` does."""
     put_bytes(key, msgspec.json.encode(value), "application/json")

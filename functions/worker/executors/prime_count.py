@@ -1,0 +1,57 @@
+"""PRIME_COUNT: count the primes below a number with a sieve, segment by segment. Pure computing."""
+
+import math
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from leaseway.jobs.types import JobContext, JobType, JsonObject
+from worker.pacing import TWO_MINUTES_MS, Duration, paced
+
+_SEGMENTS = 20
+
+
+class PrimePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Up to where to count."""
+
+    below: Annotated[int, Meta(ge=2, le=100_000_000, description="Primes below this number are counted")] = 10_000_000
+    duration_ms: Duration = TWO_MINUTES_MS
+
+
+def run(payload: PrimePayload, context: JobContext) -> JsonObject:
+    """How many primes there are, and the largest of them.
+
+    Raises:
+        JobError: time ran out.
+    """
+    small = _primes(math.isqrt(payload.below) + 1)
+    count, largest = 0, 0
+    for segment in paced(context, payload.duration_ms, _SEGMENTS):
+        low, high = (max(2, payload.below * part // _SEGMENTS) for part in (segment, segment + 1))
+        sieve = _sieved(low, high, small)
+        count += sieve.count(1)
+        last = sieve.rfind(1)
+        largest = low + last if last >= 0 else largest
+    return {"primes": count, "largest": largest or None}
+
+
+def _primes(below: int) -> list[int]:
+    sieve = bytearray([1]) * max(2, below)
+    for number in range(2, math.isqrt(len(sieve)) + 1):
+        if sieve[number]:
+            sieve[number * number :: number] = bytes(len(range(number * number, len(sieve), number)))
+    return [number for number in range(2, len(sieve)) if sieve[number]]
+
+
+def _sieved(low: int, high: int, small: list[int]) -> bytearray:
+    """One byte a number from `low` to below `high`: 1 where it is prime."""
+    sieve = bytearray([1]) * (high - low)
+    for prime in small:
+        start = max(prime * prime, -(-low // prime) * prime) - low
+        if start < len(sieve):
+            sieve[start::prime] = bytes(len(range(start, len(sieve), prime)))
+    return sieve
+
+
+TYPE = JobType("PRIME_COUNT", PrimePayload, run, "Count primes: computing and nothing else")

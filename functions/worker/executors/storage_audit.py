@@ -1,0 +1,71 @@
+"""STORAGE_AUDIT: read every object of the owner in the bucket, and tell what there is and what is there twice."""
+
+import hashlib
+from collections import Counter
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from leaseway import objects
+from leaseway.errors import LeasewayError
+from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
+from leaseway.settings import settings
+from worker.pacing import TWO_MINUTES_MS, Duration, paced
+
+_PORTIONS = 10
+
+
+class AuditPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How far to go."""
+
+    most: Annotated[int, Meta(ge=1, le=1_000, description="Objects to read, in the order of their keys")] = 200
+    duration_ms: Duration = TWO_MINUTES_MS
+
+
+class _Findings(msgspec.Struct):
+    """What was read so far."""
+
+    contents: Counter[str] = msgspec.field(default_factory=Counter)
+    bytes: int = 0
+    gone: int = 0
+    largest: tuple[int, str] = (0, "")
+
+
+def run(payload: AuditPayload, context: JobContext) -> JsonObject:
+    """How many objects and bytes there are, how many hold what another holds too, and which is the largest.
+
+    Raises:
+        JobError: time ran out, or the bucket does not answer.
+    """
+    found = _Findings()
+    try:
+        keys = objects.list_keys(context.owner, payload.most)
+        for portion in paced(context, payload.duration_ms, _PORTIONS):
+            for key in keys[portion::_PORTIONS]:
+                _read(key, found)
+    except LeasewayError as problem:
+        raise JobError(problem.detail) from problem
+    read = found.contents.total()
+    return {
+        "objects": read,
+        "bytes": found.bytes,
+        "duplicates": read - len(found.contents),
+        "gone_meanwhile": found.gone,
+        "largest": found.largest[1] or None,
+        "complete": len(keys) < payload.most,
+    }
+
+
+def _read(key: str, found: _Findings) -> None:
+    try:
+        content = objects.get_bytes(key, settings().upload_limit)
+    except objects.ObjectNotFoundError:
+        found.gone += 1
+        return
+    found.contents[hashlib.sha256(content).hexdigest()] += 1
+    found.bytes += len(content)
+    found.largest = max(found.largest, (len(content), key))
+
+
+TYPE = JobType("STORAGE_AUDIT", AuditPayload, run, "Read an owner's objects; tell their number, size and duplicates")

@@ -1,0 +1,78 @@
+"""URL_CHECK: ask a list of URLs again and again, and tell how they answered."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from leaseway import clock
+from leaseway.jobs.types import JobContext, JobType, JsonObject
+from leaseway.outbound.urls import URL_LENGTH, UrlRefusedError, check_url
+from worker.pacing import TWO_MINUTES_MS, Duration, paced
+
+_BODY_BYTES = 1_024  # enough to know that there is one
+
+Url = Annotated[str, Meta(min_length=1, max_length=URL_LENGTH, description="http or https, at a public address")]
+
+
+class UrlCheckPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom to ask, and how often."""
+
+    urls: Annotated[list[Url], Meta(min_length=1, max_length=20, examples=[["https://example.com/"]])]
+    rounds: Annotated[int, Meta(ge=1, le=100, description="How often each is asked")] = 5
+    duration_ms: Duration = TWO_MINUTES_MS
+
+
+class _Record(msgspec.Struct):
+    """How one URL answered so far."""
+
+    url: str
+    answered: int = 0
+    failed: int = 0
+    status: int | None = None
+    error: str | None = None
+    slowest_ms: int = 0
+
+
+def check(payload: UrlCheckPayload, _: str) -> None:
+    """Refuse at creation what can be refused from the URLs' text.
+
+    Raises:
+        UrlRefusedError: names the field.
+    """
+    for place, url in enumerate(payload.urls):
+        check_url(url, field=f"payload.urls.{place}")
+
+
+def run(payload: UrlCheckPayload, context: JobContext) -> JsonObject:
+    """For each URL how often it answered, with which status last, how slowly, and why it did not.
+
+    A URL that does not answer is what the check is for: it fails no job.
+    """
+    records = [_Record(url) for url in payload.urls]
+    for step in paced(context, payload.duration_ms, payload.rounds * len(records)):
+        _ask(records[step % len(records)], context)
+    return {"checked": payload.rounds * len(records), "urls": [_told(record) for record in records]}
+
+
+def _ask(record: _Record, context: JobContext) -> None:
+    from leaseway.outbound.fetching import FetchFailedError, fetch
+
+    began = clock.now_ms()
+    try:
+        answer = fetch(record.url, limit=_BODY_BYTES, remaining=context.remaining_seconds)
+    except (FetchFailedError, UrlRefusedError) as problem:
+        record.failed += 1
+        record.error = problem.detail
+    else:
+        record.answered += 1
+        record.status = answer.status
+    record.slowest_ms = max(record.slowest_ms, clock.now_ms() - began)
+
+
+def _told(record: _Record) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.structs.asdict(record)
+    return told
+
+
+TYPE = JobType("URL_CHECK", UrlCheckPayload, run, "Ask URLs again and again; tell how they answered", check)

@@ -1,0 +1,216 @@
+"""Simulated weeks, over changes of the clock: schedules against a model, and ticks against what they must not do."""
+
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from moto import mock_aws
+
+import tables
+from inside import forget_everything
+from leaseway import aws, clock
+from leaseway.jobs import claim, finish, queue
+from leaseway.jobs.model import Job
+from leaseway.tasks import CatchUp, Definition, Overlap, Task, create_task
+from leaseway.tasks import tick as ticking
+from leaseway.tasks.history import Entry, page_of_history
+from leaseway.tasks.schedule import schedule
+from leaseway.tasks.slots import read_run, read_task
+from unit.tasks.crontab_model import cron_slots, interval_slots
+from unit.tasks.watch import Watch
+
+WEEKS = 3
+WEEK_MS = 7 * 86_400_000
+LATE_MS = 90_000
+
+zones = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca"])
+# Each start is at most two weeks before a clock changes in several of the zones.
+starts = st.sampled_from(["2026-02-25", "2026-03-20", "2026-03-28", "2026-10-01", "2026-10-20", "2026-10-30"])
+minutes = st.one_of(st.sampled_from(["*", "*/7", "*/30"]), st.integers(0, 59).map(str), st.just("0,30"))
+hours = st.one_of(st.sampled_from(["*", "*/2"]), st.integers(0, 23).map(str), st.sampled_from(["1,2", "2,3"]))
+weekdays = st.sampled_from(["*", "*", "0", "1,5", "6"])
+crons = st.tuples(minutes, hours, weekdays).map(lambda parts: f"{parts[0]} {parts[1]} * * {parts[2]}")
+
+
+def ms(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+
+
+@given(crons, zones, starts, st.integers(0, 86_400_000))
+@settings(max_examples=40, deadline=None)
+def test_weeks_of_a_crontab_are_what_the_model_says(cron, zone, start, offset):
+    begin = ms(start) + offset
+    end = begin + 2 * WEEK_MS
+    series, found, moment = schedule(cron, None, zone, 0), [], begin
+    while (moment := series.next_after(moment)) <= end:
+        found.append(moment)
+
+    assert found == cron_slots(cron, zone, begin, end)
+
+
+@given(st.data())
+# Shrinking a failure would take an hour; what is drawn is printed as it is.
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.reuse, Phase.generate]
+)
+def test_weeks_of_ticks_delays_and_crashes_lose_no_slot_and_double_none(data):
+    with mock_aws(), pytest.MonkeyPatch.context() as patch:
+        _empty_cloud(patch)
+        simulation = Simulation(data, patch)
+        with clock.fixed(lambda: simulation.watch.seconds):
+            simulation.run()
+
+
+def _empty_cloud(patch: pytest.MonkeyPatch) -> None:
+    forget_everything()
+    for kind in (tables.jobs, tables.tasks, tables.history):
+        aws.client("dynamodb").create_table(**kind(kind.__name__))
+    patch.setenv("TASKS_QUEUE_URL", tables.queue(aws.client("sqs"), "tasks"))
+    forget_everything()
+
+
+class SchedulerDiedError(Exception):
+    """The scheduler's process ends here."""
+
+
+class Simulation:
+    """One task over some weeks: its clock, its workers, its ticks, and what must hold after each of them."""
+
+    def __init__(self, data: Any, patch: pytest.MonkeyPatch) -> None:
+        self.draw = data.draw
+        self.patch = patch
+        self.begin = ms(self.draw(starts))
+        self.watch = Watch(self.begin / 1000)
+        self.cron = self.draw(st.one_of(st.none(), crons))
+        self.zone = self.draw(zones) if self.cron else "UTC"
+        self.seconds = self.draw(st.sampled_from([60, 90, 600, 7_200, 86_400]))
+        self.held: dict[str, Job] = {}
+
+    def run(self) -> None:
+        definition = Definition(
+            name="weekly",
+            type="SLEEP",
+            payload={"duration_ms": 1},
+            cron=self.cron,
+            every=None if self.cron else f"{self.seconds}s",
+            timezone=self.zone,
+            overlap=self.draw(st.sampled_from(Overlap)),
+            catch_up=self.draw(st.sampled_from(CatchUp)),
+            ttl_ms=self.draw(st.sampled_from([30_000, 840_000])),
+        )
+        with clock.fixed(lambda: self.watch.seconds):
+            self.task = create_task("ann", definition)
+        for _ in range(self.draw(st.integers(5, 25))):
+            self._step()
+
+    def _step(self) -> None:
+        self._work()
+        self._pass_time()
+        self._keep_alive()
+        before = self._now()
+        self._tick()
+        self._check(before)
+
+    def _now(self) -> Task:
+        return read_task(self.task.id)
+
+    def _last(self) -> Job | None:
+        return read_run(self._now().last_job_id)
+
+    def _pass_time(self) -> None:
+        short, long = st.integers(1, 240), st.integers(3_600, 200_000)
+        self.watch.move(seconds=self.draw(st.one_of(short, short, long)))
+        if self.draw(st.integers(0, 9)) == 0:
+            self.watch.move(seconds=-self.draw(st.integers(1, 7_200)))
+
+    def _work(self) -> None:
+        """A worker takes the last run, or finishes the one it has."""
+        last = self._last()
+        if last is None or last.status.terminal:
+            return
+        match self.draw(st.sampled_from(["claim", "complete", "fail", "nothing"])):
+            case "claim":
+                outcome = claim.claim(last.id, "w")
+                if isinstance(outcome, claim.Claimed):
+                    self.held[last.id] = outcome.job
+            case "complete" if last.id in self.held:
+                with suppress(finish.LeaseLostError):
+                    finish.complete(self.held[last.id], {})
+            case "fail" if last.id in self.held:
+                with suppress(finish.LeaseLostError):
+                    finish.fail(self.held[last.id], "broken")
+
+    def _keep_alive(self) -> None:
+        last = self._last()
+        if last is not None and last.id in self.held and self.draw(st.booleans()):
+            with suppress(finish.LeaseLostError):
+                finish.heartbeat(self.held[last.id])
+
+    def _tick(self) -> None:
+        """One tick or several, each of which may die before or after it has written."""
+        for fate in self.draw(
+            st.lists(st.sampled_from(["well", "well", "dies before", "dies after"]), min_size=1, max_size=3)
+        ):
+            with suppress(SchedulerDiedError), self.patch.context() as patch:
+                if fate == "dies before":
+                    patch.setattr(ticking, "settle_slot", _die)
+                if fate == "dies after":
+                    patch.setattr(queue, "send", _die)
+                ticking.tick()
+
+    def _check(self, before: Task) -> None:
+        after = self._now()
+        entries = page_of_history(self.task.id, size=100).content
+        now = self.watch.ms
+        settled = after.last_slot or self.begin
+        # Every slot up to the last one settled is in the history exactly once, and the next one is the next.
+        self._account(entries, settled)
+        slots = self._slots(settled, settled + 2 * 31 * 86_400_000)
+        assert after.next_run == slots[0]
+        if settled != (before.last_slot or self.begin):
+            self._judge(before, after, entries, now)
+
+    def _account(self, entries: list[Entry], until: int) -> None:
+        told: list[int] = []
+        for entry in entries:
+            assert entry.slot is not None
+            stretch = self._slots(entry.slot - 1, entry.until or entry.slot)
+            assert len(stretch) == entry.slots
+            told += stretch
+        model = self._slots(self.begin, until)
+        if len(entries) < 100:  # the page holds all
+            assert sorted(told) == model
+        assert len(set(told)) == len(told)
+
+    def _judge(self, before: Task, after: Task, entries: list[Entry], now: int) -> None:
+        """What the tick did with the slots that it found."""
+        assert before.next_run is not None
+        due = self._slots(before.next_run - 1, now)
+        assert after.last_slot == due[-1]
+        runs = [entry.job for entry in entries if entry.job]
+        started = after.last_job_id != before.last_job_id
+        live = [job for job in runs if not job.status.terminal]
+        if after.overlap is Overlap.SKIP:
+            assert len(live) <= 1
+        if started:
+            assert any(job.id == after.last_job_id and job.slot == due[-1] for job in runs)
+        dense = len(due) > 1 and due[-1] - due[-2] <= LATE_MS
+        in_time = now - (due[0] if dense else due[-1]) <= LATE_MS
+        if after.catch_up is CatchUp.NONE and not in_time:
+            assert not started
+            assert after.missed - before.missed == len(due)
+        else:
+            assert started or after.skipped == before.skipped + 1
+            assert after.missed - before.missed == len(due) - 1
+
+    def _slots(self, start: int, end: int) -> list[int]:
+        if self.cron:
+            return cron_slots(self.cron, self.zone, start, end)
+        return interval_slots(self.seconds, self.begin, start, end)
+
+
+def _die(*_: object, **__: object) -> None:
+    raise SchedulerDiedError
