@@ -60,6 +60,10 @@ class ApiClient:
         """POST `body` as JSON; the answer as Python values. Raises what `get` raises."""
         return self._json("POST", path, json=body)
 
+    def patch(self, path: str, body: Any) -> Any:
+        """PATCH `path` with `body` as JSON; the answer as Python values. Raises what `get` raises."""
+        return self._json("PATCH", path, json=body)
+
     def post_once(self, path: str, body: Any) -> Any:
         """POST `body` under an Idempotency-Key of its own: sent again after a 503, it is still done once.
 

@@ -5,7 +5,7 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from leaseway_local import balance, cloud, demo, deployments, identity, jobs, ledger
+from leaseway_local import balance, cloud, demo, deployments, identity, jobs, ledger, tasks
 from leaseway_local.api_client import ApiProblem
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal import complain
@@ -23,6 +23,7 @@ app.command()(demo.demo)
 app.add_typer(balance.app, name="balance")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(tasks.app, name="tasks")
 
 
 def main() -> None:

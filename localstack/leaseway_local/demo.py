@@ -1,5 +1,6 @@
 """`leaseway demo`: what Leaseway does, shown on a running deployment, step by step."""
 
+import os
 import secrets
 import shlex
 from collections.abc import Iterator, Sequence
@@ -21,10 +22,13 @@ from leaseway_local.errors import LocalCloudError
 from leaseway_local.job_waiting import LIVE, wait_for
 from leaseway_local.places import default_home
 from leaseway_local.rendering import console, job_table, money
+from leaseway_local.samples import install, samples
+from leaseway_local.tasks import task_table
 from leaseway_local.terminal import TargetOption
 
 _JOBS_SECONDS = 120
 _THUMBNAIL = (320, 240)
+_SAMPLE_SECONDS = 3  # the samples' two minutes would be a long demo
 
 
 class DemoFailedError(LocalCloudError):
@@ -45,6 +49,7 @@ def demo(target: TargetOption = Target.LOCAL) -> None:
         user = _show_money(api, screen)
         jobs = _show_jobs(api, screen, _jobs_to_show(api, page))
         _show_picture(jobs, screen)
+        _show_tasks(api, screen, samples(_sample_seconds(), page))
     _show_next(api.base_url, user, jobs[0]["id"], screen)
 
 
@@ -124,6 +129,43 @@ def _show_picture(jobs: Sequence[dict[str, Any]], screen: Console) -> None:
         f"\n   The picture: {before[0]} x {before[1]} went in, {size[0]} x {size[1]} came back, decoded and checked."
     )
     screen.print(f"   Both are in {escape(_shown(after.parent))}/", soft_wrap=True)
+
+
+def _show_tasks(api: ApiClient, screen: Console, wanted: list[dict[str, Any]]) -> None:
+    screen.print("\n[bold]3. Recurring tasks[/] - every slot once, spread over the workers, written into history\n")
+    for _ in install(api, wanted):
+        pass
+    names = {definition["name"] for definition in wanted}
+    found = [task for task in api.get("/api/tasks", size=100)["content"] if task["name"] in names]
+    with screen.status("") as status:
+        wait_for(
+            api,
+            [_started(api, task["id"]) for task in found],
+            _JOBS_SECONDS,
+            on_look=lambda left: status.update(f"{len(found)} tasks run by hand, {left} still at work"),
+        )
+    shown = [task for task in api.get("/api/tasks", size=100)["content"] if task["name"] in names]
+    screen.print(task_table(shown))
+    for task in shown:
+        _expect(task["run"]["status"] not in ("FAILED", "CANCELLED"), f"task {task['name']} is {task['run']['status']}")
+    workers = {task["run"]["worker"] for task in shown}
+    screen.print(
+        f"   {len(shown)} runs on {len(workers)} workers, none beside itself; the schedules go on by themselves."
+    )
+
+
+def _started(api: ApiClient, task_id: str) -> str:
+    """A run of the task: a new one, or the one that is in progress."""
+    try:
+        return str(api.post(f"/api/tasks/{task_id}/run")["job_id"])
+    except ApiProblem as refusal:
+        if refusal.code != "ALREADY_RUNNING":
+            raise
+        return str(refusal.document["job_id"])
+
+
+def _sample_seconds() -> int:
+    return int(os.environ.get("LEASEWAY_SAMPLE_SECONDS") or _SAMPLE_SECONDS)
 
 
 def _show_next(url: str, user: str, job_id: str, screen: Console) -> None:

@@ -19,7 +19,8 @@ JobId = Annotated[str, typer.Argument(help="The job's id.", show_default=False)]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)]
 
 
-def _payload(text: str) -> dict[str, Any]:
+def json_object(text: str) -> dict[str, Any]:
+    """An option's text as a JSON object, or a complaint about it."""
     try:
         parsed = json.loads(text)
     except ValueError as problem:
@@ -33,7 +34,7 @@ def _payload(text: str) -> dict[str, Any]:
 def create(
     type_name: Annotated[str, typer.Argument(metavar="TYPE", help="Such as SLEEP or HTTP_GET.", show_default=False)],
     payload: Annotated[
-        dict[str, Any], typer.Option(parser=_payload, metavar="JSON", help="The type's parameters.")
+        dict[str, Any], typer.Option(parser=json_object, metavar="JSON", help="The type's parameters.")
     ] = "{}",  # type: ignore[assignment]
     ttl_ms: Annotated[int | None, typer.Option(help="Time to live in milliseconds, from each attempt's start.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Attempts before the job is FAILED.")] = None,

@@ -15,7 +15,8 @@ from rich.text import Text
 _PIPED_WIDTH = 160
 _RESULT_WIDTH = 52
 _VALUE_WIDTH = 24
-_STATUS_STYLE = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "yellow", "RUNNING": "cyan"}
+STATUS_STYLE = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "yellow", "RUNNING": "cyan", "MISSED": "yellow"}
+"""Colours of what a job, a task or a slot can be."""
 
 Json = Mapping[str, Any]
 
@@ -59,7 +60,7 @@ def job_table(jobs: Iterable[Json], *, results: bool = False) -> Table:
     table.add_column("result" if results else "created", min_width=12)
     for job in jobs:
         last = Text(outcome_text(job) if results else moment(job["created_at"]), no_wrap=True, overflow="ellipsis")
-        status = Text(job["status"], style=_STATUS_STYLE.get(job["status"], ""))
+        status = Text(job["status"], style=STATUS_STYLE.get(job["status"], ""))
         attempts = f"{job['attempts']} of {job['max_attempts']}"
         table.add_row(job["id"], job["type"], status, attempts, worker_text(job), duration_text(job), last)
     return table

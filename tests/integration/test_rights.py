@@ -168,3 +168,32 @@ def test_plain_http_is_refused_unless_the_stack_says_otherwise(enforcing):
         strict.client("sqs").send_message(QueueUrl=strict.outputs["JobsQueueUrl"], MessageBody="{}")
     with pytest.raises(ClientError, match="AccessDenied"):
         strict.client("s3").put_object(Bucket=strict.outputs["Bucket"], Key="owners/x", Body=b"x")
+
+
+def test_a_task_is_run_and_read_within_the_functions_rights(guarded):
+    body = {"name": "rights", "type": "SLEEP", "payload": {"duration_ms": 1}, "every": "60s"}
+    task = guarded.api.post("/api/tasks", body)
+    path = f"/api/tasks/{task['id']}"
+    by_hand = guarded.api.post(f"{path}/run")["job_id"]
+    assert ended(guarded, by_hand)["status"] == "COMPLETED"
+
+    # Slots come after runs that have ended.
+    for _ in range(2):
+        _let_its_slot_come(guarded, task["id"])
+        assert guarded.invoke("SchedulerFunction")["started"] == 1
+        ended(guarded, guarded.api.get(path)["run"]["job_id"])
+    assert len(guarded.api.get(f"{path}/history")["content"]) == 3
+    assert len(guarded.api.get("/api/tasks/history")["content"]) == 3
+    assert guarded.api.get("/api/tasks/stats/summary")["by_task"][0]["name"] == "rights"
+    assert guarded.api.patch(path, {"enabled": False})["state"] == "PAUSED"
+    assert guarded.api.get("/api/tasks")["content"][0]["name"] == "rights"
+    assert guarded.api.request("DELETE", path).status_code == 200
+
+
+def _let_its_slot_come(stack, task_id):
+    stack.client("dynamodb").update_item(
+        TableName=stack.outputs["TasksTable"],
+        Key={"id": {"S": task_id}},
+        UpdateExpression="SET next_run = next_run - :gone",
+        ExpressionAttributeValues={":gone": {"N": "61000"}},
+    )

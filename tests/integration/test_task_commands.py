@@ -1,0 +1,75 @@
+"""`leaseway tasks` against the deployed stack, as a person types it."""
+
+import json
+import secrets
+
+import pytest
+from typer.testing import CliRunner
+
+from leaseway_local import cli, data_commands
+from leaseway_local.api_client import ApiClient
+from leaseway_local.samples import samples
+from observe import until
+
+
+@pytest.fixture
+def leaseway(stack, monkeypatch):
+    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
+    return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def name():
+    return f"cli-{secrets.token_hex(6)}"
+
+
+def told(result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_task_is_created_paused_resumed_and_run(leaseway, name):
+    payload = json.dumps({"duration_ms": 10})
+    made = told(leaseway("tasks", "create", name, "SLEEP", "--payload", payload, "--every", "1h", "--json"))
+    assert (made["name"], made["every"], made["state"]) == (name, "1h", "WAITING")
+    assert told(leaseway("tasks", "pause", name, "--json"))["state"] == "PAUSED"
+    assert told(leaseway("tasks", "resume", made["id"], "--json"))["next_run"]
+
+    job_id = told(leaseway("tasks", "run", name, "--json"))["job_id"]
+
+    def done():
+        entries = told(leaseway("tasks", "history", name, "--json"))["content"]
+        return [entry for entry in entries if entry["status"] == "COMPLETED"]
+
+    assert until(done, seconds=30, what="the run", every=0.5)[0]["run"]["job_id"] == job_id
+    assert name in leaseway("tasks", "list").stdout
+    assert "COMPLETED" in leaseway("tasks", "history", name).stdout
+    watched = leaseway("tasks", "watch", "--looks", 1)
+    assert watched.exit_code == 0
+    assert name in watched.stdout
+
+
+def test_what_is_refused_is_told_with_its_field(leaseway, name):
+    refused = leaseway("tasks", "create", name, "SLEEP", "--every", "1s")
+
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith("INVALID_SCHEDULE: ")
+    assert "(every)" in refused.stderr
+
+
+def test_seeding_installs_six_samples_once(leaseway, stack, monkeypatch):
+    monkeypatch.setenv("LEASEWAY_SAMPLE_SECONDS", "2")
+    first, second = leaseway("tasks", "seed"), leaseway("tasks", "seed")
+    assert (first.exit_code, first.stdout.count("defined")) == (0, 6)
+    assert second.stdout.count("there already") == 6
+    for task in told(leaseway("tasks", "list", "--json")):
+        if task["name"] in {sample["name"] for sample in samples(2, "https://example.com/")}:
+            assert 2_000 <= task["payload"]["duration_ms"] <= 2_500
+
+
+def test_samples_are_two_minutes_long_unless_shortened():
+    wanted = samples(120, "https://example.com/")
+    assert len(wanted) >= 5
+    assert len({sample["type"] for sample in wanted} - {"SLEEP"}) >= 3
+    assert all(sample["payload"]["duration_ms"] >= 120_000 for sample in wanted)
+    assert all(sample["payload"]["duration_ms"] < sample["ttl_ms"] <= 840_000 for sample in wanted)
