@@ -43,7 +43,7 @@ class Wanted(NamedTuple):
 
 
 def demo(target: TargetOption = Target.LOCAL) -> None:
-    """Show Leaseway at work: money first, then one job of each type."""
+    """Show Leaseway at work: money first, then jobs of several types, then recurring tasks."""
     screen = console()
     with connected(target) as api, _page(api, target) as page:
         user = _show_money(api, screen)
@@ -149,9 +149,7 @@ def _show_tasks(api: ApiClient, screen: Console, wanted: list[dict[str, Any]]) -
     for task in shown:
         _expect(task["run"]["status"] not in ("FAILED", "CANCELLED"), f"task {task['name']} is {task['run']['status']}")
     workers = {task["run"]["worker"] for task in shown}
-    screen.print(
-        f"   {len(shown)} runs on {len(workers)} workers, none beside itself; the schedules go on by themselves."
-    )
+    screen.print(f"   {len(shown)} runs on {len(workers)} workers; from here on their schedules start them.")
 
 
 def _started(api: ApiClient, task_id: str) -> str:

@@ -50,7 +50,8 @@ def test_a_task_is_created_paused_resumed_and_run(leaseway, name):
 
 
 def test_what_is_refused_is_told_with_its_field(leaseway, name):
-    refused = leaseway("tasks", "create", name, "SLEEP", "--every", "1s")
+    payload = json.dumps({"duration_ms": 10})
+    refused = leaseway("tasks", "create", name, "SLEEP", "--payload", payload, "--every", "1s")
 
     assert refused.exit_code == 1
     assert refused.stderr.startswith("INVALID_SCHEDULE: ")
