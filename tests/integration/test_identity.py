@@ -212,14 +212,3 @@ def test_pages_and_answers_carry_their_security_headers(stack) -> None:
         assert stack.api.request("GET", path).headers["x-content-type-options"] == "nosniff"
     assert stack.api.request("GET", "/api/v1/me").headers["cache-control"] == "no-store"
     assert ask(stack, "nobody", "x").headers["cache-control"] == "no-store"
-
-
-def test_the_queues_and_the_bucket_refuse_plain_http(stack) -> None:
-    """What is deployed; the engine enforces it with AUTH only, and test_rights shows that it then does."""
-    queue = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs["JobsQueueUrl"], AttributeNames=["Policy"])[
-        "Attributes"
-    ]["Policy"]
-    bucket = stack.client("s3").get_bucket_policy(Bucket=stack.outputs["Bucket"])["Policy"]
-    for policy in (queue, bucket):
-        assert '"Deny"' in policy
-        assert '"aws:SecureTransport"' in policy

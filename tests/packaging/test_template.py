@@ -212,6 +212,31 @@ def test_the_bucket_is_private_and_encrypted(described):
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
 
 
+def test_queues_and_bucket_refuse_plain_http_and_the_public(described):
+    """The local engine asks them with AUTH only, and the bucket's not even then."""
+    assert described["Parameters"]["RefusePlainHttp"]["Default"] == "true"
+    covered = set()
+    for kind in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"):
+        for policy in of_type(described, kind).values():
+            (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
+            assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
+            assert statement["Action"] in ("sqs:*", "s3:*")
+            assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+            for resource in listed(statement["Resource"]):
+                covered.add(resource["Fn::Sub"] if "Fn::Sub" in resource else resource["Fn::GetAtt"][0])
+            (target,) = policy["Properties"].get("Queues") or [policy["Properties"]["Bucket"]]
+            assert target["Ref"] in covered
+    assert covered == set(of_type(described, "AWS::SQS::Queue")) | {"Bucket", "${Bucket.Arn}/*"}
+    assert set(properties(described, "Bucket")["PublicAccessBlockConfiguration"].values()) == {True}
+
+
+def test_the_gateway_is_throttled_by_parameters(described):
+    (settings,) = properties(described, "Api")["MethodSettings"]
+    assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
+    assert settings["ThrottlingRateLimit"] == {"Ref": "ThrottleRate"}
+    assert settings["ThrottlingBurstLimit"] == {"Ref": "ThrottleBurst"}
+
+
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
 def test_a_function_has_a_role_and_a_log_group_of_its_own(described, function):
     held = properties(described, function)
