@@ -24,6 +24,7 @@ FUNCTIONS = {
     "ledger": ("dynamodb",),
     "ledger.check": ("dynamodb", "dynamodb once"),
     "dead_letter": ("dynamodb", "sqs"),
+    "authorizer": ("dynamodb", "secretsmanager"),
 }
 
 BARE = """
