@@ -21,6 +21,7 @@ FUNCTIONS = (
     "AuthorizerFunction",
     "WorkerFunction",
     "SweeperFunction",
+    "SchedulerFunction",
     "TallyFunction",
     "DeadLetterFunction",
 )
@@ -73,6 +74,7 @@ def _deployed(clients: Clients) -> Iterator[Part]:
     for name in FUNCTIONS:
         yield _asked(name, lambda name=name: _function(clients, found, name))  # type: ignore[misc]
     yield _asked("jobs queue", lambda: _queue(clients, "jobs queue", found["JobsQueueUrl"]))
+    yield _asked("tasks queue", lambda: _queue(clients, "tasks queue", found["TasksQueueUrl"]))
     yield _asked("dead letters", lambda: _queue(clients, "dead letters", found["DeadLetterQueueUrl"]))
 
 

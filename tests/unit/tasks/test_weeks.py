@@ -111,7 +111,8 @@ class Simulation:
         self._pass_time()
         self._keep_alive()
         before = self._now()
-        self._tick()
+        if self._tick():
+            assert (self._now().next_run or 0) > self.watch.ms, "a tick that did well left a slot that had come"
         self._check(before)
 
     def _now(self) -> Task:
@@ -149,17 +150,19 @@ class Simulation:
             with suppress(finish.LeaseLostError):
                 finish.heartbeat(self.held[last.id])
 
-    def _tick(self) -> None:
-        """One tick or several, each of which may die before or after it has written."""
-        for fate in self.draw(
+    def _tick(self) -> bool:
+        """One tick or several, each of which may die before or after it has written; returns whether one did well."""
+        fates = self.draw(
             st.lists(st.sampled_from(["well", "well", "dies before", "dies after"]), min_size=1, max_size=3)
-        ):
+        )
+        for fate in fates:
             with suppress(SchedulerDiedError), self.patch.context() as patch:
                 if fate == "dies before":
                     patch.setattr(ticking, "settle_slot", _die)
                 if fate == "dies after":
                     patch.setattr(queue, "send", _die)
                 ticking.tick()
+        return "well" in fates
 
     def _check(self, before: Task) -> None:
         after = self._now()
