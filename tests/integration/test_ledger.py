@@ -126,12 +126,13 @@ def test_random_transfers_conserve_the_sum_and_verify_clean(bank):
     assert report["balances"] == report["brought_in"] + report["under_way"]
 
 
-def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank, user):
-    other = f"user-{secrets.token_hex(6)}"
-    bank.api.post("/api/users", {"userId": other, "balance": 0})
-    entries(bank, user, 1)
+def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank):
+    user, other = (f"user-{secrets.token_hex(6)}" for _ in range(2))
 
     with bank.as_user(user) as api:
+        bank.api.post("/api/users", {"userId": user, "balance": 100})
+        bank.api.post("/api/users", {"userId": other, "balance": 0})
+        entries(bank, user, 1)
         made = api.post("/api/v1/transfers", {"from": user, "to": other, "amount": 40})
         assert (made["balance"], made["to"]) == (60, other)
         assert api.get(f"/api/users/{user}/ledger")["content"][-1]["kind"] == "opening"

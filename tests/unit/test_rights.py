@@ -236,14 +236,14 @@ def _tasks_over_http() -> None:
 
 
 def _identity_over_http() -> None:
-    alice = {"username": "alice", "password": PASSWORD}
-    post("/auth/register", alice, caller=None)
+    zoe = {"username": "zoe", "password": PASSWORD}
+    post("/auth/register", zoe, caller=None)
     for password in ("wrong", PASSWORD):
-        post("/connect/token", alice | {"grant_type": "password", "password": password}, caller=None)
-    call("GET", "/api/v1/me", caller=user("alice"))
+        post("/connect/token", zoe | {"grant_type": "password", "password": password}, caller=None)
+    call("GET", "/api/v1/me", caller=user("zoe"))
     change = {"current_password": PASSWORD, "new_password": "quarry-violin-sunday"}
-    post("/api/v1/me/password", change, caller=user("alice"))
-    call("PUT", "/api/v1/users/{username}/role", path={"username": "alice"}, body='{"role": "Admin"}', headers=JSON)
+    post("/api/v1/me/password", change, caller=user("zoe"))
+    call("PUT", "/api/v1/users/{username}/role", path={"username": "zoe"}, body='{"role": "Admin"}', headers=JSON)
 
 
 def authorizer(calls: Calls) -> None:

@@ -1,5 +1,6 @@
 import pytest
 
+from leaseway.accounts import create_account
 from leaseway.errors import InvalidInputError
 from leaseway.identity import (
     BadCredentialsError,
@@ -53,6 +54,16 @@ def test_a_taken_name_stays_its_owners() -> None:
     with pytest.raises(UsernameTakenError):
         register("alice", "another-long-password")
     assert sign_in("alice", GOOD).username == "alice"
+
+
+@pytest.mark.usefixtures("cloud")
+def test_nobody_takes_the_name_of_an_account_and_with_it_the_money() -> None:
+    # Given an account that was opened for a name without a user
+    create_account("alice", 100, request_id="open")
+    # When a stranger registers the name, then he is refused, and no user is made
+    with pytest.raises(UsernameTakenError):
+        register("alice", GOOD)
+    assert UserModel.read("alice") is None
 
 
 @pytest.mark.usefixtures("cloud")

@@ -3,6 +3,7 @@
 import re
 
 from leaseway import clock
+from leaseway.accounts.model import AccountModel
 from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, NotFoundError
 from leaseway.identity import lockout, passwords
 from leaseway.identity.model import Role, User, UserModel, user_from_item
@@ -15,7 +16,7 @@ _username = re.compile(USERNAME_PATTERN.rstrip("$"))
 
 
 class UsernameTakenError(ConflictError):
-    """There is already a user of this name."""
+    """There is already a user, or an account, of this name."""
 
     code = "USERNAME_TAKEN"
 
@@ -39,18 +40,23 @@ class BadCredentialsError(LeasewayError):
 
 
 def register(username: str, password: str, *, role: Role = Role.USER) -> User:
-    """Make a user. One write unit, and about 30 ms for the hash.
+    """Make a user. One write unit, for a User one read before it, and about 30 ms for the hash.
+
+    An account belongs to the user of its name. So nobody takes the name of an account that is there already, or its
+    money would be his; an account that was opened for a name without a user is an Admin's to handle.
 
     Raises:
         InvalidInputError: no name that a user can have.
         WeakPasswordError: the password is too short or too common.
-        UsernameTakenError: the name is another's.
+        UsernameTakenError: the name is another's, or an account's.
     """
     if not _username.fullmatch(username):
         raise InvalidInputError(
             "must be 1 to 128 letters, digits or . _ @ : - and start with a letter, a digit or _", field="username"
         )
     passwords.check_new_password(password, username)
+    if role is Role.USER and AccountModel.read(username) is not None:
+        raise UsernameTakenError
     now = clock.now_ms()
     item = UserModel(
         username,
