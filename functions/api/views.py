@@ -107,6 +107,7 @@ class JobView(msgspec.Struct):
     finished_at: Time | None
     run_after: Annotated[Time | None, Meta(description="Before this the next attempt does not start")]
     deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
+    task_id: Annotated[str | None, Meta(description="The recurring task whose run it is")]
 
 
 class Pageable(msgspec.Struct):
@@ -215,6 +216,7 @@ def job_view(job: Job) -> JobView:
         finished_at=_time_or_none(job.finished_at),
         run_after=_time_or_none(job.run_after),
         deadline=_time_or_none(job.deadline),
+        task_id=job.task_id,
     )
 
 

@@ -151,6 +151,7 @@ def test_a_run_by_hand_is_a_job_and_shows_at_its_task(watch: Watch) -> None:
     assert (started.status, started.json["status"]) == (202, "CREATED")
     job_id = started.json["job_id"]
     assert started.headers["location"] == f"../../v1/jobs/{job_id}"
+    assert call("GET", "/api/v1/jobs/{id}", path={"id": job_id}).json["task_id"] == task["id"]
     claim.claim(job_id, "w1")
     watch.move(seconds=7)
     # Then it is the task's state, and a second one is refused
