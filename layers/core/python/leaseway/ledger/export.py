@@ -28,7 +28,9 @@ def export(user_id: str | None = None, after: Key | None = None) -> ExportPage:
     client = aws.client("dynamodb")
     if user_id is None:
         # What is not an entry has no balance: the marks of reversed entries share the table.
-        page = client.scan(**request, FilterExpression="attribute_exists(balance_after)")
+        page = client.scan(
+            **request, FilterExpression="attribute_exists(#b)", ExpressionAttributeNames={"#b": "balance_after"}
+        )
     else:
         page = client.query(
             **request,

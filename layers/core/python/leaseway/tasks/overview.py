@@ -117,7 +117,8 @@ def _keys(count: int, after: _Place | None) -> list[_Place]:
     answer = aws.client("dynamodb").query(
         TableName=needed("tasks_table"),
         IndexName="listed",
-        KeyConditionExpression="list_key = :l",
+        KeyConditionExpression="#l = :l",
+        ExpressionAttributeNames={"#l": "list_key"},
         ExpressionAttributeValues={":l": {"S": LISTED}},
         Limit=count,
         **({"ExclusiveStartKey": start} if start else {}),
