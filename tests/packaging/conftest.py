@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
+from samtranslator.translator.transform import transform
 
+from described import of_type
 from leaseway_local import packaging, template
 
 
@@ -41,3 +44,24 @@ def unpacked(tmp_path_factory) -> Unpacked:
 def described() -> dict:
     """template.yaml, with long forms only."""
     return template.read()
+
+
+@pytest.fixture(scope="session")
+def translated(described):
+    """What SAM makes of the template, with its gateway document included as CloudFormation includes it."""
+    code = "s3://bucket/code.zip"
+    packaged = template.packaged(
+        described, template.Locations({"layers/core/": code, "layers/runtime/": code}, code, "s3://bucket/gateway.yaml")
+    )
+    body = yaml.safe_load(template.gateway_path(described).read_text())
+    for resource in of_type(packaged, template.API_TYPE).values():
+        resource["Properties"]["DefinitionBody"] = body
+
+    class NoManagedPolicies:
+        @staticmethod
+        def load():
+            return {}
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        return transform(packaged, {}, NoManagedPolicies())

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 from msgspec import inspect
-from samtranslator.translator.transform import transform
 
+from described import default, listed, of_type, properties, statements
 from leaseway.settings import Settings
 from leaseway_local import template
 
@@ -37,45 +37,6 @@ TABLES = {
 }
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
-
-
-def of_type(described, kind):
-    return {name: resource for name, resource in described["Resources"].items() if resource["Type"] == kind}
-
-
-def properties(described, name):
-    return described["Resources"][name]["Properties"]
-
-
-def default(described, value):
-    """A property's number, through the parameter that it refers to."""
-    return described["Parameters"][value["Ref"]]["Default"] if isinstance(value, dict) else value
-
-
-@pytest.fixture(scope="module")
-def translated(described, monkeypatch_module):
-    """What SAM makes of the template, with its gateway document included as CloudFormation includes it."""
-    monkeypatch_module.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    code = "s3://bucket/code.zip"
-    packaged = template.packaged(
-        described, template.Locations({"layers/core/": code, "layers/runtime/": code}, code, "s3://bucket/gateway.yaml")
-    )
-    body = yaml.safe_load(template.gateway_path(described).read_text())
-    for resource in of_type(packaged, template.API_TYPE).values():
-        resource["Properties"]["DefinitionBody"] = body
-
-    class NoManagedPolicies:
-        @staticmethod
-        def load():
-            return {}
-
-    return transform(packaged, {}, NoManagedPolicies())
-
-
-@pytest.fixture(scope="module")
-def monkeypatch_module():
-    with pytest.MonkeyPatch.context() as patch:
-        yield patch
 
 
 def test_the_template_is_clean_for_cfn_lint():
@@ -269,14 +230,6 @@ def test_only_the_functions_that_move_jobs_may_write_them(described):
     }
 
     assert writers == {"ApiRole", "WorkerRole", "SweeperRole", "SchedulerRole", "DeadLetterRole"}
-
-
-def statements(role):
-    return [entry for policy in role["Properties"]["Policies"] for entry in policy["PolicyDocument"]["Statement"]]
-
-
-def listed(value):
-    return value if isinstance(value, list) else [value]
 
 
 def test_every_variable_of_the_functions_is_a_setting(described):

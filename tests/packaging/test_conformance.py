@@ -1,0 +1,309 @@
+"""What AWS refuses and the local engines let pass: every resource of the template, by its kind rather than its name.
+
+Limits are those of the services' "quotas" pages, as of 2026; each group of constants names its service.
+"""
+
+import ast
+import json
+import re
+from collections import Counter
+
+import pytest
+
+from described import bounds, default, listed, of_type, properties, statements, target
+from leaseway_local.places import ROOT
+
+# CloudFormation: resources, parameters and outputs of a template, bytes of one that comes from a bucket.
+RESOURCES, PARAMETERS, OUTPUTS, TEMPLATE_BYTES = 500, 200, 200, 1_000_000
+# Lambda: layers, unzipped bytes, a function's policy, an invocation's seconds, filters of a mapping, their characters.
+LAYERS, UNZIPPED_BYTES, POLICY_BYTES, LONGEST_SECONDS, FILTERS, FILTER_CHARACTERS = (
+    5,
+    262_144_000,
+    20_480,
+    900,
+    5,
+    4_096,
+)
+NAME = 64
+# IAM: characters of a role's inline policies, white space not counted.
+ROLE_CHARACTERS = 10_240
+# API Gateway: seconds an integration may take.
+GATEWAY_SECONDS = 29
+# DynamoDB: indexes of a table; readers of a stream's shard.
+INDEXES, STREAM_READERS = 20, 2
+# CloudWatch: an alarm looks back a day at the most.
+ALARM_SECONDS = 86_400
+
+LONGEST_STACK_NAME = "leaseway-production"
+RESERVED_VARIABLES = re.compile(r"_HANDLER|_X_AMZN_TRACE_ID|AWS_(?!DATA_PATH$).*|LAMBDA_.*")
+MAPPING = "AWS::Lambda::EventSourceMapping"
+OPERATORS = {
+    "AND",
+    "OR",
+    "NOT",
+    "BETWEEN",
+    "ADD",
+    "SET",
+    "REMOVE",
+    "DELETE",
+    "attribute_exists",
+    "attribute_not_exists",
+}
+DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")
+
+
+@pytest.fixture(scope="module")
+def mappings(translated):
+    return of_type(translated, MAPPING)
+
+
+@pytest.fixture(scope="module")
+def queue_mappings(described, mappings):
+    """(mapping, logical name of its queue, logical name of its function)."""
+    named = [
+        (
+            found["Properties"],
+            target(found["Properties"]["EventSourceArn"]),
+            target(found["Properties"]["FunctionName"]),
+        )
+        for found in mappings.values()
+    ]
+    return [each for each in named if described["Resources"][each[1]]["Type"] == "AWS::SQS::Queue"]
+
+
+@pytest.fixture(scope="module")
+def stream_mappings(described, mappings):
+    return [
+        found["Properties"]
+        for found in mappings.values()
+        if described["Resources"][target(found["Properties"]["EventSourceArn"])]["Type"] == "AWS::DynamoDB::Table"
+    ]
+
+
+def is_fifo(described, queue):
+    return properties(described, queue).get("FifoQueue") is True
+
+
+def test_a_mapped_queue_hides_its_messages_as_long_as_its_function_may_run(described, queue_mappings):
+    """Lambda refuses the mapping otherwise."""
+    assert queue_mappings
+    for _, queue, function in queue_mappings:
+        least, _ = bounds(described, properties(described, queue).get("VisibilityTimeout", 30))
+        _, longest = bounds(described, properties(described, function)["Timeout"])
+        assert least >= longest, f"{queue} for {function}"
+
+
+def test_no_queue_or_stream_is_mapped_to_one_function_twice(mappings):
+    pairs = Counter(
+        (target(found["Properties"]["EventSourceArn"]), target(found["Properties"]["FunctionName"]))
+        for found in mappings.values()
+    )
+
+    assert {pair: count for pair, count in pairs.items() if count > 1} == {}
+
+
+def test_no_queue_has_two_functions_that_take_messages_from_each_other(queue_mappings):
+    readers = Counter(queue for _, queue, _ in queue_mappings)
+
+    assert set(readers.values()) == {1}
+
+
+def test_a_mapping_keeps_within_what_lambda_admits(described, queue_mappings):
+    for mapping, queue, _ in queue_mappings:
+        least, most = bounds(described, mapping["ScalingConfig"]["MaximumConcurrency"])
+        assert 2 <= least <= most <= 1_000, queue
+        _, largest_batch = bounds(described, mapping["BatchSize"])
+        assert largest_batch <= 10, f"{queue}: a larger batch needs a window, which a local engine ignores"
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], queue
+        assert not (is_fifo(described, queue) and "MaximumBatchingWindowInSeconds" in mapping), queue
+
+
+def test_a_mapping_has_few_filters_and_they_are_json(mappings):
+    for name, mapping in mappings.items():
+        filters = mapping["Properties"].get("FilterCriteria", {}).get("Filters", [])
+        assert len(filters) <= FILTERS, name
+        for each in filters:
+            assert isinstance(json.loads(each["Pattern"]), dict), name
+            assert len(each["Pattern"]) <= FILTER_CHARACTERS, name
+
+
+def test_no_more_than_two_functions_read_a_stream(stream_mappings):
+    """A third reader of a shard is throttled, and throttles the others."""
+    readers = Counter(target(mapping["EventSourceArn"]) for mapping in stream_mappings)
+
+    assert readers
+    assert max(readers.values()) <= STREAM_READERS, readers
+
+
+def test_every_queue_of_jobs_ends_in_a_dead_letter_queue_of_its_own_kind(described):
+    queues = of_type(described, "AWS::SQS::Queue")
+    ends = {
+        target(queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"])
+        for queue in queues.values()
+        if "RedrivePolicy" in queue["Properties"]
+    }
+
+    assert ends
+    for name in queues.keys() - ends:
+        redrive = properties(described, name)["RedrivePolicy"]
+        assert default(described, redrive["maxReceiveCount"]) == 20, f"{name}: crashes have a limit of their own"
+        assert is_fifo(described, target(redrive["deadLetterTargetArn"])) == is_fifo(described, name), name
+    assert all("RedrivePolicy" not in properties(described, name) for name in ends)
+
+
+def test_a_dead_letter_queue_outlives_the_queues_before_it(described):
+    """A message keeps its age when it is moved."""
+    for name, queue in of_type(described, "AWS::SQS::Queue").items():
+        redrive = queue["Properties"].get("RedrivePolicy")
+        if redrive:
+            kept = properties(described, target(redrive["deadLetterTargetArn"])).get("MessageRetentionPeriod", 345_600)
+            assert kept >= queue["Properties"].get("MessageRetentionPeriod", 345_600), name
+
+
+def test_reserved_concurrency_is_enough_for_the_mappings_it_serves(described, queue_mappings):
+    """Where it is not, mappings take messages that they cannot hand over, and these run out of receives."""
+    for name, function in of_type(described, "AWS::Serverless::Function").items():
+        reserved = function["Properties"].get("ReservedConcurrentExecutions")
+        needed = sum(
+            bounds(described, mapping["ScalingConfig"]["MaximumConcurrency"])[1]
+            for mapping, _, served in queue_mappings
+            if served == name
+        )
+        assert reserved is None or bounds(described, reserved)[0] >= needed, name
+
+
+def test_a_function_ends_before_what_calls_it_gives_up(described, translated):
+    for name, function in of_type(translated, "AWS::Lambda::Function").items():
+        _, longest = bounds(described, function["Properties"]["Timeout"])
+        assert longest <= LONGEST_SECONDS, name
+        assert len(function["Properties"].get("Layers", [])) <= LAYERS, name
+    for name in ("ApiFunction", "AuthorizerFunction"):
+        assert bounds(described, properties(described, name)["Timeout"])[1] <= GATEWAY_SECONDS, name
+
+
+def test_a_function_with_its_layers_fits_into_an_environment(unpacked):
+    size = sum(
+        path.stat().st_size
+        for folder in (unpacked.runtime, unpacked.core, unpacked.functions)
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
+
+    assert size <= UNZIPPED_BYTES * 0.5, "half is for the job types of those who build on this"
+
+
+def test_no_variable_has_a_name_that_lambda_reserves(translated):
+    for name, function in of_type(translated, "AWS::Lambda::Function").items():
+        for variable in function["Properties"]["Environment"]["Variables"]:
+            assert not RESERVED_VARIABLES.fullmatch(variable), f"{name}: {variable}"
+
+
+def test_names_fit_with_the_stacks_name_in_them(described):
+    for kind, key in (("AWS::Serverless::Function", "FunctionName"), ("AWS::Serverless::LayerVersion", "LayerName")):
+        for name, resource in of_type(described, kind).items():
+            full = resource["Properties"][key]["Fn::Sub"].replace("${AWS::StackName}", LONGEST_STACK_NAME)
+            assert re.fullmatch(r"[A-Za-z0-9-_]+", full), name
+            assert len(full) <= NAME, name
+
+
+def test_a_functions_policy_is_small(translated):
+    """Each permission is a statement in it; near 49 of them it is full."""
+    admitted = Counter(
+        target(found["Properties"]["FunctionName"]) for found in of_type(translated, "AWS::Lambda::Permission").values()
+    )
+    statement = 420  # bytes of one with the longest ARNs
+
+    assert max(admitted.values()) * statement <= POLICY_BYTES, admitted
+
+
+def test_a_roles_policies_fit(described):
+    for name, role in of_type(described, "AWS::IAM::Role").items():
+        text = json.dumps(role["Properties"]["Policies"], separators=(",", ":"))
+        # Names become ARNs: a Fn::GetAtt of some 35 characters is some 100 on AWS.
+        length = len(text) + 70 * text.count("Fn::GetAtt") + 70 * text.count("Fn::Sub")
+        assert length <= ROLE_CHARACTERS, f"{name}: about {length}"
+
+
+def test_no_role_names_an_action_or_an_object_that_may_be_any(described):
+    for name, role in of_type(described, "AWS::IAM::Role").items():
+        for statement in statements(role):
+            assert statement["Effect"] == "Allow", name
+            assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", action) for action in listed(statement["Action"])), name
+            assert "*" not in listed(statement["Resource"]), name
+            assert "NotAction" not in statement, name
+            assert "NotResource" not in statement, name
+
+
+def test_a_table_declares_its_key_attributes_and_no_others(described):
+    for name, table in of_type(described, "AWS::DynamoDB::Table").items():
+        held = table["Properties"]
+        indexes = held.get("GlobalSecondaryIndexes", [])
+        keys = {key["AttributeName"] for each in (held, *indexes) for key in each["KeySchema"]}
+        assert {attribute["AttributeName"] for attribute in held["AttributeDefinitions"]} == keys, name
+        assert len(indexes) <= INDEXES, name
+        assert len({index["IndexName"] for index in indexes}) == len(indexes), name
+        assert all(re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", index["IndexName"]) for index in indexes), name
+
+
+def test_what_holds_data_survives_the_stack_and_its_changes(described):
+    for kind in DATA:
+        for name, resource in of_type(described, kind).items():
+            assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
+            assert resource["UpdateReplacePolicy"] == "Retain", name
+
+
+def test_what_holds_data_has_no_name_of_its_own(described):
+    """A replacement could not be made beside the old one, which is retained."""
+    for kind, key in zip(DATA, ("TableName", "BucketName", "QueueName"), strict=True):
+        for name, resource in of_type(described, kind).items():
+            assert key not in resource["Properties"], name
+
+
+def test_every_log_group_forgets(described, translated):
+    groups = of_type(described, "AWS::Logs::LogGroup")
+
+    assert all("RetentionInDays" in group["Properties"] for group in groups.values())
+    for name, function in of_type(translated, "AWS::Lambda::Function").items():
+        assert target(function["Properties"]["LoggingConfig"]["LogGroup"]) in groups, name
+
+
+def test_an_alarm_looks_back_no_longer_than_a_day(described):
+    for name, alarm in of_type(described, "AWS::CloudWatch::Alarm").items():
+        held = alarm["Properties"]
+        if "Period" in held:
+            assert held["Period"] in (10, 30) or held["Period"] % 60 == 0, name
+            assert held["Period"] * held["EvaluationPeriods"] <= ALARM_SECONDS, name
+
+
+def test_the_template_is_within_cloudformations_limits(described, translated):
+    assert len(translated["Resources"]) <= RESOURCES
+    assert len(described["Parameters"]) <= PARAMETERS
+    assert len(described["Outputs"]) <= OUTPUTS
+    assert len((ROOT / "template.yaml").read_bytes()) <= TEMPLATE_BYTES
+
+
+def expressions(tree):
+    """(line, text) of what is passed or put somewhere as a DynamoDB expression."""
+    for node in ast.walk(tree):
+        named = [(node.arg or "", node.value)] if isinstance(node, ast.keyword) else []
+        if isinstance(node, ast.Dict):
+            named = [
+                (getattr(key, "value", "") or "", value) for key, value in zip(node.keys, node.values, strict=True)
+            ]
+        for name, value in named:
+            if str(name).endswith("Expression"):
+                for part in ast.walk(value):
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                        yield part.lineno, part.value
+
+
+def test_expressions_written_by_hand_name_attributes_by_placeholder():
+    """DynamoDB reserves 573 words, such as `status`, `owner` and `ttl`; a local engine may not."""
+    seen, bare = 0, []
+    for path in [*ROOT.glob("layers/core/python/leaseway/**/*.py"), *ROOT.glob("functions/**/*.py")]:
+        for line, text in expressions(ast.parse(path.read_text())):
+            seen += 1
+            words = set(re.findall(r"(?<![#:\w])[A-Za-z_]\w*", text)) - OPERATORS - CONDITIONS
+            bare += [f"{path.name}:{line} {word}" for word in words]
+    assert seen
+    assert bare == []
