@@ -116,7 +116,7 @@ class Calls:
             self.rights |= set(getattr(self, f"_{model.service_model.service_name}")(model.name, params))
 
     def _dynamodb(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
-        if operation == "BatchGetItem":
+        if operation in ("BatchGetItem", "BatchWriteItem"):
             yield from ((f"dynamodb:{operation}", self._names["TABLE", table]) for table in params["RequestItems"])
         elif operation == "TransactWriteItems":
             parts = [part for item in params["TransactItems"] for part in item.items()]
@@ -212,6 +212,7 @@ def _jobs_over_http() -> None:
         call("POST", "/api/v1/jobs/{id}/cancel", **one)
         call("GET", "/api/v1/jobs/{id}/result", **one)
         call("POST", "/api/v1/jobs/{id}/retry", **one)
+    assert post("/api/v1/jobs/batch", {"jobs": [{"type": "SLEEP", "payload": SLEEP}]}).status == 202
     for status in ({}, {"status": ["FAILED"]}, {"status": ["CREATED"]}):
         assert call("GET", "/api/v1/jobs", query=status or None).status == 200
         assert call("GET", "/api/v1/jobs", query={**status, "owner": ["*"]}).status == (200 if status else 400)
