@@ -8,7 +8,7 @@ from leaseway import aws, clock
 from leaseway.jobs import create_job, queue
 from leaseway.jobs.dead_letters import Verdict, judge
 from leaseway.jobs.model import Job, JobModel
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue import NORMAL, TASKS, Queue
 from leaseway.jobs.sweep import sweep
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -24,7 +24,7 @@ def run_of_a_task() -> Job:
 
 
 def lose_messages() -> None:
-    sqs, url = aws.client("sqs"), Queue.JOBS.url
+    sqs, url = aws.client("sqs"), NORMAL.url
     for message in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
@@ -44,7 +44,7 @@ def test_the_sweeper_sends_a_run_again_to_the_tasks_queue():
         report = sweep()
     # Then each has a message in its own queue
     assert report.resent == 2
-    assert (waiting(Queue.TASKS), waiting(Queue.JOBS)) == ([run.id], [plain.id])
+    assert (waiting(TASKS), waiting(NORMAL)) == ([run.id], [plain.id])
 
 
 def test_a_dead_letter_of_a_waiting_run_is_sent_afresh_to_the_tasks_queue():
@@ -53,19 +53,19 @@ def test_a_dead_letter_of_a_waiting_run_is_sent_afresh_to_the_tasks_queue():
 
     verdict = judge(json.dumps({"job_id": run.id, "ttl_ms": run.ttl_ms}))
 
-    held = aws.client("sqs").get_queue_attributes(QueueUrl=Queue.TASKS.url, AttributeNames=["All"])["Attributes"]
+    held = aws.client("sqs").get_queue_attributes(QueueUrl=TASKS.url, AttributeNames=["All"])["Attributes"]
     assert verdict is Verdict.SENT_AFRESH
     assert int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesDelayed"]) == 1
-    assert waiting(Queue.JOBS) == []
+    assert waiting(NORMAL) == []
 
 
 def test_a_records_source_tells_its_queue():
-    assert Queue.behind("arn:aws:sqs:us-east-1:000000000000:tasks") is Queue.TASKS
-    assert Queue.behind("arn:aws:sqs:us-east-1:000000000000:jobs") is Queue.JOBS
+    assert Queue.behind("arn:aws:sqs:us-east-1:000000000000:tasks") == TASKS
+    assert Queue.behind("arn:aws:sqs:us-east-1:000000000000:jobs") == NORMAL
 
 
 def test_messages_of_both_queues_are_sent_ten_a_call():
     job = queue.JobMessage("a" * 32, 1_000)
-    mixed = [queue.Outgoing(job, 0, Queue.TASKS if number % 2 else Queue.JOBS) for number in range(24)]
+    mixed = [queue.Outgoing(job, 0, TASKS if number % 2 else NORMAL) for number in range(24)]
 
     assert queue.send(mixed) == 24

@@ -47,7 +47,10 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     payload: dict[str, Any]
     ttl_ms: Annotated[
         int | None,
-        Meta(description="Time to live in ms, from the start of each attempt; by default 60000, at most 840000"),
+        Meta(
+            description="Time to live in ms, from the start of each attempt; by default 60000, at most 840000; 39600000"
+            " for a type whose workers are outside Lambda"
+        ),
     ] = None
     max_attempts: Annotated[int | None, Meta(description="Attempts before it is FAILED: 1 to 20, by default 3")] = None
     run_at: (

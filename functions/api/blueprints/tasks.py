@@ -63,7 +63,13 @@ _Every = Annotated[
 _Zone = Annotated[str, Meta(max_length=64, description="Where the cron expression is at home, as `Europe/Berlin`")]
 _Type = Annotated[str, Meta(max_length=64, description="Type of the job that a run is")]
 _Payload = Annotated[dict[str, Any], Meta(description="As the type wants it; at most 4 KB")]
-_Ttl = Annotated[int, Meta(description="Time to live of a run's attempt in ms, by default 60000, at most 840000")]
+_Ttl = Annotated[
+    int,
+    Meta(
+        description="Time to live of a run's attempt in ms, by default 60000, at most 840000; 39600000 for a type whose"
+        " workers are outside Lambda"
+    ),
+]
 _Attempts = Annotated[int, Meta(description="Attempts of a run: 1 to 20, by default 3")]
 _Enabled = Annotated[bool, Meta(description="false pauses it: it has no slots meanwhile, so none is missed")]
 _Overlap = Annotated[

@@ -10,7 +10,7 @@ from leaseway import aws
 from leaseway.jobs import JobStatus, claim, finish, queue
 from leaseway.jobs.claim import Claimed
 from leaseway.jobs.model import Job, JobModel
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue import TASKS
 from leaseway.settings import settings
 from leaseway.tasks import AlreadyRunningError, CatchUp, Overlap, TaskNotFoundError, slots, start_now
 from leaseway.tasks.model import TaskModel, slot_job_id
@@ -32,7 +32,7 @@ def run_to_the_end(job: Job) -> None:
 
 
 def waiting_messages() -> int:
-    held = aws.client("sqs").get_queue_attributes(QueueUrl=Queue.TASKS.url, AttributeNames=["All"])["Attributes"]
+    held = aws.client("sqs").get_queue_attributes(QueueUrl=TASKS.url, AttributeNames=["All"])["Attributes"]
     return int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesDelayed"])
 
 

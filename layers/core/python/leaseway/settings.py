@@ -30,6 +30,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Table of first answers to requests with an Idempotency-Key; set by the template")
     ] = ""
     jobs_queue_url: Annotated[str, Meta(description="Queue whose messages are jobs; set by the template")] = ""
+    high_queue_url: Annotated[str, Meta(description="Queue of jobs of high priority; set by the template")] = ""
+    low_queue_url: Annotated[str, Meta(description="Queue of jobs of low priority; set by the template")] = ""
+    ordered_queue_url: Annotated[
+        str, Meta(description="FIFO queue of jobs that keep an order; set by the template")
+    ] = ""
+    type_queue_urls: Annotated[
+        str,
+        Meta(description="Queues of single job types, as `TYPE=url` pairs, comma separated; set by the template"),
+    ] = ""
     tasks_table: Annotated[str, Meta(description="Table of recurring tasks; set by the template")] = ""
     history_table: Annotated[
         str, Meta(description="Table of the runs and skipped or missed slots of tasks; set by the template")

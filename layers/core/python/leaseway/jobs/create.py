@@ -11,7 +11,8 @@ from leaseway.errors import InvalidInputError
 from leaseway.idempotency import Key, KeyedRequest, KeyReusedError
 from leaseway.jobs import content, finish, queue
 from leaseway.jobs.model import Job, JobModel, JobStatus, created_key, live_key, owner_key
-from leaseway.jobs.types import job_type
+from leaseway.jobs.queue import Queue
+from leaseway.jobs.types import JobType, job_type
 from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError, Item
 
@@ -19,17 +20,20 @@ _DIGITS = 32
 SHORTEST_TTL_MS = 100
 MOST_ATTEMPTS = 20
 LONGEST_DELAY_MS = 366 * 86_400_000
+LONGEST_EXTERNAL_TTL_MS = 11 * 3_600_000
+"""SQS hides a message for 12 hours at most."""
 
 
-class Limits(NamedTuple):
-    """What a job may take: its time to live from each attempt's start, and its attempts."""
+class Terms(NamedTuple):
+    """On what terms a job runs: its time to live from each attempt's start, its attempts, and the queue it waits in."""
 
     ttl_ms: int
     max_attempts: int
+    queue: str | None = None
 
 
 class TtlTooLongError(InvalidInputError):
-    """A job on Lambda cannot live that long."""
+    """No worker that takes such a job can keep it that long."""
 
     code = "TTL_TOO_LONG"
 
@@ -55,7 +59,7 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
     Raises:
         UnknownJobTypeError: no executor has the type; a job of it would hang for ever.
         InvalidInputError: the payload does not fit the type, or a number is out of bounds; names the field.
-        TtlTooLongError: the time to live is longer than an invocation can be.
+        TtlTooLongError: the time to live is longer than an invocation can be, or than 11 hours outside Lambda.
         KeyReusedError: the key made another job.
     """
     job = new_checked_job(
@@ -89,28 +93,37 @@ def new_checked_job(  # noqa: PLR0913 - all but the first three are named
     delay_seconds: int | None,
 ) -> Job:
     """A job of this description with a fresh id, not yet stored. Raises what `create_job` raises."""
-    limits = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts)
-    return _delayed(new_job(owner, type_name, payload, limits), run_at, delay_seconds)
+    terms = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts)
+    return _delayed(new_job(owner, type_name, payload, terms), run_at, delay_seconds)
 
 
 def checked(
     owner: str, type_name: str, payload: dict[str, Any], *, ttl_ms: int | None, max_attempts: int | None
-) -> Limits:
-    """What a job of this description may take, defaults filled in. Raises what `create_job` raises."""
+) -> Terms:
+    """On what terms a job of this description runs, defaults filled in. Raises what `create_job` raises."""
     kind = job_type(type_name)
     parsed = kind.parse(payload)
     if kind.check is not None:
         kind.check(parsed, owner)
-    return Limits(_checked_ttl(ttl_ms), _checked_attempts(max_attempts))
+    return Terms(_checked_ttl(kind, ttl_ms), _checked_attempts(max_attempts), _queue_of(kind))
 
 
-def _checked_ttl(ttl_ms: int | None) -> int:
-    longest = settings().max_ttl_ms
+def _queue_of(kind: JobType) -> str | None:
+    name = kind.own_queue
+    if name is not None and Queue(name) not in queue.deployed():
+        raise InvalidInputError("this deployment has no queue for this type", field="type")
+    return name
+
+
+def _checked_ttl(kind: JobType, ttl_ms: int | None) -> int:
+    external = kind.runs_on == "external"
+    longest = LONGEST_EXTERNAL_TTL_MS if external else settings().max_ttl_ms
     chosen = min(settings().default_ttl_ms, longest) if ttl_ms is None else ttl_ms
     if chosen < SHORTEST_TTL_MS:
         raise InvalidInputError(f"must be at least {SHORTEST_TTL_MS}", field="ttl_ms")
     if chosen > longest:
-        raise TtlTooLongError(f"must be at most {longest}: a Lambda invocation ends at 15 minutes", field="ttl_ms")
+        why = "SQS hides a message for 12 hours" if external else "a Lambda invocation ends at 15 minutes"
+        raise TtlTooLongError(f"must be at most {longest}: {why}", field="ttl_ms")
     return chosen
 
 
@@ -134,7 +147,7 @@ def _delayed(job: Job, run_at: int | None, delay_seconds: int | None) -> Job:
     return msgspec.structs.replace(job, run_after=due, look_at=finish.first_look(due))
 
 
-def new_job(owner: str, type_name: str, payload: dict[str, Any], limits: Limits) -> Job:
+def new_job(owner: str, type_name: str, payload: dict[str, Any], terms: Terms) -> Job:
     """A job as it is created, not yet stored."""
     now = clock.now_ms()
     return Job(
@@ -143,8 +156,9 @@ def new_job(owner: str, type_name: str, payload: dict[str, Any], limits: Limits)
         payload=payload,
         owner=owner,
         status=JobStatus.CREATED,
-        ttl_ms=limits.ttl_ms,
-        max_attempts=limits.max_attempts,
+        ttl_ms=terms.ttl_ms,
+        max_attempts=terms.max_attempts,
+        queue=terms.queue,
         created_at=now,
         updated_at=now,
         look_at=now + settings().first_look_seconds * 1000,
@@ -214,4 +228,5 @@ def stored(job: Job, kept: content.Content, asked: str | None = None) -> JobMode
         run_after=job.run_after,
         task_id=job.task_id,
         slot=job.slot,
+        queue=job.queue,
     )

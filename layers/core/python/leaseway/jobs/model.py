@@ -78,6 +78,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts made before the last retry by hand; None where there was none."""
     task_id: str | None = None
     """The recurring task that made it."""
+    queue: str | None = None
+    """Names its queue; None for the normal one, and for the one of tasks where a task made it."""
     slot: int | None = None
     """The slot of its schedule that it runs for; None where somebody started it by hand."""
 
@@ -163,6 +165,7 @@ class JobModel(Table):
     attempts_before = NumberAttribute(null=True)
     task_id = UnicodeAttribute(null=True)
     slot = NumberAttribute(null=True)
+    queue = UnicodeAttribute(null=True)
     expires_at = NumberAttribute(null=True)
     # Stands for what was asked under an Idempotency-Key; absent without one.
     asked = UnicodeAttribute(null=True)

@@ -1,10 +1,11 @@
 """The queues: messages that stand for jobs. A message's visibility timeout is its job's lease.
 
-Runs of recurring tasks have a queue of their own, whose mapping hands them out one by one.
+A job's queue is decided when it is created and kept with it, so nobody who sends, hides or deletes a message later has
+to know more than the job.
 """
 
-from collections.abc import Iterator, Sequence
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from leaseway import aws, clock
 from leaseway.jobs.model import Job
 from leaseway.logs import log
-from leaseway.settings import needed, settings
+from leaseway.settings import SettingsInvalidError, needed, settings
 
 LONGEST_DELAY_SECONDS = 900
 """SQS's limit for `DelaySeconds`; a job due later is sent by the sweeper."""
@@ -28,27 +29,65 @@ BATCH = 10
 Entry = TypeVar("Entry")
 
 
-class Queue(StrEnum):
-    """Where a job's messages go. The value is the setting that holds the queue's address."""
+class Queue(NamedTuple):
+    """Where a job's messages go, by a name that a job can keep: one of those below, or a type's own."""
 
-    JOBS = "jobs_queue_url"
-    TASKS = "tasks_queue_url"
+    name: str
 
     @property
     def url(self) -> str:
-        """The queue's address."""
-        return needed(self.value)
+        """The queue's address.
+
+        Raises:
+            SettingsInvalidError: the deployment has no such queue.
+        """
+        if self.name in _SETTINGS:
+            return needed(_SETTINGS[self.name])
+        try:
+            return _of_types(settings().type_queue_urls)[self.name]
+        except KeyError:
+            raise SettingsInvalidError(f"settings: TYPE_QUEUE_URLS names no queue of {self.name}") from None
 
     @classmethod
     def of(cls, job: Job) -> "Queue":
         """The queue that a job's messages belong to."""
-        return cls.JOBS if job.task_id is None else cls.TASKS
+        if job.queue is not None:
+            return cls(job.queue)
+        return NORMAL if job.task_id is None else TASKS
 
     @classmethod
     def behind(cls, arn: str) -> "Queue":
-        """The queue that an event's `eventSourceARN` names; the jobs queue where it names neither."""
+        """The queue that an event's `eventSourceARN` names; the normal one where it names none."""
         name = arn.rpartition(":")[2]
-        return cls.TASKS if name and settings().tasks_queue_url.endswith(f"/{name}") else cls.JOBS
+        return next((queue for queue in deployed() if name and queue.url.endswith(f"/{name}")), NORMAL)
+
+
+NORMAL = Queue("normal")
+HIGH = Queue("high")
+LOW = Queue("low")
+ORDERED = Queue("ordered")
+TASKS = Queue("tasks")
+"""Runs of recurring tasks, handed out one by one."""
+
+_SETTINGS = {
+    NORMAL.name: "jobs_queue_url",
+    HIGH.name: "high_queue_url",
+    LOW.name: "low_queue_url",
+    ORDERED.name: "ordered_queue_url",
+    TASKS.name: "tasks_queue_url",
+}
+
+
+def deployed() -> Iterator[Queue]:
+    """Every queue of this deployment."""
+    yield from (Queue(name) for name, setting in _SETTINGS.items() if getattr(settings(), setting))
+    yield from map(Queue, _of_types(settings().type_queue_urls))
+
+
+@lru_cache(maxsize=4)
+def _of_types(pairs: str) -> Mapping[str, str]:
+    given = (pair.partition("=") for pair in pairs.split(",") if pair)
+    return {name.strip(): url.strip() for name, _, url in given}
 
 
 class JobMessage(msgspec.Struct, frozen=True):
@@ -67,7 +106,7 @@ class Outgoing(NamedTuple):
 
     message: JobMessage
     delay_seconds: int = 0
-    queue: Queue = Queue.JOBS
+    queue: Queue = NORMAL
 
 
 def message_of(job: Job, delay_seconds: int = 0) -> Outgoing:

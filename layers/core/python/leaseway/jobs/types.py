@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -61,6 +61,15 @@ class JobType:
     summary: str
     check: Callable[[Any, str], None] | None = None
     """Checks at creation that a schema cannot say; called with the payload and the owner, raises InvalidInputError."""
+    runs_on: Literal["lambda", "external"] = "lambda"
+    """Who takes its jobs: `external` ones wait in a queue that no Lambda function reads."""
+    limit: int | None = None
+    """Jobs of this type that run at a time, over all workers; its queue's mapping holds it. At least 2."""
+
+    @property
+    def own_queue(self) -> str | None:
+        """The name of the queue that this type has for itself; None where its jobs share queues with others."""
+        return self.name if self.runs_on == "external" or self.limit is not None else None
 
     def parse(self, payload: JsonObject) -> Any:
         """The payload as the type's own struct.

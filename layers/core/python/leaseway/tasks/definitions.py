@@ -63,12 +63,11 @@ def create_task(owner: str, wanted: Definition) -> Task:
     Raises:
         InvalidScheduleError: the schedule cannot be kept; names the field.
         InvalidInputError: type, payload, jitter or a limit is refused; names the field.
-        TtlTooLongError: no worker on Lambda lives so long.
+        TtlTooLongError: no worker that takes the type keeps a job so long.
         TaskExistsError: the name is taken.
     """
     now = clock.now_ms()
-    limits = _checked(owner, wanted)
-    fields = msgspec.structs.asdict(wanted) | {"ttl_ms": limits.ttl_ms, "max_attempts": limits.max_attempts}
+    fields = msgspec.structs.asdict(wanted) | _checked(owner, wanted)._asdict()
     task = Task(id=uuid.uuid4().hex, owner=owner, anchor=now, created_at=now, updated_at=now, **fields)
     task = msgspec.structs.replace(task, next_run=_first_slot(task, now))
     lock = TaskModel(name_lock(task.name), task_id=task.id)
@@ -123,7 +122,7 @@ def delete_task(task_id: str) -> Task:
     return task
 
 
-def _checked(owner: str, wanted: Definition | Task) -> create.Limits:
+def _checked(owner: str, wanted: Definition | Task) -> create.Terms:
     if not 0 <= wanted.jitter_seconds <= LONGEST_JITTER_SECONDS:
         raise InvalidInputError(f"must be from 0 to {LONGEST_JITTER_SECONDS}", field="jitter_seconds")
     if len(msgspec.json.encode(wanted.payload)) > settings().inline_bytes:
@@ -151,8 +150,7 @@ def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
     if given.get("every") not in (None, task.every):
         given["anchor"] = now
     changed = msgspec.structs.replace(task, **given, updated_at=now, version=task.version + 1)
-    limits = _checked(task.owner, changed)
-    changed = msgspec.structs.replace(changed, ttl_ms=limits.ttl_ms, max_attempts=limits.max_attempts)
+    changed = msgspec.structs.replace(changed, **_checked(task.owner, changed)._asdict())
     timing = any(getattr(changed, name) != getattr(task, name) for name in _TIMING)
     return msgspec.structs.replace(changed, next_run=_first_slot(changed, now)) if timing else changed
 

@@ -57,6 +57,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     overlap: Overlap
     catch_up: CatchUp
     jitter_seconds: int = 0
+    queue: str | None = None
+    """The queue of its type, where that has one of its own; None for the queue of tasks."""
     owner: str
     anchor: int
     """Where an interval counts from."""
@@ -122,6 +124,7 @@ class TaskModel(Table):
     overlap = UnicodeAttribute(null=True)
     catch_up = UnicodeAttribute(null=True)
     jitter_seconds = NumberAttribute(null=True)
+    queue = UnicodeAttribute(null=True)
     owner = UnicodeAttribute(null=True)
     anchor = NumberAttribute(null=True)
     created_at = NumberAttribute(null=True)

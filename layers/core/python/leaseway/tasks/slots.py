@@ -230,8 +230,8 @@ def _starting(task: Task, job: Job, last: Job | None, now: int) -> list[Part]:
 
 
 def _run_of(task: Task, job_id: str, slot: int | None, now: int) -> Job:
-    limits = create.Limits(task.ttl_ms, task.max_attempts)
-    job = create.new_job(task.owner, task.type, task.payload, limits)
+    terms = create.Terms(task.ttl_ms, task.max_attempts, task.queue)
+    job = create.new_job(task.owner, task.type, task.payload, terms)
     starts = None if slot is None else slot + _jitter_ms(task, slot)
     run_after = starts if starts is not None and starts > now else None
     look_at = finish.first_look(run_after) if run_after else job.look_at

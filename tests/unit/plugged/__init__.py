@@ -1,0 +1,1 @@
+"""Job types that only tests have, plugged in through `EXECUTORS_PACKAGE`."""
