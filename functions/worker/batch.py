@@ -38,13 +38,15 @@ class Received:
     message: JobMessage
 
 
-class Batch:
-    """The messages of one invocation, all of one queue. `process` returns the ids of those that stay in it."""
+class Watch:
+    """Jobs of one queue at work in this process: each claimed, kept under its lease, and settled when it ends.
 
-    def __init__(self, worker: str, remaining_ms: Callable[[], int], source: queue.Queue) -> None:
+    Whoever brings the messages, an invocation or a node, says when there are more and when to end.
+    """
+
+    def __init__(self, worker: str, source: queue.Queue) -> None:
         self._worker = worker
         self._source = source
-        self._remaining_ms = remaining_ms
         self._changed = threading.Condition()
         self._settled: set[str] = set()
         self._deleted: set[str] = set()
@@ -52,32 +54,12 @@ class Batch:
         self._abandoned: list[tuple[Received, claim.Abandoned]] = []
         self._hidings: list[Hiding] = []
 
-    def process(self, received: Sequence[Received]) -> list[str]:
-        """Run every job that can be claimed; returns the message ids to report as failed."""
-        admitted = self._admit(received)
-        self._claim_all(admitted)
-        self._watch()
-        self._take_over()
-        self._leave_if_stuck()
-        return [record.message_id for record in received if record.receipt not in self._settled]
-
-    def _admit(self, received: Sequence[Received]) -> list[Received]:
-        admitted = [record for record in received if self._has_time_for(record)]
-        queue.hide([Hiding(record.receipt, 0) for record in received if record not in admitted], self._source)
-        return admitted
-
-    def _has_time_for(self, record: Received) -> bool:
-        return self._remaining_ms() >= record.message.ttl_ms + SETTLING_MS
-
     def _claim_all(self, records: Sequence[Received]) -> None:
         claimers = [threading.Thread(target=self._claim, args=(record,), daemon=True) for record in records]
         for thread in claimers:
             thread.start()
         for thread in claimers:
             thread.join()
-        # Jobs that died together would wait for each other here: all but one go to other workers at once.
-        self._give_back(self._abandoned[1:])
-        self._hide_all()
 
     def _give_back(self, abandoned: Sequence[tuple[Received, claim.Abandoned]]) -> None:
         self._hidings += [Hiding(record.receipt, 0) for record, _ in abandoned]
@@ -121,25 +103,13 @@ class Batch:
         self._hidings.clear()
         queue.hide(hidings, self._source)
 
-    def _watch(self) -> None:
-        """Until every run has ended or is stuck: heartbeats, deadlines, deletions."""
-        beat = settings().lease_seconds / 3
-        next_beat = time.monotonic() + beat
-        while waiting := [run for run in self._running() if not _stuck(run)]:
-            with self._changed:
-                if all(not run.ended for run in waiting):
-                    self._changed.wait(min(max(0.0, next_beat - time.monotonic()), _until_next_deadline(waiting)))
-            self._cancel_overdue()
-            if time.monotonic() >= next_beat:
-                self._beat()
-                next_beat = time.monotonic() + beat
-        self._cancel_overdue()  # one may have become stuck since the last look
-        self._collect()
-
     def _beat(self) -> None:
         self._collect()
         alive = [run for run in self._running() if not run.context.cancelled and _extend(run)]
         queue.hide([_hiding(run) for run in alive], self._source)
+        self._delete_settled()
+
+    def _delete_settled(self) -> None:
         done = self._settled - self._deleted
         queue.delete(sorted(done), self._source)
         self._deleted |= done
@@ -151,8 +121,50 @@ class Batch:
         for run in self._running():
             if run.overdue():
                 run.context.cancel()
-                if _stuck(run) and not run.settled:
+                if stuck(run) and not run.settled:
                     run.settled = _expire(run)
+
+
+class Batch(Watch):
+    """The messages of one invocation, all of one queue. `process` returns the ids of those that stay in it."""
+
+    def __init__(self, worker: str, remaining_ms: Callable[[], int], source: queue.Queue) -> None:
+        super().__init__(worker, source)
+        self._remaining_ms = remaining_ms
+
+    def process(self, received: Sequence[Received]) -> list[str]:
+        """Run every job that can be claimed; returns the message ids to report as failed."""
+        self._claim_all(self._admit(received))
+        # Jobs that died together would wait for each other here: all but one go to other workers at once.
+        self._give_back(self._abandoned[1:])
+        self._hide_all()
+        self._watch()
+        self._take_over()
+        self._leave_if_stuck()
+        return [record.message_id for record in received if record.receipt not in self._settled]
+
+    def _admit(self, received: Sequence[Received]) -> list[Received]:
+        admitted = [record for record in received if self._has_time_for(record)]
+        queue.hide([Hiding(record.receipt, 0) for record in received if record not in admitted], self._source)
+        return admitted
+
+    def _has_time_for(self, record: Received) -> bool:
+        return self._remaining_ms() >= record.message.ttl_ms + SETTLING_MS
+
+    def _watch(self) -> None:
+        """Until every run has ended or is stuck: heartbeats, deadlines, deletions."""
+        beat = settings().lease_seconds / 3
+        next_beat = time.monotonic() + beat
+        while waiting := [run for run in self._running() if not stuck(run)]:
+            with self._changed:
+                if all(not run.ended for run in waiting):
+                    self._changed.wait(min(max(0.0, next_beat - time.monotonic()), until_next_deadline(waiting)))
+            self._cancel_overdue()
+            if time.monotonic() >= next_beat:
+                self._beat()
+                next_beat = time.monotonic() + beat
+        self._cancel_overdue()  # one may have become stuck since the last look
+        self._collect()
 
     def _take_over(self) -> None:
         """Alone: if the job kills this worker too, that crash is its own."""
@@ -173,7 +185,7 @@ class Batch:
         if not self._running():
             return
         log.error("an executor outlived its deadline", extra={"action": "exit", "worker": self._worker})
-        queue.delete(sorted(self._settled - self._deleted), self._source)
+        self._delete_settled()
         os._exit(1)
 
 
@@ -185,12 +197,14 @@ def _hiding(run: Run) -> Hiding:
     return Hiding(run.receipt, _seconds_until(run.lease_until + claim.HIDING_MARGIN_MS))
 
 
-def _until_next_deadline(runs: Sequence[Run]) -> float:
+def until_next_deadline(runs: Sequence[Run]) -> float:
+    """Seconds until the first of these runs is overdue; a tenth of one where it is already."""
     nearest = min(run.context.remaining_seconds() for run in runs)
     return nearest if nearest > 0 else 0.1
 
 
-def _stuck(run: Run) -> bool:
+def stuck(run: Run) -> bool:
+    """Whether the executor goes on although its deadline has passed and it was told."""
     return not run.ended and clock.now_ms() >= run.context.deadline + OVERRUN_SECONDS * 1000
 
 
