@@ -2,9 +2,9 @@
 
 import pytest
 
-from leaseway import aws
+from leaseway import aws, batches
 from leaseway.errors import UnavailableError
-from leaseway.jobs import Job, JobStatus, TtlTooLongError, UnknownJobTypeError, batch, claim, get_job
+from leaseway.jobs import Job, JobStatus, TtlTooLongError, UnknownJobTypeError, claim, get_job
 from leaseway.jobs.batch import Wanted, create_jobs
 from metering import metered
 from unit.api.gateway import post
@@ -43,7 +43,7 @@ def test_what_is_wrong_with_one_refuses_that_one_only():
 
 
 def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkeypatch):
-    monkeypatch.setattr(batch, "_pause", lambda _: None)
+    monkeypatch.setattr(batches, "_pause", lambda _: None)
     client = aws.client("dynamodb")
     original, keeps_back = client._make_api_call, [True, True]
 

@@ -1,4 +1,4 @@
-"""Reading many items by their keys."""
+"""Reading and writing many items in few calls."""
 
 import random
 import time
@@ -10,7 +10,10 @@ from leaseway.settings import needed
 from leaseway.table import Item
 
 _TOGETHER = 100  # BatchGetItem's limit
+_WRITTEN_TOGETHER = 25  # BatchWriteItem's
 _ATTEMPTS = 6
+
+_Request = dict[str, dict[str, Item]]
 
 
 def read_items(
@@ -38,6 +41,41 @@ def read_items(
     if left:
         raise UnavailableError("the table kept part of what was asked for back; try again")
     return items
+
+
+def put_items(table_setting: str, items: Sequence[Item]) -> list[Item]:
+    """Put the items, whatever is there; returns those that the table did not take in several tries.
+
+    One BatchWriteItem for 25 items. It has no conditions, so nothing else may write under these keys.
+    """
+    return [put["PutRequest"]["Item"] for put in _write(table_setting, [{"PutRequest": {"Item": i}} for i in items])]
+
+
+def delete_items(table_setting: str, keys: Sequence[Item]) -> list[Item]:
+    """Delete the items of those keys; returns the keys that the table did not take in several tries.
+
+    One BatchWriteItem for 25 keys. Deleting what is not there is harmless.
+    """
+    return [
+        gone["DeleteRequest"]["Key"] for gone in _write(table_setting, [{"DeleteRequest": {"Key": k}} for k in keys])
+    ]
+
+
+def _write(table_setting: str, requests: Sequence[_Request]) -> list[_Request]:
+    parts = [requests[start : start + _WRITTEN_TOGETHER] for start in range(0, len(requests), _WRITTEN_TOGETHER)]
+    return [left for part in parts for left in _write_part(needed(table_setting), part)]
+
+
+def _write_part(table: str, requests: Sequence[_Request]) -> Sequence[_Request]:
+    left = requests
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            _pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
+        answer = aws.client("dynamodb").batch_write_item(RequestItems={table: left})
+        left = answer.get("UnprocessedItems", {}).get(table, [])
+        if not left:
+            break
+    return left
 
 
 _pause = time.sleep

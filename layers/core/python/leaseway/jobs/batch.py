@@ -1,24 +1,18 @@
 """Creating many jobs at once, in few calls: what is wrong with one refuses that one only."""
 
-import random
-import time
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from leaseway import aws
+from leaseway.batches import put_items
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import content, queue
 from leaseway.jobs.create import new_checked_job, stored
 from leaseway.jobs.model import Job
-from leaseway.settings import needed
 from leaseway.table import Item
 
 LARGEST_BATCH = 100
-
-_WRITTEN_TOGETHER = 25  # BatchWriteItem's limit
-_ATTEMPTS = 6
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +35,7 @@ def create_jobs(owner: str, wanted: Sequence[Wanted]) -> list[Job | LeasewayErro
     """
     outcomes = [_checked(owner, one) for one in wanted]
     jobs = [outcome for outcome in outcomes if isinstance(outcome, Job)]
-    lost = {job_id for batch in _parts(jobs) for job_id in _put(batch)}
+    lost = {item["id"]["S"] for item in put_items("jobs_table", [_item(job) for job in jobs])}
     queue.send_when_due([job for job in jobs if job.id not in lost])
     return [_unless_lost(outcome, lost) for outcome in outcomes]
 
@@ -66,27 +60,6 @@ def _unless_lost(outcome: Job | LeasewayError, lost: set[str]) -> Job | Leaseway
     if isinstance(outcome, Job) and outcome.id in lost:
         return UnavailableError("the table did not take the job; try again")
     return outcome
-
-
-def _parts(jobs: Sequence[Job]) -> list[Sequence[Job]]:
-    return [jobs[start : start + _WRITTEN_TOGETHER] for start in range(0, len(jobs), _WRITTEN_TOGETHER)]
-
-
-def _put(jobs: Sequence[Job]) -> list[str]:
-    """Put the jobs; returns the ids of those that the table did not take in several tries."""
-    table = needed("jobs_table")
-    left: list[dict[str, dict[str, Item]]] = [{"PutRequest": {"Item": _item(job)}} for job in jobs]
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            _pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
-        answer = aws.client("dynamodb").batch_write_item(RequestItems={table: left})
-        left = answer.get("UnprocessedItems", {}).get(table, [])
-        if not left:
-            return []
-    return [put["PutRequest"]["Item"]["id"]["S"] for put in left]
-
-
-_pause = time.sleep
 
 
 def _item(job: Job) -> Item:
