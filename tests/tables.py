@@ -113,6 +113,15 @@ def history(name: str) -> Spec:
     }
 
 
+def tags(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(tag_key="S", created_key="S"),
+        "KeySchema": _keys("tag_key", "created_key"),
+    }
+
+
 def queue(client: Any, name: str) -> str:
     """Make a queue as the workers' are; returns its URL."""
     return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"})["QueueUrl"])

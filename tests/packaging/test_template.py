@@ -33,6 +33,7 @@ TABLES = {
     "IdempotencyTable",
     "TasksTable",
     "HistoryTable",
+    "TagsTable",
     "UsersTable",
 }
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.

@@ -20,6 +20,7 @@ NAMES = {
     "IDEMPOTENCY_TABLE": "idempotency",
     "TASKS_TABLE": "tasks",
     "HISTORY_TABLE": "history",
+    "TAGS_TABLE": "tags",
     "BUCKET": "leaseway-bucket",
     "USERS_TABLE": "users",
     "CURSOR_SECRET": "leaseway/cursor",
@@ -58,6 +59,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             tables.idempotency,
             tables.tasks,
             tables.history,
+            tables.tags,
         ):
             dynamodb.create_table(**kind(kind.__name__))
         monkeypatch.setenv("JOBS_QUEUE_URL", tables.queue(aws.client("sqs"), "jobs"))

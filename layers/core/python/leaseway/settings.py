@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tasks_queue_url: Annotated[
         str, Meta(description="Queue whose messages are runs of recurring tasks; set by the template")
     ] = ""
+    tags_table: Annotated[str, Meta(description="Table of the rows that find jobs by tag; set by the template")] = ""
     bucket: Annotated[str, Meta(description="Bucket of uploads, large payloads and results; set by the template")] = ""
     cursor_secret: Annotated[
         str, Meta(description="Secrets Manager name or ARN of the key that signs cursors; set by the template")

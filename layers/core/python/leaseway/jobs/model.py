@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from leaseway import clock
@@ -82,6 +82,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Names its queue; None for the normal one, and for the one of tasks where a task made it."""
     slot: int | None = None
     """The slot of its schedule that it runs for; None where somebody started it by hand."""
+    tags: tuple[str, ...] = ()
 
 
 class OwnerIndex(GlobalSecondaryIndex[Any]):
@@ -166,6 +167,7 @@ class JobModel(Table):
     task_id = UnicodeAttribute(null=True)
     slot = NumberAttribute(null=True)
     queue = UnicodeAttribute(null=True)
+    tags = UnicodeSetAttribute(null=True)
     expires_at = NumberAttribute(null=True)
     # Stands for what was asked under an Idempotency-Key; absent without one.
     asked = UnicodeAttribute(null=True)
@@ -184,12 +186,12 @@ class JobModel(Table):
 
 def owner_key(owner: str, job_id: str) -> str:
     """Hash key of the owner index. Sharded, because one owner may write faster than one partition takes."""
-    return f"{owner}#{_shard(job_id, settings().owner_shards)}"
+    return f"{owner}#{owner_shard(job_id)}"
 
 
 def owner_outcome_key(owner: str, status: JobStatus, job_id: str) -> str:
     """Hash key of the owner_outcome index."""
-    return f"{owner}#{status.value}#{_shard(job_id, settings().owner_shards)}"
+    return f"{owner}#{status.value}#{owner_shard(job_id)}"
 
 
 def outcome_key(status: JobStatus, job_id: str) -> str:
@@ -205,6 +207,11 @@ def live_key(job_id: str) -> str:
 def created_key(created_at: int, job_id: str) -> str:
     """Range key of the lists: sorts by creation, then id."""
     return f"{created_at:013d}#{job_id}"
+
+
+def owner_shard(job_id: str) -> int:
+    """The shard of a job in whatever is kept by owner."""
+    return _shard(job_id, settings().owner_shards)
 
 
 def _shard(job_id: str, shards: int) -> int:
@@ -230,5 +237,6 @@ def job_from_item(item: Item) -> Job | None:
     for name in _JSON_FIELDS & known.keys():
         known[name] = msgspec.json.decode(known[name])
     known.setdefault("payload", {})
+    known["tags"] = tuple(sorted(known.get("tags", ())))
     known["status"] = JobStatus(known["status"])
     return Job(**known)
