@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from examples import EXAMPLES, FOLDER, promised
 from settings_reference import setting_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,3 +75,14 @@ def test_a_link_between_documents_leads_somewhere(page):
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_list_of_examples_is_the_folder():
+    listed = re.findall(r"^\| \[(.+?)\]\((.+?)\) \| .+ \|$", (FOLDER / "README.md").read_text(), re.MULTILINE)
+
+    assert listed == [(example.name, example.name) for example in EXAMPLES]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_begins_with_what_it_prints(example):
+    assert promised(example)

@@ -1,0 +1,45 @@
+"""Create many jobs in one request: what is wrong with one keeps no other back.
+
+Prints:
+
+    accepted  99
+    refused   1
+    index 42  UNKNOWN_JOB_TYPE
+    ended     {'COMPLETED': 99}
+"""
+
+import os
+import time
+from collections import Counter
+
+import httpx
+
+api = httpx.Client(
+    base_url=os.environ["LEASEWAY_URL"],
+    headers={"authorization": f"Bearer {os.environ['LEASEWAY_TOKEN']}"},
+    timeout=35,
+    trust_env=False,
+)
+
+jobs = [{"type": "GENERATE_NUMBER", "payload": {"digits": 6}} for _ in range(100)]
+jobs[42]["type"] = "NO_SUCH_TYPE"
+answer = api.post("/api/v1/jobs/batch", json={"jobs": jobs}).raise_for_status().json()
+print("accepted ", answer["accepted"])
+print("refused  ", answer["refused"])
+for item in answer["content"]:
+    if item["problem"]:
+        print(f"index {item['index']} ", item["problem"]["code"])
+
+# Each is a job of its own from here on.
+left = {item["job"]["id"] for item in answer["content"] if item["job"]}
+ended: Counter[str] = Counter()
+for _ in range(150):
+    for job_id in sorted(left):
+        status = api.get(f"/api/v1/jobs/{job_id}").raise_for_status().json()["status"]
+        if status not in ("CREATED", "RUNNING"):
+            ended[status] += 1
+            left.discard(job_id)
+    if not left:
+        break
+    time.sleep(0.2)
+print("ended    ", dict(ended))

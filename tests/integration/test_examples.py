@@ -1,0 +1,42 @@
+"""Every file of docs/examples runs on the deployed stack, ends with exit 0 and prints what its header promises."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from deployed import DeployedStack
+from examples import EXAMPLES, promised
+
+INTERPRETERS = {".py": [sys.executable], ".sh": ["bash", "-eu"]}
+
+# What an example cannot make for itself over HTTP. Returns further variables for its environment.
+GIVEN: dict[str, Callable[[DeployedStack], dict[str, str]]] = {}
+
+
+def environment(stack: DeployedStack) -> dict[str, str]:
+    """What a reader of the folder's README has set, and nothing else."""
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {"PATH": tools, "LEASEWAY_URL": stack.outputs.api_url, "LEASEWAY_TOKEN": stack.admin.token()}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_prints_what_it_promises(stack, example):
+    variables = environment(stack) | GIVEN.get(example.name, lambda _: {})(stack)
+
+    done = subprocess.run(
+        [*INTERPRETERS[example.suffix], example],
+        env=variables,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.fullmatch(promised(example), done.stdout), f"it printed:\n{done.stdout}\n{done.stderr}"
