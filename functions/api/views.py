@@ -8,6 +8,8 @@ import msgspec
 from msgspec import Meta
 
 from leaseway.accounts import Account, Transfer
+from leaseway.jobs import attempts
+from leaseway.jobs.attempts import Attempt, End
 from leaseway.jobs.lists import JobPage
 from leaseway.jobs.model import Job, JobStatus
 from leaseway.ledger import Entry, Reversal
@@ -85,6 +87,17 @@ class ReversalView(msgspec.Struct):
     at: Time
 
 
+class AttemptView(msgspec.Struct):
+    """One attempt at a job."""
+
+    number: int
+    worker: str | None
+    started_at: Time | None
+    ended_at: Time | None
+    end: Annotated[End, Meta(description="CRASHED: its worker died; EXPIRED: the time to live passed")]
+    error: Annotated[str | None, Meta(description="Cut to 200 characters")]
+
+
 class JobView(msgspec.Struct):
     """A job as it stands."""
 
@@ -108,6 +121,7 @@ class JobView(msgspec.Struct):
     run_after: Annotated[Time | None, Meta(description="Before this the next attempt does not start")]
     deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
     task_id: Annotated[str | None, Meta(description="The recurring task whose run it is")]
+    history: Annotated[list[AttemptView], Meta(description="The latest attempts, oldest first; 20 are kept")]
 
 
 class Pageable(msgspec.Struct):
@@ -217,6 +231,18 @@ def job_view(job: Job) -> JobView:
         run_after=_time_or_none(job.run_after),
         deadline=_time_or_none(job.deadline),
         task_id=job.task_id,
+        history=[_attempt_view(attempt) for attempt in attempts.of(job)],
+    )
+
+
+def _attempt_view(attempt: Attempt) -> AttemptView:
+    return AttemptView(
+        number=attempt.number,
+        worker=attempt.worker,
+        started_at=_time_or_none(attempt.started_at),
+        ended_at=_time_or_none(attempt.ended_at),
+        end=attempt.end,
+        error=attempt.error,
     )
 
 

@@ -13,6 +13,7 @@ from pynamodb.expressions.update import Action
 
 from leaseway import clock
 from leaseway.jobs import finish
+from leaseway.jobs.attempts import End
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item
 from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError, Item
@@ -87,10 +88,11 @@ def take_over(abandoned: Job, worker: str) -> Outcome:
     nobody_came_first = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.fence == abandoned.fence)
     lease_ran_out = JobModel.lease_until < now
     time_left = JobModel.deadline > now
+    past = finish.remembered(abandoned, End.CRASHED, "its worker died")
     try:
         item = JobModel.change(
             abandoned.id,
-            [*_start(now, worker, token), JobModel.crashes.add(1)],
+            [*_start(now, worker, token), JobModel.crashes.add(1), *past],
             nobody_came_first & lease_ran_out & time_left,
         )
     except ConditionRefusedError as refusal:

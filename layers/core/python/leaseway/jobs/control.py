@@ -11,6 +11,7 @@ from pynamodb.expressions.update import Action
 from leaseway import clock
 from leaseway.errors import ConflictError
 from leaseway.jobs import finish, queue
+from leaseway.jobs.attempts import End
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, live_key
 from leaseway.jobs.read import get_job
 from leaseway.settings import settings
@@ -67,7 +68,9 @@ def cancel_job(job_id: str, *, owner: str | None, actor: str, if_version: int | 
             return None
         if job.status.terminal:
             raise AlreadyEndedError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
-        return [*finish.ended(job, JobStatus.CANCELLED), JobModel.error_message.set(f"cancelled by {actor}")]
+        reason = f"cancelled by {actor}"
+        past = finish.remembered(job, End.CANCELLED, reason)
+        return [*finish.ended(job, JobStatus.CANCELLED), JobModel.error_message.set(reason), *past]
 
     return _changed(job_id, owner, if_version, step)
 

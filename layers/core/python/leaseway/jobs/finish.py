@@ -18,7 +18,8 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
-from leaseway.jobs import content, queue
+from leaseway.jobs import attempts, content, queue
+from leaseway.jobs.attempts import End
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, outcome_key, owner_outcome_key
 from leaseway.logs import log
 from leaseway.settings import settings
@@ -76,11 +77,12 @@ def fail(job: Job, error: str) -> JobStatus:
         LeaseLostError: the job was finished, cancelled or claimed by another.
     """
     message = error[:LONGEST_ERROR]
+    past = remembered(job, End.ERROR, message)
     if job.attempts >= job.max_attempts:
-        actions = [*ended(job, JobStatus.FAILED), JobModel.error_message.set(message)]
+        actions = [*ended(job, JobStatus.FAILED), JobModel.error_message.set(message), *past]
         return _end_attempt(job, actions, JobStatus.FAILED)
     run_after = clock.now_ms() + backoff_ms(job.attempts)
-    status = _end_attempt(job, _waiting(message, run_after), JobStatus.CREATED)
+    status = _end_attempt(job, [*_waiting(message, run_after), *past], JobStatus.CREATED)
     if status is JobStatus.CREATED:
         queue.send_when_due([msgspec.structs.replace(job, run_after=run_after)])
     return status
@@ -101,7 +103,7 @@ def expire(job: Job) -> bool:
     now = clock.now_ms()
     ttl_passed = JobModel.deadline <= now
     message = f"cancelled: not finished within its time to live of {job.ttl_ms} ms"
-    return _end_for(job, JobStatus.CANCELLED, message, ttl_passed)
+    return _end_for(job, JobStatus.CANCELLED, message, ttl_passed, remembered(job, End.EXPIRED, message))
 
 
 def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered: bool = False) -> bool:
@@ -111,7 +113,7 @@ def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered:
     """
     now = clock.now_ms()
     nobody_holds_it = JobModel.lease_until.does_not_exist() | (JobModel.lease_until < now)
-    extra: list[Action] = []
+    extra = remembered(job, End.CRASHED, reason)
     extra += [JobModel.crashes.set(crashes)] if crashes is not None else []
     extra += [JobModel.dead_lettered_at.set(now)] if dead_lettered else []
     return _end_for(job, JobStatus.FAILED, reason, nobody_holds_it, extra)
@@ -129,7 +131,8 @@ def superseding_part(job: Job, now: int) -> Part:
     died = job.lease_until is not None and job.lease_until <= now - TAKEOVER_GRACE_MS
     reason = "its worker died, and the task's next run came before another took over" if died else "its time passed"
     message = JobModel.error_message.set(f"cancelled: {reason}")
-    actions = [*ended(job, JobStatus.CANCELLED), message, JobModel.crashes.set(job.crashes + died)]
+    past = remembered(job, End.CRASHED if died else End.EXPIRED, reason)
+    actions = [*ended(job, JobStatus.CANCELLED), message, JobModel.crashes.set(job.crashes + died), *past]
     return JobModel.change_part(job.id, actions, unchanged & (ttl_passed | nobody_took_over))
 
 
@@ -185,6 +188,13 @@ def ended(job: Job, status: JobStatus) -> list[Action]:
         JobModel.lease_until.remove(),
         JobModel.run_after.remove(),
     ]
+
+
+def remembered(job: Job, end: End, error: str) -> list[Action]:
+    """What the end of an attempt that did not complete adds to the history; nothing where none was under way."""
+    if job.status is not JobStatus.RUNNING:
+        return []
+    return [JobModel.history.set(attempts.history_after(job, end, clock.now_ms(), error))]
 
 
 def _waiting(message: str, run_after: int) -> list[Action]:

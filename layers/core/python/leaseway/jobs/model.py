@@ -10,6 +10,8 @@ from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from leaseway import clock
 from leaseway.errors import InvalidInputError
+from leaseway.jobs import attempts
+from leaseway.jobs.attempts import Attempt
 from leaseway.settings import settings
 from leaseway.table import Item, Table
 
@@ -83,6 +85,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     slot: int | None = None
     """The slot of its schedule that it runs for; None where somebody started it by hand."""
     tags: tuple[str, ...] = ()
+    history: tuple[Attempt, ...] = ()
+    """Attempts that did not complete; `attempts.of` adds the last one."""
 
 
 class OwnerIndex(GlobalSecondaryIndex[Any]):
@@ -168,6 +172,7 @@ class JobModel(Table):
     slot = NumberAttribute(null=True)
     queue = UnicodeAttribute(null=True)
     tags = UnicodeSetAttribute(null=True)
+    history = UnicodeAttribute(null=True)
     expires_at = NumberAttribute(null=True)
     # Stands for what was asked under an Idempotency-Key; absent without one.
     asked = UnicodeAttribute(null=True)
@@ -237,6 +242,7 @@ def job_from_item(item: Item) -> Job | None:
     for name in _JSON_FIELDS & known.keys():
         known[name] = msgspec.json.decode(known[name])
     known.setdefault("payload", {})
+    known["history"] = attempts.parse(known["history"]) if "history" in known else ()
     known["tags"] = tuple(sorted(known.get("tags", ())))
     known["status"] = JobStatus(known["status"])
     return Job(**known)
