@@ -101,6 +101,15 @@ def tasks(name: str) -> Spec:
     }
 
 
+def nodes(name: str) -> Spec:
+    return {
+        "TableName": name,
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": _types(name="S"),
+        "KeySchema": _keys("name"),
+    }
+
+
 def history(name: str) -> Spec:
     return {
         "TableName": name,

@@ -35,6 +35,7 @@ TABLES = {
     "HistoryTable",
     "TagsTable",
     "UsersTable",
+    "NodesTable",
 }
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
@@ -139,7 +140,7 @@ def test_no_role_may_change_or_delete_an_entry(described):
 
 def test_data_is_retained_recoverable_and_protected(described):
     assert set(of_type(described, "AWS::DynamoDB::Table")) == TABLES
-    for name in (*TABLES, "Bucket", "JobsQueue", "TasksQueue", "DeadLetterQueue"):
+    for name in (*TABLES, "Bucket", "JobsQueue", "TasksQueue", "MessagesQueue", "DeadLetterQueue"):
         assert described["Resources"][name]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert described["Resources"][name]["UpdateReplacePolicy"] == "Retain"
     for name in TABLES:

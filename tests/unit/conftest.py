@@ -21,6 +21,7 @@ NAMES = {
     "TASKS_TABLE": "tasks",
     "HISTORY_TABLE": "history",
     "TAGS_TABLE": "tags",
+    "NODES_TABLE": "nodes",
     "BUCKET": "leaseway-bucket",
     "USERS_TABLE": "users",
     "CURSOR_SECRET": "leaseway/cursor",
@@ -60,10 +61,12 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             tables.tasks,
             tables.history,
             tables.tags,
+            tables.nodes,
         ):
             dynamodb.create_table(**kind(kind.__name__))
         monkeypatch.setenv("JOBS_QUEUE_URL", tables.queue(aws.client("sqs"), "jobs"))
         monkeypatch.setenv("TASKS_QUEUE_URL", tables.queue(aws.client("sqs"), "tasks"))
+        monkeypatch.setenv("TYPE_QUEUE_URLS", f"MESSAGE={tables.queue(aws.client('sqs'), 'messages')}")
         aws.client("s3").create_bucket(Bucket="leaseway-bucket")
         aws.client("secretsmanager").create_secret(Name="leaseway/cursor", SecretString="k" * 64)
         aws.client("secretsmanager").create_secret(Name="leaseway/token", SecretString="t" * 64)

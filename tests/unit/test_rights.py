@@ -29,6 +29,7 @@ from leaseway.jobs import create_job, get_job
 from leaseway.jobs.claim import Claimed, claim
 from leaseway.jobs.finish import complete
 from leaseway.jobs.model import Job, JobStatus, job_from_item
+from leaseway.jobs.queue import Queue
 from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings
@@ -41,6 +42,7 @@ Right = tuple[str, str]
 
 PASSWORD = "orbit-lantern-mosaic"
 SLEEP = {"duration_ms": 1}
+MESSAGE = {"type": "MESSAGE", "payload": {}}
 JSON = {"content-type": "application/json"}
 OBJECTS = "Bucket/owners/*"
 
@@ -152,6 +154,9 @@ def calls(cloud: None, described: dict[str, Any], monkeypatch: pytest.MonkeyPatc
     names = {("SECRET", "leaseway-admin"): "AdminSecret"}
     for variable, source in described["Globals"]["Function"]["Environment"]["Variables"].items():
         kind = variable.rpartition("_")[2]
+        if variable == "TYPE_QUEUE_URLS":
+            shown = dict(pair.split("=") for pair in source["Fn::Sub"].split(","))
+            names |= {("URL", Queue(name).url): shown[name].strip("${}") for name in shown}
         if kind in ("TABLE", "URL", "SECRET"):
             names[kind, getattr(settings(), variable.lower())] = source.get("Ref") or source["Fn::GetAtt"][0]
     listening = Calls(names)
@@ -205,7 +210,7 @@ def _ledger_over_http() -> None:
 
 
 def _jobs_over_http() -> None:
-    for body in ({"type": "IMAGE_RESIZE", "payload": large_picture()}, {"type": "SLEEP", "payload": SLEEP}):
+    for body in ({"type": "IMAGE_RESIZE", "payload": large_picture()}, {"type": "SLEEP", "payload": SLEEP}, MESSAGE):
         one = {"path": {"id": post("/api/v1/jobs", body, headers={"Idempotency-Key": body["type"]}).json["id"]}}
         post("/api/v1/jobs", body, headers={"Idempotency-Key": body["type"]})
         call("GET", "/api/v1/jobs/{id}", **one)
@@ -305,6 +310,7 @@ def received(queue: str, count: int) -> Any:
 
 def sweeper(calls: Calls) -> None:
     create_job("ann", "SLEEP", SLEEP)
+    create_job("ann", "MESSAGE", {})
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
     run_of_a_task("waits")
     later = time.time() + 3_000
@@ -314,6 +320,7 @@ def sweeper(calls: Calls) -> None:
 
 def dead_letter(calls: Calls) -> None:
     jobs = [create_job("ann", "SLEEP", SLEEP), create_job("ann", "SLEEP", SLEEP), run_of_a_task("held")]
+    jobs.append(create_job("ann", "MESSAGE", {}))
     for job in jobs[1:]:
         claim(job.id, "another")
     bodies = {job.id: json.dumps({"job_id": job.id, "ttl_ms": 1}) for job in jobs}
@@ -356,6 +363,7 @@ def scheduler(calls: Calls) -> None:
         for catch_up in CatchUp:
             wanted = {"name": catch_up.value, "every": "5m", "type": "SLEEP", "payload": SLEEP}
             create_task("ann", Definition(**wanted, catch_up=catch_up))
+        create_task("ann", Definition(name="message", every="5m", **MESSAGE))
     for minutes in (5, 10, 120):
         with clock.fixed(lambda minutes=minutes: now + minutes * 60):
             run("scheduler.app", {}, calls)

@@ -47,6 +47,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Queue whose messages are runs of recurring tasks; set by the template")
     ] = ""
     tags_table: Annotated[str, Meta(description="Table of the rows that find jobs by tag; set by the template")] = ""
+    nodes_table: Annotated[
+        str, Meta(description="Table of what nodes share: their numbers, the generator's lease; set by the template")
+    ] = ""
+    worker_enabled: Annotated[
+        Literal["true", "false"],
+        Meta(description="Whether Lambda workers take jobs; where not, nodes take from all queues"),
+    ] = "true"
     bucket: Annotated[str, Meta(description="Bucket of uploads, large payloads and results; set by the template")] = ""
     cursor_secret: Annotated[
         str, Meta(description="Secrets Manager name or ARN of the key that signs cursors; set by the template")

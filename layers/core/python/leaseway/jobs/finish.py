@@ -88,6 +88,30 @@ def fail(job: Job, error: str) -> JobStatus:
     return status
 
 
+def give_back(job: Job) -> bool:
+    """Let another worker have our claim at once: a worker that ends leaves what it cannot finish. One write.
+
+    Back to CREATED, and the attempt does not count: it was not the job that ended it. The fence stays, so that what
+    the executor still does is refused. Returns whether the job was still ours; whoever gives it back shows its
+    message again.
+    """
+    in_time = JobModel.deadline > clock.now_ms()
+    actions = [
+        JobModel.status.set(JobStatus.CREATED.value),
+        JobModel.updated_at.set(clock.now_ms()),
+        JobModel.version.add(1),
+        JobModel.attempts.add(-1),
+        JobModel.look_at.set(first_look(clock.now_ms())),
+        JobModel.deadline.remove(),
+        JobModel.lease_until.remove(),
+    ]
+    try:
+        JobModel.change(job.id, actions, _still_ours(job) & in_time)
+    except ConditionRefusedError:
+        return False
+    return True
+
+
 def backoff_ms(attempts: int) -> int:
     """Wait before the next attempt: exponential up to `BACKOFF_CAP_MS`, jitter over the upper half of the step.
 

@@ -1,0 +1,36 @@
+"""MESSAGE: what the generator produces. Handled outside Lambda by nodes; a share of them fails, for the exercise."""
+
+import random
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
+
+
+class MessagePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which message it is, and how often handling one fails."""
+
+    epoch: Annotated[
+        int, Meta(ge=0, description="The generator's epoch: it rises whenever another node becomes it")
+    ] = 0
+    number: Annotated[int, Meta(ge=0, description="Counts the messages of the epoch from 1")] = 0
+    node: Annotated[int, Meta(ge=0, description="The number of the node that produced it")] = 0
+    failure_percent: Annotated[float, Meta(ge=0, le=100, description="How many of a hundred fail")] = 5
+
+
+def run(payload: MessagePayload, _: JobContext) -> JsonObject:
+    """Handle the message; returns which it was.
+
+    Raises:
+        JobError: chance wanted it so.
+    """
+    if random.random() * 100 < payload.failure_percent:  # noqa: S311 - chance, not a secret
+        raise JobError(f"message {payload.number} of epoch {payload.epoch} could not be handled")
+    return {"epoch": payload.epoch, "number": payload.number}
+
+
+TYPE = JobType(
+    "MESSAGE", MessagePayload, run, "Handle a message of the generator; a share of them fails", runs_on="external"
+)

@@ -1,0 +1,7 @@
+"""The generator: of many nodes one at a time produces messages, and another takes its place when it dies."""
+
+from leaseway.generator.lease import DeposedError, Held, Lease, give_up, renew, try_to_become
+from leaseway.generator.messages import OWNER, produce
+from leaseway.generator.numbers import take_number
+
+__all__ = ["OWNER", "DeposedError", "Held", "Lease", "give_up", "produce", "renew", "take_number", "try_to_become"]

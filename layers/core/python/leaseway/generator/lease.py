@@ -1,0 +1,97 @@
+"""The generator's lease: one conditional write makes a node the generator until a moment, and an epoch tells which.
+
+    node 1  --free, so granted: epoch 1-->  generates, renews in half the time that the lease lasts ... is killed
+    node 2  --held until T, so refused--->  handles messages, tries again
+    node 2  --T has passed, so granted: epoch 2-->  generates
+    node 1  --produces: its token is not there any more, so refused-->  deposed: handles messages
+
+The epoch rises with each take-over and never falls. Clocks decide only how soon a node takes over, not whether two
+produce at once: every message is written on condition that its generator's token is still in the item.
+"""
+
+import secrets
+
+import msgspec
+from botocore.exceptions import ClientError
+from pynamodb.expressions.condition import Condition
+
+from leaseway import clock
+from leaseway.generator.model import GENERATOR, NodeModel
+from leaseway.table import ConditionRefusedError, Item
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """This node is the generator until `held_until` (ms since the epoch), and has been since it got `token`."""
+
+    node: int
+    epoch: int
+    token: str
+    held_until: int
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Another node is the generator, until `until` (ms since the epoch) unless it renews."""
+
+    until: int
+
+
+class DeposedError(Exception):
+    """Another node became the generator; nothing of this one's is written any more."""
+
+
+def try_to_become(node: int, worker: str, lease_ms: int) -> Lease | Held:
+    """Become the generator where there is none. One write unit, also where it is refused, and no read."""
+    now = clock.now_ms()
+    token = secrets.token_hex(8)
+    nobody_is = NodeModel.held_until.does_not_exist() | (NodeModel.held_until < now)
+    actions = [
+        NodeModel.epoch.add(1),
+        NodeModel.node.set(node),
+        NodeModel.worker.set(worker),
+        NodeModel.token.set(token),
+        NodeModel.held_until.set(now + lease_ms),
+    ]
+    try:
+        item = NodeModel.change(GENERATOR, actions, nobody_is)
+    except ConditionRefusedError as refusal:
+        found = refusal.item or {}
+        if found["token"]["S"] != token:
+            return Held(int(found["held_until"]["N"]))
+        item = found  # the SDK repeated our own write after a lost answer
+    except ClientError as failure:
+        if failure.response["Error"]["Code"] != "TransactionConflictException":
+            raise
+        return Held(now)  # a generator is just producing
+    return _lease(item)
+
+
+def renew(lease: Lease, lease_ms: int) -> Lease:
+    """Stay the generator for so much longer. One write unit.
+
+    Raises:
+        DeposedError: another took over, because the lease had ended.
+    """
+    actions = [NodeModel.held_until.set(clock.now_ms() + lease_ms)]
+    try:
+        return _lease(NodeModel.change(GENERATOR, actions, is_still(lease)))
+    except ConditionRefusedError:
+        raise DeposedError from None
+
+
+def give_up(lease: Lease) -> None:
+    """Be the generator no more: the next that tries becomes it at once. One write unit."""
+    try:
+        NodeModel.change(GENERATOR, [NodeModel.held_until.set(0)], is_still(lease))
+    except ConditionRefusedError:
+        return  # somebody is already
+
+
+def is_still(lease: Lease) -> Condition:
+    """The condition that nobody took over since: it fences what a generator writes."""
+    still: Condition = NodeModel.token == lease.token
+    return still
+
+
+def _lease(item: Item) -> Lease:
+    numbers = {name: int(item[name]["N"]) for name in ("node", "epoch", "held_until")}
+    return Lease(token=item["token"]["S"], **numbers)

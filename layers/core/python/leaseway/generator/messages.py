@@ -1,0 +1,82 @@
+"""Messages: jobs of the type MESSAGE, each written only while its generator is the generator.
+
+    node 1, epoch 1  --{put message 7; check: token is node 1's}-->  written, sent
+    node 2, epoch 2  --takes over: token is node 2's
+    node 1, epoch 1  --{put message 8; check: token is node 1's}-->  refused: deposed
+
+So all messages of an epoch are written before the first of the next, however long a node was asleep.
+"""
+
+import hashlib
+import random
+import time
+import uuid
+
+import msgspec
+
+from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
+from leaseway.generator.lease import DeposedError, Lease, is_still
+from leaseway.generator.model import GENERATOR, NodeModel
+from leaseway.jobs import content, create, queue
+from leaseway.jobs.model import Job, JobModel
+from leaseway.table import Part, TransactionCancelledError, transact
+
+OWNER = "@generator"
+"""Owner of all messages: no user can have a name that begins so."""
+
+TYPE = "MESSAGE"
+
+_TRIES = 6
+
+
+def produce(lease: Lease, number: int, failure_percent: float | None = None) -> Job:
+    """Write and send message `number` of the lease's epoch. One transaction (6 write units under 1 KB) and one send.
+
+    Where the send fails the sweeper sends it. `failure_percent` is how often handling it fails; the type's default
+    where None. Repeating a number that was written changes nothing.
+
+    Raises:
+        DeposedError: another node is the generator; nothing was written.
+        botocore.exceptions.ClientError: DynamoDB refused, or its answers were lost too often.
+    """
+    job = _message(lease, number, failure_percent)
+    kept = content.Content(msgspec.json.encode(job.payload).decode(), None)
+    parts = [
+        JobModel.put_part(create.stored(job, kept), JobModel.id.does_not_exist()),
+        NodeModel.check_part(GENERATOR, is_still(lease)),
+    ]
+    _write(parts)
+    queue.send([queue.message_of(job)])
+    return job
+
+
+def _message(lease: Lease, number: int, failure_percent: float | None) -> Job:
+    payload: dict[str, float] = {"epoch": lease.epoch, "number": number, "node": lease.node}
+    payload |= {} if failure_percent is None else {"failure_percent": failure_percent}
+    terms = create.checked(OWNER, TYPE, payload, ttl_ms=None, max_attempts=1)
+    # An id from lease and number: a message that is written again is the same message.
+    job_id = hashlib.sha256(f"{lease.token}/{number}".encode()).hexdigest()[:32]
+    return msgspec.structs.replace(create.new_job(OWNER, TYPE, payload, terms), id=job_id)
+
+
+def _write(parts: list[Part]) -> None:
+    """Send the transaction until it is clear what came of it; under one token it writes nothing twice."""
+    token = uuid.uuid4().hex
+    for attempt in range(_TRIES):
+        try:
+            transact(parts, token)
+            return
+        except TransactionCancelledError as cancelled:
+            put, check = cancelled.reasons
+            if check.refused:
+                raise DeposedError from None
+            if put.refused:
+                return  # it was written before
+            token = uuid.uuid4().hex  # a node that tried to take over was in the way: nothing was written
+            failure: Exception = cancelled
+        except CALL_FAILURES as lost:
+            if fate(lost) is Fate.REFUSED:
+                raise
+            failure = lost
+        time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
+    raise failure

@@ -1,0 +1,28 @@
+"""The nodes table: what long-lived workers share, one item a thing."""
+
+from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+
+from leaseway.table import Table
+
+COUNTER = "taskId"
+"""The item whose `value` is the number that a node took last."""
+
+GENERATOR = "generator"
+"""The item that says who is the generator, and until when."""
+
+
+class NodeModel(Table):
+    """Two items: the counter of numbers and the generator's lease."""
+
+    table_setting = "nodes_table"
+
+    class Meta:  # noqa: D106
+        table_name = "set by Table"
+
+    name = UnicodeAttribute(hash_key=True)
+    value = NumberAttribute(null=True)
+    node = NumberAttribute(null=True)
+    worker = UnicodeAttribute(null=True)
+    token = UnicodeAttribute(null=True)
+    epoch = NumberAttribute(null=True)
+    held_until = NumberAttribute(null=True)
