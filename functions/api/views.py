@@ -12,6 +12,7 @@ from leaseway.jobs import attempts
 from leaseway.jobs.attempts import Attempt, End
 from leaseway.jobs.lists import JobPage
 from leaseway.jobs.model import Job, JobStatus
+from leaseway.jobs.progress import WHOLE
 from leaseway.ledger import Entry, Reversal
 from leaseway.money import to_decimal
 from leaseway.settings import settings
@@ -121,6 +122,8 @@ class JobView(msgspec.Struct):
     run_after: Annotated[Time | None, Meta(description="Before this the next attempt does not start")]
     deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
     task_id: Annotated[str | None, Meta(description="The recurring task whose run it is")]
+    progress: Annotated[float | None, Meta(description="From 0 to 1, as its executor tells; up to a second behind")]
+    progress_note: str | None
     history: Annotated[list[AttemptView], Meta(description="The latest attempts, oldest first; 20 are kept")]
 
 
@@ -231,6 +234,8 @@ def job_view(job: Job) -> JobView:
         run_after=_time_or_none(job.run_after),
         deadline=_time_or_none(job.deadline),
         task_id=job.task_id,
+        progress=None if job.progress is None else job.progress / WHOLE,
+        progress_note=job.progress_note,
         history=[_attempt_view(attempt) for attempt in attempts.of(job)],
     )
 

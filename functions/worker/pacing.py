@@ -15,8 +15,10 @@ Duration = Annotated[
 TWO_MINUTES_MS = 120_000
 
 
-def paced(context: JobContext, duration_ms: int, steps: int) -> Iterator[int]:
+def paced(context: JobContext, duration_ms: int, steps: int, step_name: str) -> Iterator[int]:
     """Numbers of `steps` steps, each handed out when its share of the time begins; ends when the time is over.
+
+    Tells the progress after each, as "frame 3 of 12".
 
     Raises:
         JobError: the job was cancelled or ran out of time meanwhile.
@@ -24,6 +26,7 @@ def paced(context: JobContext, duration_ms: int, steps: int) -> Iterator[int]:
     began = clock.now_ms()
     for step in range(steps):
         yield step
+        context.progress((step + 1) / steps, f"{step_name} {step + 1} of {steps}")
         ends = began + duration_ms * (step + 1) / steps
         if context.wait(max(0.0, ends - clock.now_ms()) / 1000):
             raise JobError(f"stopped after {step + 1} of {steps} steps")

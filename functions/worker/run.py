@@ -5,9 +5,10 @@ import time
 from collections.abc import Callable
 
 from leaseway import clock
-from leaseway.jobs import Job, JobError, JobStatus, content, finish
-from leaseway.jobs.types import job_type
+from leaseway.jobs import Job, JobError, JobStatus, content, finish, progress
+from leaseway.jobs.types import JsonObject, job_type
 from leaseway.logs import log
+from worker.progress import ProgressWriter
 
 
 class RunContext:
@@ -20,6 +21,7 @@ class RunContext:
         self.attempt = job.attempts
         self.deadline = job.deadline
         self._unwanted = threading.Event()
+        self.reports = ProgressWriter(job, self.cancel)
 
     @property
     def cancelled(self) -> bool:
@@ -34,6 +36,14 @@ class RunContext:
         """Wait that long, or until cancelled; returns whether it was cancelled."""
         self._unwanted.wait(min(seconds, self.remaining_seconds()))
         return self.cancelled
+
+    def progress(self, fraction: float, note: str | None = None) -> None:
+        """Tell how far the work is; the latest is written once a second.
+
+        Raises:
+            ValueError: the fraction is no number.
+        """
+        self.reports.tell(progress.told(fraction, note))
 
     def cancel(self) -> None:
         """Tell the executor that its result is no longer wanted."""
@@ -69,15 +79,21 @@ class Run:
             self._on_end()
 
     def _outcome(self) -> JobStatus:
-        kind = job_type(self.job.type)
         try:
-            result = kind.run(kind.parse(content.payload_of(self.job)), self.context)
+            result = self._executed()
         except JobError as failure:
             return finish.fail(self.job, str(failure))
         except Exception as failure:
             log.exception("executor raised", extra={"action": "execute", "job_id": self.job.id})
             return finish.fail(self.job, f"{type(failure).__name__}: {failure}")
-        return finish.complete(self.job, result)
+        return finish.complete(self.job, result, self.context.reports.latest)
+
+    def _executed(self) -> JsonObject:
+        kind = job_type(self.job.type)
+        try:
+            return kind.run(kind.parse(content.payload_of(self.job)), self.context)
+        finally:
+            self.context.reports.end()
 
     def overdue(self) -> bool:
         """Whether the deadline passed."""

@@ -14,7 +14,10 @@ from leaseway import clock
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.errors import LeasewayError
 from leaseway.idempotency import Key
-from leaseway.jobs import create_job
+from leaseway.jobs import Job, create_job
+from leaseway.jobs.claim import Claimed, claim
+from leaseway.jobs.finish import fail, report
+from leaseway.jobs.progress import told as told_progress
 from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
 from leaseway.ledger.statements import Wanted
@@ -48,7 +51,18 @@ def opened(key: Key | None = None) -> Operation:
 
 
 def job(key: Key | None = None) -> Operation:
-    return lambda: create_job("alice", "SLEEP", {"duration_ms": 5}, key=key)
+    return lambda: _created.append(create_job("alice", "SLEEP", {"duration_ms": 5}, key=key))
+
+
+_created: list[Job] = []
+_claimed: list[Job] = []
+
+
+def taken() -> None:
+    """A worker claims the job that was created last."""
+    outcome = claim(_created[-1].id, "w1")
+    assert isinstance(outcome, Claimed)
+    _claimed.append(outcome.job)
 
 
 _stream: list[dict[str, Any]] = []
@@ -98,6 +112,8 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "create a job": ([], job()),
     "create a job, with a key": ([], job(KEY)),
     "create a job, with a key, repeated": ([job(KEY)], job(KEY)),
+    "tell a job's progress": ([job(), taken], lambda: report(_claimed[-1], told_progress(0.4, "thumbnails"))),
+    "fail an attempt, its history kept": ([job(), taken], lambda: fail(_claimed[-1], "boom")),
 }
 
 

@@ -39,7 +39,7 @@ def run(payload: SeriesPayload, context: JobContext) -> JsonObject:
     """
     small = (payload.thumbnail, payload.thumbnail * 3 // 4)
     sheet = _empty_sheet(payload.frames, small)
-    for frame in paced(context, payload.duration_ms, payload.frames):
+    for frame in paced(context, payload.duration_ms, payload.frames, "frame"):
         drawn = _draw(frame, payload.width)
         sheet.paste(drawn.resize(small), (frame % _COLUMNS * small[0], frame // _COLUMNS * small[1]))
     written = io.BytesIO()

@@ -27,7 +27,7 @@ def run(payload: PrimePayload, context: JobContext) -> JsonObject:
     """
     small = _primes(math.isqrt(payload.below) + 1)
     count, largest = 0, 0
-    for segment in paced(context, payload.duration_ms, _SEGMENTS):
+    for segment in paced(context, payload.duration_ms, _SEGMENTS, "segment"):
         low, high = (max(2, payload.below * part // _SEGMENTS) for part in (segment, segment + 1))
         sieve = _sieved(low, high, small)
         count += sieve.count(1)

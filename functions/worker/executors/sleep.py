@@ -8,6 +8,9 @@ from msgspec import Meta
 from leaseway import clock
 from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
 
+_TELLING_MS = 10_000
+"""A sleep of this length and above tells its progress, ten times; a shorter one is not worth the writes."""
+
 
 class SleepPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long to sleep."""
@@ -24,8 +27,12 @@ def run(payload: SleepPayload, context: JobContext) -> JsonObject:
         JobError: the job was cancelled or ran out of time meanwhile; the sleep ends at once.
     """
     began = clock.now_ms()
-    if context.wait(payload.duration_ms / 1000):
-        raise JobError(f"woken after {clock.now_ms() - began} of {payload.duration_ms} ms")
+    parts = 1 if payload.duration_ms < _TELLING_MS else 10
+    for part in range(1, parts + 1):
+        if context.wait(payload.duration_ms / 1000 / parts):
+            raise JobError(f"woken after {clock.now_ms() - began} of {payload.duration_ms} ms")
+        if parts > 1:
+            context.progress(part / parts)
     return {"slept_ms": clock.now_ms() - began}
 
 

@@ -41,7 +41,7 @@ def run(payload: AuditPayload, context: JobContext) -> JsonObject:
     found = _Findings()
     try:
         keys = objects.list_keys(context.owner, payload.most)
-        for portion in paced(context, payload.duration_ms, _PORTIONS):
+        for portion in paced(context, payload.duration_ms, _PORTIONS, "portion"):
             for key in keys[portion::_PORTIONS]:
                 _read(key, found)
     except LeasewayError as problem:

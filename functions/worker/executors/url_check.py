@@ -50,7 +50,7 @@ def run(payload: UrlCheckPayload, context: JobContext) -> JsonObject:
     A URL that does not answer is what the check is for: it fails no job.
     """
     records = [_Record(url) for url in payload.urls]
-    for step in paced(context, payload.duration_ms, payload.rounds * len(records)):
+    for step in paced(context, payload.duration_ms, payload.rounds * len(records), "request"):
         _ask(records[step % len(records)], context)
     return {"checked": payload.rounds * len(records), "urls": [_told(record) for record in records]}
 

@@ -19,6 +19,7 @@ class RunningJob:
         self.deadline = clock.now_ms() + int(seconds * 1000)
         self._end = time.monotonic() + seconds
         self._stop = threading.Event()
+        self.told: list[tuple[float, str | None]] = []
 
     @property
     def cancelled(self) -> bool:
@@ -33,6 +34,9 @@ class RunningJob:
     def wait(self, seconds: float) -> bool:
         self._stop.wait(min(seconds, self.remaining_seconds()))
         return self.cancelled
+
+    def progress(self, fraction: float, note: str | None = None) -> None:
+        self.told.append((fraction, note))
 
 
 @pytest.fixture

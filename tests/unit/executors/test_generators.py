@@ -94,3 +94,12 @@ def test_a_payload_that_does_not_fit_is_refused_at_creation(run_job, name: str, 
     with pytest.raises(InvalidInputError) as refusal:
         run_job(name, payload)
     assert refusal.value.field == field
+
+
+def test_a_long_sleep_tells_each_tenth_and_a_short_one_nothing(run_job, job, monkeypatch):
+    run_job("SLEEP", {"duration_ms": 60})
+    assert job.told == []
+    monkeypatch.setattr("worker.executors.sleep._TELLING_MS", 50)
+    slept = run_job("SLEEP", {"duration_ms": 60})
+    assert [fraction for fraction, _ in job.told] == [part / 10 for part in range(1, 11)]
+    assert slept["slept_ms"] >= 60

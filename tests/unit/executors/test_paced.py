@@ -32,6 +32,12 @@ def test_work_is_spread_over_its_time(run_job):
     assert clock.now_ms() - began >= 400
 
 
+def test_work_that_is_spread_tells_each_step(run_job, job):
+    run_job("PRIME_COUNT", {"below": 1_000, "duration_ms": 0})
+    assert job.told[0] == (1 / 20, "segment 1 of 20")
+    assert job.told[-1] == (1.0, "segment 20 of 20")
+
+
 def test_a_job_that_is_cancelled_stops_between_two_steps(run_job, job):
     threading.Timer(0.2, job.cancel).start()
     with pytest.raises(JobError, match="stopped after"):

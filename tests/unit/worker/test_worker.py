@@ -124,7 +124,7 @@ def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monke
 def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch):
     job = quick()
 
-    def steal(claimed: Job, result: dict) -> JobStatus:
+    def steal(claimed: Job, *_: object) -> JobStatus:
         raise finish.LeaseLostError(claimed.id)
 
     monkeypatch.setattr(finish, "complete", steal)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
-from leaseway.jobs import finish
+from leaseway.jobs import finish, progress
 from leaseway.jobs.attempts import End
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item
 from leaseway.settings import settings
@@ -112,6 +112,7 @@ def _start(now: int, worker: str, token: str) -> list[Action]:
         JobModel.fence.add(1),
         JobModel.version.add(1),
         JobModel.run_after.remove(),
+        *progress.erased(),
     ]
 
 

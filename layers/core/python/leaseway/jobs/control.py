@@ -10,7 +10,7 @@ from pynamodb.expressions.update import Action
 
 from leaseway import clock
 from leaseway.errors import ConflictError
-from leaseway.jobs import finish, queue
+from leaseway.jobs import finish, progress, queue
 from leaseway.jobs.attempts import End
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, live_key
 from leaseway.jobs.read import get_job
@@ -110,6 +110,7 @@ def _again(job: Job) -> list[Action]:
         JobModel.live_key.set(live_key(job.id)),
         JobModel.look_at.set(now + settings().first_look_seconds * 1000),
         *(name.remove() for name in _OF_AN_END),
+        *progress.erased(),
     ]
 
 

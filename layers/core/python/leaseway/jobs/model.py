@@ -87,6 +87,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     history: tuple[Attempt, ...] = ()
     """Attempts that did not complete; `attempts.of` adds the last one."""
+    progress: int | None = None
+    """Thousandths of the work that the last attempt told to be done; None where it told nothing."""
+    progress_note: str | None = None
 
 
 class OwnerIndex(GlobalSecondaryIndex[Any]):
@@ -173,6 +176,8 @@ class JobModel(Table):
     queue = UnicodeAttribute(null=True)
     tags = UnicodeSetAttribute(null=True)
     history = UnicodeAttribute(null=True)
+    progress = NumberAttribute(null=True)
+    progress_note = UnicodeAttribute(null=True)
     expires_at = NumberAttribute(null=True)
     # Stands for what was asked under an Idempotency-Key; absent without one.
     asked = UnicodeAttribute(null=True)

@@ -50,6 +50,9 @@ class JobContext(Protocol):
     def wait(self, seconds: float) -> bool:
         """Wait that long, or until cancelled; returns whether it was cancelled."""
 
+    def progress(self, fraction: float, note: str | None = None) -> None:
+        """Tell how far the work is, from 0 to 1. Costs nothing by itself: the latest is written once a second."""
+
 
 @dataclass(frozen=True)
 class JobType:

@@ -1,0 +1,69 @@
+"""Writing the progress of a run beside it: the latest that its executor told, at most once a second."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from leaseway.jobs import Job, finish
+from leaseway.jobs.progress import Progress
+from leaseway.logs import log
+
+EVERY_SECONDS = 1.0
+"""Between two writes, and before the first: a job that is done sooner pays nothing for telling."""
+
+
+class ProgressWriter:
+    """The progress of one run. Its thread starts with the first thing told, so that who tells nothing has none.
+
+    A thread of its own, because neither the executor nor the lease may wait for a table that is slow.
+    """
+
+    def __init__(self, job: Job, on_lost: Callable[[], None]) -> None:
+        self.latest: Progress | None = None
+        self._job = job
+        self._on_lost = on_lost
+        self._changed = threading.Condition()
+        self._started = False
+        self._ended = False
+
+    def tell(self, progress: Progress) -> None:
+        """Remember the latest; returns at once."""
+        with self._changed:
+            self.latest = progress
+            self._changed.notify_all()
+            if self._started or self._ended:
+                return
+            self._started = True
+        threading.Thread(target=self._write_all, daemon=True).start()
+
+    def end(self) -> None:
+        """Write nothing more: the end of the run says the rest."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def _write_all(self) -> None:
+        written: Progress | None = None
+        next_write = time.monotonic() + EVERY_SECONDS
+        while (progress := self._next(written, next_write)) is not None:
+            written = progress if self._write(progress) else written
+            next_write = time.monotonic() + EVERY_SECONDS
+
+    def _next(self, written: Progress | None, not_before: float) -> Progress | None:
+        """What to write next, once it may be written; None when the run has ended."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self.latest != written)
+            self._changed.wait_for(lambda: self._ended, max(0.0, not_before - time.monotonic()))
+            return None if self._ended else self.latest
+
+    def _write(self, progress: Progress) -> bool:
+        try:
+            finish.report(self._job, progress)
+        except finish.LeaseLostError:
+            self.end()
+            self._on_lost()
+        except Exception:
+            # It is told again in a second, and the work goes on meanwhile.
+            log.exception("progress not written", extra={"action": "progress", "job_id": self._job.id})
+            return False
+        return True

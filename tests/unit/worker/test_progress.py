@@ -1,0 +1,170 @@
+"""Progress: what is written of what executors tell, and that telling nothing costs nothing."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from leaseway import aws
+from leaseway.jobs import Job, JobStatus, cancel_job, claim, create_job, finish, get_job, progress, retry_job
+from leaseway.jobs.model import JobModel
+from leaseway.jobs.progress import Progress
+from leaseway.settings import needed, settings
+from metering import metered
+from worker import progress as writing
+from worker.app import handler
+
+pytestmark = pytest.mark.usefixtures("worker_cloud")
+
+
+@pytest.fixture
+def worker_cloud(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
+    settings.cache_clear()
+
+
+@pytest.fixture
+def reports(monkeypatch: pytest.MonkeyPatch) -> list[Progress]:
+    """Every progress that a worker wrote."""
+    written: list[Progress] = []
+    original = finish.report
+
+    def noted(job: Job, reached: Progress) -> None:
+        original(job, reached)
+        written.append(reached)
+
+    monkeypatch.setattr(finish, "report", noted)
+    return written
+
+
+def teller(**payload: Any) -> Job:
+    return create_job("ann", "TELLER", payload, max_attempts=1)
+
+
+def work() -> None:
+    messages = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=10)["Messages"]
+    records = [
+        {"messageId": one["MessageId"], "receiptHandle": one["ReceiptHandle"], "body": one["Body"]} for one in messages
+    ]
+    handler({"Records": records}, SimpleNamespace(log_stream_name="w", get_remaining_time_in_millis=lambda: 900_000))
+
+
+def read(job: Job) -> Job:
+    return get_job(job.id, owner=None)
+
+
+def claimed(job: Job) -> Job:
+    outcome = claim.claim(job.id, "w1")
+    assert isinstance(outcome, claim.Claimed)
+    return outcome.job
+
+
+def test_the_latest_is_written_no_more_often_than_the_interval(monkeypatch, reports):
+    # Given an executor that tells ninety times in about a second, and an interval of 0.3 s
+    monkeypatch.setattr(writing, "EVERY_SECONDS", 0.3)
+    job = teller(parts=90, each_ms=10)
+    # When it runs
+    work()
+    # Then what is written are a few steps of the way, each the latest of its time, and in the end the whole
+    assert 1 <= len(reports) <= 10
+    assert reports == sorted(set(reports))
+    assert (read(job).progress, read(job).progress_note) == (progress.WHOLE, "part 90")
+
+
+def test_a_job_that_is_done_within_the_interval_pays_nothing_for_telling(reports):
+    job = teller(parts=50)
+    work()
+    assert reports == []
+    assert (read(job).status, read(job).progress) == (JobStatus.COMPLETED, progress.WHOLE)
+
+
+def test_who_tells_nothing_has_nothing_written_and_nothing_in_the_item():
+    job = create_job("ann", "QUICK", {})
+    work()
+    assert {"progress", "progress_note"}.isdisjoint(JobModel.read(job.id) or {})
+
+
+def test_a_worker_learns_from_its_progress_that_the_job_is_cancelled(monkeypatch, reports):
+    monkeypatch.setattr(writing, "EVERY_SECONDS", 0.1)
+    job = teller(parts=1_000, each_ms=20)
+    original = finish.report
+
+    def cancelled_meanwhile(mine: Job, reached: Progress) -> None:
+        cancel_job(mine.id, owner=None, actor="root")
+        original(mine, reached)
+
+    monkeypatch.setattr(finish, "report", cancelled_meanwhile)
+    ended: list[int] = []
+    monkeypatch.setattr(finish, "complete", _remembering(ended))
+    work()
+    assert ended
+    assert ended[0] < 1_000
+    assert read(job).status is JobStatus.CANCELLED
+
+
+def _remembering(told: list[int]) -> Callable[..., JobStatus]:
+    original = finish.complete
+
+    def complete(job: Job, result: dict[str, Any], last: Progress | None = None) -> JobStatus:
+        told.append(result["told"])
+        return original(job, result, last)
+
+    return complete
+
+
+def test_a_write_that_fails_is_tried_again_and_stops_no_work(monkeypatch):
+    monkeypatch.setattr(writing, "EVERY_SECONDS", 0.05)
+    tries: list[Progress] = []
+
+    def broken(_: Job, reached: Progress) -> None:
+        tries.append(reached)
+        raise OSError
+
+    monkeypatch.setattr(finish, "report", broken)
+    job = teller(parts=2, each_ms=250)
+    work()
+    assert len(tries) >= 2
+    assert read(job).status is JobStatus.COMPLETED
+
+
+def test_a_failed_job_shows_how_far_it_came_and_a_retry_begins_anew(monkeypatch, reports):
+    monkeypatch.setattr(writing, "EVERY_SECONDS", 0.05)
+    job = teller(parts=4, each_ms=100, error="boom")
+    work()
+    assert reports
+    assert (read(job).status, read(job).progress) == (JobStatus.FAILED, reports[-1].thousandths)
+    retry_job(job.id, owner=None)
+    assert (read(job).progress, read(job).progress_note) == (None, None)
+
+
+def test_progress_is_one_unit_and_only_the_claims_own():
+    mine = claimed(teller(parts=1))
+    with metered() as meter:
+        finish.report(mine, progress.told(0.4, "thumbnails"))
+    assert (meter.count(), meter.write_units(), meter.read_units()) == (1, 1, 0)
+    assert (read(mine).progress, read(mine).progress_note, read(mine).version) == (400, "thumbnails", mine.version)
+    finish.report(mine, progress.told(0.5))
+    assert (read(mine).progress, read(mine).progress_note) == (500, None)
+    cancel_job(mine.id, owner=None, actor="root")
+    with pytest.raises(finish.LeaseLostError):
+        finish.report(mine, progress.told(1))
+
+
+@pytest.mark.parametrize(
+    ("fraction", "note", "expected"),
+    [
+        (0.4, "thumbnails", Progress(400, "thumbnails")),
+        (-1, None, Progress(0)),
+        (7, "", Progress(1_000)),
+        (float("inf"), "n" * 500, Progress(1_000, "n" * 200)),
+        (1, None, Progress(1_000)),
+    ],
+)
+def test_what_is_told_is_kept_in_thousandths_and_within_bounds(fraction, note, expected):
+    assert progress.told(fraction, note) == expected
+
+
+def test_what_is_no_number_is_no_progress():
+    with pytest.raises(ValueError, match="number"):
+        progress.told(float("nan"))
