@@ -53,6 +53,10 @@ def counting_server(wrap: Callable[[socket.socket], socket.socket] = lambda plai
             with suppress(OSError):  # a reader with a limit hangs up
                 self.wfile.write(reply.body)
 
+        def do_PUT(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            self.do_GET()
+
         def log_message(self, *_: object) -> None:
             pass
 

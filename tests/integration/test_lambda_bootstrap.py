@@ -1,0 +1,197 @@
+"""Each packaged function under Lambda's own bootstrap: one event, real services, nothing on the path but its layers.
+
+Tables and queues are bare ones of the engine, without mappings: nobody but the function under test works on them.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import tables
+from inside import forget_everything
+from leaseway import aws, clock
+from leaseway.accounts import create_account, get_account
+from leaseway.identity import get_user, issue, register, sign_in
+from leaseway.jobs import JobStatus, create_job, get_job
+from leaseway.ledger import get_entry
+from leaseway.settings import needed
+from leaseway.tasks import Definition, create_task
+from leaseway.totals import total
+from leaseway_local import template
+from runtime_api import FunctionError, execution_environment, lay_out
+from sample_events import sample_event
+from servers import counting_server
+
+HANDLERS = {
+    found["Properties"]["Handler"].removesuffix(".handler").removesuffix(".app"): found["Properties"]["Handler"]
+    for found in template.read()["Resources"].values()
+    if found["Type"] == template.FUNCTION_TYPE
+}
+MADE = (
+    tables.accounts,
+    tables.jobs,
+    tables.totals,
+    tables.users,
+    tables.ledger,
+    tables.idempotency,
+    tables.tasks,
+    tables.history,
+)
+ADMIN = {"username": "root", "password": "orbit-lantern-mosaic"}
+
+Invoke = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    return lay_out(tmp_path_factory.mktemp("lambda"))
+
+
+@pytest.fixture(scope="module")
+def variables(engine):
+    """A deployed function's environment, whose services are bare ones of the engine."""
+    given = {
+        "AWS_ENDPOINT_URL": engine.url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "EXECUTORS_PACKAGE": "worker.executors",
+        "BUCKET": "bootstrap-bucket",
+        "CURSOR_SECRET": "bootstrap/cursor",
+        "TOKEN_SECRET": "bootstrap/token",
+        "ADMIN_SECRET": "bootstrap/admin",
+        **{f"{kind.__name__}_table".upper(): f"bootstrap-{kind.__name__}" for kind in MADE},
+    }
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in given.items():
+            environment.setenv(name, value)
+        forget_everything()
+        for kind in MADE:
+            aws.client("dynamodb").create_table(**kind(f"bootstrap-{kind.__name__}"))
+        queues = {name: tables.queue(aws.client("sqs"), f"bootstrap-{name}") for name in ("jobs", "tasks")}
+        for name, url in queues.items():
+            given[f"{name}_queue_url".upper()] = url
+            environment.setenv(f"{name}_queue_url".upper(), url)
+        aws.client("s3").create_bucket(Bucket="bootstrap-bucket")
+        for name, text in {"cursor": "k" * 64, "token": "t" * 64, "admin": json.dumps(ADMIN)}.items():
+            aws.client("secretsmanager").create_secret(Name=f"bootstrap/{name}", SecretString=text)
+        forget_everything()
+        yield given
+    forget_everything()
+
+
+def api(invoke: Invoke) -> None:
+    create_account("alice", 1_000, request_id="opening")
+
+    answer = invoke(sample_event("api"))
+
+    assert answer["statusCode"] == 200, answer
+    assert get_account("alice", owner=None).balance == 750
+
+
+def authorizer(invoke: Invoke) -> None:
+    assert invoke(sample_event("authorizer"))["context"]["state"] != "valid"
+    token = issue(register("anna", "orbit-lantern-mosaic"))
+
+    known = invoke(sample_event("authorizer") | {"authorizationToken": f"Bearer {token.text}"})
+
+    assert (known["principalId"], known["context"]["state"]) == ("anna", "valid")
+
+
+def first_admin(invoke: Invoke) -> None:
+    with counting_server() as cloudformation:
+        invoke(sample_event("first_admin") | {"ResponseURL": cloudformation.url("/answer")})
+        assert cloudformation.hits == ["/answer"]
+
+    assert sign_in(**ADMIN) == get_user("root")
+
+
+def worker(invoke: Invoke) -> None:
+    job = create_job("alice", "SLEEP", {"duration_ms": 10})
+
+    answer = invoke(sample_event("worker", job_id=job.id))
+
+    assert answer == {"batchItemFailures": []}
+    assert get_job(job.id, owner=None).status is JobStatus.COMPLETED
+
+
+def sweeper(invoke: Invoke) -> None:
+    with clock.fixed(lambda: 1_767_225_600.0):  # long ago, so that its message counts as lost
+        create_job("alice", "SLEEP", {"duration_ms": 10})
+    aws.client("sqs").purge_queue(QueueUrl=needed("jobs_queue_url"))
+
+    report = invoke(sample_event("sweeper"))
+
+    assert report["resent"] == 1, report
+
+
+def scheduler(invoke: Invoke) -> None:
+    with clock.fixed(lambda: 1_767_225_600.0):
+        create_task("alice", Definition(name="old", every="5m", type="SLEEP", payload={"duration_ms": 10}))
+
+    report = invoke(sample_event("scheduler"))
+
+    assert report["started"] == 1, report
+
+
+def tally(invoke: Invoke) -> None:
+    invoke(sample_event("tally"))
+
+    assert total("alice", "CREATED", "SLEEP") == 1
+
+
+def ledger(invoke: Invoke) -> None:
+    invoke(sample_event("ledger"))
+
+    assert get_entry("alice:1").amount == 1_000
+
+
+def ledger_check(invoke: Invoke) -> None:
+    report = invoke(sample_event("ledger.check"))
+
+    assert report["clean"] in (True, False), report
+    assert report["accounts"] >= 0
+
+
+def dead_letter(invoke: Invoke) -> None:
+    job = create_job("alice", "SLEEP", {"duration_ms": 10})
+
+    assert invoke(sample_event("dead_letter", job_id=job.id)) == {"batchItemFailures": []}
+
+    found = get_job(job.id, owner=None)
+    assert found.status is JobStatus.FAILED
+    assert found.dead_lettered_at is not None
+
+
+SCENARIOS: dict[str, Callable[[Invoke], None]] = {
+    "api": api,
+    "authorizer": authorizer,
+    "dead_letter": dead_letter,
+    "first_admin": first_admin,
+    "ledger": ledger,
+    "ledger.check": ledger_check,
+    "scheduler": scheduler,
+    "sweeper": sweeper,
+    "tally": tally,
+    "worker": worker,
+}
+
+
+@pytest.mark.parametrize("name", sorted(HANDLERS))
+def test_a_packaged_function_does_its_work_under_lambdas_bootstrap(name, folders, variables):
+    with execution_environment(folders, HANDLERS[name], variables) as started:
+        started.wait_until_ready()
+        SCENARIOS[name](started.invoke)
+
+
+def test_a_function_that_cannot_start_says_why(folders, variables):
+    """The harness can fail: a variable out of bounds stops the import, as it would on AWS."""
+    broken = variables | {"LEASE_SECONDS": "0"}
+
+    with (
+        execution_environment(folders, HANDLERS["worker"], broken) as started,
+        pytest.raises(FunctionError, match="lease_seconds"),
+    ):
+        started.wait_until_ready()
