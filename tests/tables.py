@@ -131,6 +131,10 @@ def tags(name: str) -> Spec:
     }
 
 
+EVERY = (accounts, jobs, totals, users, ledger, idempotency, tasks, history, tags, nodes)
+"""Each makes the table whose name is the setting `<its name>_table`."""
+
+
 def queue(client: Any, name: str) -> str:
     """Make a queue as the workers' are; returns its URL."""
     return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"})["QueueUrl"])

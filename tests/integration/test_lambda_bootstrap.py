@@ -29,16 +29,6 @@ HANDLERS = {
     for found in template.read()["Resources"].values()
     if found["Type"] == template.FUNCTION_TYPE
 }
-MADE = (
-    tables.accounts,
-    tables.jobs,
-    tables.totals,
-    tables.users,
-    tables.ledger,
-    tables.idempotency,
-    tables.tasks,
-    tables.history,
-)
 ADMIN = {"username": "root", "password": "orbit-lantern-mosaic"}
 
 Invoke = Callable[..., Any]
@@ -62,13 +52,13 @@ def variables(engine):
         "CURSOR_SECRET": "bootstrap/cursor",
         "TOKEN_SECRET": "bootstrap/token",
         "ADMIN_SECRET": "bootstrap/admin",
-        **{f"{kind.__name__}_table".upper(): f"bootstrap-{kind.__name__}" for kind in MADE},
+        **{f"{kind.__name__}_table".upper(): f"bootstrap-{kind.__name__}" for kind in tables.EVERY},
     }
     with pytest.MonkeyPatch.context() as environment:
         for name, value in given.items():
             environment.setenv(name, value)
         forget_everything()
-        for kind in MADE:
+        for kind in tables.EVERY:
             aws.client("dynamodb").create_table(**kind(f"bootstrap-{kind.__name__}"))
         queues = {name: tables.queue(aws.client("sqs"), f"bootstrap-{name}") for name in ("jobs", "tasks")}
         for name, url in queues.items():

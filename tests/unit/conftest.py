@@ -51,18 +51,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with mock_aws():
         forget_everything()
         dynamodb = aws.client("dynamodb")
-        for kind in (
-            tables.accounts,
-            tables.jobs,
-            tables.totals,
-            tables.users,
-            tables.ledger,
-            tables.idempotency,
-            tables.tasks,
-            tables.history,
-            tables.tags,
-            tables.nodes,
-        ):
+        for kind in tables.EVERY:
             dynamodb.create_table(**kind(kind.__name__))
         monkeypatch.setenv("JOBS_QUEUE_URL", tables.queue(aws.client("sqs"), "jobs"))
         monkeypatch.setenv("TASKS_QUEUE_URL", tables.queue(aws.client("sqs"), "tasks"))

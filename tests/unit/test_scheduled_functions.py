@@ -5,19 +5,20 @@ import importlib
 import pytest
 
 from leaseway.jobs import JobStatus, create_job, get_job, queue
+from sample_events import sample_event
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
 def test_the_sweeper_answers_its_report():
-    report = importlib.import_module("sweeper.app").handler({}, None)
+    report = importlib.import_module("sweeper.app").handler(sample_event("sweeper"), None)
     assert report == {"looked": 0, "resent": 0, "cancelled": 0, "moved": 0, "left": False, "lag_ms": 0}
 
 
 def test_a_dead_letter_that_cannot_be_judged_stays_and_the_others_are_judged(monkeypatch):
     handler = importlib.import_module("dead_letter.app").handler
     job = create_job("ann", "SLEEP", {"duration_ms": 1})
-    body = f'{{"job_id": "{job.id}", "ttl_ms": 1000}}'
+    judged = sample_event("dead_letter", job_id=job.id)["Records"][0]
     real = queue.parse
 
     def parse(text: str) -> queue.JobMessage:
@@ -27,7 +28,7 @@ def test_a_dead_letter_that_cannot_be_judged_stays_and_the_others_are_judged(mon
 
     monkeypatch.setattr(queue, "parse", parse)
 
-    answer = handler({"Records": [{"messageId": "a", "body": "unreadable"}, {"messageId": "b", "body": body}]}, None)
+    answer = handler({"Records": [{"messageId": "a", "body": "unreadable"}, judged]}, None)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "a"}]}
     assert get_job(job.id, owner=None).status is JobStatus.FAILED
