@@ -13,6 +13,7 @@ from leaseway.jobs.attempts import Attempt, End
 from leaseway.jobs.lists import JobPage
 from leaseway.jobs.model import Job, JobStatus
 from leaseway.jobs.progress import WHOLE
+from leaseway.jobs.queue import Queue
 from leaseway.ledger import Entry, Reversal
 from leaseway.money import to_decimal
 from leaseway.settings import settings
@@ -121,6 +122,10 @@ class JobView(msgspec.Struct):
     finished_at: Time | None
     run_after: Annotated[Time | None, Meta(description="Before this the next attempt does not start")]
     deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
+    queue: Annotated[
+        str,
+        Meta(description="Where it waits: `high`, `normal`, `low`, `tasks`, or its type's name", examples=["normal"]),
+    ]
     task_id: Annotated[str | None, Meta(description="The recurring task whose run it is")]
     progress: Annotated[float | None, Meta(description="From 0 to 1, as its executor tells; up to a second behind")]
     progress_note: str | None
@@ -233,6 +238,7 @@ def job_view(job: Job) -> JobView:
         finished_at=_time_or_none(job.finished_at),
         run_after=_time_or_none(job.run_after),
         deadline=_time_or_none(job.deadline),
+        queue=Queue.of(job).name,
         task_id=job.task_id,
         progress=None if job.progress is None else job.progress / WHOLE,
         progress_note=job.progress_note,

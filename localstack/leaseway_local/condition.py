@@ -1,5 +1,6 @@
 """How each part of a deployment does: engine, stack, API, functions and the mappings that feed them, queues."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -25,6 +26,8 @@ FUNCTIONS = (
     "TallyFunction",
     "DeadLetterFunction",
 )
+_QUEUE_URL = "QueueUrl"
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,9 @@ def _deployed(clients: Clients) -> Iterator[Part]:
     yield _asked("API", lambda: _api(found, local=clients.local))
     for name in FUNCTIONS:
         yield _asked(name, lambda name=name: _function(clients, found, name))  # type: ignore[misc]
-    yield _asked("jobs queue", lambda: _queue(clients, "jobs queue", found["JobsQueueUrl"]))
-    yield _asked("tasks queue", lambda: _queue(clients, "tasks queue", found["TasksQueueUrl"]))
-    yield _asked("dead letters", lambda: _queue(clients, "dead letters", found["DeadLetterQueueUrl"]))
+    for output in (name for name in found.values if name.endswith(_QUEUE_URL)):
+        name = _WORD.sub(" ", output.removesuffix("Url")).lower()
+        yield _asked(name, lambda name=name, output=output: _queue(clients, name, found[output]))  # type: ignore[misc]
 
 
 def _asked(name: str, ask: Callable[[], Part]) -> Part:

@@ -39,6 +39,7 @@ def create(
     ttl_ms: Annotated[int | None, typer.Option(help="Time to live in milliseconds, from each attempt's start.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Attempts before the job is FAILED.")] = None,
     delay: Annotated[int | None, typer.Option(help="Seconds before which it does not start, up to a year.")] = None,
+    priority: Annotated[str | None, typer.Option(help="high, normal or low; normal if not given.")] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the job's end; exit 1 unless it is COMPLETED.")
     ] = False,
@@ -47,8 +48,8 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Create a job."""
-    limits = {"ttl_ms": ttl_ms, "max_attempts": max_attempts, "delay_seconds": delay}
-    wanted = {"type": type_name, "payload": payload, **limits}
+    options = {"ttl_ms": ttl_ms, "max_attempts": max_attempts, "delay_seconds": delay, "priority": priority}
+    wanted = {"type": type_name, "payload": payload, **options}
     with connected(target, as_json=as_json) as api:
         job = api.post_once("/api/v1/jobs", {name: value for name, value in wanted.items() if value is not None})
         if wait:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from msgspec import inspect
 
-from described import default, listed, of_type, properties, statements
+from described import default, listed, of_type, properties, statements, target
 from leaseway.settings import Settings
 from leaseway_local import template
 
@@ -37,6 +37,8 @@ TABLES = {
     "UsersTable",
     "NodesTable",
 }
+# Queues whose messages the worker takes.
+WORKED = ("JobsQueue", "HighQueue", "LowQueue", "TasksQueue")
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
 
@@ -79,8 +81,7 @@ def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described
 
 def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described):
     for queue, function in (
-        ("JobsQueue", "WorkerFunction"),
-        ("TasksQueue", "WorkerFunction"),
+        *((queue, "WorkerFunction") for queue in WORKED),
         ("DeadLetterQueue", "DeadLetterFunction"),
     ):
         visibility = properties(described, queue)["VisibilityTimeout"]
@@ -90,15 +91,30 @@ def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described
             assert described["Parameters"][visibility["Ref"]]["MinValue"] >= timeout
 
 
-def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(described):
-    mapping = properties(described, "WorkerFunction")["Events"]["Jobs"]["Properties"]
+@pytest.mark.parametrize("event", ["Jobs", "HighJobs", "LowJobs"])
+def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(described, event):
+    mapping = properties(described, "WorkerFunction")["Events"][event]["Properties"]
 
     assert default(described, mapping["BatchSize"]) == 10, "a batch is what a worker runs side by side"
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     concurrency = mapping["ScalingConfig"]["MaximumConcurrency"]
     assert described["Parameters"][concurrency["Ref"]]["MinValue"] == 2
-    redrive = properties(described, "JobsQueue")["RedrivePolicy"]
+    redrive = properties(described, target(mapping["Queue"]))["RedrivePolicy"]
     assert default(described, redrive["maxReceiveCount"]) == 20
+
+
+def test_each_priority_has_workers_that_no_other_can_take(described):
+    events = properties(described, "WorkerFunction")["Events"]
+    bounds_of = {
+        target(event["Properties"]["Queue"]): event["Properties"]["ScalingConfig"]["MaximumConcurrency"]["Ref"]
+        for event in (events["Jobs"], events["HighJobs"], events["LowJobs"])
+    }
+
+    assert bounds_of == {
+        "JobsQueue": "WorkerConcurrency",
+        "HighQueue": "HighConcurrency",
+        "LowQueue": "LowConcurrency",
+    }
 
 
 def test_a_run_of_a_task_shares_its_worker_with_nobody(described):
@@ -140,7 +156,7 @@ def test_no_role_may_change_or_delete_an_entry(described):
 
 def test_data_is_retained_recoverable_and_protected(described):
     assert set(of_type(described, "AWS::DynamoDB::Table")) == TABLES
-    for name in (*TABLES, "Bucket", "JobsQueue", "TasksQueue", "MessagesQueue", "DeadLetterQueue"):
+    for name in (*TABLES, "Bucket", *of_type(described, "AWS::SQS::Queue")):
         assert described["Resources"][name]["DeletionPolicy"] == "RetainExceptOnCreate"
         assert described["Resources"][name]["UpdateReplacePolicy"] == "Retain"
     for name in TABLES:
@@ -261,8 +277,6 @@ def test_parameters_of_settings_have_the_settings_own_bounds(described):
 def test_the_outputs_say_where_everything_is(described):
     assert set(described["Outputs"]) >= FUNCTIONS | TABLES | {
         "ApiUrl",
-        "JobsQueueUrl",
-        "TasksQueueUrl",
-        "DeadLetterQueueUrl",
+        *(f"{queue}Url" for queue in of_type(described, "AWS::SQS::Queue")),
         "Bucket",
     }

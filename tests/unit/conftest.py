@@ -31,6 +31,7 @@ NAMES = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
+QUEUES = ("jobs", "high", "low", "tasks")
 
 
 @pytest.fixture(autouse=True)
@@ -53,8 +54,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         dynamodb = aws.client("dynamodb")
         for kind in tables.EVERY:
             dynamodb.create_table(**kind(kind.__name__))
-        monkeypatch.setenv("JOBS_QUEUE_URL", tables.queue(aws.client("sqs"), "jobs"))
-        monkeypatch.setenv("TASKS_QUEUE_URL", tables.queue(aws.client("sqs"), "tasks"))
+        for queue in QUEUES:
+            monkeypatch.setenv(f"{queue.upper()}_QUEUE_URL", tables.queue(aws.client("sqs"), queue))
         monkeypatch.setenv("TYPE_QUEUE_URLS", f"MESSAGE={tables.queue(aws.client('sqs'), 'messages')}")
         aws.client("s3").create_bucket(Bucket="leaseway-bucket")
         aws.client("secretsmanager").create_secret(Name="leaseway/cursor", SecretString="k" * 64)

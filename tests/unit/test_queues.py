@@ -12,7 +12,7 @@ from leaseway.jobs import Job, TtlTooLongError, create_job, get_job
 from leaseway.jobs.create import LONGEST_EXTERNAL_TTL_MS
 from leaseway.jobs.dead_letters import Verdict, judge
 from leaseway.jobs.model import JobModel
-from leaseway.jobs.queue import HIGH, NORMAL, TASKS, Queue, deployed
+from leaseway.jobs.queue import HIGH, LOW, NORMAL, ORDERED, TASKS, Queue, deployed
 from leaseway.jobs.sweep import sweep
 from leaseway.settings import SettingsInvalidError
 from leaseway.tasks import Definition, create_task, start_now
@@ -66,7 +66,7 @@ def test_a_tasks_run_of_such_a_type_waits_in_the_types_queue() -> None:
 
 @pytest.mark.usefixtures("plugged")
 def test_each_queue_is_found_by_its_address() -> None:
-    assert set(deployed()) == {NORMAL, TASKS, FAR, FEW}
+    assert set(deployed()) == {NORMAL, HIGH, LOW, TASKS, FAR, FEW}
     for queue in deployed():
         name = queue.url.rpartition("/")[2]
         assert Queue.behind(f"arn:aws:sqs:us-east-1:000000000000:{name}") == queue
@@ -86,9 +86,9 @@ def test_a_type_whose_queue_is_missing_is_refused(cloud: None, monkeypatch: pyte
     monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.plugged")
     forget_everything()
     # Then a job of it would hang for ever
-    with pytest.raises(InvalidInputError, match="no queue for this type"):
+    with pytest.raises(InvalidInputError, match="no queue for it"):
         create_job("ann", "FAR", {})
-    for queue in (FAR, HIGH):
+    for queue in (FAR, ORDERED):
         with pytest.raises(SettingsInvalidError):
             assert queue.url
 

@@ -29,6 +29,7 @@ from leaseway.jobs import create_job, get_job
 from leaseway.jobs.claim import Claimed, claim
 from leaseway.jobs.finish import complete
 from leaseway.jobs.model import Job, JobStatus, job_from_item
+from leaseway.jobs.placement import Priority
 from leaseway.jobs.queue import Queue
 from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
@@ -48,10 +49,11 @@ OBJECTS = "Bucket/owners/*"
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 OF_A_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
+WORKED = ("JobsQueue", "HighQueue", "LowQueue", "TasksQueue")
 OF_A_STREAM = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
 # Lambda calls these in the function's name, for its mappings.
 BY_THE_PLATFORM: dict[str, set[Right]] = {
-    "WorkerRole": {(action, queue) for action in OF_A_QUEUE for queue in ("JobsQueue", "TasksQueue")},
+    "WorkerRole": {(action, queue) for action in OF_A_QUEUE for queue in WORKED},
     "DeadLetterRole": {(action, "DeadLetterQueue") for action in OF_A_QUEUE},
     "TallyRole": {(action, "JobsTable/stream") for action in OF_A_STREAM},
     "LedgerRole": {(action, "AccountsTable/stream") for action in OF_A_STREAM},
@@ -218,6 +220,8 @@ def _jobs_over_http() -> None:
         call("GET", "/api/v1/jobs/{id}/result", **one)
         call("POST", "/api/v1/jobs/{id}/retry", **one)
     assert post("/api/v1/jobs/batch", {"jobs": [{"type": "SLEEP", "payload": SLEEP}]}).status == 202
+    for priority in Priority:
+        post("/api/v1/jobs", {"type": "SLEEP", "payload": SLEEP, "priority": priority})
     for status in ({}, {"status": ["FAILED"]}, {"status": ["CREATED"]}):
         assert call("GET", "/api/v1/jobs", query=status or None).status == 200
         assert call("GET", "/api/v1/jobs", query={**status, "owner": ["*"]}).status == (200 if status else 400)
@@ -271,6 +275,9 @@ def worker(calls: Calls) -> None:
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
     run("worker.app", received("jobs_queue_url", 10), calls)
     assert get_job(job.id, owner=None).status.value == "COMPLETED"
+    for priority in (Priority.HIGH, Priority.LOW):
+        create_job("ann", "IMAGE_RESIZE", no_picture(), priority=priority)
+        run("worker.app", received(f"{priority}_queue_url", 1), calls)
     run_of_a_task("fails", type="IMAGE_RESIZE", payload=no_picture())
     run("worker.app", received("tasks_queue_url", 1), calls)
     claim(run_of_a_task("held").id, "another")
@@ -309,7 +316,8 @@ def received(queue: str, count: int) -> Any:
 
 
 def sweeper(calls: Calls) -> None:
-    create_job("ann", "SLEEP", SLEEP)
+    for priority in Priority:
+        create_job("ann", "SLEEP", SLEEP, priority=priority)
     create_job("ann", "MESSAGE", {})
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
     run_of_a_task("waits")
@@ -319,7 +327,8 @@ def sweeper(calls: Calls) -> None:
 
 
 def dead_letter(calls: Calls) -> None:
-    jobs = [create_job("ann", "SLEEP", SLEEP), create_job("ann", "SLEEP", SLEEP), run_of_a_task("held")]
+    held = [create_job("ann", "SLEEP", SLEEP, priority=priority) for priority in Priority]
+    jobs = [create_job("ann", "SLEEP", SLEEP), *held, run_of_a_task("held")]
     jobs.append(create_job("ann", "MESSAGE", {}))
     for job in jobs[1:]:
         claim(job.id, "another")

@@ -66,6 +66,6 @@ def test_a_records_source_tells_its_queue():
 
 def test_messages_of_both_queues_are_sent_ten_a_call():
     job = queue.JobMessage("a" * 32, 1_000)
-    mixed = [queue.Outgoing(job, 0, TASKS if number % 2 else NORMAL) for number in range(24)]
+    mixed = [queue.Outgoing(job, TASKS if number % 2 else NORMAL, "ann") for number in range(24)]
 
     assert queue.send(mixed) == 24

@@ -34,6 +34,7 @@ from leaseway.jobs import (
 )
 from leaseway.jobs.batch import LARGEST_BATCH, Wanted, create_jobs
 from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, UseCursorError, page_of_jobs
+from leaseway.jobs.placement import Priority
 
 jobs = Blueprint(__name__)
 
@@ -59,6 +60,13 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     ) = None
     delay_seconds: (
         Annotated[int, Meta(ge=0, le=366 * 86_400, description="Not before so many seconds from now; excludes run_at")]
+        | None
+    ) = None
+    priority: (
+        Annotated[
+            Priority,
+            Meta(description="Each has workers of its own: low jobs keep no high one waiting; normal if not given"),
+        ]
         | None
     ) = None
 
@@ -89,6 +97,7 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
         max_attempts=wanted.max_attempts,
         run_at=None if wanted.run_at is None else int(wanted.run_at.timestamp() * 1000),
         delay_seconds=wanted.delay_seconds,
+        priority=wanted.priority,
         key=call.key,
     )
     return Answer(job_view(job), {"location": f"jobs/{job.id}", **_etag(job)})
@@ -177,6 +186,7 @@ def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
         max_attempts=one.max_attempts,
         run_at=run_at,
         delay_seconds=one.delay_seconds,
+        priority=one.priority,
     )
 
 

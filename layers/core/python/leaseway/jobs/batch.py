@@ -10,6 +10,7 @@ from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import content, queue
 from leaseway.jobs.create import new_checked_job, stored
 from leaseway.jobs.model import Job
+from leaseway.jobs.placement import Priority
 from leaseway.table import Item
 
 LARGEST_BATCH = 100
@@ -24,12 +25,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: int | None = None
     run_at: int | None = None
     delay_seconds: int | None = None
+    priority: Priority | None = None
 
 
 def create_jobs(owner: str, wanted: Sequence[Wanted]) -> list[Job | LeasewayError]:
     """Store and send up to 100 jobs; answers each, in order, with the job or with why it was refused.
 
-    One BatchWriteItem for 25 jobs and one SendMessageBatch for ten: 14 calls for 100 small jobs. The ids are fresh,
+    One BatchWriteItem for 25 jobs and one SendMessageBatch for ten: 14 calls for 100 small jobs, and one or
+    two more for each further queue that they go to. The ids are fresh,
     which BatchWriteItem needs, because it has no conditions. Nobody claims a job before its message is sent, so a
     put that is repeated after a lost answer overwrites nothing.
     """
@@ -42,17 +45,18 @@ def create_jobs(owner: str, wanted: Sequence[Wanted]) -> list[Job | LeasewayErro
 
 def _checked(owner: str, wanted: Wanted) -> Job | LeasewayError:
     try:
-        return new_checked_job(owner, wanted.type, wanted.payload, **_limits(wanted))
+        return new_checked_job(owner, wanted.type, wanted.payload, **_options(wanted))
     except LeasewayError as refusal:
         return refusal
 
 
-def _limits(wanted: Wanted) -> dict[str, int | None]:
+def _options(wanted: Wanted) -> dict[str, Any]:
     return {
         "ttl_ms": wanted.ttl_ms,
         "max_attempts": wanted.max_attempts,
         "run_at": wanted.run_at,
         "delay_seconds": wanted.delay_seconds,
+        "priority": wanted.priority,
     }
 
 

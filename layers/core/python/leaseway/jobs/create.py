@@ -9,9 +9,9 @@ import msgspec
 from leaseway import clock
 from leaseway.errors import InvalidInputError
 from leaseway.idempotency import Key, KeyedRequest, KeyReusedError
-from leaseway.jobs import content, finish, queue
+from leaseway.jobs import content, finish, placement, queue
 from leaseway.jobs.model import Job, JobModel, JobStatus, created_key, live_key, owner_key
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.placement import Priority
 from leaseway.jobs.types import JobType, job_type
 from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError, Item
@@ -47,6 +47,7 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
     max_attempts: int | None = None,
     run_at: int | None = None,
     delay_seconds: int | None = None,
+    priority: Priority | None = None,
     key: Key | None = None,
 ) -> Job:
     """Store a job as CREATED and send its message. One PutItem (3 write units under 1 KB) and one send.
@@ -58,7 +59,8 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
 
     Raises:
         UnknownJobTypeError: no executor has the type; a job of it would hang for ever.
-        InvalidInputError: the payload does not fit the type, or a number is out of bounds; names the field.
+        InvalidInputError: the payload does not fit the type, a number is out of bounds, or the type has no priorities;
+            names the field.
         TtlTooLongError: the time to live is longer than an invocation can be, or than 11 hours outside Lambda.
         KeyReusedError: the key made another job.
     """
@@ -70,10 +72,11 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
         max_attempts=max_attempts,
         run_at=run_at,
         delay_seconds=delay_seconds,
+        priority=priority,
     )
     if key is not None:
         job = msgspec.structs.replace(job, id=key.digest[:_DIGITS])
-        keyed = KeyedRequest.of(key, type_name, payload, ttl_ms, max_attempts, run_at, delay_seconds)
+        keyed = KeyedRequest.of(key, type_name, payload, ttl_ms, max_attempts, run_at, delay_seconds, priority)
         if earlier := _insert_once(job, keyed):
             return _delayed(earlier, run_at, delay_seconds)
     else:
@@ -91,28 +94,28 @@ def new_checked_job(  # noqa: PLR0913 - all but the first three are named
     max_attempts: int | None,
     run_at: int | None,
     delay_seconds: int | None,
+    priority: Priority | None,
 ) -> Job:
     """A job of this description with a fresh id, not yet stored. Raises what `create_job` raises."""
-    terms = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts)
+    terms = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts, priority=priority)
     return _delayed(new_job(owner, type_name, payload, terms), run_at, delay_seconds)
 
 
-def checked(
-    owner: str, type_name: str, payload: dict[str, Any], *, ttl_ms: int | None, max_attempts: int | None
+def checked(  # noqa: PLR0913 - all but the first three are named
+    owner: str,
+    type_name: str,
+    payload: dict[str, Any],
+    *,
+    ttl_ms: int | None,
+    max_attempts: int | None,
+    priority: Priority | None = None,
 ) -> Terms:
     """On what terms a job of this description runs, defaults filled in. Raises what `create_job` raises."""
     kind = job_type(type_name)
     parsed = kind.parse(payload)
     if kind.check is not None:
         kind.check(parsed, owner)
-    return Terms(_checked_ttl(kind, ttl_ms), _checked_attempts(max_attempts), _queue_of(kind))
-
-
-def _queue_of(kind: JobType) -> str | None:
-    name = kind.own_queue
-    if name is not None and Queue(name) not in queue.deployed():
-        raise InvalidInputError("this deployment has no queue for this type", field="type")
-    return name
+    return Terms(_checked_ttl(kind, ttl_ms), _checked_attempts(max_attempts), placement.queue_of(kind, priority))
 
 
 def _checked_ttl(kind: JobType, ttl_ms: int | None) -> int:

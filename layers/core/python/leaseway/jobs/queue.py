@@ -105,13 +105,15 @@ class Outgoing(NamedTuple):
     """A message to send, visible after `delay_seconds` (0 to 900)."""
 
     message: JobMessage
+    queue: Queue
+    group: str
+    """Whose it is: SQS shares a queue's deliveries out fairly among groups."""
     delay_seconds: int = 0
-    queue: Queue = NORMAL
 
 
 def message_of(job: Job, delay_seconds: int = 0) -> Outgoing:
     """The message that brings a job to a worker, and the queue it belongs to."""
-    return Outgoing(JobMessage(job.id, job.ttl_ms), delay_seconds, Queue.of(job))
+    return Outgoing(JobMessage(job.id, job.ttl_ms), Queue.of(job), job.owner, delay_seconds)
 
 
 class Hiding(NamedTuple):
@@ -154,14 +156,7 @@ def _queue_of(outgoing: Outgoing) -> Queue:
 
 
 def _send_batch(queue: Queue, batch: Sequence[Outgoing]) -> int:
-    entries = [
-        {
-            "Id": str(position),
-            "MessageBody": msgspec.json.encode(outgoing.message).decode(),
-            "DelaySeconds": outgoing.delay_seconds,
-        }
-        for position, outgoing in enumerate(batch)
-    ]
+    entries = [{"Id": str(position), **_content(outgoing)} for position, outgoing in enumerate(batch)]
     try:
         answer = aws.client("sqs").send_message_batch(QueueUrl=queue.url, Entries=entries)
     except (BotoCoreError, ClientError) as failure:
@@ -170,6 +165,14 @@ def _send_batch(queue: Queue, batch: Sequence[Outgoing]) -> int:
     for failed in answer.get("Failed", []):
         log.warning("message not sent; the sweeper will", extra={"action": "send", "error": failed.get("Message")})
     return len(answer.get("Successful", []))
+
+
+def _content(outgoing: Outgoing) -> dict[str, Any]:
+    return {
+        "MessageBody": msgspec.json.encode(outgoing.message).decode(),
+        "MessageGroupId": outgoing.group,
+        "DelaySeconds": outgoing.delay_seconds,
+    }
 
 
 def hide(hidings: Sequence[Hiding], queue: Queue) -> None:
