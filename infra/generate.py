@@ -14,12 +14,14 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "functions"), str(ROOT / "infra")]
 
+from api.access import ACCESS  # noqa: E402
 from api.app import app  # noqa: E402
 from api_reference import api_reference  # noqa: E402
 from cli_reference import cli_reference  # noqa: E402
 from gateway_document import gateway_document  # noqa: E402 - the path comes first
 from leaseway.jobs.types import catalogue  # noqa: E402
-from leaseway_local import cli  # noqa: E402
+from leaseway_local import cli, template  # noqa: E402
+from metrics_reference import metrics_reference  # noqa: E402
 from openapi_document import openapi_document  # noqa: E402
 from settings_reference import settings_reference  # noqa: E402
 
@@ -40,6 +42,7 @@ def documents() -> Iterator[tuple[Path, str]]:
     yield ROOT / "docs" / "reference" / "settings.md", settings_reference(ROOT / "template.yaml")
     yield ROOT / "docs" / "reference" / "api.md", api_reference(public, catalogue())
     yield ROOT / "docs" / "reference" / "cli.md", cli_reference(cli.app)
+    yield ROOT / "docs" / "reference" / "metrics.md", metrics_reference(template.read(), len(ACCESS), len(catalogue()))
     yield ROOT / "infra" / "openapi.yaml", _NOTE + _yaml(public)
     yield ROOT / "functions" / "api" / "openapi.json", _json(public)
 

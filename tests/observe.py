@@ -99,7 +99,16 @@ def kill_worker(log_stream: str) -> None:
 
 
 def log_lines(client: Callable[[str], Any], function: str) -> list[dict[str, Any]]:
-    """The function's structured log lines, oldest first."""
+    """What the function logged, oldest first; its metrics left out."""
+    return [line for line in _json_lines(client, function) if "_aws" not in line]
+
+
+def metric_lines(client: Callable[[str], Any], function: str) -> list[dict[str, Any]]:
+    """The function's embedded-metric lines, oldest first."""
+    return [line for line in _json_lines(client, function) if "_aws" in line]
+
+
+def _json_lines(client: Callable[[str], Any], function: str) -> list[dict[str, Any]]:
     pages = client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{function}")
     lines = []
     for page in pages:

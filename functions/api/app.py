@@ -19,6 +19,7 @@ from api.blueprints.tasks import tasks
 from api.blueprints.uploads import uploads
 from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
 from api.routes import RaisedByViewError, current_request
+from leaseway import metrics
 from leaseway.logs import log
 
 # Answers are about one caller; pages and the document say otherwise themselves.
@@ -49,10 +50,13 @@ def answer(request: Request, get_response: Callable[[Request], Response]) -> Res
     cors.admit_origin(request, response)
     response.headers.update({name: response.headers.get(name, value) for name, value in _HEADERS.items()})
     response.headers["x-request-id"] = request_id
-    _log(request, response.status_code, (time.perf_counter_ns() - started) / 1e6, bug)
+    milliseconds = round((time.perf_counter_ns() - started) / 1e6, 2)
+    _log(request, response.status_code, milliseconds, bug)
+    _note(request, response.status_code, milliseconds)
     return response
 
 
+@metrics.flushed("api")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answer one Lambda proxy event."""
     answered: dict[str, Any] = app(event, context)
@@ -78,12 +82,20 @@ def _log(request: Request, status: int, milliseconds: float, bug: Exception | No
         "method": request.method,
         "route": request.path,
         "status": status,
-        "ms": round(milliseconds, 2),
+        "ms": milliseconds,
     }
     if bug:
         log.error("request", exc_info=bug, extra=facts)
     else:
         log.info("request", extra=facts)
+
+
+def _note(request: Request, status: int, milliseconds: float) -> None:
+    # Only what is declared becomes a dimension: what is not is the caller's own words.
+    declared = request.method in (*app.routes.get(request.path, ()), "OPTIONS") and request.path in app.routes
+    route = f"{request.method} {request.path}" if declared else "other"
+    metrics.note("HttpDuration", milliseconds, route=route, status=f"{status // 100}xx")
+    metrics.note("HttpErrors", status >= 500)
 
 
 coldstart.loaded()

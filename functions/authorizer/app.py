@@ -9,6 +9,7 @@ from leaseway import coldstart
 # isort: split
 from chalice.app import AuthRequest, AuthResponse, AuthRoute, Chalice
 
+from leaseway import metrics
 from leaseway.identity import TokenRefusedError, authenticate
 from leaseway.logs import log
 
@@ -20,6 +21,7 @@ app = Chalice(app_name="leaseway-authorizer", configure_logs=False, env={})
 
 
 @app.authorizer(ttl_seconds=CACHE_SECONDS)
+@metrics.flushed("authorizer")
 def handler(request: AuthRequest) -> AuthResponse:
     """What the token of a request is worth. Where that cannot be found out it raises: 503, and nothing is kept."""
     try:

@@ -5,10 +5,12 @@ from leaseway import coldstart
 # isort: split
 from typing import Any
 
+from leaseway import metrics
 from leaseway.jobs.dead_letters import judge
 from leaseway.logs import log
 
 
+@metrics.flushed("dead-letter")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Judge each dead letter; one that could not be judged stays in the queue."""
     failed = [record["messageId"] for record in event["Records"] if not _judged(record)]

@@ -14,25 +14,29 @@ from typing import Any
 
 import msgspec
 
+from leaseway import metrics
 from leaseway.ledger.stream import LedgerMismatchError, record_changes
 from leaseway.logs import log
+from leaseway.streams import lag_ms
 
 
+@metrics.flushed("ledger")
 def handler(event: dict[str, Any], context: Any) -> None:
     """Write the entries of one batch; what an earlier delivery wrote is left as it is."""
+    if (lag := lag_ms(event["Records"])) is not None:
+        metrics.note("LedgerLag", lag)
     try:
         report = record_changes(event["Records"], _pool().map)
     except LedgerMismatchError as mismatch:
         _call_for_help(mismatch)
         raise
+    metrics.note("LedgerEntries", report.written)
     log.info("recorded", extra={"action": "ledger", **msgspec.to_builtins(report)})
 
 
 def _call_for_help(mismatch: LedgerMismatchError) -> None:
-    from leaseway import metrics  # noqa: PLC0415 - nobody pays for it until it is needed
-
     log.error("ledger mismatch", extra={"action": "ledger", "problem": str(mismatch)})
-    metrics.count(LedgerMismatches=1)
+    metrics.note("LedgerMismatches")
 
 
 @lru_cache(maxsize=1)

@@ -28,6 +28,7 @@ class Errand(msgspec.Struct):
     after: dict[str, Any] | None = None
 
 
+@metrics.flushed("ledger-check")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Do one errand and answer its report as JSON values."""
     errand = msgspec.convert(event, Errand)
@@ -59,9 +60,9 @@ def _verified(user_id: str | None) -> dict[str, Any]:
         log.error("ledger difference", extra={"action": "verify", **difference})
     log.info("ledger verified", extra={"action": "verify", "user_id": user_id, **facts})
     if user_id is None:
-        metrics.count(
-            LedgerDifferences=found.differences, LedgerAccountsBehind=found.behind, LedgerEntriesChecked=found.entries
-        )
+        metrics.note("LedgerDifferences", found.differences)
+        metrics.note("LedgerAccountsBehind", found.behind)
+        metrics.note("LedgerEntriesChecked", found.entries)
     return {**facts, "clean": found.clean, "listed": listed}
 
 

@@ -7,15 +7,29 @@ from typing import Any
 
 import msgspec
 
-from leaseway.jobs.sweep import sweep
+from leaseway import metrics
+from leaseway.jobs.active import active_by_worker
+from leaseway.jobs.sweep import SweepReport, sweep
 from leaseway.logs import log
 
 
+@metrics.flushed("sweeper")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Sweep once; answers the report, so that whoever invokes it by hand sees what was done."""
-    report: dict[str, Any] = msgspec.to_builtins(sweep())
+    done = sweep()
+    report: dict[str, Any] = msgspec.to_builtins(done)
     log.info("swept", extra={"action": "sweep", **report})
+    _note(done)
     return report
+
+
+def _note(done: SweepReport) -> None:
+    metrics.note("SweepFound", done.looked)
+    metrics.note("SweepResent", done.resent)
+    metrics.note("SweepCancelled", done.cancelled)
+    metrics.note("SweepLag", done.lag_ms)
+    for jobs in active_by_worker().values() or [0]:
+        metrics.note("ActiveJobs", jobs)
 
 
 coldstart.loaded()

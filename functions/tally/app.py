@@ -15,14 +15,18 @@ from typing import Any
 
 import msgspec
 
-from leaseway import totals
-from leaseway.jobs.stream import changes
+from leaseway import metrics, totals
+from leaseway.jobs.stream import changes, note_metrics
 from leaseway.logs import log
+from leaseway.streams import lag_ms
 
 
+@metrics.flushed("tally")
 def handler(event: dict[str, Any], context: Any) -> None:
     """Count one batch; what an earlier delivery counted is skipped."""
-    report = totals.count(changes(event["Records"]))
+    if (lag := lag_ms(event["Records"])) is not None:
+        metrics.note("TallyLag", lag)
+    report = totals.count(changes(event["Records"]), note_metrics)
     log.info("counted", extra={"action": "tally", **msgspec.to_builtins(report)})
 
 

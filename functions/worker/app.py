@@ -5,12 +5,14 @@ from leaseway import coldstart
 # isort: split
 from typing import Any
 
+from leaseway import metrics
 from leaseway.jobs import queue
 from leaseway.logs import log
 from leaseway.settings import settings
 from worker.batch import Batch, Received
 
 
+@metrics.flushed("worker")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Process a batch; answers which messages stay in the queue (`ReportBatchItemFailures`)."""
     received, malformed = _parse(event["Records"])

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from leaseway import clock
+from leaseway import clock, metrics
 from leaseway.jobs import Job, JobError, JobStatus, content, finish, progress
 from leaseway.jobs.types import JsonObject, job_type
 from leaseway.logs import log
@@ -69,7 +69,10 @@ class Run:
             status = self._outcome()
             self.settled = True
             log.info("job left the worker", extra=self._facts("finish", status, started))
+            if status is JobStatus.CANCELLED:
+                metrics.note("LateResults")
         except finish.LeaseLostError:
+            metrics.note("LeasesLost")
             log.warning("lease lost, the result is not recorded", extra=self._facts("lease_lost", None, started))
         except Exception:
             # Nothing was recorded: the message stays, and the lease's end brings another worker.

@@ -11,6 +11,9 @@ from leaseway_local.errors import LocalCloudError
 from leaseway_local.outputs import Outputs
 from leaseway_local.places import Home
 
+METRICS = '{"_aws":'
+"""How a line begins that is read by CloudWatch, not by people."""
+
 _PAUSE = 1.0  # seconds between two looks while following
 _LATE_MS = 5_000  # a line may become readable a little after its own time
 
@@ -53,7 +56,7 @@ def groups(outputs: Outputs, function: str | None) -> Mapping[str, str]:
 
 
 def lines(logs: Any, groups: Mapping[str, str], *, minutes: float, follow: bool) -> Iterator[Line]:
-    """Lines of those groups in the order of their time; endless when following."""
+    """Lines of those groups in the order of their time, metrics left out; endless when following."""
     since = int((time.time() - minutes * 60) * 1000)
     seen: set[str] = set()
     while True:
@@ -61,7 +64,7 @@ def lines(logs: Any, groups: Mapping[str, str], *, minutes: float, follow: bool)
             (event, name)
             for name, group in groups.items()
             for event in _events(logs, group, since)
-            if _identity(event) not in seen
+            if _identity(event) not in seen and not event["message"].startswith(METRICS)
         ]
         for event, name in sorted(fresh, key=lambda found: found[0]["timestamp"]):
             yield Line(event["timestamp"], name, event["message"].rstrip())

@@ -66,6 +66,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Python package with one module a job type; another one plugs in other types")
     ] = "worker.executors"
 
+    service: Annotated[
+        str, Meta(description="Dimension `service` of every metric; the template sets the stack's name")
+    ] = "leaseway"
     log_format: Annotated[
         Literal["json", "text"], Meta(description="`json` for log queries, `text` for a person at a terminal")
     ] = "json"

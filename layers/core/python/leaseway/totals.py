@@ -22,7 +22,7 @@ import random
 import time
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -82,6 +82,8 @@ class Change(msgspec.Struct, frozen=True):
     after: Group | None
     more: Steps = {}
     """What else it changes, where it is a task's run; only together with its status."""
+    metrics: Mapping[str, float] = {}
+    """What it means for the metrics."""
 
     @property
     def digest(self) -> bytes:
@@ -129,8 +131,10 @@ def _belongs(name: str, status: str | None, type_name: str | None) -> bool:
     return bool(bar) and status in (None, counted_status) and type_name in (None, counted_type)
 
 
-def count(changes: Iterable[Change]) -> TallyReport:
+def count(changes: Iterable[Change], counted: Callable[[Change], None] = lambda _: None) -> TallyReport:
     """Count a batch of one stream shard, in the stream's order; what was counted before is not counted again.
+
+    `counted` is told each change that was counted now.
 
     A transaction for every 100 records or 96 owners: 2 write units for its marker, for "all" and for each owner.
     Runs of tasks add as much for each task and each worker.
@@ -148,6 +152,8 @@ def count(changes: Iterable[Change]) -> TallyReport:
         try:
             _apply(piece)
             report.counted += len(piece)
+            for change in piece:
+                counted(change)
         except _RepeatedError as earlier:
             piece = _skip(pending, earlier.covered)
             report.repeated += len(piece)

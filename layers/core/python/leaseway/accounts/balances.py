@@ -4,7 +4,7 @@ import random
 import time
 from collections.abc import Callable
 
-from leaseway import clock
+from leaseway import clock, metrics
 from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
 from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
@@ -158,13 +158,16 @@ def _change_unread(change: Posting, origin: Origin) -> Account:
         return account_from_item(AccountModel.change(change.user_id, actions, account_exists & stays_in_bounds))
 
     try:
-        return _written_once(write, change.user_id, origin.request_id)
+        account = _written_once(write, change.user_id, origin.request_id)
     except ConditionRefusedError as refusal:
+        metrics.note("BalanceUpdatesRefused")
         if refusal.item is None:
             raise AccountNotFoundError(user_id=change.user_id) from None
         if change.amount < 0:
             raise InsufficientFundsError(account_from_item(refusal.item).balance) from None
         raise BalanceLimitError from None
+    metrics.note("BalanceUpdatesGranted")
+    return account
 
 
 def _written_once(write: Callable[[], Account], user_id: str, request_id: str) -> Account:

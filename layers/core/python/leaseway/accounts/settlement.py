@@ -13,11 +13,17 @@ from typing import Protocol, TypeVar
 import msgspec
 from pynamodb.expressions.condition import Condition
 
-from leaseway import clock
+from leaseway import clock, metrics
 from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
 from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
-from leaseway.accounts.refusals import is_recorded, recorded
+from leaseway.accounts.refusals import (
+    AccountNotFoundError,
+    BalanceLimitError,
+    InsufficientFundsError,
+    is_recorded,
+    recorded,
+)
 from leaseway.errors import LeasewayError, OutcomeUnknownError, UnavailableError
 from leaseway.idempotency import KeyedRequest
 from leaseway.table import Item, Part, TransactionCancelledError, transact
@@ -27,6 +33,8 @@ T = TypeVar("T")
 PATIENCE_SECONDS = 5.0
 """How long a settlement tries again while others change the same accounts."""
 
+_GRANTED, _REFUSED = "BalanceUpdatesGranted", "BalanceUpdatesRefused"
+_REFUSALS = (AccountNotFoundError, InsufficientFundsError, BalanceLimitError)
 _FIRST_WAIT_SECONDS = 0.02
 _LONGEST_WAIT_SECONDS = 0.4
 # Reasons that pass: somebody else's transaction, or too many of them.
@@ -70,6 +78,8 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     answer: Answer
     token: str
+    counted_as: str | None
+    """The metric that counts it, once it is through."""
     record: list[Part] = []
     accounts: dict[str, Part]
     once: list[Part] = []
@@ -153,6 +163,7 @@ class _Settlement:
                 # Likewise; applied already, it is not applied again.
                 self._pause_after(failure)
             else:
+                _count(plan.counted_as)
                 return plan.answer
 
     def _plan(self) -> _Plan:
@@ -161,15 +172,24 @@ class _Settlement:
         try:
             postings = self._decide(self.accounts)
         except LeasewayError as refusal:
+            counted_as = _REFUSED if isinstance(refusal, _REFUSALS) else None
             if self._keyed is None or not is_recorded(refusal):
+                _count(counted_as)
                 raise
             answer = Answer(refusal=refusal.code, facts=refusal.facts)
             unchanged = {user: AccountModel.check_part(user, self._as_known(user)) for user in self.accounts}
-            return _Plan(answer=answer, token=token, record=self._record(answer), accounts=unchanged)
+            return _Plan(
+                answer=answer,
+                token=token,
+                counted_as=counted_as,
+                record=self._record(answer),
+                accounts=unchanged,
+            )
         after = [self._after(posting) for posting in postings]
         return _Plan(
             answer=(answer := Answer(after)),
             token=token,
+            counted_as=None if postings[0].kind == "opening" else _GRANTED,
             record=self._record(answer),
             accounts={pair[0].user_id: self._change(*pair) for pair in zip(postings, after, strict=True)},
             once=[self._once.part(after, self._origin)] if self._once else [],
@@ -229,6 +249,7 @@ class _Settlement:
         of_accounts = _cut(cancelled.reasons, len(plan.record), len(plan.accounts))[1]
         moved = [(user, reason) for user, reason in zip(plan.accounts, of_accounts, strict=False) if reason.refused]
         self.accounts |= {user: account_from_item(reason.item) if reason.item else None for user, reason in moved}
+        metrics.note("BalanceUpdatesConflicted")
         return bool(moved)
 
     def _pause_after(self, failure: Exception) -> None:
@@ -254,6 +275,11 @@ class _Settlement:
         if not self._unclear:
             return UnavailableError("the accounts are busy; nothing was changed")
         return (RepeatableOutcomeUnknownError if self._keyed else OutcomeUnknownError)(request_id=request)
+
+
+def _count(counted_as: str | None) -> None:
+    if counted_as:
+        metrics.note(counted_as)
 
 
 def _cut(listed: Sequence[T], records: int, accounts: int) -> tuple[Sequence[T], Sequence[T], Sequence[T]]:

@@ -74,7 +74,7 @@ class _Selection(msgspec.Struct, frozen=True):
     def index(self) -> Index:
         if self.owner is None:
             assert self.status is not None  # noqa: S101 - page_of_jobs has refused it
-            return _live() if self.status in LIVE else _outcome(self.status)
+            return live_index() if self.status in LIVE else _outcome(self.status)
         if self.status is None or self.status in LIVE:
             return _of_owner(self.owner)
         return _outcome_of_owner(self.owner, self.status)
@@ -204,6 +204,7 @@ def _outcome(status: JobStatus) -> Index:
     return Index(name="outcome", hash_name="outcome_key", range_name="created_key", hashes=hashes)
 
 
-def _live() -> Index:
+def live_index() -> Index:
+    """Jobs of everybody that are CREATED or RUNNING, by their next look."""
     hashes = tuple(str(shard) for shard in range(settings().outcome_shards))
     return Index(name="live", hash_name="live_key", range_name="look_at", hashes=hashes, numeric=True, descending=False)

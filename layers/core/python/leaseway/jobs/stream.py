@@ -3,9 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from leaseway import metrics
+from leaseway.jobs.model import JobStatus
 from leaseway.table import Item
 from leaseway.tasks.stats import run_steps
 from leaseway.totals import Change, Group
+
+_DEAD_LETTERED = "JobsDeadLettered"
+_RAN = (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
 def changes(records: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
@@ -16,7 +21,48 @@ def changes(records: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
     for record in records:
         images = record["dynamodb"]
         old, new = images.get("OldImage"), images.get("NewImage")
-        yield Change(record["eventID"], _group(old), _group(new), run_steps(old, new))
+        yield Change(record["eventID"], _group(old), _group(new), run_steps(old, new), _metrics(old, new))
+
+
+def note_metrics(change: Change) -> None:
+    """Note what a change means for the metrics."""
+    for name, value in change.metrics.items():
+        by = {"type": change.after.type} if change.after and name != _DEAD_LETTERED else {}
+        metrics.note(name, value, **by)
+
+
+def _metrics(old: Item | None, new: Item | None) -> Mapping[str, float]:
+    """Metrics by name; nothing where the status stays."""
+    before, after = _group(old), _group(new)
+    if new is None or after is None or (before and before.status == after.status):
+        return {}
+    noted: dict[str, float] = {_counter(before, JobStatus(after.status)): 1}
+    if after.status == JobStatus.RUNNING:
+        noted["JobWait"] = _between(_ready_at(old or {}), _time(new, "started_at"))
+    if after.status in _RAN and "started_at" in new and before and before.status == JobStatus.RUNNING:
+        noted["JobRun"] = _between(_time(new, "started_at"), _time(new, "finished_at"))
+    if after.status == JobStatus.FAILED and _time(new, "dead_lettered_at") > _time(old or {}, "dead_lettered_at"):
+        noted[_DEAD_LETTERED] = 1
+    return noted
+
+
+def _counter(before: Group | None, after: JobStatus) -> str:
+    if after is JobStatus.CREATED and before:
+        return "JobsRetried"
+    return "JobsStarted" if after is JobStatus.RUNNING else f"Jobs{after.value.capitalize()}"
+
+
+def _ready_at(waiting: Item) -> int:
+    return max(_time(waiting, "updated_at"), _time(waiting, "run_after"))
+
+
+def _time(image: Item, name: str) -> int:
+    return int(image[name]["N"]) if name in image else 0
+
+
+def _between(start: int, end: int) -> int:
+    # The clocks of two environments differ by a little.
+    return max(0, end - start) if start else 0
 
 
 def _group(image: Item | None) -> Group | None:
