@@ -86,7 +86,7 @@ sam-validate: .sam-venv/.installed ## Let SAM CLI check template.yaml, in an env
 	@touch $@
 
 bench-cold: setup ## Cold start of each function against a bare handler with the same clients, in CPU time
-	@$(BIN)/python tests/benchmarks/cold_start.py
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.cold_start
 
 stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 10,000: exactly half may pass
 	@$(BIN)/python tests/benchmarks/stress_balance.py

@@ -1,15 +1,20 @@
-"""AWS clients: one botocore session for all of them, shared with pynamodb.
+"""AWS clients: one botocore session for all of them, shared with pynamodb, and a quick reader of its data.
 
-Loading botocore's data once instead of twice saves about 100 ms of cold start.
+Loading botocore's data once instead of twice saves about 100 ms of cold start, and reading it with msgspec, into plain
+dictionaries, most of what is left: `make bench-cold`.
 """
 
+import gzip
+from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
 from typing import Any
 
 import botocore.session
+import msgspec
 from botocore.client import BaseClient
 from botocore.config import Config
+from botocore.loaders import JSONFileLoader
 
 # Fixed, because botocore otherwise builds this header anew for every call: a quarter of a call's CPU.
 USER_AGENT = "leaseway"
@@ -17,10 +22,27 @@ USER_AGENT = "leaseway"
 _creation = Lock()  # botocore's client creation is not safe for threads; its clients are
 
 
+class DataFiles(JSONFileLoader):  # type: ignore[misc]
+    """Reads botocore's descriptions of services and endpoints, a megabyte and a half of JSON, ten times as fast."""
+
+    def load_file(self, file_path: str) -> Any:
+        """The document in a file, which is named without its ending; None where there is none."""
+        readers: dict[str, Callable[..., Any]] = {".json": open, ".json.gz": gzip.open}
+        for ending, opened in readers.items():
+            try:
+                with opened(file_path + ending, "rb") as file:
+                    return msgspec.json.decode(file.read())
+            except FileNotFoundError:
+                continue
+        return None
+
+
 @lru_cache(maxsize=1)
 def session() -> botocore.session.Session:
     """The process's botocore session."""
-    return botocore.session.get_session()
+    made = botocore.session.get_session()
+    made.get_component("data_loader").file_loader = DataFiles()
+    return made
 
 
 @lru_cache(maxsize=16)
