@@ -107,6 +107,7 @@ class JobView(msgspec.Struct):
     type: str
     status: JobStatus
     owner: str
+    tags: list[str]
     payload: Annotated[dict[str, Any] | None, Meta(description="null in a list where it is large: read the job itself")]
     result: Annotated[dict[str, Any] | None, Meta(description="null until COMPLETED, and in a list where it is large")]
     error_message: Annotated[str | None, Meta(description="Why it failed, was cancelled, or is tried again")]
@@ -132,6 +133,9 @@ class JobView(msgspec.Struct):
     history: Annotated[list[AttemptView], Meta(description="The latest attempts, oldest first; 20 are kept")]
 
 
+_UNCOUNTED = Meta(description="null in a list by tag, unless this page is all of it")
+
+
 class Pageable(msgspec.Struct):
     """Which part of a list this is."""
 
@@ -144,8 +148,8 @@ class JobPageView(msgspec.Struct):
 
     content: list[JobView]
     pageable: Pageable
-    totalElements: int  # noqa: N815 - the seeds' name
-    totalPages: int  # noqa: N815 - the seeds' name
+    totalElements: Annotated[int | None, _UNCOUNTED]  # noqa: N815 - the seeds' name
+    totalPages: Annotated[int | None, _UNCOUNTED]  # noqa: N815 - the seeds' name
     cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
 
 
@@ -223,6 +227,7 @@ def job_view(job: Job) -> JobView:
         type=job.type,
         status=job.status,
         owner=job.owner,
+        tags=list(job.tags),
         payload=None if job.payload_key and not job.payload else job.payload,
         result=job.result,
         error_message=job.error_message,

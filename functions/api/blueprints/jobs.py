@@ -35,6 +35,7 @@ from leaseway.jobs import (
 from leaseway.jobs.batch import LARGEST_BATCH, Wanted, create_jobs
 from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, UseCursorError, page_of_jobs
 from leaseway.jobs.placement import Priority
+from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 
 jobs = Blueprint(__name__)
 
@@ -46,6 +47,10 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
 
     type: Annotated[str, Meta(max_length=64)]
     payload: dict[str, Any]
+    tags: Annotated[
+        list[Annotated[str, Meta(pattern=TAG_PATTERN)]],
+        Meta(max_length=MOST_TAGS, description="Words to find it by: `GET /api/v1/jobs?tag=`"),
+    ] = []
     ttl_ms: Annotated[
         int | None,
         Meta(
@@ -93,6 +98,7 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
         call.caller.subject,
         wanted.type,
         wanted.payload,
+        tags=wanted.tags,
         ttl_ms=wanted.ttl_ms,
         max_attempts=wanted.max_attempts,
         run_at=None if wanted.run_at is None else int(wanted.run_at.timestamp() * 1000),
@@ -182,6 +188,7 @@ def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
     return Wanted(
         type=one.type,
         payload=one.payload,
+        tags=one.tags,
         ttl_ms=one.ttl_ms,
         max_attempts=one.max_attempts,
         run_at=run_at,
@@ -204,6 +211,7 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = None
     type: Annotated[str, Meta(max_length=64, description="Only jobs of this type")] | None = None
+    tag: Annotated[str, Meta(pattern=TAG_PATTERN, description="Only jobs with this tag")] | None = None
     owner: (
         Annotated[
             str,
@@ -248,6 +256,7 @@ def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
         owner=call.caller.listed_owner(wanted.owner),
         status=parse_status(wanted.status) if wanted.status is not None else None,
         type_name=wanted.type,
+        tag=wanted.tag,
         page=wanted.page,
         size=wanted.size,
         cursor=wanted.cursor,

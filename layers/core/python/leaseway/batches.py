@@ -28,7 +28,7 @@ def read_items(
     """
     table = needed(table_setting)
     items: list[Item] = []
-    left = [{hash_name: {"S": key}} for key in keys]
+    left = [{hash_name: {"S": key}} for key in dict.fromkeys(keys)]  # a key that comes twice is refused
     for attempt in range(_ATTEMPTS + len(left) // _TOGETHER):
         if not left:
             return items

@@ -5,8 +5,9 @@
 | of an owner                   | owner         | newest first     | by type                |
 | of an owner, finished status  | owner_outcome | newest first     | by type                |
 | of an owner, CREATED, RUNNING | owner         | newest first     | by status, type        |
-| of all, finished status       | outcome       | newest first     | by type                |
-| of all, CREATED, RUNNING      | live          | next look first  | by status, type        |
+| of an owner, tag              | the tags      | newest first     | by status, type        |
+| of all, finished status       | outcome       | newest first     | by type, tag           |
+| of all, CREATED, RUNNING      | live          | next look first  | by status, type, tag   |
 
 Indexes follow the table within milliseconds, not at once: a job may be missing from a list for a moment, and one
 whose status has just changed is left out. The live list moves while it is read: a job that the sweeper looks at in
@@ -22,7 +23,8 @@ import msgspec
 from leaseway import cursors, totals
 from leaseway.batches import read_items
 from leaseway.errors import InvalidInputError
-from leaseway.jobs.model import LIVE, Job, JobStatus, job_from_item
+from leaseway.jobs import tags
+from leaseway.jobs.model import LIVE, Job, JobStatus, created_key, job_from_item
 from leaseway.jobs.shards import Index, Position, Walk
 from leaseway.settings import settings
 
@@ -43,41 +45,66 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page. `cursor` leads on and is None at the end; `page` is None where a cursor led here."""
 
     content: list[Job]
-    total_elements: int
-    total_pages: int
+    total_elements: int | None
+    """None where nobody counts: in a list by tag, unless this page is all of it."""
+    total_pages: int | None
     page: int | None
     size: int
     cursor: str | None
 
 
-class _Selection(msgspec.Struct, frozen=True):
-    """What a list is of."""
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    """Which jobs: of an owner (None: of all), and where given in these statuses, of a type, with a tag, of a time."""
 
     owner: str | None
-    status: JobStatus | None
-    type_name: str | None
+    statuses: tuple[JobStatus, ...] = ()
+    type_name: str | None = None
+    tag: str | None = None
+    created_from: int | None = None
+    """Milliseconds since the epoch."""
+    created_before: int | None = None
 
-    @property
-    def bound_to(self) -> cursors.Binding:
-        return ("jobs", self.owner, self.status and self.status.value, self.type_name)
+    def bound_to(self, purpose: str) -> cursors.Binding:
+        """What a cursor of this list belongs to."""
+        statuses = "+".join(self.statuses) or None
+        times = (str(self.created_from), str(self.created_before))
+        return (purpose, self.owner, statuses, self.type_name, self.tag, *times)
 
     @property
     def filtered(self) -> bool:
         """Whether the index holds jobs that do not belong into the list."""
-        return self.type_name is not None or self.status in LIVE
+        further = (self.type_name, self.tag, self.created_from, self.created_before)
+        return not self._finished or any(one is not None for one in further)
 
     def holds(self, job: Job) -> bool:
+        """Whether the job belongs into the list."""
         return (
-            self.owner in (None, job.owner) and self.status in (None, job.status) and self.type_name in (None, job.type)
+            self.owner in (None, job.owner)
+            and (not self.statuses or job.status in self.statuses)
+            and self.type_name in (None, job.type)
+            and (self.tag is None or self.tag in job.tags)
+            and (self.created_from is None or job.created_at >= self.created_from)
+            and (self.created_before is None or job.created_at < self.created_before)
         )
 
     def index(self) -> Index:
+        """The index that the list is read from."""
         if self.owner is None:
-            assert self.status is not None  # noqa: S101 - page_of_jobs has refused it
-            return live_index() if self.status in LIVE else _outcome(self.status)
-        if self.status is None or self.status in LIVE:
-            return _of_owner(self.owner)
-        return _outcome_of_owner(self.owner, self.status)
+            assert self.statuses  # noqa: S101 - who asks has refused it
+            return self._in_time(_outcome(self.statuses)) if self._finished else live_index()
+        if self.tag is not None:
+            return self._in_time(_of_tag(self.owner, self.tag))
+        if self.statuses and self._finished:
+            return self._in_time(_outcome_of_owner(self.owner, self.statuses))
+        return self._in_time(_of_owner(self.owner))
+
+    @property
+    def _finished(self) -> bool:
+        return LIVE[0] not in self.statuses and LIVE[1] not in self.statuses
+
+    def _in_time(self, index: Index) -> Index:
+        lowest, below = (None if time is None else f"{time:013d}" for time in (self.created_from, self.created_before))
+        return msgspec.structs.replace(index, lowest=lowest, below=below)
 
 
 class _Place(msgspec.Struct, frozen=True, array_like=True):
@@ -100,6 +127,7 @@ def page_of_jobs(  # noqa: PLR0913 - a list's filter and its window
     owner: str | None,
     status: JobStatus | None = None,
     type_name: str | None = None,
+    tag: str | None = None,
     page: int | None = None,
     size: int = 20,
     cursor: str | None = None,
@@ -107,12 +135,13 @@ def page_of_jobs(  # noqa: PLR0913 - a list's filter and its window
     """A page of an owner's jobs, or with `owner` None of everybody's in one status.
 
     One Query a shard (4 for an owner, 16 for all), one BatchGetItem, one Query for the total. A list filtered by type
-    or by CREATED or RUNNING reads at most `LIST_KEY_BUDGET` index keys, then ends the page, short or empty, with a
-    cursor; a cursor from there may lead to an empty last page.
+    or tag, or by CREATED or RUNNING, reads at most `LIST_KEY_BUDGET` index keys, then ends the page, short or empty,
+    with a cursor; a cursor from there may lead to an empty last page.
     Large payloads and results stay in the bucket: `payload_key` and `result_key` say so.
 
     Raises:
-        InvalidInputError: size or page out of bounds, page together with cursor, or all owners without a status.
+        InvalidInputError: size or page out of bounds, page together with cursor, all owners without a status, or what
+            is no tag.
         UseCursorError: page x size is beyond 1,000.
         InvalidCursorError: the cursor belongs to another list.
         UnavailableError: DynamoDB kept part of the page back.
@@ -120,18 +149,40 @@ def page_of_jobs(  # noqa: PLR0913 - a list's filter and its window
     offset = _offset(page, size, cursor)
     if owner is None and status is None:
         raise InvalidInputError("a list of all owners needs a status", field="status")
-    selection = _Selection(owner, status, type_name)
-    start = cursors.read(cursor, selection.bound_to, _Place) if cursor is not None else None
+    selection = Selection(
+        owner=owner,
+        statuses=(status,) if status else (),
+        type_name=type_name,
+        tag=None if tag is None else tags.checked_tag(tag),
+    )
+    bound_to = selection.bound_to("jobs")
+    start = cursors.read(cursor, bound_to, _Place) if cursor is not None else None
     found = (_filter if selection.filtered else _cut)(selection, start, offset, size)
     length = _length(selection, found, offset)
     return JobPage(
         content=found.content,
         total_elements=length,
-        total_pages=math.ceil(length / size),
+        total_pages=None if length is None else math.ceil(length / size),
         page=None if cursor is not None else offset // size,
         size=size,
-        cursor=cursors.sign(found.next, selection.bound_to) if found.next else None,
+        cursor=cursors.sign(found.next, bound_to) if found.next else None,
     )
+
+
+def find(selection: Selection, purpose: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
+    """Up to `limit` jobs of a selection, and the cursor that leads on; None at the end. Reads as a filtered list does.
+
+    Raises:
+        InvalidInputError: a limit out of bounds, or all owners without a status.
+        InvalidCursorError: the cursor belongs to another selection or purpose.
+        UnavailableError: DynamoDB kept part of them back.
+    """
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise InvalidInputError(f"limit is from 1 to {LARGEST_PAGE}", field="limit")
+    bound_to = selection.bound_to(purpose)
+    start = cursors.read(cursor, bound_to, _Place) if cursor is not None else None
+    found = _filter(selection, start, 0, limit)
+    return found.content, cursors.sign(found.next, bound_to) if found.next else None
 
 
 def _offset(page: int | None, size: int, cursor: str | None) -> int:
@@ -147,7 +198,7 @@ def _offset(page: int | None, size: int, cursor: str | None) -> int:
     return offset
 
 
-def _cut(selection: _Selection, start: _Place | None, offset: int, size: int) -> _Found:
+def _cut(selection: Selection, start: _Place | None, offset: int, size: int) -> _Found:
     """A page of an index that holds nothing but the list. One key more than the page tells whether there is more."""
     keys = Walk(selection.index(), start.after if start else None, sys.maxsize).take(offset + size + 1)
     more = len(keys) > offset + size
@@ -156,7 +207,7 @@ def _cut(selection: _Selection, start: _Place | None, offset: int, size: int) ->
     return _Found(content, _Place(chosen[-1]) if more else None, None if more or start else len(keys))
 
 
-def _filter(selection: _Selection, start: _Place | None, offset: int, size: int) -> _Found:
+def _filter(selection: Selection, start: _Place | None, offset: int, size: int) -> _Found:
     """A page of an index that holds other jobs too: read on until the page is full or the budget spent."""
     skip = start.skip if start else offset
     end, step = skip + size, size
@@ -174,19 +225,26 @@ def _filter(selection: _Selection, start: _Place | None, offset: int, size: int)
     return _Found(content, _Place(walked[-1], max(0, skip - len(matches))), None)
 
 
-def _length(selection: _Selection, found: _Found, offset: int) -> int:
+def _length(selection: Selection, found: _Found, offset: int) -> int | None:
+    if selection.tag is not None:
+        return found.length  # nobody counts tags
     # The totals lag behind the stream, so what was just seen is better knowledge. They are asked even where the length
     # is known: a list's cost should not depend on where it ends.
-    status = selection.status and selection.status.value
+    status = selection.statuses[0].value if selection.statuses else None
     counted = totals.total(selection.owner, status, selection.type_name)
     return max(counted, offset + len(found.content)) if found.length is None else found.length
 
 
-def _jobs(keys: Sequence[Position], selection: _Selection) -> list[tuple[Position, Job]]:
+def _jobs(keys: Sequence[Position], selection: Selection) -> list[tuple[Position, Job]]:
     """The jobs of those keys that (still) belong into the list, in order. Half a read unit each (per 4 KB)."""
     items = {item["id"]["S"]: item for item in read_items("jobs_table", [key.id for key in keys])}
     jobs = ((key, job_from_item(items[key.id])) for key in keys if key.id in items)
-    return [(key, job) for key, job in jobs if job is not None and selection.holds(job)]
+    return [(key, job) for key, job in jobs if job is not None and selection.holds(job) and _is_of(key, job)]
+
+
+def _is_of(key: Position, job: Job) -> bool:
+    """Whether the key is the job's: a creation that was a repeat may have left a tag's row of another time."""
+    return isinstance(key.sort, int) or key.sort == created_key(job.created_at, job.id)
 
 
 def _of_owner(owner: str) -> Index:
@@ -194,13 +252,25 @@ def _of_owner(owner: str) -> Index:
     return Index(name="owner", hash_name="owner_key", range_name="created_key", hashes=hashes)
 
 
-def _outcome_of_owner(owner: str, status: JobStatus) -> Index:
-    hashes = tuple(f"{owner}#{status.value}#{shard}" for shard in range(settings().owner_shards))
+def _of_tag(owner: str, tag: str) -> Index:
+    return Index(
+        name=None,
+        table="tags_table",
+        hash_name="tag_key",
+        range_name="created_key",
+        hashes=tags.hashes(owner, tag),
+    )
+
+
+def _outcome_of_owner(owner: str, statuses: Sequence[JobStatus]) -> Index:
+    shards = range(settings().owner_shards)
+    hashes = tuple(f"{owner}#{status.value}#{shard}" for status in statuses for shard in shards)
     return Index(name="owner_outcome", hash_name="owner_outcome_key", range_name="created_key", hashes=hashes)
 
 
-def _outcome(status: JobStatus) -> Index:
-    hashes = tuple(f"{status.value}#{shard}" for shard in range(settings().outcome_shards))
+def _outcome(statuses: Sequence[JobStatus]) -> Index:
+    shards = range(settings().outcome_shards)
+    hashes = tuple(f"{status.value}#{shard}" for status in statuses for shard in shards)
     return Index(name="outcome", hash_name="outcome_key", range_name="created_key", hashes=hashes)
 
 

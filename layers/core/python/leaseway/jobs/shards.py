@@ -27,9 +27,12 @@ class Position(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):
-    """An index of the jobs table and the shards to walk."""
+    """An index of the jobs table, or a table that is one, and the shards to walk."""
 
-    name: str
+    name: str | None
+    """None where the table itself is walked."""
+    table: str = "jobs_table"
+    """The setting that names the table."""
     hash_name: str
     range_name: str
     hashes: tuple[str, ...]
@@ -37,6 +40,10 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     numeric: bool = False
     """Whether the range key is a number."""
     descending: bool = True
+    lowest: str | None = None
+    """Where a walk ends; only of an index that descends over text."""
+    below: str | None = None
+    """Where a walk begins; no key may equal it."""
 
     def typed(self, sort: str | int) -> dict[str, str]:
         """A range key as DynamoDB spells it."""
@@ -123,25 +130,40 @@ def _share(mean: float) -> int:
 
 def _request(index: Index, number: int, after: Position | None) -> dict[str, Any]:
     request: dict[str, Any] = {
-        "TableName": needed("jobs_table"),
-        "IndexName": index.name,
+        "TableName": needed(index.table),
         "KeyConditionExpression": "#h = :h",
         "ExpressionAttributeNames": {"#h": index.hash_name},
         "ExpressionAttributeValues": {":h": {"S": index.hashes[number]}},
         "ScanIndexForward": not index.descending,
     }
-    if after:
+    if index.name is not None:
+        request["IndexName"] = index.name
+    if bounds := _bounds(index, number, after):
+        expression, values = bounds
+        request["KeyConditionExpression"] += f" AND #r {expression}"
+        request["ExpressionAttributeNames"]["#r"] = index.range_name
+        request["ExpressionAttributeValues"] |= values
+    if after is not None and number == after.shard:
+        request["ExclusiveStartKey"] = {
+            index.hash_name: {"S": index.hashes[number]},
+            index.range_name: index.typed(after.sort),
+            **({"id": {"S": after.id}} if index.name is not None else {}),
+        }
+    return request
+
+
+def _bounds(index: Index, number: int, after: Position | None) -> tuple[str, dict[str, Any]] | None:
+    """The range of a shard that is left to walk: a condition on the range key, and its values."""
+    beyond = "<" if index.descending else ">"
+    from_: str | int | None = index.below
+    if after is not None:
         # (range key, shard) orders the walk: at the position's own range key, lower shards have been taken whole,
         # higher ones not at all, and its own shard up to the position itself.
-        beyond = "<" if index.descending else ">"
-        comparison = beyond if number < after.shard else beyond + "="
-        request["KeyConditionExpression"] += f" AND #r {comparison} :r"
-        request["ExpressionAttributeNames"]["#r"] = index.range_name
-        request["ExpressionAttributeValues"][":r"] = index.typed(after.sort)
-        if number == after.shard:
-            request["ExclusiveStartKey"] = {
-                index.hash_name: {"S": index.hashes[number]},
-                index.range_name: index.typed(after.sort),
-                "id": {"S": after.id},
-            }
-    return request
+        from_ = after.sort
+        beyond = beyond if number < after.shard else beyond + "="
+    if index.lowest is None:
+        return None if from_ is None else (f"{beyond} :r", {":r": index.typed(from_)})
+    if from_ is None:
+        return ">= :l", {":l": index.typed(index.lowest)}
+    # One condition is all there may be, and BETWEEN includes both: keys that name their job are in one shard only.
+    return "BETWEEN :l AND :r", {":l": index.typed(index.lowest), ":r": index.typed(from_)}

@@ -1,7 +1,7 @@
 """Tags: words that a job is found by again, one row each in a table of their own.
 
-A row is written before its job and removed after it, so no tagged job is ever without its rows. One that has no job,
-or none that was created when it says, is passed over by lists: a creation that failed halfway leaves such rows.
+A row is written before its job and removed after it, so no tagged job is ever without its rows. A row that has no job,
+or none that was created when the row says, is passed over by lists: a creation that died halfway leaves such rows.
 """
 
 import re
@@ -49,6 +49,11 @@ def remember(jobs: Sequence[Job]) -> set[str]:
     One BatchWriteItem for 25 rows, one write unit a row; no call where no job has tags.
     """
     return {row["id"]["S"] for row in put_items("tags_table", [row for job in jobs for row in _rows(job)])}
+
+
+def disown(jobs: Sequence[Job]) -> None:
+    """Delete the rows of jobs that were not stored after all. What the table keeps, lists pass over."""
+    delete_items("tags_table", [_key(job.owner, tag, job.created_at, job.id) for job in jobs for tag in job.tags])
 
 
 def forget(image: Item) -> None:
