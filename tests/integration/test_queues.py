@@ -93,3 +93,14 @@ def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack):
     print(f"alone {alone:.3f} s, in the flood {flooded:.3f} s, low ones left {left}")
     assert left, "the flood was over"
     assert flooded <= 2 * alone
+
+
+def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack):
+    audits = batch(stack, [{"type": "STORAGE_AUDIT", "payload": {"duration_ms": 700}}] * 8)
+
+    jobs = completed(stack, audits)
+
+    assert {job["queue"] for job in jobs} == {"STORAGE_AUDIT"}
+    spans = [(moment(job["started_at"]), moment(job["finished_at"])) for job in jobs]
+    at_a_time = [sum(start <= began < end for start, end in spans) for began, _ in spans]
+    assert max(at_a_time) == 2

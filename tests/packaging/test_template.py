@@ -10,6 +10,7 @@ import yaml
 from msgspec import inspect
 
 from described import default, listed, of_type, properties, statements, target
+from leaseway.jobs.types import _discover
 from leaseway.settings import Settings
 from leaseway_local import template
 
@@ -38,7 +39,7 @@ TABLES = {
     "NodesTable",
 }
 # Queues whose messages the worker takes.
-WORKED = ("JobsQueue", "HighQueue", "LowQueue", "TasksQueue")
+WORKED = ("JobsQueue", "HighQueue", "LowQueue", "StorageAuditQueue", "TasksQueue")
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
 
@@ -115,6 +116,27 @@ def test_each_priority_has_workers_that_no_other_can_take(described):
         "HighQueue": "HighConcurrency",
         "LowQueue": "LowConcurrency",
     }
+
+
+def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has_none(described):
+    shown = described["Globals"]["Function"]["Environment"]["Variables"]["TYPE_QUEUE_URLS"]["Fn::Sub"]
+    queues = dict(pair.split("=") for pair in shown.split(","))
+    mappings = {
+        target(event["Properties"]["Queue"]): event["Properties"]
+        for function in of_type(described, "AWS::Serverless::Function").values()
+        for event in function["Properties"].get("Events", {}).values()
+        if event["Type"] == "SQS"
+    }
+    owners = {kind.name: kind for kind in _discover("worker.executors").values() if kind.own_queue is not None}
+
+    assert queues.keys() == owners.keys()
+    assert any(kind.limit for kind in owners.values())
+    for name, kind in owners.items():
+        mapping = mappings.get(queues[name].strip("${}"))
+        if kind.runs_on == "external":
+            assert mapping is None, f"Lambda would take the jobs of {name}"
+        else:
+            assert mapping["BatchSize"] * mapping["ScalingConfig"]["MaximumConcurrency"] == kind.limit, name
 
 
 def test_a_run_of_a_task_shares_its_worker_with_nobody(described):
@@ -280,3 +302,30 @@ def test_the_outputs_say_where_everything_is(described):
         *(f"{queue}Url" for queue in of_type(described, "AWS::SQS::Queue")),
         "Bucket",
     }
+
+
+def test_the_functions_environment_fits_with_room_for_what_is_written_into_it(described):
+    """Lambda takes 4 KB of names and values; queues and secrets have long addresses, and nothing local minds."""
+    stack, region, account = "leaseway-production-in-the-south", "ap-southeast-3", "123456789012"
+
+    def long(name, value):
+        if isinstance(value, str):
+            return value
+        if "Fn::Sub" in value:
+            return re.sub(r"\$\{(\w+)\}", lambda found: long(name, {"Ref": found[1]}), value["Fn::Sub"])
+        if "Fn::GetAtt" in value:
+            return f"arn:aws:secretsmanager:{region}:{account}:secret:{value['Fn::GetAtt'][0]}-123456789012-123456"
+        if value["Ref"] in described["Parameters"]:
+            parameter = described["Parameters"][value["Ref"]]
+            return str(parameter.get("MaxValue", parameter["Default"]))
+        if value["Ref"] == "AWS::StackName":
+            return stack
+        physical = f"{stack}-{value['Ref']}-123456789012"
+        is_queue = described["Resources"][value["Ref"]]["Type"] == "AWS::SQS::Queue"
+        return f"https://sqs.{region}.amazonaws.com/{account}/{physical}.fifo" if is_queue else physical
+
+    for function in of_type(described, "AWS::Serverless::Function").values():
+        own = function["Properties"].get("Environment", {}).get("Variables", {})
+        variables = described["Globals"]["Function"]["Environment"]["Variables"] | own
+        size = sum(len(name) + len(long(name, value)) for name, value in variables.items())
+        assert 2_000 < size <= 4_096 - 1_024, size

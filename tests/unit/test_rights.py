@@ -23,6 +23,7 @@ from account_stream import records
 from inside import forget_everything
 from leaseway import aws, clock
 from leaseway.accounts import change_balance, create_account, transfer
+from leaseway.errors import UnavailableError
 from leaseway.identity import issue, register
 from leaseway.identity.keys import key_ring
 from leaseway.jobs import create_job, get_job
@@ -30,7 +31,7 @@ from leaseway.jobs.claim import Claimed, claim
 from leaseway.jobs.finish import complete
 from leaseway.jobs.model import Job, JobStatus, job_from_item
 from leaseway.jobs.placement import Priority
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue import NORMAL, TASKS, Queue
 from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings
@@ -43,13 +44,15 @@ Right = tuple[str, str]
 
 PASSWORD = "orbit-lantern-mosaic"
 SLEEP = {"duration_ms": 1}
-MESSAGE = {"type": "MESSAGE", "payload": {}}
+AUDIT: dict[str, Any] = {"type": "STORAGE_AUDIT", "payload": {"duration_ms": 0}}
+OF_THEIR_OWN: tuple[dict[str, Any], ...] = ({"type": "MESSAGE", "payload": {}}, AUDIT)
+"""Jobs of types with a queue of their own."""
 JSON = {"content-type": "application/json"}
 OBJECTS = "Bucket/owners/*"
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 OF_A_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
-WORKED = ("JobsQueue", "HighQueue", "LowQueue", "TasksQueue")
+WORKED = ("JobsQueue", "HighQueue", "LowQueue", "StorageAuditQueue", "TasksQueue")
 OF_A_STREAM = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
 # Lambda calls these in the function's name, for its mappings.
 BY_THE_PLATFORM: dict[str, set[Right]] = {
@@ -212,7 +215,11 @@ def _ledger_over_http() -> None:
 
 
 def _jobs_over_http() -> None:
-    for body in ({"type": "IMAGE_RESIZE", "payload": large_picture()}, {"type": "SLEEP", "payload": SLEEP}, MESSAGE):
+    for body in (
+        {"type": "IMAGE_RESIZE", "payload": large_picture()},
+        {"type": "SLEEP", "payload": SLEEP},
+        *OF_THEIR_OWN,
+    ):
         one = {"path": {"id": post("/api/v1/jobs", body, headers={"Idempotency-Key": body["type"]}).json["id"]}}
         post("/api/v1/jobs", body, headers={"Idempotency-Key": body["type"]})
         call("GET", "/api/v1/jobs/{id}", **one)
@@ -274,15 +281,19 @@ def worker(calls: Calls) -> None:
     job = create_job("ann", "IMAGE_RESIZE", large_picture())
     create_job("ann", "IMAGE_RESIZE", no_picture())
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
-    run("worker.app", received("jobs_queue_url", 10), calls)
+    run("worker.app", received(NORMAL, 10), calls)
     assert get_job(job.id, owner=None).status.value == "COMPLETED"
     for priority in (Priority.HIGH, Priority.LOW):
         create_job("ann", "IMAGE_RESIZE", no_picture(), priority=priority)
-        run("worker.app", received(f"{priority}_queue_url", 1), calls)
+        run("worker.app", received(Queue(priority), 1), calls)
+    create_job("ann", "STORAGE_AUDIT", {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leaseway.objects.list_keys", unavailable)
+        run("worker.app", received(Queue("STORAGE_AUDIT"), 1), calls)
     run_of_a_task("fails", type="IMAGE_RESIZE", payload=no_picture())
-    run("worker.app", received("tasks_queue_url", 1), calls)
+    run("worker.app", received(TASKS, 1), calls)
     claim(run_of_a_task("held").id, "another")
-    run("worker.app", received("tasks_queue_url", 1), calls)
+    run("worker.app", received(TASKS, 1), calls)
 
 
 def large_picture() -> dict[str, Any]:
@@ -303,9 +314,13 @@ def run_of_a_task(name: str, **options: Any) -> Job:
     return start_now(create_task("ann", Definition(name=name, every="1h", **wanted)).id)
 
 
-def received(queue: str, count: int) -> Any:
+def unavailable(*_: Any) -> None:
+    raise UnavailableError("the bucket does not answer")
+
+
+def received(queue: Queue, count: int) -> Any:
     """What a queue's mapping hands over."""
-    url = getattr(settings(), queue)
+    url = queue.url
     messages = aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=count)["Messages"]
     arn = f"arn:aws:sqs:us-east-1:123456789012:{url.rpartition('/')[2]}"
     ours = {"messageId": "MessageId", "receiptHandle": "ReceiptHandle", "body": "Body"}
@@ -319,7 +334,8 @@ def received(queue: str, count: int) -> Any:
 def sweeper(calls: Calls) -> None:
     for priority in Priority:
         create_job("ann", "SLEEP", SLEEP, priority=priority)
-    create_job("ann", "MESSAGE", {})
+    for own in OF_THEIR_OWN:
+        create_job("ann", own["type"], own["payload"])
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
     run_of_a_task("waits")
     later = time.time() + 3_000
@@ -330,7 +346,7 @@ def sweeper(calls: Calls) -> None:
 def dead_letter(calls: Calls) -> None:
     held = [create_job("ann", "SLEEP", SLEEP, priority=priority) for priority in Priority]
     jobs = [create_job("ann", "SLEEP", SLEEP), *held, run_of_a_task("held")]
-    jobs.append(create_job("ann", "MESSAGE", {}))
+    jobs += [create_job("ann", own["type"], own["payload"]) for own in OF_THEIR_OWN]
     for job in jobs[1:]:
         claim(job.id, "another")
     bodies = {job.id: json.dumps({"job_id": job.id, "ttl_ms": 1}) for job in jobs}
@@ -373,7 +389,8 @@ def scheduler(calls: Calls) -> None:
         for catch_up in CatchUp:
             wanted = {"name": catch_up.value, "every": "5m", "type": "SLEEP", "payload": SLEEP}
             create_task("ann", Definition(**wanted, catch_up=catch_up))
-        create_task("ann", Definition(name="message", every="5m", **MESSAGE))
+        for own in OF_THEIR_OWN:
+            create_task("ann", Definition(name=own["type"], every="5m", **own))
     for minutes in (5, 10, 120):
         with clock.fixed(lambda minutes=minutes: now + minutes * 60):
             run("scheduler.app", {}, calls)

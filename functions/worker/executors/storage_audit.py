@@ -68,4 +68,7 @@ def _read(key: str, found: _Findings) -> None:
     found.largest = max(found.largest, (len(content), key))
 
 
-TYPE = JobType("STORAGE_AUDIT", AuditPayload, run, "Read an owner's objects; tell their number, size and duplicates")
+# Each reads up to a thousand objects: many at a time would take the bucket's bandwidth from everybody else.
+TYPE = JobType(
+    "STORAGE_AUDIT", AuditPayload, run, "Read an owner's objects; tell their number, size and duplicates", limit=2
+)
