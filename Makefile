@@ -13,6 +13,7 @@ SAM_VERSION := 1.170.0
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
+NEVER := --override layers/runtime/never-installed.txt
 
 .PHONY: help setup run down test test-unit test-packaging test-integration test-browser lint format generate lock \
 	sam-validate stress-balance stress-transfers bench-cold clean
@@ -71,9 +72,9 @@ generate: setup ## Write gateway.yaml and the OpenAPI documents from the API's r
 
 # The runtime layer first: the newest versions that have wheels for Lambda's own platform, which the rest then follows.
 lock: setup ## Pin the runtime layer's and the project's requirements; LOCK_ARGS=--upgrade takes newer ones
-	@$(UV_COMPILE) $(LOCK_ARGS) --override layers/runtime/overrides.txt --python-platform x86_64-manylinux2014 \
+	@$(UV_COMPILE) $(LOCK_ARGS) --override layers/runtime/overrides.txt $(NEVER) --python-platform x86_64-manylinux2014 \
 		--only-binary :all: pyproject.toml --output-file layers/runtime/requirements.txt
-	@$(UV_COMPILE) $(LOCK_ARGS) --constraint layers/runtime/requirements.txt --extra local --extra dev pyproject.toml \
+	@$(UV_COMPILE) $(LOCK_ARGS) --constraint layers/runtime/requirements.txt $(NEVER) --extra local --extra dev pyproject.toml \
 		--output-file requirements.lock
 
 # SAM CLI pins versions that clash with ours: it lives apart.

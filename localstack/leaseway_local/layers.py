@@ -36,6 +36,8 @@ _UNUSED_PARTS = (
     "flask_swagger_ui/templates",
     "flask_swagger_ui/dist/swagger-ui.js",
     "flask_swagger_ui/dist/swagger-ui-standalone-preset.js",
+    "uplot/[a-z]*.py",
+    "uplot/static/uPlot.mousewheel.js",
     "chalice/cdk",
     "chalice/cli",
     "chalice/deploy",

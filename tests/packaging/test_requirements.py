@@ -12,7 +12,7 @@ from leaseway_local.places import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 LOCK = ROOT / "requirements.lock"
 RUNTIME = ROOT / "layers" / "runtime" / "requirements.txt"
-OVERRIDES = ROOT / "layers" / "runtime" / "overrides.txt"
+LEFT_OUT = [ROOT / "layers" / "runtime" / name for name in ("overrides.txt", "never-installed.txt")]
 
 
 def pins(path):
@@ -68,8 +68,8 @@ def test_what_is_installed_is_what_the_lock_names():
 
 
 def test_the_runtime_layer_holds_the_projects_dependencies_and_their_needs():
-    left_out = {canonicalize_name(Requirement(line).name) for line in OVERRIDES.read_text().splitlines()
-                if line and not line.startswith("#")}  # fmt: skip
+    lines = [line for path in LEFT_OUT for line in path.read_text().splitlines()]
+    left_out = {canonicalize_name(Requirement(line).name) for line in lines if line and not line.startswith("#")}
     direct = [Requirement(line).name for line in PROJECT["dependencies"]]
 
     assert set(pins(RUNTIME)) == closure(direct, left_out), "run `make lock`"
