@@ -30,6 +30,7 @@ _PATH_PARAMETERS: dict[str, JsonObject] = {
     "entry": {"description": "The entry's name, from a ledger", "schema": {"type": "string", "maxLength": 160}},
     "username": {"description": "The user's name", "schema": {"type": "string", "pattern": USERNAME_PATTERN}},
     "asset": {"description": "A file's name", "schema": {"type": "string"}},
+    "version": {"description": "The version that the page names", "schema": {"type": "string"}},
 }
 _FACTS: dict[str, JsonObject] = {
     "INSUFFICIENT_FUNDS": {"balance": 1.5},

@@ -15,6 +15,7 @@ from api.blueprints.identity import identity
 from api.blueprints.jobs import jobs
 from api.blueprints.ledger import ledger
 from api.blueprints.operations import operations
+from api.blueprints.overview import overview
 from api.blueprints.tasks import tasks
 from api.blueprints.uploads import uploads
 from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
@@ -27,7 +28,7 @@ _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 app = Chalice(app_name="leaseway", configure_logs=False, env={})
 
-for blueprint in (balances, ledger, jobs, tasks, uploads, identity, operations):
+for blueprint in (balances, ledger, jobs, overview, tasks, uploads, identity, operations):
     app.register_blueprint(blueprint)
 
 

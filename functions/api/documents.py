@@ -11,7 +11,7 @@ from chalice.app import Response
 from leaseway.errors import NotFoundError
 
 _HERE = Path(__file__).parent
-_PAGE_HEADERS: dict[str, str | list[str]] = {
+PAGE_HEADERS: dict[str, str | list[str]] = {
     "content-type": "text/html; charset=utf-8",
     # No inline script or style, no other origin, no frame: Swagger UI needs none of them. Its icons are data: images.
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -24,13 +24,13 @@ _PAGE_HEADERS: dict[str, str | list[str]] = {
     "strict-transport-security": "max-age=31536000",
     "cache-control": "no-cache",
 }
-_SWAGGER_UI_PACKAGE = "flask_swagger_ui"
+"""Of every page that people read."""
 _SCRIPT, _STYLE = "text/javascript; charset=utf-8", "text/css; charset=utf-8"
 _ASSETS = {"start.js": _SCRIPT, "swagger-ui-bundle.js": _SCRIPT, "swagger-ui.css": _STYLE}
 
 
 class AssetNotFoundError(NotFoundError):
-    """The documentation has no such file."""
+    """The page has no such file."""
 
     code = "ASSET_NOT_FOUND"
 
@@ -43,7 +43,7 @@ def openapi_document() -> Response:
 
 def page() -> Response:
     """The page that Swagger UI draws on."""
-    return Response((_HERE / "docs" / "index.html").read_text(), dict(_PAGE_HEADERS))
+    return Response((_HERE / "docs" / "index.html").read_text(), dict(PAGE_HEADERS))
 
 
 def asset(name: str) -> Response:
@@ -54,7 +54,7 @@ def asset(name: str) -> Response:
     """
     if name not in _ASSETS:
         raise AssetNotFoundError
-    folder = _swagger_ui() if name.startswith("swagger-ui") else _HERE / "docs"
+    folder = packaged("flask_swagger_ui") / "dist" if name.startswith("swagger-ui") else _HERE / "docs"
     headers: dict[str, str | list[str]] = {
         "content-type": _ASSETS[name],
         "x-content-type-options": "nosniff",
@@ -63,10 +63,16 @@ def asset(name: str) -> Response:
     return Response((folder / name).read_text(), headers)
 
 
-def _swagger_ui() -> Path:
-    # Found, not imported: the package's code is for Flask, which no function has.
-    package = importlib.util.find_spec(_SWAGGER_UI_PACKAGE)
-    folders = package.submodule_search_locations if package else None
+def packaged(package: str) -> Path:
+    """The folder of a package that the runtime layer has for the files it carries.
+
+    Found, not imported: its code is for a program that no function has.
+
+    Raises:
+        AssetNotFoundError: the layer was packaged without it.
+    """
+    found = importlib.util.find_spec(package)
+    folders = found.submodule_search_locations if found else None
     if not folders:
-        raise AssetNotFoundError(f"The runtime layer was packaged without {_SWAGGER_UI_PACKAGE}.")
-    return Path(next(iter(folders))) / "dist"
+        raise AssetNotFoundError(f"The runtime layer was packaged without {package}.")
+    return Path(next(iter(folders)))

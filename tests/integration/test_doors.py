@@ -47,6 +47,8 @@ ROWS: dict[tuple[str, str], Row] = {
     ("get", "/docs"): Row(200),
     ("get", "/docs/{asset}"): Row(200, lambda _: "/docs/start.js"),
     ("get", "/openapi.json"): Row(200),
+    ("get", "/console"): Row(200),
+    ("get", "/console/{version}/{asset}"): Row(200, lambda _: "/console/any/main.js"),
     ("post", "/auth/register"): Row(201, body=lambda things: {"username": things.fresh(), "password": PASSWORD}),
     ("post", "/connect/token"): Row(
         200, body=lambda things: {"grant_type": "password", "username": things.user, "password": PASSWORD}
@@ -116,6 +118,15 @@ ROWS: dict[tuple[str, str], Row] = {
     ("delete", "/api/tasks/{id}"): Row(404, lambda _: f"/api/tasks/{'0' * 32}"),
     ("get", "/api/tasks/{id}/history"): Row(200, lambda things: f"/api/tasks/{things.task}/history"),
     ("post", "/api/tasks/{id}/run"): Row(202, lambda things: f"/api/tasks/{things.task}/run"),
+    # The own job has ended without an object: who may call this learns that much.
+    ("get", "/api/v1/jobs/{id}/link"): Row(
+        404,
+        lambda things: f"/api/v1/jobs/{things.own_job}/link",
+        others=lambda things: f"/api/v1/jobs/{things.other_job}/link",
+        missing=f"/api/v1/jobs/{'0' * 32}/link",
+    ),
+    ("get", "/api/v1/job-types"): Row(200),
+    ("get", "/api/v1/overview"): Row(200),
     ("post", "/api/v1/uploads"): Row(201, body=lambda _: {"content_type": "image/png", "size": 1}),
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from account_stream import records
-from leaseway import clock
+from leaseway import clock, totals
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.errors import LeasewayError
 from leaseway.idempotency import Key
@@ -23,6 +23,7 @@ from leaseway.ledger.entries import Entry
 from leaseway.ledger.statements import Wanted
 from leaseway.ledger.stream import record_changes, write
 from leaseway.settings import settings
+from leaseway.totals import Change, Group
 from metering import metered
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "costs.md"
@@ -77,6 +78,12 @@ def delivered() -> None:
     record_changes(_stream[-1:])
 
 
+def counted_jobs() -> None:
+    """Jobs of several owners and types, counted over all the shards of their counters."""
+    for number in range(50):
+        totals.count([Change(f"job-{number}", None, Group(f"user-{number % 5}", "FAILED", f"TYPE_{number % 9}"))])
+
+
 def long_ledger() -> None:
     """A thousand entries of alice, one a second."""
     for version in range(1, 1_001):
@@ -109,6 +116,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
         [long_ledger],
         lambda: page_of_entries("alice", Wanted(), owner=None, size=20),
     ),
+    "count jobs by status and type": ([counted_jobs], totals.by_type),
     "create a job": ([], job()),
     "create a job, with a key": ([], job(KEY)),
     "create a job, with a key, repeated": ([job(KEY)], job(KEY)),

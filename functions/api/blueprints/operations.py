@@ -2,7 +2,7 @@
 
 from chalice.app import Blueprint, Response
 
-from api import documents
+from api import console_page, documents
 from api.routes import Call, Operation, operation
 from api.views import Health
 
@@ -46,3 +46,25 @@ def docs(call: Call[None, None]) -> Response:
 def docs_asset(call: Call[None, None]) -> Response:
     """Its scripts and its style sheet."""
     return documents.asset(call.path["asset"])
+
+
+@operation(operations, Operation(method="GET", path="/console", tag=_TAG, summary="The console", answer="text/html"))
+def console(call: Call[None, None]) -> Response:
+    """Jobs, tasks and balances in a browser. It signs in and asks this API for everything it shows."""
+    return console_page.page()
+
+
+@operation(
+    operations,
+    Operation(
+        method="GET",
+        path="/console/{version}/{asset}",
+        tag=_TAG,
+        summary="A part of the console",
+        answer="text/plain",
+        errors=(documents.AssetNotFoundError,),
+    ),
+)
+def console_asset(call: Call[None, None]) -> Response:
+    """Its scripts, its style sheets and its icon; the version changes with them, so that they may be kept."""
+    return console_page.asset(call.path["version"], call.path["asset"])

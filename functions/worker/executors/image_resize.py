@@ -41,7 +41,16 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     base64: Annotated[str, Meta(min_length=1, description="The picture itself; for small ones")] | None = None
     url: Annotated[str, Meta(min_length=1, max_length=URL_LENGTH, description="http or https, public")] | None = None
     key: (
-        Annotated[str, Meta(min_length=1, max_length=1024, description="An object of yours, such as an upload")] | None
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=1024,
+                description="An object of yours, such as an upload",
+                extra_json_schema={"format": "upload"},  # a form may offer to upload one
+            ),
+        ]
+        | None
     ) = None
 
     def __post_init__(self) -> None:

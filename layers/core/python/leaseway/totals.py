@@ -113,22 +113,38 @@ def total(owner: str | None = None, status: str | None = None, type_name: str | 
     One eventually consistent Query of at most `TOTALS_SHARDS` items. Behind the table by the stream's lag, usually
     under a second; jobs past their expiry count until DynamoDB removes them.
     """
+    counts = (
+        count
+        for (counted_status, counted_type), count in _counted(owner).items()
+        if status in (None, counted_status) and type_name in (None, counted_type)
+    )
+    # A reader may meet a decrement before the increment that another shard of the counter holds.
+    return max(0, sum(counts))
+
+
+def by_type(owner: str | None = None) -> dict[str, dict[str, int]]:
+    """How many jobs of an owner (None: of all) there are of each type, by status. The same one Query as `total`."""
+    found: dict[str, dict[str, int]] = {}
+    for (status, type_name), count in sorted(_counted(owner).items()):
+        if count > 0:
+            found.setdefault(type_name, {})[status] = count
+    return dict(sorted(found.items()))
+
+
+def _counted(owner: str | None) -> Counter[tuple[str, str]]:
     answer = aws.client("dynamodb").query(
         TableName=needed("totals_table"),
         KeyConditionExpression="#scope = :scope",
         ExpressionAttributeNames={"#scope": "scope"},
         ExpressionAttributeValues={":scope": {"S": _scope(owner)}},
     )
-    counts = (
-        int(value["N"]) for item in answer["Items"] for name, value in item.items() if _belongs(name, status, type_name)
-    )
-    # A reader may meet a decrement before the increment that another shard of the counter holds.
-    return max(0, sum(counts))
-
-
-def _belongs(name: str, status: str | None, type_name: str | None) -> bool:
-    counted_status, bar, counted_type = name.partition("|")
-    return bool(bar) and status in (None, counted_status) and type_name in (None, counted_type)
+    counts: Counter[tuple[str, str]] = Counter()
+    for item in answer["Items"]:
+        for name, value in item.items():
+            status, bar, type_name = name.partition("|")
+            if bar:
+                counts[status, type_name] += int(value["N"])
+    return counts
 
 
 def count(changes: Iterable[Change], counted: Callable[[Change], None] = lambda _: None) -> TallyReport:

@@ -9,7 +9,7 @@ from leaseway.jobs.control import (
 )
 from leaseway.jobs.create import TtlTooLongError, create_job
 from leaseway.jobs.model import Job, JobStatus, parse_status
-from leaseway.jobs.read import JobNotFoundError, NotFinishedError, get_job, get_result
+from leaseway.jobs.read import JobNotFoundError, NotFinishedError, get_job, get_result, link_to_result
 from leaseway.jobs.types import JobContext, JobError, JobType, UnknownJobTypeError, catalogue
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "create_job",
     "get_job",
     "get_result",
+    "link_to_result",
     "parse_status",
     "retry_job",
 ]

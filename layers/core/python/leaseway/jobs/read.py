@@ -4,7 +4,8 @@ from typing import Any
 
 import msgspec
 
-from leaseway.errors import ConflictError, NotFoundError
+from leaseway import objects
+from leaseway.errors import ConflictError, InvalidInputError, NotFoundError
 from leaseway.jobs import content
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item
 
@@ -47,3 +48,22 @@ def get_result(job_id: str, *, owner: str | None) -> tuple[Job, dict[str, Any] |
     if not job.status.terminal:
         raise NotFinishedError(f"the job is {job.status.value}", job_id=job_id, status=job.status.value)
     return job, job.result if job.status is JobStatus.COMPLETED else None
+
+
+def link_to_result(job_id: str, *, owner: str | None) -> tuple[str, int]:
+    """A fresh link to the object that a COMPLETED job's result names as `key`, and when it stops working (ms).
+
+    Costs what `get_result` does; whether the object is still there is not asked.
+
+    Raises:
+        JobNotFoundError, NotFinishedError: as `get_result`.
+        ObjectNotFoundError: the result names no object of the job's owner.
+    """
+    job, result = get_result(job_id, owner=owner)
+    key = (result or {}).get("key")
+    try:
+        # A result is what an executor says: it must not open what belongs to somebody else.
+        objects.check_own_key(job.owner, key if isinstance(key, str) else "")
+    except InvalidInputError:
+        raise objects.ObjectNotFoundError("the result names no object", job_id=job_id) from None
+    return objects.presign_get(str(key))

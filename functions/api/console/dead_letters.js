@@ -1,0 +1,42 @@
+// Jobs that no worker could settle, and trying them again.
+
+import { get } from "./api.js";
+import { fill, h } from "./dom.js";
+import { ago, shortId } from "./format.js";
+import { retry } from "./jobs.js";
+import { button, confirm, head, table, toast } from "./parts.js";
+import { polling } from "./poll.js";
+
+const SECONDS = 5;
+
+export function deadLetters(outlet, { query, signal }) {
+  const told = h("p", { class: "quiet", "aria-live": "polite" }, "Reading …");
+  const listed = table("Dead letters", [
+    { name: "Job", cell: (job) => h("a", { href: `#/jobs/${job.id}`, "data-focus": "job" }, job.type, " ", h("span", { class: "mono" }, shortId(job.id))) },
+    { name: "Owner", cell: (job) => job.owner },
+    { name: "Given up", cell: (job) => ago(job.dead_lettered_at ?? job.finished_at) },
+    { name: "Why", cell: (job) => job.error_message ?? "" },
+    { hidden: "Actions", kind: "actions", cell: (job) => button("Replay", () => replay(job), { class: "small", "data-focus": "act", "aria-label": `Replay ${job.type} ${shortId(job.id)}` }) },
+  ], "Nothing was given up.");
+  const pager = h("div", { class: "row" });
+  fill(outlet, head("Dead letters"), h("section", { class: "panel", "aria-label": "List" }, h("header", {}, told), listed.element), pager);
+
+  const read = polling(async () => {
+    const page = await get("api/v1/dead-letters", { size: 50, cursor: query.cursor }, signal);
+    listed.show(page.content);
+    told.textContent = "Jobs whose message was delivered too often without a claim that settled it.";
+    fill(pager, page.cursor && h("a", { class: "button", href: `#/dead-letters?${new URLSearchParams({ cursor: page.cursor })}` }, "Older"));
+  }, SECONDS, signal, (problem) => {
+    if (problem) told.textContent = problem.status === 404 ? "This deployment does not list dead letters yet." : problem.message;
+  });
+
+  async function replay(job) {
+    if (!await confirm("Replay this job?", "It becomes CREATED again under its id, with attempts of its own.", "Replay", "primary")) return;
+    try {
+      await retry(job);
+      toast("It is tried again.");
+    } finally {
+      await read();
+    }
+  }
+}

@@ -1,0 +1,73 @@
+"""The console: a page of this project's own modules, and uPlot, which draws its charts, out of the runtime layer.
+
+The address of a part carries a digest of all parts, so a browser keeps them for good and never mixes two deployments.
+"""
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+
+from chalice.app import Response
+
+from api.documents import PAGE_HEADERS, AssetNotFoundError, packaged
+from leaseway import objects
+
+_HERE = Path(__file__).parent / "console"
+_PAGE = "index.html"
+_MEDIA_TYPES = {
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml; charset=utf-8",
+}
+_CHARTS = ("uPlot.iife.js", "uPlot.min.css")
+
+
+def page() -> Response:
+    """The page, which names its parts under the present version."""
+    text = (_HERE / _PAGE).read_text().replace("{version}", version())
+    headers = PAGE_HEADERS | {"content-security-policy": _content_security_policy()}
+    return Response(text, headers)
+
+
+def asset(asked_version: str, name: str) -> Response:
+    """A part of the page. One asked for under another version is of a page that is out of date: it is not kept.
+
+    Raises:
+        AssetNotFoundError: the page has none of that name.
+    """
+    path = _parts().get(name)
+    if path is None:
+        raise AssetNotFoundError
+    headers: dict[str, str | list[str]] = {
+        "content-type": _MEDIA_TYPES[path.suffix],
+        "x-content-type-options": "nosniff",
+        "cache-control": "public, max-age=31536000, immutable" if asked_version == version() else "no-store",
+    }
+    return Response(path.read_text(), headers)
+
+
+@lru_cache(maxsize=1)
+def version() -> str:
+    """Changes with every part of the page."""
+    found = hashlib.sha256()
+    for name, path in sorted(_parts().items()):
+        found.update(name.encode() + path.read_bytes())
+    return found.hexdigest()[:12]
+
+
+@lru_cache(maxsize=1)
+def _parts() -> dict[str, Path]:
+    own = {path.name: path for path in _HERE.iterdir() if path.suffix in _MEDIA_TYPES}
+    charts = packaged("uplot") / "static"
+    return own | {name: charts / name for name in _CHARTS}
+
+
+@lru_cache(maxsize=1)
+def _content_security_policy() -> str:
+    # Pictures are shown from the bucket and uploads go to it; nothing else of that origin is in reach.
+    bucket = objects.address()
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self';"
+        f" img-src 'self' data: blob: {bucket}/; connect-src 'self' {bucket} {bucket}/;"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
+    )

@@ -1,0 +1,90 @@
+"""What is there at a glance: counts, job types and links to what jobs stored."""
+
+import pytest
+
+from leaseway import totals
+from leaseway.jobs import claim, finish
+from leaseway.jobs.claim import Claimed
+from leaseway.jobs.model import Job
+from leaseway.totals import Change, Group
+from unit.api.gateway import ADMIN, Answered, call, post, user
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+
+def counted(owner: str, status: str, type_name: str, times: int) -> None:
+    added = Group(owner, status, type_name)
+    totals.count([Change(f"{added}-{number}", None, added) for number in range(times)])
+
+
+def job_of(owner: str, result: dict[str, object]) -> Job:
+    """A job of that owner, COMPLETED with that result."""
+    made = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}, caller=user(owner)).json
+    taken = claim.claim(made["id"], worker="w")
+    assert isinstance(taken, Claimed)
+    finish.complete(taken.job, result)
+    return taken.job
+
+
+def link_to(job: Job, caller: dict[str, str]) -> Answered:
+    return call("GET", "/api/v1/jobs/{id}/link", path={"id": job.id}, caller=caller)
+
+
+def test_the_overview_counts_by_status_and_type_and_names_every_status() -> None:
+    # Given jobs of two users
+    counted("ann", "COMPLETED", "SLEEP", 3)
+    counted("ann", "FAILED", "HTTP_GET", 2)
+    counted("ben", "FAILED", "SLEEP", 4)
+    # When a User asks, and an Admin for everybody
+    own = call("GET", "/api/v1/overview", caller=user("ann")).json
+    everybody = call("GET", "/api/v1/overview", query={"owner": ["*"]}).json
+    # Then each sees what he may
+    none = dict.fromkeys(("CREATED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"), 0)
+    assert (own["owner"], own["jobs"]) == ("ann", none | {"COMPLETED": 3, "FAILED": 2})
+    assert own["types"] == [
+        {"type": "HTTP_GET", "jobs": none | {"FAILED": 2}},
+        {"type": "SLEEP", "jobs": none | {"COMPLETED": 3}},
+    ]
+    assert (everybody["owner"], everybody["jobs"]) == (None, none | {"COMPLETED": 3, "FAILED": 6})
+
+
+def test_a_user_counts_nobody_elses_jobs() -> None:
+    answer = call("GET", "/api/v1/overview", query={"owner": ["*"]}, caller=user("ann"))
+    assert (answer.status, answer.json["code"]) == (403, "FORBIDDEN")
+
+
+def test_job_types_come_with_the_schema_of_their_payload() -> None:
+    # When the types are listed
+    answer = call("GET", "/api/v1/job-types", caller=user("ann")).json
+    # Then each has what a form needs, and what may be said of any job is there once
+    types = {kind["name"]: kind for kind in answer["content"]}
+    assert list(types) == sorted(types)
+    resize = types["IMAGE_RESIZE"]["payload"]["$defs"]
+    assert resize["ResizePayload"]["required"] == ["source", "width", "height"]
+    assert resize["Source"]["properties"]["key"]["anyOf"][0]["format"] == "upload"
+    assert {"type", "payload", "ttl_ms"} <= answer["job"]["$defs"]["NewJob"]["properties"].keys()
+
+
+def test_a_link_leads_to_the_object_that_the_result_names() -> None:
+    # Given a job whose result names a picture of its owner's
+    job = job_of("ann", {"key": "owners/ann/jobs/1/image-1.png"})
+    # When its owner and an Admin ask for a link
+    for caller in (user("ann"), ADMIN):
+        answer = link_to(job, caller)
+        # Then it is signed for that object, for a while
+        assert "/owners/ann/jobs/1/image-1.png?" in answer.json["url"]
+        assert "X-Amz-Signature=" in answer.json["url"]
+        assert answer.json["expires_at"].endswith("Z")
+    # And nobody else learns that there is such a job
+    assert (link_to(job, user("ben")).status, link_to(job, user("ben")).json["code"]) == (404, "JOB_NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    "result", [{}, {"key": 7}, {"key": ""}, {"key": "owners/ben/uploads/1"}, {"key": "owners/ann/../ben/uploads/1"}]
+)
+def test_a_result_opens_nothing_of_another_owners(result: dict[str, object]) -> None:
+    # Given a result that names no object, or one of another owner's
+    job = job_of("ann", result)
+    # When a link is asked for, then there is none
+    answer = link_to(job, user("ann"))
+    assert (answer.status, answer.json["code"]) == (404, "OBJECT_NOT_FOUND")
