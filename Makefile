@@ -16,7 +16,7 @@ UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-inde
 NEVER := --override layers/runtime/never-installed.txt
 
 .PHONY: help setup run down test test-unit test-packaging test-integration test-browser lint format generate lock \
-	sam-validate stress-balance stress-transfers bench-cold clean
+	sam-validate sam-build sam-deploy stress-balance stress-transfers bench-cold clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,13 @@ lock: setup ## Pin the runtime layer's and the project's requirements; LOCK_ARGS
 # SAM CLI pins versions that clash with ours: it lives apart.
 sam-validate: .sam-venv/.installed ## Let SAM CLI check template.yaml, in an environment of its own
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .sam-venv/bin/sam validate --lint --template template.yaml
+
+sam-build: setup .sam-venv/.installed ## Let SAM CLI build the functions and layers for Lambda, by the deployer's own recipe
+	@SAM_CLI_TELEMETRY=0 .sam-venv/bin/sam build --build-dir .aws-sam/build
+
+ENV ?= default
+sam-deploy: sam-build ## Deploy to AWS with SAM CLI; ENV=staging or ENV=prod takes that part of samconfig.toml
+	@SAM_CLI_TELEMETRY=0 .sam-venv/bin/sam deploy --config-env $(ENV)
 
 .sam-venv/.installed: Makefile
 	@test -x .sam-venv/bin/python || $(PYTHON) -m venv .sam-venv

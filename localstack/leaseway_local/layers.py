@@ -87,7 +87,11 @@ def sources(folder: Path) -> Iterable[Path]:
     return sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".pyc" and not path.name.startswith(".") and "egg-info" not in str(path)
+        if path.is_file()
+        and path.suffix != ".pyc"
+        and path.name != "Makefile"
+        and not path.name.startswith(".")
+        and "egg-info" not in str(path)
     )
 
 
@@ -132,18 +136,22 @@ def _uv() -> str:
     return found
 
 
-_RECIPES: dict[str, Callable[..., None]] = {"runtime": build_runtime, "core": build_core}
+_RECIPES: dict[str, Callable[..., None]] = {
+    "runtime": build_runtime,
+    "core": build_core,
+    "functions": lambda destination, target: build_functions(destination),  # the same for every target
+}
 
 
 def main() -> None:
-    """`layers.py runtime|core FOLDER [--target lambda]`, for the Makefiles."""
+    """`layers.py runtime|core|functions FOLDER [--target lambda]`, for the Makefiles."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("layer", choices=sorted(_RECIPES))
+    arguments.add_argument("archive", choices=sorted(_RECIPES))
     arguments.add_argument("destination", type=Path)
     arguments.add_argument("--target", choices=TARGETS, default="lambda")
     chosen = arguments.parse_args()
     try:
-        _RECIPES[chosen.layer](chosen.destination, target=chosen.target)
+        _RECIPES[chosen.archive](chosen.destination, target=chosen.target)
     except RecipeError as problem:
         sys.exit(f"layers.py: {problem}")
 

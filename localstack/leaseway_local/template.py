@@ -75,9 +75,10 @@ def packaged(template: dict[str, Any], locations: Locations) -> dict[str, Any]:
         functions["CodeUri"] = locations.functions
     for name, resource in rewritten["Resources"].items():
         properties = resource.get("Properties", {})
+        if resource["Type"] in (LAYER_TYPE, FUNCTION_TYPE):
+            resource.pop("Metadata", None)  # it only tells `sam build` how to build
         if resource["Type"] == LAYER_TYPE:
             properties["ContentUri"] = _uploaded(locations.layers, properties["ContentUri"], name)
-            resource.pop("Metadata", None)  # it only tells `sam build` how to build
         elif resource["Type"] == FUNCTION_TYPE and "CodeUri" in properties:
             properties["CodeUri"] = locations.functions
         elif resource["Type"] == API_TYPE:

@@ -1,12 +1,15 @@
 """What is in the archives, and that equal content makes equal archives."""
 
 import struct
+import subprocess
+import sys
 import zipfile
 
 import pytest
 
 from leaseway_local import layers, packaging
 from leaseway_local.errors import LocalCloudError
+from leaseway_local.places import ROOT
 
 UNCHECKED_HASH = 0b01  # flags of a .pyc that is never compared with its source
 
@@ -49,6 +52,32 @@ def test_equal_content_is_built_once_and_makes_equal_bytes(tmp_path):
     assert (first.built, again.built, elsewhere.built) == (True, False, True)
     assert first.key == again.key == elsewhere.key
     assert first.sha256() == elsewhere.sha256()
+
+
+@pytest.mark.parametrize(
+    ("makefile", "target", "folder"),
+    [("functions", "build-ApiFunction", "functions"), ("layers/core", "build-CoreLayer", "core")],
+)
+def test_sam_builds_what_the_deployer_builds(makefile, target, folder, unpacked, tmp_path):
+    """`sam build` runs these Makefiles; the runtime layer's differs from the laptop's by its platform."""
+    made = [
+        "make",
+        "--file",
+        ROOT / makefile / "Makefile",
+        target,
+        f"ARTIFACTS_DIR={tmp_path}",
+        f"PYTHON={sys.executable}",
+    ]
+    subprocess.run(made, check=True, cwd=tmp_path)
+
+    deployed = getattr(unpacked, folder)
+    assert names(tmp_path) == names(deployed)
+    sources = [name for name in names(deployed) if name.suffix != ".pyc"]  # sets are compiled in any order
+    assert all((tmp_path / name).read_bytes() == (deployed / name).read_bytes() for name in sources)
+
+
+def names(folder):
+    return {file.relative_to(folder) for file in folder.rglob("*") if file.is_file()}
 
 
 def test_an_overlay_is_laid_over_the_functions_and_changes_the_key(tmp_path):

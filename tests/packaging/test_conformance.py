@@ -6,6 +6,7 @@ Limits are those of the services' "quotas" pages, as of 2026; each group of cons
 import ast
 import json
 import re
+import tomllib
 from collections import Counter
 
 import pytest
@@ -190,6 +191,29 @@ def test_a_function_with_its_layers_fits_into_an_environment(unpacked):
     )
 
     assert size <= UNZIPPED_BYTES * 0.5, "half is for the job types of those who build on this"
+
+
+def test_sam_builds_every_archive_by_our_recipe(described):
+    """SAM's own builder would leave out the compiled modules, which are half of a cold start."""
+    for kind in ("AWS::Serverless::Function", "AWS::Serverless::LayerVersion"):
+        for name, resource in of_type(described, kind).items():
+            assert resource["Metadata"] == {"BuildMethod": "makefile"}, name
+
+
+@pytest.mark.parametrize("environment", ["default", "staging", "prod"])
+def test_samconfig_deploys_what_the_template_admits(environment, described):
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]["deploy"]["parameters"]
+
+    assert len(settings["stack_name"]) <= len(LONGEST_STACK_NAME)
+    assert settings["capabilities"].split() == ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+    for override in settings["parameter_overrides"]:
+        name, _, value = override.partition("=")
+        parameter = described["Parameters"][name]
+        assert value in map(str, parameter.get("AllowedValues", [value])), override
+        if "MinValue" in parameter:
+            assert parameter["MinValue"] <= float(value) <= parameter["MaxValue"], override
+    data_is_kept = "DeletionProtection=false" not in settings["parameter_overrides"]
+    assert data_is_kept == (environment != "default")
 
 
 def test_no_variable_has_a_name_that_lambda_reserves(translated):

@@ -52,9 +52,9 @@ def test_every_local_path_is_replaced_and_nothing_else(source):
     body = resources["Api"]["Properties"]["DefinitionBody"]
     assert body["Fn::Transform"]["Parameters"]["Location"] == "s3://code/gateway.yaml"
     touched = {"CoreLayer", "RuntimeLayer", "Api"}
-    assert {name: resources[name] for name in resources.keys() - touched} == {
-        name: before["Resources"][name] for name in resources.keys() - touched
-    }
+    for name in resources.keys() - touched:
+        # How `sam build` builds it is nothing to who has built it.
+        assert resources[name] == {key: value for key, value in before["Resources"][name].items() if key != "Metadata"}
 
 
 def test_a_layer_that_nothing_packages_is_named(source):
