@@ -21,7 +21,13 @@ def _of_shard(streams: Any, arn: str, shard: str) -> Iterator[Record]:
     iterator = start["ShardIterator"]
     while iterator:
         page = streams.get_records(ShardIterator=iterator, Limit=1000)
-        yield from page["Records"]
+        yield from map(_as_delivered, page["Records"])
         if not page["Records"]:
             return
         iterator = page.get("NextShardIterator")
+
+
+def _as_delivered(record: Record) -> Record:
+    """A mapping hands the time over as a number."""
+    moment = record["dynamodb"]["ApproximateCreationDateTime"]
+    return record | {"dynamodb": record["dynamodb"] | {"ApproximateCreationDateTime": moment.timestamp()}}

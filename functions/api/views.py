@@ -121,6 +121,9 @@ class JobView(msgspec.Struct):
     updated_at: Time
     started_at: Time | None
     finished_at: Time | None
+    expires_at: Annotated[
+        Time | None, Meta(description="Gone after this, with all that it left in the bucket; null before its end")
+    ]
     run_after: Annotated[Time | None, Meta(description="Before this the next attempt does not start")]
     deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
     queue: Annotated[
@@ -241,6 +244,7 @@ def job_view(job: Job) -> JobView:
         updated_at=rfc3339(job.updated_at),
         started_at=_time_or_none(job.started_at),
         finished_at=_time_or_none(job.finished_at),
+        expires_at=None if job.expires_at is None else rfc3339(job.expires_at * 1000),
         run_after=_time_or_none(job.run_after),
         deadline=_time_or_none(job.deadline),
         queue=Queue.of(job).name,

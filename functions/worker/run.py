@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from leaseway import clock, metrics
+from leaseway import clock, metrics, objects
 from leaseway.jobs import Job, JobError, JobStatus, content, finish, progress
 from leaseway.jobs.types import JsonObject, job_type
 from leaseway.logs import log
@@ -20,6 +20,8 @@ class RunContext:
         self.owner = job.owner
         self.attempt = job.attempts
         self.deadline = job.deadline
+        self.has_objects = False
+        self._fence = job.fence
         self._unwanted = threading.Event()
         self.reports = ProgressWriter(job, self.cancel)
 
@@ -44,6 +46,11 @@ class RunContext:
             ValueError: the fraction is no number.
         """
         self.reports.tell(progress.told(fraction, note))
+
+    def store(self, name: str, content: bytes, content_type: str) -> str:
+        """Keep an object of the job under a name of this claim's own; returns its key."""
+        self.has_objects = True
+        return objects.put_of_claim(self.owner, self.job_id, self._fence, name, content, content_type)
 
     def cancel(self) -> None:
         """Tell the executor that its result is no longer wanted."""
@@ -85,11 +92,12 @@ class Run:
         try:
             result = self._executed()
         except JobError as failure:
-            return finish.fail(self.job, str(failure))
+            return finish.fail(self.job, str(failure), has_objects=self.context.has_objects)
         except Exception as failure:
             log.exception("executor raised", extra={"action": "execute", "job_id": self.job.id})
-            return finish.fail(self.job, f"{type(failure).__name__}: {failure}")
-        return finish.complete(self.job, result, self.context.reports.latest)
+            return finish.fail(self.job, f"{type(failure).__name__}: {failure}", has_objects=self.context.has_objects)
+        last = self.context.reports.latest
+        return finish.complete(self.job, result, last, has_objects=self.context.has_objects)
 
     def _executed(self) -> JsonObject:
         kind = job_type(self.job.type)

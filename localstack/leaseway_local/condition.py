@@ -25,6 +25,7 @@ FUNCTIONS = (
     "SchedulerFunction",
     "TallyFunction",
     "DeadLetterFunction",
+    "RetentionFunction",
 )
 _QUEUE_URL = "QueueUrl"
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")

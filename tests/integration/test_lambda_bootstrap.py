@@ -11,7 +11,7 @@ import pytest
 
 import tables
 from inside import forget_everything
-from leaseway import aws, clock
+from leaseway import aws, clock, objects
 from leaseway.accounts import create_account, get_account
 from leaseway.identity import get_user, issue, register, sign_in
 from leaseway.jobs import JobStatus, create_job, get_job
@@ -155,6 +155,19 @@ def dead_letter(invoke: Invoke) -> None:
     assert found.dead_lettered_at is not None
 
 
+def retention(invoke: Invoke) -> None:
+    event = sample_event("retention")
+    event["Records"][0]["dynamodb"]["ApproximateCreationDateTime"] = clock.now_ms() // 1000
+    image = event["Records"][0]["dynamodb"]["OldImage"]
+    image["finished_at"]["N"] = str(clock.now_ms())
+    objects.put_json(image["payload_key"]["S"], {"duration_ms": 10})
+
+    invoke(event)
+
+    with pytest.raises(objects.ObjectNotFoundError):
+        objects.stat(image["payload_key"]["S"])
+
+
 SCENARIOS: dict[str, Callable[[Invoke], None]] = {
     "api": api,
     "authorizer": authorizer,
@@ -162,6 +175,7 @@ SCENARIOS: dict[str, Callable[[Invoke], None]] = {
     "first_admin": first_admin,
     "ledger": ledger,
     "ledger.check": ledger_check,
+    "retention": retention,
     "scheduler": scheduler,
     "sweeper": sweeper,
     "tally": tally,

@@ -1,5 +1,6 @@
 """template.yaml: what linters and SAM say of it, and what they do not see."""
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import yaml
 from msgspec import inspect
 
 from described import default, listed, of_type, properties, statements, target
+from leaseway.jobs.create import DAY_MS, LONGEST_DELAY_MS
 from leaseway.jobs.types import _discover
 from leaseway.settings import Settings
 from leaseway_local import template
@@ -21,6 +23,7 @@ FUNCTIONS = {
     "FirstAdminFunction",
     "LedgerCheckFunction",
     "LedgerFunction",
+    "RetentionFunction",
     "SchedulerFunction",
     "SweeperFunction",
     "TallyFunction",
@@ -155,6 +158,28 @@ def test_the_tally_never_gives_up_and_never_splits_a_batch(described):
     assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, -1)
     assert mapping["BisectBatchOnFunctionError"] is False
     assert "FunctionResponseTypes" not in mapping
+
+
+def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(described):
+    mapping = properties(described, "RetentionFunction")["Events"]["RemovedJobs"]["Properties"]
+    (wanted,) = mapping["FilterCriteria"]["Filters"]
+
+    assert json.loads(wanted["Pattern"]) == {"eventName": ["REMOVE"]}
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert 0 < mapping["MaximumRecordAgeInSeconds"] < 86_400
+    assert "FunctionResponseTypes" not in mapping
+
+
+def test_no_object_goes_before_its_job(described):
+    default = {name: described["Parameters"][name]["Default"] for name in ("RetentionDays", "ObjectDays")}
+    (net,) = [
+        rule
+        for rule in properties(described, "Bucket")["LifecycleConfiguration"]["Rules"]
+        if "ExpirationInDays" in rule
+    ]
+
+    assert net == {"Id": "old-objects", "Status": "Enabled", "ExpirationInDays": {"Ref": "ObjectDays"}}
+    assert default["ObjectDays"] > LONGEST_DELAY_MS / DAY_MS + default["RetentionDays"] + 1
 
 
 def test_the_ledger_never_gives_up_and_its_age_calls(described):

@@ -59,6 +59,7 @@ BY_THE_PLATFORM: dict[str, set[Right]] = {
     "WorkerRole": {(action, queue) for action in OF_A_QUEUE for queue in WORKED},
     "DeadLetterRole": {(action, "DeadLetterQueue") for action in OF_A_QUEUE},
     "TallyRole": {(action, "JobsTable/stream") for action in OF_A_STREAM},
+    "RetentionRole": {(action, "JobsTable/stream") for action in OF_A_STREAM},
     "LedgerRole": {(action, "AccountsTable/stream") for action in OF_A_STREAM},
 }
 # Used where no call shows it, or by a race that is not run here.
@@ -136,8 +137,11 @@ class Calls:
         yield f"sqs:{operation.removesuffix('Batch')}", self._names["URL", params["QueueUrl"]]
 
     def _s3(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
+        if operation == "ListObjectsV2":
+            yield "s3:ListBucket", "Bucket"
+            return
         # A form to upload with is signed here, for a PutObject; making it looks CreateBucket up.
-        shown = {"HeadObject": "GetObject", "CreateBucket": "PutObject"}
+        shown = {"HeadObject": "GetObject", "CreateBucket": "PutObject", "DeleteObjects": "DeleteObject"}
         yield f"s3:{shown.get(operation, operation)}", OBJECTS
 
     def _secretsmanager(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
@@ -360,6 +364,16 @@ def tally(calls: Calls) -> None:
         run("tally.app", {"Records": records(table="jobs")}, calls)
 
 
+def retention(calls: Calls) -> None:
+    job = create_job("ann", "IMAGE_RESIZE", large_picture())
+    jobs = aws.client("dynamodb")
+    tagged = {":tags": {"SS": ["nightly"]}}
+    key = {"id": {"S": job.id}}
+    jobs.update_item(TableName="jobs", Key=key, UpdateExpression="SET tags = :tags", ExpressionAttributeValues=tagged)
+    jobs.delete_item(TableName="jobs", Key=key)
+    run("retention.app", {"Records": records(table="jobs")}, calls)
+
+
 def ledger(calls: Calls) -> None:
     create_account("alice", 5, request_id="a")
     for _ in range(2):
@@ -418,6 +432,7 @@ SCENARIOS: dict[str, Callable[[Calls], None]] = {
     "FirstAdminRole": first_admin,
     "LedgerCheckRole": ledger_check,
     "LedgerRole": ledger,
+    "RetentionRole": retention,
     "SchedulerRole": scheduler,
     "SweeperRole": sweeper,
     "TallyRole": tally,

@@ -74,6 +74,9 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    retention_days: (
+        Annotated[int, Meta(ge=1, le=3_650, description="Days that it is kept once it has ended; by default 90")] | None
+    ) = None
 
 
 @operation(
@@ -104,6 +107,7 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
         run_at=None if wanted.run_at is None else int(wanted.run_at.timestamp() * 1000),
         delay_seconds=wanted.delay_seconds,
         priority=wanted.priority,
+        retention_days=wanted.retention_days,
         key=call.key,
     )
     return Answer(job_view(job), {"location": f"jobs/{job.id}", **_etag(job)})
@@ -194,6 +198,7 @@ def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
         run_at=run_at,
         delay_seconds=one.delay_seconds,
         priority=one.priority,
+        retention_days=one.retention_days,
     )
 
 

@@ -106,10 +106,8 @@ def run(payload: ResizePayload, context: JobContext) -> JsonObject:
         source = _source(payload.source, context)
         with _place(context):
             written, size, written_format = _resized(source, payload, context)
-        # An attempt that lost its lease may still be writing: it must not replace what the job's result describes.
-        key = objects.job_key(context.owner, context.job_id, f"image-{context.attempt}.{_SUFFIX[written_format]}")
         content_type = f"image/{written_format}"
-        objects.put_bytes(key, written, content_type)
+        key = context.store(f"image.{_SUFFIX[written_format]}", written, content_type)
     except LeasewayError as problem:
         raise JobError(problem.detail) from problem
     url, expires_at = objects.presign_get(key)

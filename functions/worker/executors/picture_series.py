@@ -44,10 +44,8 @@ def run(payload: SeriesPayload, context: JobContext) -> JsonObject:
         sheet.paste(drawn.resize(small), (frame % _COLUMNS * small[0], frame // _COLUMNS * small[1]))
     written = io.BytesIO()
     sheet.save(written, "PNG")
-    # An attempt that lost its lease may still be writing: it must not replace what the job's result describes.
-    key = objects.job_key(context.owner, context.job_id, f"series-{context.attempt}.png")
     try:
-        objects.put_bytes(key, written.getvalue(), "image/png")
+        key = context.store("series.png", written.getvalue(), "image/png")
         url, _ = objects.presign_get(key)
     except LeasewayError as problem:
         raise JobError(problem.detail) from problem

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from leaseway import clock
+from leaseway import clock, objects
 from leaseway.jobs.types import JsonObject, job_type
 
 
@@ -37,6 +37,9 @@ class RunningJob:
 
     def progress(self, fraction: float, note: str | None = None) -> None:
         self.told.append((fraction, note))
+
+    def store(self, name: str, content: bytes, content_type: str) -> str:
+        return objects.put_of_claim(self.owner, self.job_id, self.attempt, name, content, content_type)
 
 
 @pytest.fixture

@@ -106,9 +106,9 @@ def test_a_worker_learns_from_its_progress_that_the_job_is_cancelled(monkeypatch
 def _remembering(told: list[int]) -> Callable[..., JobStatus]:
     original = finish.complete
 
-    def complete(job: Job, result: dict[str, Any], last: Progress | None = None) -> JobStatus:
+    def complete(job: Job, result: dict[str, Any], last: Progress | None = None, **more: Any) -> JobStatus:
         told.append(result["told"])
-        return original(job, result, last)
+        return original(job, result, last, **more)
 
     return complete
 

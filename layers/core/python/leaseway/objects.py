@@ -1,7 +1,7 @@
 """Objects in the bucket: uploads, large payloads and results, each under its owner's own prefix.
 
     owners/{owner}/uploads/{id}                   written by a client through a presigned form
-    owners/{owner}/jobs/{job id}/{name}           written by Leaseway: payload.json, result.json, image-1.webp
+    owners/{owner}/jobs/{job id}/{name}           written by Leaseway: payload.json, result-1.json, image-1.webp
 
 An owner's name is escaped so that it is always exactly one segment of a key: nobody can name a foreign prefix.
 """
@@ -71,6 +71,47 @@ def _escape(char: str) -> str:
 def job_key(owner: str, job_id: str, name: str) -> str:
     """The key of something that belongs to a job, such as `payload.json`."""
     return f"{owner_prefix(owner)}jobs/{job_id}/{name}"
+
+
+def put_of_claim(owner: str, job_id: str, fence: int, name: str, body: bytes, content_type: str) -> str:  # noqa: PLR0913, PLR0917
+    """Write an object that a claim of a job made, `image.webp` as `image-1.webp`; returns its key. One PUT.
+
+    Raises as `put_bytes` does.
+    """
+    stem, dot, suffix = name.rpartition(".")
+    key = job_key(owner, job_id, f"{stem}-{fence}.{suffix}" if dot else f"{name}-{fence}")
+    put_bytes(key, body, content_type)
+    return key
+
+
+def remove_of_job(owner: str, job_id: str, written_until: int) -> int:
+    """Delete what a job keeps in the bucket and was written up to then (seconds since the epoch); returns how many.
+
+    A LIST for 1,000 objects, and a DELETE for those of them that go; again is harmless.
+
+    Raises:
+        UnavailableError: the bucket does not answer, or kept some of them.
+    """
+    prefix, removed = job_key(owner, job_id, ""), 0
+    request = {"Bucket": needed("bucket"), "Prefix": prefix}
+    while True:
+        with _translated(prefix):
+            page = aws.client("s3").list_objects_v2(**request)
+        old = [one["Key"] for one in page.get("Contents", []) if one["LastModified"].timestamp() <= written_until]
+        if old:
+            _delete(prefix, old)
+        removed += len(old)
+        if not page.get("IsTruncated"):
+            return removed
+        request["ContinuationToken"] = page["NextContinuationToken"]
+
+
+def _delete(prefix: str, keys: list[str]) -> None:
+    wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+    with _translated(prefix):
+        answer = aws.client("s3").delete_objects(Bucket=needed("bucket"), Delete=wanted)
+    if kept := answer.get("Errors"):
+        raise UnavailableError(f"the bucket kept {len(kept)} objects under {prefix}: {kept[0].get('Code')}")
 
 
 def check_own_key(owner: str, key: str, *, field: str | None = None) -> None:

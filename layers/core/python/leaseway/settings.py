@@ -164,6 +164,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _number(100, 10_000, "Index keys one page of a filtered list reads before it hands out a cursor")
     ] = 1_000
 
+    retention_days: Annotated[
+        int, _number(1, 3_650, "How long a finished job and all it left is kept, where it names no other time")
+    ] = 90
+    object_days: Annotated[
+        int,
+        _number(
+            1,
+            3_650,
+            "Days after which the bucket itself removes any object, as a net: above the longest delay (366) and"
+            " its retention together, or an object goes before its job",
+        ),
+    ] = 460
     inline_bytes: Annotated[
         int, _number(256, 65_536, "Payloads and results above this live in the bucket, not in the item")
     ] = 4_096

@@ -27,6 +27,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     run_at: int | None = None
     delay_seconds: int | None = None
     priority: Priority | None = None
+    retention_days: int | None = None
 
 
 def create_jobs(owner: str, wanted: Sequence[Wanted]) -> list[Job | LeasewayError]:
@@ -67,6 +68,7 @@ def _options(wanted: Wanted) -> dict[str, Any]:
         "run_at": wanted.run_at,
         "delay_seconds": wanted.delay_seconds,
         "priority": wanted.priority,
+        "retention_days": wanted.retention_days,
     }
 
 

@@ -27,6 +27,7 @@ _OF_AN_END = (
     JobModel.deadline,
     JobModel.claim_token,
     JobModel.dead_lettered_at,
+    JobModel.expires_at,
 )
 
 

@@ -19,9 +19,10 @@ from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError, Item
 
 _DIGITS = 32
+DAY_MS = 86_400_000
 SHORTEST_TTL_MS = 100
 MOST_ATTEMPTS = 20
-LONGEST_DELAY_MS = 366 * 86_400_000
+LONGEST_DELAY_MS = 366 * DAY_MS
 LONGEST_EXTERNAL_TTL_MS = 11 * 3_600_000
 """SQS hides a message for 12 hours at most."""
 
@@ -51,6 +52,7 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
     run_at: int | None = None,
     delay_seconds: int | None = None,
     priority: Priority | None = None,
+    retention_days: int | None = None,
     key: Key | None = None,
 ) -> Job:
     """Store a job as CREATED and send its message. One PutItem (3 write units under 1 KB) and one send.
@@ -60,7 +62,8 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
     Where the send fails the job is there all the same, and the sweeper sends it. Owner, route and text of a `key`
     make the job's id: a repeat is one refused put, and gets the job as it was created. A job with `run_at` (ms since
     the epoch) or `delay_seconds` is not claimed before that; SQS holds its message for up to 900 s, the sweeper sends
-    it where it is due later, and no worker ever waits for it.
+    it where it is due later, and no worker ever waits for it. Finished, it is kept for `retention_days`, else for
+    `RETENTION_DAYS`.
 
     Raises:
         UnknownJobTypeError: no executor has the type; a job of it would hang for ever.
@@ -80,10 +83,11 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
         run_at=run_at,
         delay_seconds=delay_seconds,
         priority=priority,
+        retention_days=retention_days,
     )
     if key is not None:
         job = msgspec.structs.replace(job, id=key.digest[:_DIGITS])
-        asked = (type_name, payload, ttl_ms, max_attempts, run_at, delay_seconds, priority, job.tags)
+        asked = (type_name, payload, ttl_ms, max_attempts, run_at, delay_seconds, priority, job.tags, retention_days)
         keyed = KeyedRequest.of(key, *asked)
         if earlier := _tagged(job, lambda: _insert_once(job, keyed)):
             return _delayed(earlier, run_at, delay_seconds)
@@ -104,11 +108,23 @@ def new_checked_job(  # noqa: PLR0913 - all but the first three are named
     run_at: int | None,
     delay_seconds: int | None,
     priority: Priority | None,
+    retention_days: int | None = None,
 ) -> Job:
     """A job of this description with a fresh id, not yet stored. Raises what `create_job` raises."""
     terms = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts, priority=priority)
     job = _delayed(new_job(owner, type_name, payload, terms), run_at, delay_seconds)
-    return msgspec.structs.replace(job, tags=tagging.checked(tags)) if tags else job
+    job = msgspec.structs.replace(job, tags=tagging.checked(tags)) if tags else job
+    return job if retention_days is None else _kept_for(job, retention_days)
+
+
+def _kept_for(job: Job, days: int) -> Job:
+    # The bucket counts from the payload's writing, the job from its end; the day in between is its attempts'.
+    waits = -(-((job.run_after or job.created_at) - job.created_at) // DAY_MS)
+    longest = settings().object_days - 1 - waits
+    if not 1 <= days <= longest:
+        why = f"must be from 1 to {longest}: the bucket keeps nothing longer"
+        raise InvalidInputError(why, field="retention_days")
+    return msgspec.structs.replace(job, retention_days=days)
 
 
 def checked(  # noqa: PLR0913 - all but the first three are named
@@ -254,6 +270,7 @@ def stored(job: Job, kept: content.Content, asked: str | None = None) -> JobMode
         live_key=live_key(job.id),
         asked=asked,
         run_after=job.run_after,
+        retention_days=job.retention_days,
         task_id=job.task_id,
         slot=job.slot,
         tags=set(job.tags) or None,

@@ -63,8 +63,10 @@ def report(job: Job, reached: Progress) -> None:
         raise LeaseLostError(job.id) from refusal
 
 
-def complete(job: Job, result: dict[str, Any], last: Progress | None = None) -> JobStatus:
+def complete(job: Job, result: dict[str, Any], last: Progress | None = None, *, has_objects: bool = False) -> JobStatus:
     """Record the result of our claim; returns the status that the job now has. `last` is the latest it told of itself.
+
+    `has_objects` tells that this attempt stored objects of its own in the bucket.
 
     A late result, drawn:
 
@@ -76,15 +78,17 @@ def complete(job: Job, result: dict[str, Any], last: Progress | None = None) -> 
     """
     kept = content.store(result, job.owner, job.id, f"result-{job.fence}")
     actions = [*ended(job, JobStatus.COMPLETED), JobModel.error_message.remove(), *progress.completed(job, last)]
+    actions += _noted(has_objects)
     actions += [JobModel.result.set(kept.text)] if kept.text is not None else []
     actions += [JobModel.result_key.set(kept.key)] if kept.key is not None else []
     return _end_attempt(job, actions, JobStatus.COMPLETED)
 
 
-def fail(job: Job, error: str) -> JobStatus:
+def fail(job: Job, error: str, *, has_objects: bool = False) -> JobStatus:
     """Record an error of our claim: back to CREATED with a backoff while attempts are left, else FAILED.
 
-    The retry is a new message, delayed by SQS up to 900 s and sent by the sweeper beyond that.
+    The retry is a new message, delayed by SQS up to 900 s and sent by the sweeper beyond that. `has_objects` is as
+    with `complete`.
 
     Raises:
         LeaseLostError: the job was finished, cancelled or claimed by another.
@@ -92,13 +96,17 @@ def fail(job: Job, error: str) -> JobStatus:
     message = error[:LONGEST_ERROR]
     past = remembered(job, End.ERROR, message)
     if job.attempts >= job.max_attempts:
-        actions = [*ended(job, JobStatus.FAILED), JobModel.error_message.set(message), *past]
+        actions = [*ended(job, JobStatus.FAILED), JobModel.error_message.set(message), *past, *_noted(has_objects)]
         return _end_attempt(job, actions, JobStatus.FAILED)
     run_after = clock.now_ms() + backoff_ms(job.attempts)
     status = _end_attempt(job, [*_waiting(message, run_after), *past], JobStatus.CREATED)
     if status is JobStatus.CREATED:
         queue.send_when_due([msgspec.structs.replace(job, run_after=run_after)])
     return status
+
+
+def _noted(has_objects: bool) -> list[Action]:
+    return [JobModel.has_objects.set(True)] if has_objects else []
 
 
 def give_back(job: Job) -> bool:
@@ -211,11 +219,13 @@ def _after_refusal(job: Job, item: Item | None, wanted: JobStatus) -> JobStatus:
 
 
 def ended(job: Job, status: JobStatus) -> list[Action]:
-    """What every end of a job writes: it leaves the live index and enters the two of its outcome."""
+    """What every end of a job writes: it leaves the live index, enters the two of its outcome, and begins to expire."""
     now = clock.now_ms()
+    kept_days = job.retention_days or settings().retention_days
     return [
         JobModel.status.set(status.value),
         JobModel.finished_at.set(now),
+        JobModel.expires_at.set(-(-now // 1000) + kept_days * 86_400),
         JobModel.updated_at.set(now),
         JobModel.version.add(1),
         JobModel.outcome_key.set(outcome_key(status, job.id)),

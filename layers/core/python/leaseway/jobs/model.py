@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
-from pynamodb.attributes import NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
+from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from leaseway import clock
@@ -76,6 +76,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     result_key: str | None = None
     look_at: int | None = None
     dead_lettered_at: int | None = None
+    retention_days: int | None = None
+    """How long it is kept once it is finished, where it was created with a time of its own."""
+    expires_at: int | None = None
+    """When it is gone, in seconds since the epoch; None while it is alive."""
     attempts_before: int | None = None
     """Attempts made before the last retry by hand; None where there was none."""
     task_id: str | None = None
@@ -179,6 +183,9 @@ class JobModel(Table):
     progress = NumberAttribute(null=True)
     progress_note = UnicodeAttribute(null=True)
     expires_at = NumberAttribute(null=True)
+    retention_days = NumberAttribute(null=True)
+    # Whether an attempt stored objects of its own in the bucket; absent where none did.
+    has_objects = BooleanAttribute(null=True)
     # Stands for what was asked under an Idempotency-Key; absent without one.
     asked = UnicodeAttribute(null=True)
 

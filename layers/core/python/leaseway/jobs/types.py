@@ -53,6 +53,16 @@ class JobContext(Protocol):
     def progress(self, fraction: float, note: str | None = None) -> None:
         """Tell how far the work is, from 0 to 1. Costs nothing by itself: the latest is written once a second."""
 
+    def store(self, name: str, content: bytes, content_type: str) -> str:
+        """Keep an object of the job, such as `image.webp`; returns its key. It goes when the job goes. One PUT.
+
+        Each claim has names of its own: one that lost its lease may still be writing, and must not replace what the
+        job's result describes.
+
+        Raises:
+            UnavailableError: the bucket did not take it.
+        """
+
 
 @dataclass(frozen=True)
 class JobType:

@@ -1,0 +1,1 @@
+"""The retention function: what belonged to removed jobs is deleted."""

@@ -1,0 +1,27 @@
+"""Handler of the retention function: the jobs table's stream calls it with records of removed jobs.
+
+A job whose objects could not be deleted makes the handler raise, and the batch comes again; there are no partial
+failures to report, because what was deleted costs only a look. A record that still fails after hours is left to the
+bucket's lifecycle rule, so that it does not block the removals behind it.
+"""
+
+from leaseway import coldstart
+
+# isort: split
+from typing import Any
+
+import msgspec
+
+from leaseway import metrics
+from leaseway.jobs.retention import clear
+from leaseway.logs import log
+
+
+@metrics.flushed("retention")
+def handler(event: dict[str, Any], context: Any) -> None:
+    """Delete what the removed jobs of one batch left."""
+    report = clear(event["Records"])
+    log.info("cleared", extra={"action": "retention", **msgspec.to_builtins(report)})
+
+
+coldstart.loaded()
