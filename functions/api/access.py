@@ -35,6 +35,8 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("POST", "/api/v1/ledger/{entry}/reversal"): Access.ADMIN,
     ("POST", "/api/v1/jobs"): Access.OWN,
     ("POST", "/api/v1/jobs/batch"): Access.OWN,
+    ("POST", "/api/v1/jobs/cancel"): Access.OWN,
+    ("POST", "/api/v1/jobs/retry"): Access.OWN,
     ("GET", "/api/v1/jobs"): Access.OWN,
     ("GET", "/api/v1/jobs/{id}"): Access.OWN,
     ("GET", "/api/v1/jobs/{id}/result"): Access.OWN,

@@ -82,6 +82,8 @@ ROWS: dict[tuple[str, str], Row] = {
     ("post", "/api/v1/ledger/{entry}/reversal"): Row(404, lambda _: "/api/v1/ledger/nobody:7/reversal"),
     ("post", "/api/v1/jobs"): Row(202, body=lambda _: JOB),
     ("post", "/api/v1/jobs/batch"): Row(202, body=lambda _: {"jobs": [JOB]}),
+    ("post", "/api/v1/jobs/cancel"): Row(200, body=lambda _: {"type": "SLEEP", "dry_run": True}),
+    ("post", "/api/v1/jobs/retry"): Row(200, body=lambda _: {"type": "SLEEP", "dry_run": True}),
     ("get", "/api/v1/jobs"): Row(200),
     ("get", "/api/v1/jobs/{id}"): Row(
         200,

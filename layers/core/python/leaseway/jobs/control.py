@@ -19,6 +19,9 @@ from leaseway.table import ConditionRefusedError, Item
 
 _TRIES = 5
 
+Step = Callable[[Job], list[Action] | None]
+"""Decides what to write on a job as it stands; None where there is nothing to be done."""
+
 # What an end and its attempt leave on a job, and a new life must not keep.
 _OF_AN_END = (
     JobModel.outcome_key,
@@ -63,17 +66,7 @@ def cancel_job(job_id: str, *, owner: str | None, actor: str, if_version: int | 
         AlreadyEndedError: it is COMPLETED or FAILED.
         VersionMovedError: `if_version` is given and is not its version, or it keeps changing.
     """
-
-    def step(job: Job) -> list[Action] | None:
-        if job.status is JobStatus.CANCELLED:
-            return None
-        if job.status.terminal:
-            raise AlreadyEndedError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
-        reason = f"cancelled by {actor}"
-        past = finish.remembered(job, End.CANCELLED, reason)
-        return [*finish.ended(job, JobStatus.CANCELLED), JobModel.error_message.set(reason), *past]
-
-    return _changed(job_id, owner, if_version, step)
+    return _changed(job_id, owner, if_version, cancelling(actor))
 
 
 def retry_job(job_id: str, *, owner: str | None, if_version: int | None = None) -> Job:
@@ -87,18 +80,30 @@ def retry_job(job_id: str, *, owner: str | None, if_version: int | None = None) 
         NotRetryableError: it is neither FAILED nor CANCELLED.
         VersionMovedError: `if_version` is given and is not its version, or it keeps changing.
     """
-
-    def step(job: Job) -> list[Action]:
-        if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
-            raise NotRetryableError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
-        return _again(job)
-
-    job = _changed(job_id, owner, if_version, step)
+    job = _changed(job_id, owner, if_version, retrying)
     queue.send([queue.message_of(job)])
     return job
 
 
-def _again(job: Job) -> list[Action]:
+def cancelling(actor: str) -> Step:
+    """The step that cancels a job in the name of `actor`; it raises AlreadyEndedError."""
+
+    def step(job: Job) -> list[Action] | None:
+        if job.status is JobStatus.CANCELLED:
+            return None
+        if job.status.terminal:
+            raise AlreadyEndedError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
+        reason = f"cancelled by {actor}"
+        past = finish.remembered(job, End.CANCELLED, reason)
+        return [*finish.ended(job, JobStatus.CANCELLED), JobModel.error_message.set(reason), *past]
+
+    return step
+
+
+def retrying(job: Job) -> list[Action]:
+    """The step that gives a job another life; its message is the caller's to send. It raises NotRetryableError."""
+    if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+        raise NotRetryableError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
     now = clock.now_ms()
     granted = job.max_attempts - (job.attempts_before or 0)
     return [
@@ -115,7 +120,22 @@ def _again(job: Job) -> list[Action]:
     ]
 
 
-def _changed(job_id: str, owner: str | None, if_version: int | None, step: Callable[[Job], list[Action] | None]) -> Job:
+def changed_as_seen(job: Job, step: Step) -> Job:
+    """Apply what `step` decides to the very job that was seen. One write, no read; none where nothing is to be done.
+
+    Raises:
+        VersionMovedError: the job is not as it was seen any more.
+    """
+    actions = step(job)
+    if actions is None:
+        return job
+    try:
+        return _job(JobModel.change(job.id, actions, JobModel.version == job.version), job)
+    except ConditionRefusedError:
+        raise VersionMovedError("it has changed since it was found", job_id=job.id) from None
+
+
+def _changed(job_id: str, owner: str | None, if_version: int | None, step: Step) -> Job:
     """Apply what `step` decides to the very version that it saw; decide anew while others move the job."""
     job = get_job(job_id, owner=owner)
     for _ in range(_TRIES):
