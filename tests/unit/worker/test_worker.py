@@ -125,7 +125,7 @@ def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch):
     job = quick()
 
     def steal(claimed: Job, *_: object) -> JobStatus:
-        raise finish.LeaseLostError(claimed.id)
+        raise finish.LeaseLostError(job_id=claimed.id)
 
     monkeypatch.setattr(finish, "complete", steal)
     event = receive()

@@ -18,6 +18,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
+from leaseway.errors import ConflictError
 from leaseway.jobs import attempts, content, progress, queue
 from leaseway.jobs.attempts import End
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, outcome_key, owner_outcome_key
@@ -33,8 +34,10 @@ LONGEST_ERROR = 1_000
 """Characters of an error message that are kept."""
 
 
-class LeaseLostError(Exception):
-    """This worker's claim is no longer the job's newest: whatever it did is not recorded."""
+class LeaseLostError(ConflictError):
+    """The claim does not hold the job any more: whatever its worker did is not recorded."""
+
+    code = "LEASE_LOST"
 
 
 def heartbeat(job: Job) -> int:
@@ -47,7 +50,7 @@ def heartbeat(job: Job) -> int:
     try:
         JobModel.change(job.id, [JobModel.lease_until.set(lease_until)], _still_ours(job))
     except ConditionRefusedError as refusal:
-        raise LeaseLostError(job.id) from refusal
+        raise LeaseLostError(job_id=job.id) from refusal
     return lease_until
 
 
@@ -60,7 +63,7 @@ def report(job: Job, reached: Progress) -> None:
     try:
         JobModel.change(job.id, progress.written(reached), _still_ours(job))
     except ConditionRefusedError as refusal:
-        raise LeaseLostError(job.id) from refusal
+        raise LeaseLostError(job_id=job.id) from refusal
 
 
 def complete(job: Job, result: dict[str, Any], last: Progress | None = None, *, has_objects: bool = False) -> JobStatus:
@@ -210,12 +213,12 @@ def _after_refusal(job: Job, item: Item | None, wanted: JobStatus) -> JobStatus:
     found = job_from_item(item) if item is not None else None
     ours = found is not None and found.claim_token == job.claim_token
     if found is None or not ours:
-        raise LeaseLostError(job.id)
+        raise LeaseLostError(job_id=job.id)
     if found.status is wanted:
         return wanted  # the SDK repeated our own write after a lost answer
     if found.status is JobStatus.RUNNING and expire(found):
         return JobStatus.CANCELLED
-    raise LeaseLostError(job.id)
+    raise LeaseLostError(job_id=job.id)
 
 
 def ended(job: Job, status: JobStatus) -> list[Action]:
