@@ -58,12 +58,22 @@ class _Sweep:
             return
         self._send_again(job, since=max(job.updated_at, job.run_after or 0))
 
-    def _send_again(self, job: Job, *, since: int, latest_look: int | None = None) -> None:
+    def _send_again(self, job: Job, *, since: int) -> None:
         """Resend a job that waits for a worker. The wait doubles at each look; a deep queue gets it once an hour."""
+        wait = self._wait(since)
         longest = settings().look_cap_seconds * 1000
-        wait = min(longest, max(settings().first_look_seconds * 1000, self.now - since))
-        look_at = min(self.now + wait, latest_look or self.now + wait)
-        self._move(job, look_at, resend=wait == longest or not self._backlog(queue.Queue.of(job)))
+        self._move(job, self.now + wait, resend=wait == longest or not self._backlog(queue.Queue.of(job)))
+
+    def _send_abandoned(self, job: Job, lease_until: int, deadline: int) -> None:
+        """Resend a job whose worker died, however deep its queue: it may have no message, and its time is running.
+
+        There are no more of them than there were workers, so they flood no queue.
+        """
+        self._move(job, min(deadline, self.now + self._wait(lease_until)), resend=True)
+
+    def _wait(self, since: int) -> int:
+        longest = settings().look_cap_seconds * 1000
+        return min(longest, max(settings().first_look_seconds * 1000, self.now - since))
 
     def _backlog(self, of: queue.Queue) -> bool:
         # Asked once a sweep, and only where a job waits for a worker.
@@ -84,7 +94,7 @@ class _Sweep:
             self.report.cancelled += finish.expire(job)
             return
         if job.lease_until + TAKEOVER_GRACE_MS <= self.now:
-            self._send_again(job, since=job.lease_until, latest_look=job.deadline)
+            self._send_abandoned(job, job.lease_until, job.deadline)
         else:
             self._move(job, min(job.deadline, job.lease_until + TAKEOVER_GRACE_MS), resend=False)
 
