@@ -20,7 +20,8 @@ exact decimals, times are RFC 3339 in UTC, and every answer carries `x-request-i
 ## Routes
 
 Who may call a route: `open` needs no token; `own` needs one, and shows a User his own and an Admin everything, so that
-another's job or balance is 404; `Admin` is for Admins. A token comes from `POST /connect/token`.
+another's job or balance is 404; `Worker` is for programs that run jobs outside Lambda, and for Admins; `Admin` is for
+Admins. A token comes from `POST /connect/token`.
 
 | route | what it does | for | answers |
 |---|---|---|---|

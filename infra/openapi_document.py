@@ -112,7 +112,12 @@ def _operation(declared: Operation, name: str, path_parameters: Iterable[str]) -
         "x-access": declared.access.value,
         "security": [] if declared.access is Access.OPEN else [{_PASSWORD_FLOW: [oauth.DEFAULT_SCOPE]}],
         **_request_bodies(declared),
-        "responses": {str(declared.status): _answer(declared), **_form_refusal(declared), **_problems(declared)},
+        "responses": {
+            str(declared.status): _answer(declared),
+            **_nothing(declared),
+            **_form_refusal(declared),
+            **_problems(declared),
+        },
     }
 
 
@@ -178,6 +183,10 @@ def _answer(declared: Operation) -> JsonObject:
     return {"description": description, "headers": headers, "content": content}
 
 
+def _nothing(declared: Operation) -> JsonObject:
+    return {"204": {"description": declared.nothing, "headers": _HEADERS}} if declared.nothing else {}
+
+
 def _problems(declared: Operation) -> JsonObject:
     by_status: dict[int, list[type[LeasewayError]]] = defaultdict(list)
     for kind in dict.fromkeys((*declared.errors, *_general_errors(declared))):
@@ -196,7 +205,7 @@ def _general_errors(declared: Operation) -> Iterator[type[LeasewayError]]:
         yield problems.BodyTooLargeError
     if declared.access is not Access.OPEN:
         yield from (UnauthorizedError, TokenRefusedError, TokenExpiredError, TokenRevokedError)
-    if declared.access is Access.ADMIN:
+    if declared.access in (Access.WORKER, Access.ADMIN):
         yield NotYoursError
     yield problems.InternalError
 

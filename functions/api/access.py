@@ -1,6 +1,7 @@
 """Who may call what: one row a route. The checks, the OpenAPI document and the tests all read this table.
 
-`open` needs no token. `own` needs one, and shows a User what is his and an Admin everything. `Admin` is for Admins.
+`open` needs no token. `own` needs one, and shows a User what is his and an Admin everything. `Worker` is for programs
+that run jobs outside Lambda, and for Admins; `Admin` is for Admins.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ class Access(StrEnum):
 
     OPEN = "open"
     OWN = "own"
+    WORKER = "Worker"
     ADMIN = "Admin"
 
 
@@ -42,6 +44,11 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("GET", "/api/v1/jobs/{id}/result"): Access.OWN,
     ("POST", "/api/v1/jobs/{id}/cancel"): Access.OWN,
     ("POST", "/api/v1/jobs/{id}/retry"): Access.OWN,
+    ("POST", "/api/v1/jobs/claim"): Access.WORKER,
+    ("POST", "/api/v1/jobs/{id}/claim"): Access.OWN,
+    ("POST", "/api/v1/jobs/{id}/heartbeat"): Access.OWN,
+    ("POST", "/api/v1/jobs/{id}/complete"): Access.OWN,
+    ("POST", "/api/v1/jobs/{id}/fail"): Access.OWN,
     ("GET", "/api/v1/jobs/{id}/link"): Access.OWN,
     ("GET", "/api/v1/job-types"): Access.OWN,
     ("GET", "/api/v1/overview"): Access.OWN,

@@ -14,6 +14,11 @@ from leaseway.identity import Role, TokenExpiredError, TokenRefusedError, TokenR
 EVERYBODY = "*"
 VALID = "valid"
 
+_ADMITTED: Mapping[Access, frozenset[Role]] = {
+    Access.OWN: frozenset(Role),
+    Access.WORKER: frozenset({Role.WORKER, Role.ADMIN}),
+    Access.ADMIN: frozenset({Role.ADMIN}),
+}
 _REFUSALS: Mapping[str, type[TokenRefusedError]] = {
     kind.code: kind for kind in (TokenRefusedError, TokenExpiredError, TokenRevokedError)
 }
@@ -27,15 +32,25 @@ class UnauthorizedError(HttpError):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """The subject of a request, and whether it may act for everybody."""
+    """The subject of a request, and for whom it may act."""
 
     subject: str
-    admin: bool
+    role: Role
+
+    @property
+    def admin(self) -> bool:
+        """Whether it may act for everybody."""
+        return self.role is Role.ADMIN
 
     @property
     def sees_owner(self) -> str | None:
         """The owner whose things this caller may see; None means every owner's."""
         return None if self.admin else self.subject
+
+    @property
+    def works_for(self) -> str | None:
+        """The owner whose external jobs this caller may run; None means every owner's."""
+        return self.subject if self.role is Role.USER else None
 
     def listed_owner(self, asked_for: str | None) -> str | None:
         """The owner whose jobs a list shows: by default the caller's own; None, asked for as `*`, means everybody's.
@@ -50,7 +65,7 @@ class Caller(msgspec.Struct, frozen=True):
         return None if asked_for == EVERYBODY else asked_for
 
 
-NOBODY = Caller(subject="", admin=False)
+NOBODY = Caller(subject="", role=Role.USER)
 """The caller of an open route, who is never asked."""
 
 
@@ -60,12 +75,12 @@ def admit(request: Request, access: Access) -> Caller:
     Raises:
         UnauthorizedError: a token is needed and the gateway's authorizer said nothing of one.
         TokenRefusedError, TokenExpiredError, TokenRevokedError: what it said of the token.
-        NotYoursError: only an Admin may call this.
+        NotYoursError: only an Admin may call this, or only a Worker and an Admin.
     """
     if access is Access.OPEN:
         return NOBODY
     caller = _bearer(request)
-    if access is Access.ADMIN and not caller.admin:
+    if caller.role not in _ADMITTED[access]:
         raise NotYoursError
     return caller
 
@@ -87,4 +102,4 @@ def _bearer(request: Request) -> Caller:
     # The authorizer's answer is cached: the token may have expired since.
     if int(told["expires_at"]) * 1000 <= clock.now_ms():
         raise TokenExpiredError
-    return Caller(subject=told["subject"], admin=told["role"] == Role.ADMIN)
+    return Caller(subject=told["subject"], role=Role(told["role"]))

@@ -63,6 +63,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     answer: type[msgspec.Struct] | str
     """The type of a JSON answer, or the media type of another."""
+    nothing: str = ""
+    """What it means that the view answers None, a 204; empty where it never does."""
     body: type[msgspec.Struct] | None = None
     body_optional: bool = False
     """Whether a request without a body means the body's defaults."""
@@ -88,7 +90,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
         return access_to(self.method, self.path)
 
 
-View = Callable[[Call[Any, Any]], msgspec.Struct | Answer | Response]
+View = Callable[[Call[Any, Any]], msgspec.Struct | Answer | Response | None]
 
 
 def operation(blueprint: Blueprint, declared: Operation) -> Callable[[View], View]:
@@ -143,8 +145,10 @@ def _key(request: Request, caller: Caller, declared: Operation) -> Key | None:
     return Key(caller.subject, f"{declared.method} {declared.path}", text) if text is not None else None
 
 
-def _response(result: msgspec.Struct | Answer | Response, status: int) -> Response:
+def _response(result: msgspec.Struct | Answer | Response | None, status: int) -> Response:
     if isinstance(result, Response):
         return result
+    if result is None:
+        return Response("", {}, 204)
     body, headers = (result.body, result.headers) if isinstance(result, Answer) else (result, {})
     return Response(_encoder.encode(body).decode(), {"content-type": JSON, **headers}, status)

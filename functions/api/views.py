@@ -166,6 +166,32 @@ class JobOutcome(msgspec.Struct):
     finished_at: Time | None
 
 
+class ClaimView(msgspec.Struct):
+    """A job that is yours to run."""
+
+    job: Annotated[JobView, Meta(description="With its whole payload")]
+    claim_token: Annotated[str, Meta(description="Send it with every heartbeat, and with the end")]
+    fence: Annotated[int, Meta(description="Higher at each claim of the job: for what must refuse an older worker")]
+    lease_until: Annotated[Time, Meta(description="Without a heartbeat before that, you count as dead")]
+    heartbeat_seconds: Annotated[int, Meta(description="How often to send one: a third of the lease")]
+
+
+class HeartbeatView(msgspec.Struct):
+    """Whether the work is still wanted."""
+
+    status: JobStatus
+    cancelled: Annotated[bool, Meta(description="Stop: somebody cancelled the job, or its time to live has passed")]
+    lease_until: Time | None
+    deadline: Annotated[Time | None, Meta(description="A result counts until then")]
+
+
+class EndView(msgspec.Struct):
+    """What a job is after its attempt."""
+
+    id: JobId
+    status: JobStatus
+
+
 class Health(msgspec.Struct):
     """The API answers."""
 
@@ -263,6 +289,18 @@ def _attempt_view(attempt: Attempt) -> AttemptView:
         ended_at=_time_or_none(attempt.ended_at),
         end=attempt.end,
         error=attempt.error,
+    )
+
+
+def claim_view(job: Job) -> ClaimView:
+    """A job for the worker that claimed it, and for nobody else: the token is in it."""
+    assert job.claim_token is not None and job.lease_until is not None  # noqa: S101, PT018 - a claim sets both
+    return ClaimView(
+        job=job_view(job),
+        claim_token=job.claim_token,
+        fence=job.fence,
+        lease_until=rfc3339(job.lease_until),
+        heartbeat_seconds=max(1, settings().lease_seconds // 3),
     )
 
 

@@ -101,6 +101,8 @@ class Run:
 
     def _executed(self) -> JsonObject:
         kind = job_type(self.job.type)
+        if kind.run is None:
+            raise JobError(f"jobs of type {kind.name} are for workers that claim them over HTTP")
         try:
             return kind.run(kind.parse(content.payload_of(self.job)), self.context)
         finally:

@@ -42,6 +42,8 @@ class Row:
 
 TASK = {"every": "1h", "type": "SLEEP", "payload": {"duration_ms": 1}, "overlap": "allow"}
 JOB = {"type": "SLEEP", "payload": {"duration_ms": 1}}
+CLAIMS = ("claim", "heartbeat", "complete", "fail")
+NOT_HELD = {"claim_token": "0" * 16}
 ROWS: dict[tuple[str, str], Row] = {
     ("get", "/health"): Row(200),
     ("get", "/docs"): Row(200),
@@ -109,6 +111,37 @@ ROWS: dict[tuple[str, str], Row] = {
         lambda things: f"/api/v1/jobs/{things.own_job}/retry",
         others=lambda things: f"/api/v1/jobs/{things.other_job}/retry",
         missing=f"/api/v1/jobs/{'0' * 32}/retry",
+    ),
+    # No type of that name: who may ask learns that much, and no job is handed out.
+    ("post", "/api/v1/jobs/claim"): Row(400, body=lambda _: {"types": ["NO_SUCH"], "worker": "doors"}),
+    # The own job runs on Lambda, and nobody holds it.
+    ("post", "/api/v1/jobs/{id}/claim"): Row(
+        409,
+        lambda things: f"/api/v1/jobs/{things.own_job}/claim",
+        lambda _: {"worker": "doors"},
+        others=lambda things: f"/api/v1/jobs/{things.other_job}/claim",
+        missing=f"/api/v1/jobs/{'0' * 32}/claim",
+    ),
+    ("post", "/api/v1/jobs/{id}/heartbeat"): Row(
+        409,
+        lambda things: f"/api/v1/jobs/{things.own_job}/heartbeat",
+        lambda _: NOT_HELD,
+        others=lambda things: f"/api/v1/jobs/{things.other_job}/heartbeat",
+        missing=f"/api/v1/jobs/{'0' * 32}/heartbeat",
+    ),
+    ("post", "/api/v1/jobs/{id}/complete"): Row(
+        409,
+        lambda things: f"/api/v1/jobs/{things.own_job}/complete",
+        lambda _: NOT_HELD | {"result": {}},
+        others=lambda things: f"/api/v1/jobs/{things.other_job}/complete",
+        missing=f"/api/v1/jobs/{'0' * 32}/complete",
+    ),
+    ("post", "/api/v1/jobs/{id}/fail"): Row(
+        409,
+        lambda things: f"/api/v1/jobs/{things.own_job}/fail",
+        lambda _: NOT_HELD | {"error": "no"},
+        others=lambda things: f"/api/v1/jobs/{things.other_job}/fail",
+        missing=f"/api/v1/jobs/{'0' * 32}/fail",
     ),
     ("get", "/api/tasks"): Row(200),
     ("post", "/api/tasks"): Row(201, body=lambda things: TASK | {"name": things.fresh()}),
@@ -225,10 +258,31 @@ def test_a_user_is_let_in_where_users_are_and_nowhere_else(doors, subtests) -> N
     for route, access in routes(doors).items():
         with subtests.test(str(route)):
             answer = doors.knock(route, doors.user)
-            if access == "Admin":
+            if access in ("Admin", "Worker"):
                 assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
             else:
                 assert answer.status_code == ROWS[route].status, answer.text
+
+
+def test_a_worker_is_let_in_where_workers_and_users_are_and_sees_no_more_than_a_user(doors, subtests) -> None:
+    # Given a user whom an Admin made a Worker
+    name = f"doors-{secrets.token_hex(4)}"
+    doors.stack.as_user(name)
+    doors.stack.api.request("PUT", f"/api/v1/users/{name}/role", json={"role": "Worker"})
+    worker = doors.stack.as_user(name)
+    token = worker.auth.token()
+    # When it calls every route, then Admins' stay shut
+    for route, access in routes(doors).items():
+        with subtests.test(str(route)):
+            path = ROWS[route].others(doors.things) if ROWS[route].others else ""
+            answer = doors.knock(route, token, path)
+            if access == "Admin":
+                assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
+            elif access == "Worker":
+                assert answer.status_code == ROWS[route].status
+            # And what is others' is absent, but for the claims of their jobs
+            elif path:
+                assert answer.status_code == (409 if route[1].rpartition("/")[2] in CLAIMS else 404), answer.text
 
 
 def test_an_admin_is_let_in_everywhere_and_sees_what_is_others(doors, subtests) -> None:

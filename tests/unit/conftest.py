@@ -56,7 +56,8 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             dynamodb.create_table(**kind(kind.__name__))
         for queue in QUEUES:
             monkeypatch.setenv(f"{queue.upper()}_QUEUE_URL", tables.queue(aws.client("sqs"), queue))
-        of_types = [f"{name}={tables.queue(aws.client('sqs'), name.lower())}" for name in ("MESSAGE", "STORAGE_AUDIT")]
+        own = ("MESSAGE", "EXTERNAL", "STORAGE_AUDIT")
+        of_types = [f"{name}={tables.queue(aws.client('sqs'), name.lower())}" for name in own]
         monkeypatch.setenv("TYPE_QUEUE_URLS", ",".join(of_types))
         aws.client("s3").create_bucket(Bucket="leaseway-bucket")
         aws.client("secretsmanager").create_secret(Name="leaseway/cursor", SecretString="k" * 64)

@@ -45,7 +45,8 @@ Right = tuple[str, str]
 PASSWORD = "orbit-lantern-mosaic"
 SLEEP = {"duration_ms": 1}
 AUDIT: dict[str, Any] = {"type": "STORAGE_AUDIT", "payload": {"duration_ms": 0}}
-OF_THEIR_OWN: tuple[dict[str, Any], ...] = ({"type": "MESSAGE", "payload": {}}, AUDIT)
+EXTERNAL = tuple({"type": name, "payload": {}} for name in ("MESSAGE", "EXTERNAL"))
+OF_THEIR_OWN: tuple[dict[str, Any], ...] = (*EXTERNAL, AUDIT)
 """Jobs of types with a queue of their own."""
 JSON = {"content-type": "application/json"}
 OBJECTS = "Bucket/owners/*"
@@ -192,6 +193,8 @@ def api(calls: Calls) -> None:
     with calls.of_the_function():
         _ledger_over_http()
         _jobs_over_http()
+        _external_jobs_over_http("MESSAGE", {})
+        _external_jobs_over_http("EXTERNAL", {"text": "x" * settings().inline_bytes})
         _tasks_over_http()
         _identity_over_http()
 
@@ -240,6 +243,29 @@ def _jobs_over_http() -> None:
     first = call("GET", "/api/v1/jobs", query={"size": ["1"]}).json
     assert call("GET", "/api/v1/jobs", query={"size": ["1"], "cursor": [first["cursor"]]}).status == 200
     post("/api/v1/uploads", {"content_type": "image/png", "size": 1})
+
+
+def _external_jobs_over_http(kind: str, payload: dict[str, Any]) -> None:
+    def made(**options: Any) -> str:
+        return str(post("/api/v1/jobs", {"type": kind, "payload": payload, **options}).json["id"])
+
+    def claimed() -> tuple[dict[str, Any], dict[str, Any]]:
+        answer = post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).json
+        return {"path": {"id": answer["job"]["id"]}}, {"claim_token": answer["claim_token"]}
+
+    while post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).status == 200:
+        pass  # what was created before
+    large = {"text": "x" * settings().inline_bytes}
+    for end, told in (("fail", {"error": "boom"}), ("complete", {"result": large})):
+        made(max_attempts=1)
+        one, token = claimed()
+        post("/api/v1/jobs/{id}/heartbeat", token, **one)
+        assert post(f"/api/v1/jobs/{{id}}/{end}", token | told, **one).status == 200
+    early = made(delay_seconds=60)
+    body = json.dumps({"job_id": early, "ttl_ms": 1})
+    aws.client("sqs").send_message(QueueUrl=Queue(kind).url, MessageBody=body)
+    assert post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).status == 204
+    assert post("/api/v1/jobs/{id}/claim", {"worker": "w"}, path={"id": made()}).status == 200
 
 
 def _tasks_over_http() -> None:

@@ -214,11 +214,12 @@ def test_each_route_asks_what_its_row_says(route: tuple[str, str]) -> None:
             method, path, body="{}", headers={"content-type": "application/json"}, caller=caller, **parts
         ).status
 
-    # When nobody, a User and an Admin call it
+    # When nobody, a User, a Worker and an Admin call it
     # Then it lets in whom its row says: who is let in hears of the request, who is not does not
     asks = ACCESS[route]
     assert (status(None) == 401) == (asks is not Access.OPEN)
-    assert (status(user("alice")) == 403) == (asks is Access.ADMIN)
+    assert (status(user("alice")) == 403) == (asks in (Access.WORKER, Access.ADMIN))
+    assert (status(user("build-7") | {"role": "Worker"}) == 403) == (asks is Access.ADMIN)
     assert status(ADMIN) not in (401, 403)
 
 

@@ -26,7 +26,6 @@ def test_finding_every_type_imports_no_library_and_no_http_client() -> None:
             "EXECUTORS_PACKAGE": "worker.executors",
         },
     )
-    types = ["GENERATE_LOGIN", "GENERATE_NUMBER", "HTTP_GET", "IMAGE_RESIZE", "PICTURE_SERIES", "PRIME_COUNT", "SLEEP"]
-    types[4:4] = ["MESSAGE"]
-    types += ["STORAGE_AUDIT", "URL_CHECK"]
+    types = ["EXTERNAL", "GENERATE_LOGIN", "GENERATE_NUMBER", "HTTP_GET", "IMAGE_RESIZE", "MESSAGE", "PICTURE_SERIES"]
+    types += ["PRIME_COUNT", "SLEEP", "STORAGE_AUDIT", "URL_CHECK"]
     assert done.stdout == f"{types} ['leaseway', 'worker'] False\n"

@@ -9,9 +9,10 @@ from leaseway.table import Item, Table
 
 
 class Role(StrEnum):
-    """What a user may do: own things only, or everything."""
+    """What a user may do: own things only, work on everybody's external jobs as well, or everything."""
 
     USER = "User"
+    WORKER = "Worker"
     ADMIN = "Admin"
 
 

@@ -39,6 +39,8 @@ class NotYet:
 
     until: int
     reason: str
+    held: bool = True
+    """Whether a worker holds it, so that its lease brings it back even without a message."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ HIDING_MARGIN_MS = 5_000
 """A message stays hidden so much longer than its job's lease: when it is seen again, the lease has surely ended."""
 
 
-def claim(job_id: str, worker: str) -> Outcome:
+def claim(job_id: str, worker: str, *, without_message: bool = False) -> Outcome:
     """Start an attempt at a CREATED job whose turn has come. One write, no read.
+
+    `without_message` is for a worker that keeps no message hidden: the sweeper looks after the job from its lease's end
+    on, which moves it in the live index (two units more).
 
     Two workers with the same message, drawn:
 
@@ -70,7 +75,7 @@ def claim(job_id: str, worker: str) -> Outcome:
     try:
         item = JobModel.change(
             job_id,
-            [*_start(now, worker, token), JobModel.deadline.set(JobModel.ttl_ms + now)],
+            [*_start(now, worker, token, without_message), JobModel.deadline.set(JobModel.ttl_ms + now)],
             is_created & its_turn & attempts_left,
         )
     except ConditionRefusedError as refusal:
@@ -78,7 +83,7 @@ def claim(job_id: str, worker: str) -> Outcome:
     return Claimed(_job(item))
 
 
-def take_over(abandoned: Job, worker: str) -> Outcome:
+def take_over(abandoned: Job, worker: str, *, without_message: bool = False) -> Outcome:
     """Start an attempt at a job whose worker died; it keeps its deadline and counts a crash. One write, no read.
 
     The fence that was read decides between two that take over: the first raises it, the second is refused.
@@ -92,7 +97,7 @@ def take_over(abandoned: Job, worker: str) -> Outcome:
     try:
         item = JobModel.change(
             abandoned.id,
-            [*_start(now, worker, token), JobModel.crashes.add(1), *past],
+            [*_start(now, worker, token, without_message), JobModel.crashes.add(1), *past],
             nobody_came_first & lease_ran_out & time_left,
         )
     except ConditionRefusedError as refusal:
@@ -100,13 +105,15 @@ def take_over(abandoned: Job, worker: str) -> Outcome:
     return Claimed(_job(item))
 
 
-def _start(now: int, worker: str, token: str) -> list[Action]:
+def _start(now: int, worker: str, token: str, without_message: bool) -> list[Action]:
+    lease_until = now + settings().lease_seconds * 1000
     return [
+        *([JobModel.look_at.set(lease_until + finish.TAKEOVER_GRACE_MS)] if without_message else []),
         JobModel.status.set(JobStatus.RUNNING.value),
         JobModel.worker.set(worker),
         JobModel.started_at.set(now),
         JobModel.updated_at.set(now),
-        JobModel.lease_until.set(now + settings().lease_seconds * 1000),
+        JobModel.lease_until.set(lease_until),
         JobModel.claim_token.set(token),
         JobModel.attempts.add(1),
         JobModel.fence.add(1),
@@ -129,7 +136,7 @@ def _judge(item: Item | None, token: str, now: int) -> Outcome:
     if job.status.terminal:
         return Settled("finished")
     if job.status is JobStatus.CREATED:
-        return NotYet(job.run_after or now, "its turn comes later")
+        return NotYet(job.run_after or now, "its turn comes later", held=False)
     if job.claim_token == token:
         return Claimed(job)  # the SDK repeated our own write after a lost answer
     return _judge_running(job, now)

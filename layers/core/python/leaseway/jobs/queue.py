@@ -13,6 +13,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import aws, clock
+from leaseway.errors import UnavailableError
 from leaseway.jobs.model import Job
 from leaseway.logs import log
 from leaseway.settings import SettingsInvalidError, needed, settings
@@ -116,6 +117,14 @@ def message_of(job: Job, delay_seconds: int = 0) -> Outgoing:
     return Outgoing(JobMessage(job.id, job.ttl_ms), Queue.of(job), job.owner, delay_seconds)
 
 
+class Received(NamedTuple):
+    """A message that was received and is hidden for a while."""
+
+    message_id: str
+    receipt: str
+    body: str
+
+
 class Hiding(NamedTuple):
     """A received message to keep invisible for so many seconds from now; 0 gives it back at once."""
 
@@ -173,6 +182,27 @@ def _content(outgoing: Outgoing) -> dict[str, Any]:
         "MessageGroupId": outgoing.group,
         "DelaySeconds": outgoing.delay_seconds,
     }
+
+
+def receive(queue: Queue, *, most: int = 1, wait_seconds: int, hidden_seconds: int) -> list[Received]:
+    """Up to `most` messages (10 at the most), waiting so long for the first. One call.
+
+    With no wait SQS asks some of its servers only, and may miss a message that is there.
+
+    Raises:
+        UnavailableError: SQS did not answer.
+    """
+    try:
+        answer = aws.client("sqs").receive_message(
+            QueueUrl=queue.url,
+            MaxNumberOfMessages=most,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=hidden_seconds,
+        )
+    except (BotoCoreError, ClientError) as failure:
+        raise UnavailableError("the queue does not answer") from failure
+    messages = answer.get("Messages", [])
+    return [Received(message["MessageId"], message["ReceiptHandle"], message["Body"]) for message in messages]
 
 
 def hide(hidings: Sequence[Hiding], queue: Queue) -> None:

@@ -70,7 +70,8 @@ class JobType:
 
     name: str
     payload: type[msgspec.Struct]
-    run: Callable[[Any, JobContext], JsonObject]
+    run: Callable[[Any, JobContext], JsonObject] | None
+    """None where only workers that know what the payload means can run it: those that claim over HTTP."""
     summary: str
     check: Callable[[Any, str], None] | None = None
     """Checks at creation that a schema cannot say; called with the payload and the owner, raises InvalidInputError."""
