@@ -99,14 +99,14 @@ class Watch:
 
     def _hide_all(self) -> None:
         """One call hides the running until their lease's end and the refused until their turn."""
-        hidings = [*self._hidings, *(_hiding(run) for run in self._running())]
+        hidings = [*self._hidings, *(hiding(run) for run in self._running())]
         self._hidings.clear()
         queue.hide(hidings, self._source)
 
     def _beat(self) -> None:
         self._collect()
         alive = [run for run in self._running() if not run.context.cancelled and _extend(run)]
-        queue.hide([_hiding(run) for run in alive], self._source)
+        queue.hide([hiding(run) for run in alive], self._source)
         self._delete_settled()
 
     def _delete_settled(self) -> None:
@@ -193,7 +193,8 @@ def _seconds_until(moment_ms: int) -> int:
     return max(0, -(-(moment_ms - clock.now_ms()) // 1000))
 
 
-def _hiding(run: Run) -> Hiding:
+def hiding(run: Run) -> Hiding:
+    """What keeps a running job's message hidden: until its lease has surely ended."""
     return Hiding(run.receipt, _seconds_until(run.lease_until + claim.HIDING_MARGIN_MS))
 
 

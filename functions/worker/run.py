@@ -65,6 +65,8 @@ class Run:
         self.receipt = receipt
         self.lease_until = job.lease_until or 0
         self.context = RunContext(job)
+        self.status: JobStatus | None = None
+        """What this run made of its job; None until it has recorded something."""
         self.settled = False
         self.ended = False
         self._on_end = on_end
@@ -73,10 +75,10 @@ class Run:
         """Run the executor and record what came of it. Never raises."""
         started = time.monotonic()
         try:
-            status = self._outcome()
+            self.status = self._outcome()
             self.settled = True
-            log.info("job left the worker", extra=self._facts("finish", status, started))
-            if status is JobStatus.CANCELLED:
+            log.info("job left the worker", extra=self._facts("finish", self.status, started))
+            if self.status is JobStatus.CANCELLED:
                 metrics.note("LateResults")
         except finish.LeaseLostError:
             metrics.note("LeasesLost")

@@ -15,6 +15,7 @@ import uuid
 import msgspec
 
 from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
+from leaseway.errors import UnavailableError
 from leaseway.generator.lease import DeposedError, Lease, is_still
 from leaseway.generator.model import GENERATOR, NodeModel
 from leaseway.jobs import content, create, queue
@@ -37,7 +38,8 @@ def produce(lease: Lease, number: int, failure_percent: float | None = None) -> 
 
     Raises:
         DeposedError: another node is the generator; nothing was written.
-        botocore.exceptions.ClientError: DynamoDB refused, or its answers were lost too often.
+        UnavailableError: DynamoDB took none; the same number may be produced again.
+        botocore.exceptions.ClientError: DynamoDB refused.
     """
     job = _message(lease, number, failure_percent)
     kept = content.Content(msgspec.json.encode(job.payload).decode(), None)
@@ -79,4 +81,4 @@ def _write(parts: list[Part]) -> None:
                 raise
             failure = lost
         time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
-    raise failure
+    raise UnavailableError("DynamoDB took no message; try again") from failure

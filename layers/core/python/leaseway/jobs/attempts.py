@@ -31,6 +31,8 @@ class End(StrEnum):
     EXPIRED = "EXPIRED"
     """The job's time to live passed."""
     CANCELLED = "CANCELLED"
+    RETURNED = "RETURNED"
+    """Its worker was stopped and gave the job back; the attempt did not count, and the next has its number."""
 
 
 class Attempt(msgspec.Struct, frozen=True, array_like=True):

@@ -128,6 +128,7 @@ def give_back(job: Job) -> bool:
         JobModel.look_at.set(first_look(clock.now_ms())),
         JobModel.deadline.remove(),
         JobModel.lease_until.remove(),
+        *remembered(job, End.RETURNED, "its worker was stopped"),
     ]
     try:
         JobModel.change(job.id, actions, _still_ours(job) & in_time)

@@ -1,0 +1,177 @@
+"""`leaseway node` on a deployed stack whose workers are off: real processes, really stopped and really killed."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodes import NodeProcess, nodes_on
+from observe import TERMINAL, changes, until
+
+LEASE = 3
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack):
+    """No Lambda worker takes a job here: nodes do. Nor does the sweeper send one again."""
+    return make_stack("nodes", LeaseSeconds=LEASE, WorkerEnabled=False, SweeperEnabled=False, LogFormat="json")
+
+
+@pytest.fixture
+def start(stack, tmp_path) -> Iterator[Any]:
+    with nodes_on(stack, tmp_path) as start:
+        yield start
+
+
+def sleep(stack, duration_ms: int, **options: Any) -> str:
+    body = {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options}
+    return str(stack.api.post("/api/v1/jobs", body)["id"])
+
+
+def sleeps(stack, count: int, duration_ms: int, **options: Any) -> list[str]:
+    """Many jobs, a hundred a request."""
+    ids: list[str] = []
+    body = {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options}
+    while len(ids) < count:
+        made = stack.api.post("/api/v1/jobs/batch", {"jobs": [body] * min(100, count - len(ids))})
+        ids += [item["job"]["id"] for item in made["content"]]
+    return ids
+
+
+def read(stack, job_id: str) -> dict[str, Any]:
+    return stack.api.get(f"/api/v1/jobs/{job_id}")
+
+
+def in_status(stack, job_id: str, *wanted: str, seconds: float = 30) -> dict[str, Any]:
+    def found():
+        job = read(stack, job_id)
+        return job if job["status"] in wanted else None
+
+    return until(found, seconds=seconds, what=f"{job_id} in {wanted}", every=0.05)
+
+
+def left_in_queue(stack, output: str = "JobsQueueUrl") -> int:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=names)["Attributes"]
+    return sum(int(held[name]) for name in names)
+
+
+def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_their_messages(stack, start):
+    node: NodeProcess = start("one", concurrency=4, poll_seconds=1).started()
+    (began,) = node.actions("start")
+    assert {"normal", "tasks", "MESSAGE"} <= set(began["queues"])
+
+    jobs = [sleep(stack, 50) for _ in range(6)]
+    message = stack.api.post("/api/v1/jobs", {"type": "MESSAGE", "payload": {"failure_percent": 0}})["id"]
+
+    ended = [in_status(stack, job_id, *TERMINAL) for job_id in (*jobs, message)]
+    assert {(job["status"], job["worker"], job["attempts"]) for job in ended} == {("COMPLETED", "one", 1)}
+    until(lambda: left_in_queue(stack) == 0, seconds=10, what="an empty queue")
+    assert node.stop() == 0
+
+
+def test_a_long_job_holds_up_no_free_slot(stack, start):
+    start("wide", concurrency=2, poll_seconds=1).started()
+    long = sleep(stack, 6_000)
+    in_status(stack, long, "RUNNING")
+
+    short = [in_status(stack, job_id, *TERMINAL) for job_id in [sleep(stack, 20) for _ in range(8)]]
+
+    assert {job["status"] for job in short} == {"COMPLETED"}
+    assert read(stack, long)["status"] == "RUNNING", "eight short jobs went by the long one"
+    assert in_status(stack, long, *TERMINAL)["attempts"] == 1, "heartbeats kept it, over more than a lease"
+
+
+def test_after_sigterm_what_runs_may_finish_and_nothing_new_begins(stack, start):
+    node = start("drained", concurrency=1, poll_seconds=1, drain_seconds=20).started()
+    running = sleep(stack, 2_000)
+    in_status(stack, running, "RUNNING")
+    waiting = sleep(stack, 10)
+
+    assert node.stop() == 0
+
+    assert read(stack, running)["status"] == "COMPLETED"
+    assert read(stack, waiting)["status"] == "CREATED"
+    start("next", concurrency=1, poll_seconds=1)
+    assert in_status(stack, waiting, *TERMINAL)["worker"] == "next"
+
+
+def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_attempt(stack, start):
+    # Given a job with a single attempt, running on a node that may drain for a second
+    stopped = start("stopped", concurrency=2, poll_seconds=1, drain_seconds=1).started()
+    job_id = sleep(stack, 4_000, max_attempts=1)
+    in_status(stack, job_id, "RUNNING")
+    start("other", concurrency=2, poll_seconds=1).started()
+    # When that node is told to end
+    assert stopped.stop() == 0
+    told = time.monotonic()
+    # Then another runs it, without waiting for the lease to end
+    taken = until(lambda: read(stack, job_id)["worker"] == "other", seconds=20, what="the other node", every=0.05)
+    assert taken
+    assert time.monotonic() - told < LEASE
+    job = in_status(stack, job_id, *TERMINAL)
+    assert (job["status"], job["attempts"], job["crashes"]) == ("COMPLETED", 1, 0)
+
+
+def test_a_second_sigterm_gives_back_without_waiting(stack, start):
+    node = start("hurried", concurrency=1, poll_seconds=1, drain_seconds=60).started()
+    job_id = sleep(stack, 30_000, ttl_ms=60_000)
+    in_status(stack, job_id, "RUNNING")
+
+    node.process.terminate()
+    until(lambda: not stack_polls(node), seconds=5, what="a node that drains")
+    assert node.stop(seconds=10) == 0
+
+    job = read(stack, job_id)
+    assert (job["status"], job["attempts"]) == ("CREATED", 0)
+    stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})
+
+
+def stack_polls(node: NodeProcess) -> bool:
+    return not node.actions("drain")
+
+
+def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_write_each_result_once(stack, start):
+    # Given a thousand jobs and four nodes
+    job_ids = set(sleeps(stack, 1_000, 100, max_attempts=20))
+    chance = random.Random(6)
+    alive = [start(f"n{number}", concurrency=3, poll_seconds=1) for number in range(4)]
+    for node in alive:
+        node.started()
+    # When twenty of them are killed, one after another, each replaced by a fresh one
+    for kill in range(20):
+        victim = chance.randrange(4)
+        until(lambda node=alive[victim]: node.actions("claim"), seconds=30, what="a node at work")
+        alive[victim].kill()
+        alive[victim] = start(f"k{kill}", concurrency=3, poll_seconds=1)
+        time.sleep(chance.uniform(0.1, 0.5))
+
+    # Then every job ends COMPLETED, and its result was written once
+    def done():
+        return {change.new["id"] for change in changes(stack.client, stack.outputs["JobsTable"]) if change.ended}
+
+    until(lambda: job_ids <= done(), seconds=120, what="a thousand ended jobs", every=1)
+    ends = Counter()
+    statuses = Counter()
+    crashes = 0
+    for change in changes(stack.client, stack.outputs["JobsTable"]):
+        if change.ended and change.new["id"] in job_ids:
+            ends[change.new["id"]] += 1
+            statuses[change.new["status"]] += 1
+            crashes += change.new["crashes"]
+    assert statuses == {"COMPLETED": 1_000}
+    assert set(ends.values()) == {1}
+    assert crashes >= 10, "kills that hit nobody would prove nothing"
+    until(lambda: left_in_queue(stack) == 0, seconds=30, what="an empty queue")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_node_is_left() -> Iterator[None]:
+    yield
+    from nodes import processes_with
+
+    assert processes_with("leaseway_local.node") == [] or Path("/proc").exists()
