@@ -42,6 +42,7 @@ ACCESS: Mapping[tuple[str, str], Access] = {
     ("GET", "/api/v1/jobs"): Access.OWN,
     ("GET", "/api/v1/jobs/{id}"): Access.OWN,
     ("GET", "/api/v1/jobs/{id}/result"): Access.OWN,
+    ("DELETE", "/api/v1/jobs/{id}"): Access.OWN,
     ("POST", "/api/v1/jobs/{id}/cancel"): Access.OWN,
     ("POST", "/api/v1/jobs/{id}/retry"): Access.OWN,
     ("POST", "/api/v1/jobs/claim"): Access.WORKER,

@@ -143,6 +143,13 @@ ROWS: dict[tuple[str, str], Row] = {
         others=lambda things: f"/api/v1/jobs/{things.other_job}/fail",
         missing=f"/api/v1/jobs/{'0' * 32}/fail",
     ),
+    # There is no such job: who may call it learns that much, and nothing is removed.
+    ("delete", "/api/v1/jobs/{id}"): Row(
+        404,
+        lambda _: f"/api/v1/jobs/{'0' * 32}",
+        others=lambda things: f"/api/v1/jobs/{things.other_job}",
+        missing=f"/api/v1/jobs/{'0' * 32}",
+    ),
     ("get", "/api/tasks"): Row(200),
     ("post", "/api/tasks"): Row(201, body=lambda things: TASK | {"name": things.fresh()}),
     ("get", "/api/tasks/history"): Row(200),

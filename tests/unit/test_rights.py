@@ -233,6 +233,8 @@ def _jobs_over_http() -> None:
         call("POST", "/api/v1/jobs/{id}/cancel", **one)
         call("GET", "/api/v1/jobs/{id}/result", **one)
         call("POST", "/api/v1/jobs/{id}/retry", **one)
+        call("POST", "/api/v1/jobs/{id}/cancel", **one)
+        call("DELETE", "/api/v1/jobs/{id}", **one)
     assert post("/api/v1/jobs/batch", {"jobs": [{"type": "SLEEP", "payload": SLEEP, "tags": ["t"]}]}).status == 202
     assert len(call("GET", "/api/v1/jobs", query={"tag": ["t"]}).json["content"]) == 1
     for priority in Priority:

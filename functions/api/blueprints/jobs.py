@@ -36,6 +36,7 @@ from leaseway.jobs.batch import LARGEST_BATCH, Wanted, create_jobs
 from leaseway.jobs.bulk import CANCELLABLE, MOST_TOGETHER, RETRYABLE, Report, cancel_jobs, retry_jobs
 from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, Selection, UseCursorError, page_of_jobs
 from leaseway.jobs.placement import Priority
+from leaseway.jobs.remove import remove_job
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 
 jobs = Blueprint(__name__)
@@ -453,6 +454,23 @@ def retry(call: Call[None, None]) -> Answer:
     """A FAILED or CANCELLED job becomes CREATED again under its id, with as many attempts more as it was given."""
     job = retry_job(job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version)
     return Answer(job_view(job), _etag(job))
+
+
+@operation(
+    jobs,
+    Operation(
+        method="DELETE",
+        path="/api/v1/jobs/{id}",
+        tag=_TAG,
+        summary="Remove a job that has ended",
+        answer=JobView,
+        conditional=True,
+        errors=(JobNotFoundError, NotFinishedError, VersionMovedError, UnavailableError),
+    ),
+)
+def remove(call: Call[None, None]) -> JobView:
+    """Answers what it was. Jobs go by themselves when their retention is over; a live one is cancelled first."""
+    return job_view(remove_job(job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version))
 
 
 @operation(
