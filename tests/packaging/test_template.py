@@ -142,6 +142,15 @@ def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has
             assert mapping["BatchSize"] * mapping["ScalingConfig"]["MaximumConcurrency"] == kind.limit, name
 
 
+def test_every_mapping_of_the_worker_is_turned_off_by_a_boolean(described):
+    """The text "false" is true to some engines, and nodes would share each queue with Lambda there."""
+    events = properties(described, "WorkerFunction")["Events"].values()
+
+    assert {json.dumps(event["Properties"]["Enabled"]) for event in events} == {
+        json.dumps({"Fn::If": ["WorkersTakeJobs", True, False]})
+    }
+
+
 def test_a_run_of_a_task_shares_its_worker_with_nobody(described):
     mapping = properties(described, "WorkerFunction")["Events"]["TaskRuns"]["Properties"]
 
