@@ -157,10 +157,10 @@ def dead_letter(invoke: Invoke) -> None:
 
 def retention(invoke: Invoke) -> None:
     event = sample_event("retention")
-    event["Records"][0]["dynamodb"]["ApproximateCreationDateTime"] = clock.now_ms() // 1000
     image = event["Records"][0]["dynamodb"]["OldImage"]
-    image["finished_at"]["N"] = str(clock.now_ms())
     objects.put_json(image["payload_key"]["S"], {"duration_ms": 10})
+    image["finished_at"]["N"] = str(clock.now_ms())
+    event["Records"][0]["dynamodb"]["ApproximateCreationDateTime"] = clock.now_ms() // 1000
 
     invoke(event)
 

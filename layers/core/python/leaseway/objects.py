@@ -97,7 +97,8 @@ def remove_of_job(owner: str, job_id: str, written_until: int) -> int:
     while True:
         with _translated(prefix):
             page = aws.client("s3").list_objects_v2(**request)
-        old = [one["Key"] for one in page.get("Contents", []) if one["LastModified"].timestamp() <= written_until]
+        # By whole seconds: the stream and S3 tell no more, though engines may.
+        old = [one["Key"] for one in page.get("Contents", []) if int(one["LastModified"].timestamp()) <= written_until]
         if old:
             _delete(prefix, old)
         removed += len(old)
