@@ -109,7 +109,7 @@ def _show_jobs(api: ApiClient, screen: Console, wanted: Sequence[Wanted]) -> lis
             api,
             [job["id"] for job in created],
             _JOBS_SECONDS,
-            on_look=lambda left: status.update(f"{len(created)} jobs created, {left} still at work"),
+            on_look=lambda left: status.update(f"{len(created)} jobs created, {len(left)} still at work"),
         )
     screen.print(job_table(jobs, results=True))
     for job in jobs:
@@ -142,7 +142,7 @@ def _show_tasks(api: ApiClient, screen: Console, wanted: list[dict[str, Any]]) -
             api,
             [_started(api, task["id"]) for task in found],
             _JOBS_SECONDS,
-            on_look=lambda left: status.update(f"{len(found)} tasks run by hand, {left} still at work"),
+            on_look=lambda left: status.update(f"{len(found)} tasks run by hand, {len(left)} still at work"),
         )
     shown = [task for task in api.get("/api/tasks", size=100)["content"] if task["name"] in names]
     screen.print(task_table(shown))

@@ -60,9 +60,23 @@ def job_table(jobs: Iterable[Json], *, results: bool = False) -> Table:
     table.add_column("result" if results else "created", min_width=12)
     for job in jobs:
         last = Text(outcome_text(job) if results else moment(job["created_at"]), no_wrap=True, overflow="ellipsis")
-        status = Text(job["status"], style=STATUS_STYLE.get(job["status"], ""))
+        shown = f"{job['status']} {progress_text(job)}" if job["status"] == "RUNNING" else job["status"]
+        status = Text(shown.rstrip(), style=STATUS_STYLE.get(job["status"], ""))
         attempts = f"{job['attempts']} of {job['max_attempts']}"
         table.add_row(job["id"], job["type"], status, attempts, worker_text(job), duration_text(job), last)
+    return table
+
+
+def changed_table(jobs: Iterable[Json]) -> Table:
+    """Jobs of a selection that were changed, one a row, or why they were not."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("id", no_wrap=True, overflow="ellipsis", min_width=8)
+    for name in ("type", "status", "created", "refused"):
+        table.add_column(name, no_wrap=True, overflow="ellipsis")
+    for job in jobs:
+        status = Text(job["status"], style=STATUS_STYLE.get(job["status"], ""))
+        refused = job["problem"]["code"] if job["problem"] else ""
+        table.add_row(job["id"], job["type"], status, moment(job["created_at"]), refused)
     return table
 
 
@@ -79,6 +93,20 @@ def moment(rfc3339: str | None) -> str:
 def worker_text(job: Json) -> str:
     """The end of the worker's name: on Lambda the name is a log stream, and only its end tells two apart."""
     return (job.get("worker") or "")[-8:]
+
+
+def progress_text(job: Json) -> str:
+    """How far a job is, where it tells: 40% thumbnails."""
+    if job.get("progress") is None:
+        return ""
+    return f"{job['progress']:.0%} {job.get('progress_note') or ''}".rstrip()
+
+
+def attempt_text(attempt: Json) -> str:
+    """One attempt of a job's history."""
+    times = f"{moment(attempt['started_at'])} to {moment(attempt['ended_at']) or 'now'}"
+    parts = (f"attempt {attempt['number']}", attempt["end"], times, worker_text(attempt), attempt["error"] or "")
+    return "  ".join(part for part in parts if part)
 
 
 def duration_text(job: Json) -> str:

@@ -32,7 +32,7 @@ def user(stack) -> str:
 
 def _commands_on(stack, monkeypatch):
     monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
-    return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+    return lambda *arguments, **typed: CliRunner().invoke(cli.app, [str(argument) for argument in arguments], **typed)
 
 
 def test_a_negative_amount_needs_no_quoting(leaseway, user):
@@ -109,6 +109,48 @@ def test_a_job_is_cancelled_and_tried_again_by_command(leaseway):
     assert leaseway("jobs", "wait", job_id, "--timeout", "60").exit_code == 0
     again = leaseway("jobs", "retry", job_id)
     assert (again.exit_code, again.stderr.startswith("NOT_RETRYABLE: ")) == (1, True)
+
+
+def test_many_jobs_are_looked_at_asked_for_cancelled_and_tried_again(leaseway):
+    # Given 3 jobs of a tag that wait
+    tag = f"cli-{secrets.token_hex(6)}"
+    waiting = ("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--delay", "600", "--tag", tag)
+    ids = {json.loads(leaseway(*waiting, "--json").stdout)["id"] for _ in range(3)}
+    # When they are looked at, and a person says no, nothing is changed
+    dry = leaseway("jobs", "cancel", "--tag", tag, "--dry-run")
+    assert (dry.exit_code, "3 jobs would be cancelled" in dry.stdout) == (0, True)
+    assert all(job_id in dry.stdout for job_id in ids)
+    refused = leaseway("jobs", "cancel", "--tag", tag, input="n\n")
+    assert (refused.exit_code, "cancel 3 jobs?" in refused.stderr) == (1, True)
+    listed = json.loads(leaseway("jobs", "list", "--tag", tag, "--json").stdout)["content"]
+    assert {job["status"] for job in listed} == {"CREATED"}
+    # When he says yes, they are cancelled; and tried again without a question, two at most
+    agreed = leaseway("jobs", "cancel", "--tag", tag, input="y\n")
+    assert (agreed.exit_code, "3 jobs cancelled" in agreed.stdout) == (0, True)
+    again = json.loads(leaseway("jobs", "retry", "--tag", tag, "--limit", 2, "--yes", "--json").stdout)
+    assert (again["changed"], again["refused"], again["cursor"] is not None) == (2, 0, True)
+    assert leaseway("jobs", "wait", *(one["id"] for one in again["content"]), "--timeout", 60).exit_code == 0
+    # And when nothing is left, nothing is asked
+    assert "0 jobs would be cancelled" in leaseway("jobs", "cancel", "--tag", tag, "--status", "CREATED").stdout
+
+
+def test_what_to_cancel_is_an_id_or_a_filter(leaseway):
+    for wrong in ((), ("0" * 32, "--type", "SLEEP")):
+        refused = leaseway("jobs", "cancel", *wrong)
+        assert (refused.exit_code, "either a job's id, or a filter" in " ".join(refused.stderr.split())) == (2, True)
+
+
+def test_waiting_shows_how_far_a_job_is_and_reading_it_what_its_attempts_were(leaseway):
+    payload = '{"below": 1000, "duration_ms": 3000}'
+    waited = leaseway("jobs", "create", "PRIME_COUNT", "--payload", payload, "--wait", "--tag", "a", "--tag", "b")
+    assert waited.exit_code == 0, waited.output
+    assert "segment" in waited.stderr
+    assert "% " in waited.stderr
+    assert "a, b" in waited.stdout
+    failing = '{"source": {"base64": "AAAA"}, "width": 1, "height": 1}'
+    failed = leaseway("jobs", "create", "IMAGE_RESIZE", "--payload", failing, "--max-attempts", 2, "--wait")
+    assert failed.exit_code == 1
+    assert [line for line in failed.stdout.splitlines() if line.startswith("attempt 2  ERROR")]
 
 
 def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway):

@@ -223,7 +223,10 @@ def test_over_http_a_user_changes_own_jobs_only():
     mine, theirs = job("ann"), job("bob")
     answer = post("/api/v1/jobs/cancel", {"type": "SLEEP"}, caller=user("ann"))
     assert (answer.status, answer.json["matched"], answer.json["changed"], answer.json["refused"]) == (200, 1, 1, 0)
-    assert answer.json["content"] == [{"id": mine.id, "type": "SLEEP", "status": "CANCELLED", "problem": None}]
+    created_at = "2027-01-15T08:00:00.000Z"
+    assert answer.json["content"] == [
+        {"id": mine.id, "type": "SLEEP", "status": "CANCELLED", "created_at": created_at, "problem": None}
+    ]
     for owner in ("bob", "*"):
         refused = post("/api/v1/jobs/cancel", {"type": "SLEEP", "owner": owner}, caller=user("ann"))
         assert (refused.status, refused.json["code"]) == (403, "FORBIDDEN")

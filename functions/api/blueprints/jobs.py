@@ -11,7 +11,7 @@ from msgspec import Meta
 from api.problems import Refusal, brief
 from api.requests import job_id
 from api.routes import Answer, Call, Operation, operation
-from api.views import JobId, JobOutcome, JobPageView, JobView, job_view, outcome_view, page_view
+from api.views import JobId, JobOutcome, JobPageView, JobView, Time, job_view, outcome_view, page_view, rfc3339
 from leaseway import validation
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError, UnavailableError
@@ -305,6 +305,7 @@ class ChangedJob(msgspec.Struct):
     id: JobId
     type: str
     status: JobStatus
+    created_at: Time
     problem: Refusal | None
 
 
@@ -388,7 +389,9 @@ def _changed_view(done: Report) -> ChangedJobs:
         refused=done.refused,
         dry_run=done.dry_run,
         content=[
-            ChangedJob(job.id, job.type, job.status, None if refusal is None else brief(refusal))
+            ChangedJob(
+                job.id, job.type, job.status, rfc3339(job.created_at), None if refusal is None else brief(refusal)
+            )
             for job, refusal in done.outcomes
         ],
         cursor=done.cursor,
