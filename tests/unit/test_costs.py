@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from account_stream import records
 from leaseway import clock, totals
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.errors import LeasewayError
 from leaseway.idempotency import Key
-from leaseway.jobs import Job, create_job
+from leaseway.jobs import Job, cancel_job, create_job, retry_job
 from leaseway.jobs.claim import Claimed, claim
 from leaseway.jobs.finish import fail, report
+from leaseway.jobs.lists import page_of_jobs
 from leaseway.jobs.progress import told as told_progress
 from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
@@ -64,6 +66,15 @@ def taken() -> None:
     outcome = claim(_created[-1].id, "w1")
     assert isinstance(outcome, Claimed)
     _claimed.append(outcome.job)
+
+
+def failed() -> None:
+    """The attempt that was claimed last ends with an error, and no other is left."""
+    fail(structs.replace(_claimed[-1], max_attempts=1), "boom")
+
+
+def tagged() -> None:
+    create_job("alice", "SLEEP", {"duration_ms": 5}, tags=["blue", "green", "red"])
 
 
 _stream: list[dict[str, Any]] = []
@@ -120,6 +131,10 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "create a job": ([], job()),
     "create a job, with a key": ([], job(KEY)),
     "create a job, with a key, repeated": ([job(KEY)], job(KEY)),
+    "create a job, with three tags": ([], tagged),
+    "list 8 jobs by tag": ([tagged] * 8, lambda: page_of_jobs(owner="alice", tag="blue")),
+    "cancel a job": ([job()], lambda: cancel_job(_created[-1].id, owner=None, actor="root")),
+    "retry a job": ([job(), taken, failed], lambda: retry_job(_created[-1].id, owner=None)),
     "tell a job's progress": ([job(), taken], lambda: report(_claimed[-1], told_progress(0.4, "thumbnails"))),
     "fail an attempt, its history kept": ([job(), taken], lambda: fail(_claimed[-1], "boom")),
 }

@@ -63,7 +63,7 @@ def cancel_jobs(
 def retry_jobs(
     selection: Selection, *, limit: int = MOST_TOGETHER, cursor: str | None = None, dry_run: bool = False
 ) -> Report:
-    """Try up to 100 jobs of a selection again. The reads of a filtered list, five write units a job, a send for ten.
+    """Try up to 100 jobs of a selection again. The reads of a filtered list, four write units a job, a send for ten.
 
     Raises what `cancel_jobs` raises.
     """

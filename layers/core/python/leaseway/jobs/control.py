@@ -70,7 +70,7 @@ def cancel_job(job_id: str, *, owner: str | None, actor: str, if_version: int | 
 
 
 def retry_job(job_id: str, *, owner: str | None, if_version: int | None = None) -> Job:
-    """Try a job again that FAILED or was CANCELLED. One read, one write of five units and one send.
+    """Try a job again that FAILED or was CANCELLED. One read, one write of four units and one send.
 
     It gets as many attempts more as it had been given, and its crashes are forgotten. The fence is never reset, so
     nothing of an earlier attempt can be taken for one of the new.
