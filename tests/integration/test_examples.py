@@ -14,8 +14,14 @@ from examples import EXAMPLES, promised
 
 INTERPRETERS = {".py": [sys.executable], ".sh": ["bash", "-eu"]}
 
-# What an example cannot make for itself over HTTP. Returns further variables for its environment.
-GIVEN: dict[str, Callable[[DeployedStack], dict[str, str]]] = {}
+
+def a_text_to_count(stack: DeployedStack) -> dict[str, str]:
+    stack.api.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"text": "How many words?"}})
+    return {"WAIT": "1"}
+
+
+# What an example does not make for itself. Returns further variables for its environment.
+GIVEN: dict[str, Callable[[DeployedStack], dict[str, str]]] = {"worker.sh": a_text_to_count}
 
 
 def environment(stack: DeployedStack) -> dict[str, str]:

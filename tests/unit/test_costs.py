@@ -15,7 +15,7 @@ from leaseway import clock, totals
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.errors import LeasewayError
 from leaseway.idempotency import Key
-from leaseway.jobs import Job, cancel_job, create_job, retry_job
+from leaseway.jobs import Job, cancel_job, create_job, external, retry_job
 from leaseway.jobs.claim import Claimed, claim
 from leaseway.jobs.finish import fail, report
 from leaseway.jobs.lists import page_of_jobs
@@ -75,6 +75,20 @@ def failed() -> None:
 
 def tagged() -> None:
     create_job("alice", "SLEEP", {"duration_ms": 5}, tags=["blue", "green", "red"])
+
+
+def outside_job() -> None:
+    _created.append(create_job("alice", "EXTERNAL", {"page": 5}))
+
+
+def claim_outside() -> None:
+    job = external.claim_next(["EXTERNAL"], "build-7")
+    assert job is not None
+    _claimed.append(job)
+
+
+def outside(step: Callable[..., Any], *end: Any) -> Operation:
+    return lambda: step(_claimed[-1].id, _claimed[-1].claim_token, *end, owner=None)
 
 
 _stream: list[dict[str, Any]] = []
@@ -137,6 +151,14 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "retry a job": ([job(), taken, failed], lambda: retry_job(_created[-1].id, owner=None)),
     "tell a job's progress": ([job(), taken], lambda: report(_claimed[-1], told_progress(0.4, "thumbnails"))),
     "fail an attempt, its history kept": ([job(), taken], lambda: fail(_claimed[-1], "boom")),
+    "claim a job from outside": ([outside_job], claim_outside),
+    "claim one known job from outside": (
+        [outside_job],
+        lambda: external.claim_known(_created[-1].id, "build-7", owner=None),
+    ),
+    "heartbeat from outside": ([outside_job, claim_outside], outside(external.heartbeat)),
+    "complete a job from outside": ([outside_job, claim_outside], outside(external.complete, {"pages": 12})),
+    "fail an attempt from outside": ([outside_job, claim_outside], outside(external.fail, "boom")),
 }
 
 

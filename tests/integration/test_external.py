@@ -1,0 +1,201 @@
+"""Workers outside Lambda on the deployed stack: the shell worker of the examples, killed ones, and bare HTTP."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from examples import FOLDER
+from observe import changes, until
+
+LEASE = 3
+WORKER = FOLDER / "worker.sh"
+HANDLER = """
+import json, sys, time
+payload = json.load(sys.stdin)
+time.sleep(payload["seconds"])
+if payload.get("breaks"):
+    raise SystemExit(7)
+print(json.dumps({"slept": payload["seconds"], "by": sys.argv[1]}))
+"""
+PAGES = {"text": "x" * 20_000}
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack):
+    return make_stack("control", LeaseSeconds=LEASE, LogFormat="json", SweeperEnabled=False)
+
+
+@pytest.fixture
+def shell_worker(stack, tmp_path):
+    """Starts `worker.sh` as a process group of its own; its handler sleeps as a payload says."""
+    handler = tmp_path / "handler.py"
+    handler.write_text(HANDLER)
+    started = []
+
+    def start(name):
+        tools = {str(Path(shutil.which(tool) or tool).parent) for tool in ("bash", "curl")}
+        environment = {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), *tools, os.environ["PATH"]]),
+            "LEASEWAY_URL": stack.outputs.api_url,
+            "LEASEWAY_TOKEN": stack.admin.token(),
+            "WORKER": name,
+            "HANDLER": f"{sys.executable} {handler} {name}",
+            "WAIT": "1",
+        }
+        process = subprocess.Popen(
+            ["bash", str(WORKER)], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+def create(stack, payload, **options):
+    return stack.api.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": payload, **options})["id"]
+
+
+def read(stack, job_id):
+    return stack.api.get(f"/api/v1/jobs/{job_id}")
+
+
+def claim(stack, worker="http", **options):
+    body = {"types": ["EXTERNAL"], "worker": worker, **options}
+    return stack.api.request("POST", "/api/v1/jobs/claim", json=body)
+
+
+def tell(stack, held, step, **told):
+    body = {"claim_token": held["claim_token"], **told}
+    return stack.api.request("POST", f"/api/v1/jobs/{held['job']['id']}/{step}", json=body)
+
+
+def test_the_shell_worker_has_forty_lines():
+    assert len(WORKER.read_text().splitlines()) <= 40
+
+
+def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats(stack, shell_worker):
+    # Given jobs of which one takes longer than the lease, and one breaks its handler
+    quick = [create(stack, {"seconds": 0}) for _ in range(3)]
+    broken = create(stack, {"seconds": 0, "breaks": True}, max_attempts=1)
+    long = create(stack, {"seconds": LEASE + 2})
+
+    # When a worker takes what there is
+    output, _ = shell_worker("build-7").communicate(timeout=60)
+
+    # Then each has ended as it should, at the first attempt
+    for job_id in (*quick, long):
+        job = read(stack, job_id)
+        assert (job["status"], job["worker"], job["attempts"], job["crashes"]) == ("COMPLETED", "build-7", 1, 0)
+        assert job["result"]["by"] == "build-7"
+    failed = read(stack, broken)
+    assert (failed["status"], failed["error_message"]) == ("FAILED", "the handler failed")
+    assert output.count('"status":"COMPLETED"') == 4
+    beats = [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.is_heartbeat]
+    assert [change for change in beats if change.new["id"] == long]
+
+
+def test_a_killed_shell_workers_job_is_taken_over_by_another(stack, shell_worker):
+    # Given a worker that is killed in the middle of a job, with everything it started
+    job_id = create(stack, {"seconds": 8}, ttl_ms=300_000)
+    victim = shell_worker("victim")
+    until(lambda: read(stack, job_id)["status"] == "RUNNING", seconds=20, what="the victim's claim")
+    os.killpg(victim.pid, signal.SIGKILL)
+
+    # When the sweeper has found its lease ended
+    def resent():
+        return stack.invoke("SweeperFunction", {})["resent"]
+
+    until(resent, seconds=LEASE + 30, what="a new message", every=1)
+    output, _ = shell_worker("successor").communicate(timeout=60)
+
+    # Then another worker did it, once
+    job = read(stack, job_id)
+    assert (job["status"], job["worker"], job["attempts"], job["crashes"]) == ("COMPLETED", "successor", 2, 1)
+    assert job["result"]["by"] == "successor"
+    assert [attempt["end"] for attempt in job["history"]] == ["CRASHED", "COMPLETED"]
+    assert job_id in output
+    ends = [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
+    assert sum(change.ended for change in ends) == 1
+
+
+def test_a_claim_waits_until_a_job_comes(stack):
+    assert claim(stack).status_code == 204
+    with ThreadPoolExecutor(1) as pool:
+        began = time.monotonic()
+        waiting = pool.submit(claim, stack, wait_seconds=10)
+        job_id = create(stack, {"n": 1})
+        answer = waiting.result(30)
+
+    assert (answer.status_code, answer.json()["job"]["id"]) == (200, job_id)
+    assert time.monotonic() - began < 10
+    assert tell(stack, answer.json(), "complete", result={}).status_code == 200
+
+
+def test_many_workers_share_the_jobs_and_each_result_is_written_once(stack):
+    made = {create(stack, {"n": number}) for number in range(12)}
+
+    def work(worker):
+        done = []
+        while (answer := claim(stack, worker)).status_code == 200:
+            held = answer.json()
+            assert tell(stack, held, "complete", result={"by": worker}).status_code == 200
+            done.append(held["job"]["id"])
+        return done
+
+    with ThreadPoolExecutor(3) as pool:
+        done = [job_id for jobs in pool.map(work, ("a", "b", "c")) for job_id in jobs]
+
+    assert sorted(done) == sorted(made)
+
+
+def test_a_cancelled_jobs_worker_hears_of_it_and_its_result_is_refused(stack):
+    job_id = create(stack, {"n": 1})
+    held = claim(stack, wait_seconds=5).json()
+    assert held["job"]["id"] == job_id
+    shown = tell(stack, held, "heartbeat", progress=0.5, progress_note="half")
+    assert (shown.status_code, shown.json()["cancelled"]) == (200, False)
+    assert (read(stack, job_id)["progress"], read(stack, job_id)["progress_note"]) == (0.5, "half")
+
+    stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})
+
+    assert tell(stack, held, "heartbeat").json()["cancelled"] is True
+    late = tell(stack, held, "complete", result={"late": True})
+    assert (late.status_code, late.json()["code"], late.json()["job_status"]) == (409, "LEASE_LOST", "CANCELLED")
+    assert read(stack, job_id)["result"] is None
+
+
+def test_large_payloads_and_results_travel_through_the_bucket(stack):
+    job_id = create(stack, PAGES)
+
+    held = claim(stack, wait_seconds=5).json()
+
+    assert held["job"]["payload"] == PAGES
+    assert tell(stack, held, "complete", result=PAGES).status_code == 200
+    assert stack.api.get(f"/api/v1/jobs/{job_id}/result")["result"] == PAGES
+
+
+def test_a_user_runs_an_own_job_by_its_id_and_nobody_elses(stack):
+    ann, bob = stack.as_user("external-ann"), stack.as_user("external-bob")
+    job_id = ann.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"secret": 1}})["id"]
+    known = f"/api/v1/jobs/{job_id}"
+
+    assert bob.request("POST", f"{known}/claim", json={"worker": "bob"}).status_code == 404
+    assert bob.request("POST", "/api/v1/jobs/claim", json={"types": ["EXTERNAL"], "worker": "bob"}).status_code == 403
+    held = ann.post(f"{known}/claim", {"worker": "ann's own"})
+    assert held["job"]["payload"] == {"secret": 1}
+    stolen = {"claim_token": held["claim_token"], "result": {}}
+    assert bob.request("POST", f"{known}/complete", json=stolen).status_code == 404
+
+    assert ann.post(f"{known}/complete", stolen)["status"] == "COMPLETED"
+    assert claim(stack).status_code == 204, "its message found nothing to do"

@@ -1,0 +1,108 @@
+"""Workers outside Lambda over HTTP: bodies, statuses, and what is told to whom."""
+
+import pytest
+
+from leaseway.jobs.create import LONGEST_EXTERNAL_TTL_MS
+from leaseway.settings import settings
+from unit.api.gateway import call, post, user
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+CLAIM = "/api/v1/jobs/claim"
+WORKER = {"caller": user("build-7") | {"role": "Worker"}}
+ASKED = {"types": ["EXTERNAL"], "worker": "build-7"}
+
+
+def new_job(**options):
+    body = {"type": "EXTERNAL", "payload": {"page": 7}, **options}
+    return post("/api/v1/jobs", body, caller=user("ann")).json["id"]
+
+
+def step(name, job_id, body, **options):
+    return post(f"/api/v1/jobs/{{id}}/{name}", body, path={"id": job_id}, **(options or WORKER))
+
+
+def test_a_worker_gets_anothers_job_with_its_payload_and_ends_it():
+    job_id = new_job(ttl_ms=LONGEST_EXTERNAL_TTL_MS)
+
+    held = post(CLAIM, ASKED, **WORKER)
+
+    assert (held.status, held.json["job"]["id"], held.json["job"]["payload"]) == (200, job_id, {"page": 7})
+    assert (held.json["job"]["worker"], held.json["fence"], held.json["heartbeat_seconds"]) == ("build-7", 1, 10)
+    token = {"claim_token": held.json["claim_token"]}
+    beat = step("heartbeat", job_id, token | {"progress": 0.4, "progress_note": "page 5"})
+    assert (beat.status, beat.json["status"], beat.json["cancelled"]) == (200, "RUNNING", False)
+    assert beat.json["lease_until"] >= held.json["lease_until"]
+    end = step("complete", job_id, token | {"result": {"pages": 12}})
+    assert (end.status, end.json) == (200, {"id": job_id, "status": "COMPLETED"})
+    shown = call("GET", "/api/v1/jobs/{id}", path={"id": job_id}, caller=user("ann")).json
+    assert (shown["result"], shown["progress"]) == ({"pages": 12}, 1)
+
+
+def test_where_no_job_waits_the_answer_is_empty():
+    nothing = post(CLAIM, ASKED, **WORKER)
+    assert (nothing.status, nothing.text) == (204, "")
+
+
+def test_the_token_is_told_to_the_claimer_alone():
+    job_id = new_job()
+    token = post(CLAIM, ASKED, **WORKER).json["claim_token"]
+    for caller in (user("ann"), {**user("root"), "role": "Admin"}):
+        for route, path in (("/api/v1/jobs/{id}", {"id": job_id}), ("/api/v1/jobs", None)):
+            assert token not in call("GET", route, path=path, caller=caller).text
+
+
+def test_a_worker_reads_others_jobs_by_a_claim_and_in_no_other_way():
+    job_id = new_job()
+    for route in ("/api/v1/jobs/{id}", "/api/v1/jobs/{id}/result"):
+        assert call("GET", route, path={"id": job_id}, **WORKER).status == 404
+    assert step("cancel", job_id, {}).status == 404
+    assert call("GET", "/api/v1/jobs", query={"owner": ["ann"]}, **WORKER).status == 403
+    assert step("claim", job_id, {"worker": "build-7"}).status == 200
+
+
+def test_a_user_claims_an_own_job_and_no_queue():
+    job_id = new_job()
+    assert post(CLAIM, ASKED, caller=user("ann")).status == 403
+    assert step("claim", job_id, {"worker": "w"}, caller=user("bob")).status == 404
+    assert step("claim", job_id, {"worker": "w"}, caller=user("ann")).status == 200
+    again = step("claim", job_id, {"worker": "w"}, caller=user("ann"))
+    assert (again.status, again.json["code"]) == (409, "NOT_CLAIMABLE")
+
+
+def test_a_claim_that_was_lost_is_a_conflict_that_names_the_state():
+    job_id = new_job()
+    token = {"claim_token": post(CLAIM, ASKED, **WORKER).json["claim_token"]}
+    assert step("fail", job_id, token | {"error": "no paper"}).json["status"] == "CREATED"
+    late = step("complete", job_id, token | {"result": {}})
+    assert (late.status, late.json["code"], late.json["job_status"]) == (409, "LEASE_LOST", "CREATED")
+    assert step("heartbeat", job_id, token).status == 409
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "field"),
+    [
+        ("", ASKED | {"types": []}, "types"),
+        ("", ASKED | {"types": ["SLEEP"]}, "types"),
+        ("", ASKED | {"types": ["NO_SUCH"]}, "type"),
+        ("", ASKED | {"wait_seconds": 11}, "wait_seconds"),
+        ("", ASKED | {"worker": "two\nlines"}, "worker"),
+        ("claim", {"worker": ""}, "worker"),
+        ("heartbeat", {"claim_token": "t", "progress": 2}, "progress"),
+        ("heartbeat", {"claim_token": "t", "progress_note": "a note without a number"}, "progress"),
+        ("complete", {"claim_token": "t", "result": []}, "result"),
+        ("complete", {"claim_token": ""}, "claim_token"),
+        ("fail", {"claim_token": "t", "error": ""}, "error"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_its_field(name, body, field):
+    answer = step(name, "0" * 32, body) if name else post(CLAIM, body, **WORKER)
+    assert (answer.status, answer.json["field"]) == (400, field)
+
+
+def test_a_result_as_large_as_a_body_may_be_is_kept():
+    job_id = new_job()
+    token = {"claim_token": post(CLAIM, ASKED, **WORKER).json["claim_token"]}
+    large = {"text": "x" * (settings().body_limit - 200)}
+    assert step("complete", job_id, token | {"result": large}).status == 200
+    assert call("GET", "/api/v1/jobs/{id}/result", path={"id": job_id}, caller=user("ann")).json["result"] == large
