@@ -18,6 +18,7 @@ from api.access import ACCESS  # noqa: E402
 from api.app import app  # noqa: E402
 from api_reference import api_reference  # noqa: E402
 from cli_reference import cli_reference  # noqa: E402
+from dashboard_body import completed, with_dashboard  # noqa: E402
 from gateway_document import gateway_document  # noqa: E402 - the path comes first
 from leaseway.jobs.types import catalogue  # noqa: E402
 from leaseway_local import cli, template  # noqa: E402
@@ -39,6 +40,9 @@ def documents() -> Iterator[tuple[Path, str]]:
     """Every generated file and the text it should have."""
     public = openapi_document(app)
     yield ROOT / "infra" / "gateway.yaml", _NOTE + _yaml(gateway_document(app))
+    dashboard = completed(ROOT / "infra" / "dashboard.json", template.read(), list(catalogue()))
+    yield ROOT / "infra" / "dashboard.json", dashboard
+    yield ROOT / "template.yaml", with_dashboard((ROOT / "template.yaml").read_text(), dashboard)
     yield ROOT / "docs" / "reference" / "settings.md", settings_reference(ROOT / "template.yaml")
     yield ROOT / "docs" / "reference" / "api.md", api_reference(public, catalogue())
     yield ROOT / "docs" / "reference" / "cli.md", cli_reference(cli.app)

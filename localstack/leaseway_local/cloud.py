@@ -10,6 +10,7 @@ from leaseway_local.clients import Clients, Target
 from leaseway_local.deployer import Deployer, Deployment
 from leaseway_local.engine import Engine, EngineRecord, wanted_port
 from leaseway_local.identity import show_admin
+from leaseway_local.monitor import Monitor
 from leaseway_local.outputs import Outputs
 from leaseway_local.places import default_home
 from leaseway_local.sessions import SignInRefusedError
@@ -23,6 +24,11 @@ def demo_host(port: int) -> str:
     return f"127.0.0.1:{port + 1 if port < 65_535 else port - 1}"
 
 
+def dashboard_port(port: int) -> int:
+    """The dashboard's port: two above the engine's."""
+    return port + 2 if port < 65_534 else port - 2
+
+
 @app.command()
 def up(
     json: JsonOption = False,
@@ -31,6 +37,7 @@ def up(
     """Start the local cloud and deploy to it; what runs and is up to date is left alone."""
     with steps() as shown:
         result = bring_up(shown)
+        dashboard = _monitor_up(result.outputs, shown)
     first_time = _sign_in(result)
     if json:
         print_json(result.outputs.as_json())
@@ -38,7 +45,7 @@ def up(
     if first_time:
         show_admin(result.outputs, result.admin)
     if not brief:
-        show_next_steps(result.outputs)
+        show_next_steps(result.outputs, dashboard)
 
 
 @app.command()
@@ -48,6 +55,7 @@ def down(
     """Stop the local cloud; nothing is left running and its data is kept."""
     engine = Engine(default_home())
     with steps() as shown:
+        Monitor(engine.home).stop()
         shown.now("stopping the engine and saving its data")
         ran = engine.stop()
         shown.done("the local cloud is stopped" if ran else "the local cloud was not running")
@@ -136,12 +144,20 @@ def _engine_up(engine: Engine, shown: Steps) -> tuple[EngineRecord, bool]:
     return record, True
 
 
+def _monitor_up(found: Outputs, shown: Steps) -> str:
+    """Have the metrics forwarded and the dashboard served; returns its address."""
+    engine_port = int((found.endpoint_url or "").rpartition(":")[2])
+    record = Monitor(default_home()).start(dashboard_port(engine_port))
+    shown.done(f"the dashboard is at {record.url}")
+    return record.url
+
+
 def _described(result: Deployment, watch: Stopwatch) -> str:
     built = f"built {', '.join(result.built)}; " if result.built else "nothing to build; "
     return built + (f"stack deployed ({watch})" if result.changed else "the stack is up to date")
 
 
-def show_next_steps(outputs: Outputs) -> None:
+def show_next_steps(outputs: Outputs, dashboard: str) -> None:
     """Print where the cloud is, lines to copy, and how to stop."""
     host = (outputs.endpoint_url or "").removeprefix("http://")
     url = outputs.api_url
@@ -149,6 +165,7 @@ def show_next_steps(outputs: Outputs) -> None:
         f"""
 API            {url}
 documentation  {url}/docs
+dashboard      {dashboard}
 AWS endpoint   {outputs.endpoint_url}
 
 Try it:

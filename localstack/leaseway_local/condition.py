@@ -13,6 +13,7 @@ from leaseway_local import outputs
 from leaseway_local.clients import Clients, Target
 from leaseway_local.engine import Engine
 from leaseway_local.errors import LocalCloudError
+from leaseway_local.monitor import Monitor
 from leaseway_local.outputs import Outputs
 from leaseway_local.places import DEFAULT_STACK, default_home
 from leaseway_local.stacks import Stack
@@ -52,7 +53,11 @@ def parts(target: Target) -> list[Part]:
     engine = Engine(default_home())
     first = _engine(engine)
     record = engine.running()
-    return [first, *(_deployed(Clients(target, record.host)) if record and first.well else ())]
+    return [
+        first,
+        _monitor(Monitor(default_home())),
+        *(_deployed(Clients(target, record.host)) if record and first.well else ()),
+    ]
 
 
 def _engine(engine: Engine) -> Part:
@@ -66,6 +71,14 @@ def _engine(engine: Engine) -> Part:
     minutes = (time.time() - record.started_at) / 60
     warm = len(engine.functions())
     return Part("engine", "running", True, f"{record.host}, pid {record.pid}, {minutes:.0f} min, {warm} warm functions")
+
+
+def _monitor(monitor: Monitor) -> Part:
+    record = monitor.running()
+    if record is None:
+        return Part("monitor", "stopped", False, "no metrics are forwarded; `leaseway up` starts it")
+    answers = monitor.answers(record)
+    return Part("monitor", "running" if answers else "stuck", answers, f"{record.url}, pid {record.pid}")
 
 
 def _deployed(clients: Clients) -> Iterator[Part]:

@@ -130,6 +130,8 @@ class Engine:
             shutil.rmtree(place, ignore_errors=True)
         for file in (
             self.home.log,
+            self.home.monitor_log,
+            self.home.journal,
             *self.home.path.glob("outputs-*.json"),
             *self.home.path.glob("signed-in-local*.json"),
         ):

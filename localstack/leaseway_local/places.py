@@ -52,6 +52,21 @@ class Home:
         """Held while a stack is deployed from here."""
         return self.path / "deployment-lock"
 
+    @property
+    def monitor(self) -> Path:
+        """Process id, start time and port of the monitor."""
+        return self.path / "monitor.json"
+
+    @property
+    def monitor_log(self) -> Path:
+        """What the monitor printed since it was last started."""
+        return self.path / "monitor.log"
+
+    @property
+    def journal(self) -> Path:
+        """What the monitor forwarded in the last hours, and how far it has read."""
+        return self.path / "forwarded.jsonl"
+
     def outputs(self, target: str, stack: str) -> Path:
         """The names and addresses of a deployed stack."""
         suffix = "" if stack == DEFAULT_STACK else f"-{stack}"

@@ -15,6 +15,7 @@ from leaseway_local.api_client import ApiClient
 from leaseway_local.deployer import Deployer
 from leaseway_local.engine import Engine
 from leaseway_local.errors import LocalCloudError
+from leaseway_local.monitor import Monitor
 from leaseway_local.places import Home
 from leaseway_local.processes import free_port, wait_until
 from leaseway_local.terminal import Steps
@@ -53,6 +54,10 @@ class Terminal:
         url = json.loads(self.runs("outputs", "--json").stdout)["api_url"]
         return ApiClient(url, headers={"authorization": f"Bearer {token}"})
 
+    def stops(self) -> None:
+        Monitor(self.home).stop()
+        self.engine.stop()
+
     def nothing_runs(self) -> bool:
         return not processes.running_with(str(self.home.path)) and processes.port_is_free(self.port)
 
@@ -63,14 +68,14 @@ def terminal(tmp_path_factory):
     first = person.runs("up")
     assert first.returncode == 0, first.stderr
     yield person
-    person.engine.stop()
+    person.stops()
 
 
 @pytest.fixture
 def fresh(tmp_path):
     person = Terminal(tmp_path / "cloud")
     yield person
-    person.engine.stop()
+    person.stops()
 
 
 def done(api, job_id):

@@ -1,0 +1,146 @@
+"""What the forwarder is made of: lines become data, a log is read once, a journal survives being cut short."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaseway_local import log_reader
+from leaseway_local.alarm_states import state_of
+from leaseway_local.embedded_metrics import data_of
+from leaseway_local.forwarder import KEPT_MS, Call, Journal
+from leaseway_local.log_reader import Position
+
+NOW_MS = 1_700_000_000_000
+
+
+def line(at: int = NOW_MS, **values: Any) -> str:
+    directive = {
+        "Namespace": "Leaseway",
+        "Dimensions": [["service"], ["service", "type"]],
+        "Metrics": [{"Name": name, "Unit": "Count"} for name in values],
+    }
+    return json.dumps({"_aws": {"Timestamp": at, "CloudWatchMetrics": [directive]},
+                       "service": "s", "type": "SLEEP", **values})  # fmt: skip
+
+
+def test_equal_values_of_a_second_are_one_datum_under_each_set_of_dimensions() -> None:
+    data = data_of([line(JobWait=[5, 5, 7]), line(JobWait=[5]), line(NOW_MS + 1_000, JobWait=9)])["Leaseway"]
+    told = {(len(datum["Dimensions"]), datum["Timestamp"]): (datum["Values"], datum["Counts"]) for datum in data}
+    assert told == {
+        (count, NOW_MS // 1000 + later): expected
+        for count in (1, 2)
+        for later, expected in ((0, ([5, 7], [3, 1])), (1, ([9], [1])))
+    }
+
+
+def test_a_datum_holds_no_more_values_than_a_call_takes() -> None:
+    data = data_of([line(JobWait=list(range(400)))])["Leaseway"]
+    assert max(len(datum["Values"]) for datum in data) == 150
+    assert sum(len(datum["Values"]) for datum in data) == 800
+
+
+@pytest.mark.parametrize("text", ["START RequestId", '{"_aws": 1}', '{"level": "INFO"}', "{", "[]", '{"_aws": {}}'])
+def test_what_is_no_metric_says_nothing(text: str) -> None:
+    assert data_of([text]) == {}
+
+
+class Logs:
+    """Log groups in memory, as `filter_log_events` shows them."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        ResourceNotFoundException = KeyError
+
+    def __init__(self, **groups: list[tuple[int, str]]) -> None:
+        self.groups = groups
+
+    def get_paginator(self, _: str) -> "Logs":
+        return self
+
+    def paginate(self, logGroupName: str, startTime: int, filterPattern: str) -> Any:  # noqa: N803
+        events = [
+            {"timestamp": at, "message": text, "logStreamName": "one"}
+            for at, text in self.groups[logGroupName]
+            if at >= startTime
+        ]
+        yield {"events": events}
+
+
+def test_each_line_is_read_once_also_those_that_are_alike_and_those_that_come_late() -> None:
+    logs = Logs(a=[(NOW_MS, "x"), (NOW_MS, "x")], b=[(NOW_MS + 1, "y")])
+    first, position = log_reader.read(logs, ["a", "b", "never ran"], Position(0), "")
+    assert sorted(first) == ["x", "x", "y"]
+    logs.groups["a"] += [(NOW_MS, "x"), (NOW_MS - 1_500, "late")]
+    second, position = log_reader.read(logs, ["a", "b"], position, "")
+    assert sorted(second) == ["late", "x"]
+    logs.groups["b"].append((NOW_MS + 60_000, "z"))
+    third, position = log_reader.read(logs, ["a", "b"], position, "")
+    assert (third, position.since, len(position.seen)) == (["z"], NOW_MS + 58_000, 1)
+    assert log_reader.read(logs, ["a", "b"], position, "")[0] == []
+
+
+def call(number: int, at: int = NOW_MS) -> Call:
+    return Call(number, at, at, {"line": 1}, [{"MetricName": "JobWait", "Value": number}])
+
+
+def test_a_journal_cut_short_by_a_death_ends_with_its_last_whole_call(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    for number in (1, 2, 3):
+        journal.append(call(number))
+    whole = journal.path.read_text()
+    journal.path.write_text(whole[:-20])
+    again = Journal(journal.path)
+    assert again.calls == [call(1), call(2)]
+    # And what is appended after it is found
+    again.append(call(3))
+    assert Journal(journal.path).calls == [call(1), call(2), call(3)]
+
+
+def test_a_journal_forgets_what_no_dashboard_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("leaseway_local.forwarder._LARGEST_JOURNAL", 500)
+    journal = Journal(tmp_path / "journal")
+    for number in range(20):
+        journal.append(call(number, NOW_MS + number * KEPT_MS // 5))
+    assert [kept.number for kept in Journal(journal.path).calls] == list(range(14, 20))
+    assert Journal(journal.path).last == journal.last
+
+
+class Points:
+    """CloudWatch with the values of one metric, minute by minute."""
+
+    def __init__(self, values: dict[int, float]) -> None:
+        self.values = values
+
+    def get_metric_data(self, MetricDataQueries: Any, StartTime: int, EndTime: int) -> Any:  # noqa: N803
+        from datetime import UTC, datetime
+
+        held = [(at, value) for at, value in self.values.items() if StartTime <= at < EndTime]
+        times = [datetime.fromtimestamp(at, UTC) for at, _ in held]
+        return {"MetricDataResults": [{"Timestamps": times, "Values": [value for _, value in held]}]}
+
+
+ALARM = {
+    "Namespace": "N", "MetricName": "M", "Dimensions": [], "Statistic": "Maximum", "Period": 60,
+    "EvaluationPeriods": 3, "DatapointsToAlarm": 2, "Threshold": 10, "ComparisonOperator": "GreaterThanThreshold",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "missing", "state"),
+    [
+        ({120: 11, 60: 11}, "notBreaching", "ALARM"),
+        ({120: 11, 60: 10}, "notBreaching", "OK"),
+        ({180: 11, 120: 11}, "notBreaching", "ALARM"),
+        ({180: 1, 120: 11, 60: 1, 0: 11}, "notBreaching", "OK"),
+        ({}, "notBreaching", "OK"),
+        ({}, "breaching", "ALARM"),
+        ({}, "missing", "INSUFFICIENT_DATA"),
+        ({120: 1, 60: 1}, "breaching", "OK"),
+        ({120: 1}, "breaching", "ALARM"),
+    ],
+)
+def test_an_alarm_is_what_enough_of_its_last_periods_say(values: dict[int, float], missing: str, state: str) -> None:
+    base = 1_700_000_040 // 60 * 60
+    points = Points({base - 180 + at: value for at, value in values.items()})
+    assert state_of(points, ALARM | {"TreatMissingData": missing}, now=base + 5) == state
