@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from leaseway import aws, clock
 from leaseway.cursors import InvalidCursorError
@@ -174,6 +175,23 @@ def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch):
         (moving.id, "VERSION_MOVED"), (still.id, None),
     ]  # fmt: skip
     assert status(moving) is JobStatus.RUNNING
+
+
+def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch):
+    made = [failed(second=second) for second in range(3)]
+    before = depth()
+    original = control.changed_as_seen
+
+    def fails_at_the_last(seen: Job, step: control.Step) -> Job:
+        if seen.id == made[0].id:
+            raise EndpointConnectionError(endpoint_url="dynamodb")
+        return original(seen, step)
+
+    monkeypatch.setattr(control, "changed_as_seen", fails_at_the_last)
+    with pytest.raises(EndpointConnectionError):
+        retry(type_name="SLEEP")
+    assert depth() == before + 2
+    assert [status(one) for one in made] == [JobStatus.FAILED, JobStatus.CREATED, JobStatus.CREATED]
 
 
 def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own():

@@ -1,5 +1,6 @@
 """Progress: what is written of what executors tell, and that telling nothing costs nothing."""
 
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -65,9 +66,10 @@ def test_the_latest_is_written_no_more_often_than_the_interval(monkeypatch, repo
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.3)
     job = teller(parts=90, each_ms=10)
     # When it runs
+    began = time.monotonic()
     work()
     # Then what is written are a few steps of the way, each the latest of its time, and in the end the whole
-    assert 1 <= len(reports) <= 10
+    assert 1 <= len(reports) <= (time.monotonic() - began) / 0.3
     assert reports == sorted(set(reports))
     assert (read(job).progress, read(job).progress_note) == (progress.WHOLE, "part 90")
 

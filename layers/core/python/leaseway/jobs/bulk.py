@@ -68,9 +68,13 @@ def retry_jobs(
     Raises what `cancel_jobs` raises.
     """
     found, onward = _found(selection, RETRYABLE, "retry", limit, cursor)
-    outcomes = [_changed(job, control.retrying, dry_run) for job in found]
-    if not dry_run:
-        queue.send([queue.message_of(outcome.job) for outcome in outcomes if outcome.refusal is None])
+    outcomes: list[Outcome] = []
+    try:
+        outcomes.extend(_changed(job, control.retrying, dry_run) for job in found)
+    finally:
+        # Also where the table failed halfway: those before it wait already.
+        again = [] if dry_run else [outcome.job for outcome in outcomes if outcome.refusal is None]
+        queue.send([queue.message_of(job) for job in again])
     return Report(outcomes=outcomes, dry_run=dry_run, cursor=onward)
 
 
