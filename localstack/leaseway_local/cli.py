@@ -5,9 +5,10 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from leaseway_local import balance, cloud, demo, deployments, identity, jobs, ledger, nodes, tasks
+from leaseway_local import balance, cloud, demo, deployments, identity, jobs, ledger, message_errors, nodes, tasks
 from leaseway_local.api_client import ApiProblem
 from leaseway_local.errors import LocalCloudError
+from leaseway_local.node_monitor import monitor
 from leaseway_local.terminal import complain
 
 app = typer.Typer(
@@ -21,6 +22,8 @@ app.add_typer(deployments.app)
 app.add_typer(identity.app)
 app.command()(demo.demo)
 app.command()(nodes.node)
+app.command()(monitor)
+app.command()(message_errors.errors)
 app.add_typer(balance.app, name="balance")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(ledger.app, name="ledger")

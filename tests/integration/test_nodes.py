@@ -4,21 +4,20 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from nodes import NodeProcess, nodes_on
+from nodes_at_work import WITHOUT_WORKERS, NodeProcess, nodes_on
 from observe import TERMINAL, changes, until
 
-LEASE = 3
+LEASE = WITHOUT_WORKERS["LeaseSeconds"]
 
 
 @pytest.fixture(scope="module")
 def stack(make_stack):
     """No Lambda worker takes a job here: nodes do. Nor does the sweeper send one again."""
-    return make_stack("nodes", LeaseSeconds=LEASE, WorkerEnabled=False, SweeperEnabled=False, LogFormat="json")
+    return make_stack("nodes", **WITHOUT_WORKERS)
 
 
 @pytest.fixture
@@ -167,11 +166,3 @@ def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_wr
     assert set(ends.values()) == {1}
     assert crashes >= 10, "kills that hit nobody would prove nothing"
     until(lambda: left_in_queue(stack) == 0, seconds=30, what="an empty queue")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _no_node_is_left() -> Iterator[None]:
-    yield
-    from nodes import processes_with
-
-    assert processes_with("leaseway_local.node") == [] or Path("/proc").exists()

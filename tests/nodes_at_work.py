@@ -12,6 +12,15 @@ from typing import Any
 from leaseway_local import nodes
 from observe import until
 
+WITHOUT_WORKERS: dict[str, Any] = {
+    "LeaseSeconds": 3,
+    "FirstLookSeconds": 2,
+    "WorkerEnabled": False,
+    "SweeperEnabled": False,
+    "LogFormat": "json",
+}
+"""Parameters of a stack on which nothing takes a job but nodes, and the sweeper only when a test wants it."""
+
 
 class NodeProcess:
     """One `leaseway node` on a stack, its logs in a file."""
@@ -69,9 +78,3 @@ def nodes_on(stack: Any, folder: Path) -> Iterator[Any]:
         for node in started:
             if node.alive:
                 node.kill()
-
-
-def processes_with(text: str) -> list[int]:
-    """Ids of the processes whose command line has this in it."""
-    found = subprocess.run(["ps", "-axo", "pid=,args="], capture_output=True, text=True, check=True).stdout
-    return [int(line.split()[0]) for line in found.splitlines() if text in line and "ps -axo" not in line]

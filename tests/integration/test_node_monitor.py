@@ -1,0 +1,262 @@
+"""`leaseway monitor` at a pseudo-terminal, with real nodes that are really killed, and `leaseway errors`."""
+
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fcntl import ioctl
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from inside import inside
+from leaseway_local import cli, data_commands, nodes
+from leaseway_local.api_client import ApiClient
+from leaseway_local.processes import running_with
+from nodes_at_work import WITHOUT_WORKERS, nodes_on
+from observe import TERMINAL, changes, until
+
+REFRESH_MS = 1_000
+LEASE_SECONDS = 2 * REFRESH_MS / 1000
+INTERVAL_MS = 200
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack):
+    """The stack of test_nodes.py too."""
+    return make_stack("nodes", **WITHOUT_WORKERS)
+
+
+class Monitor:
+    """A monitor whose terminal is ours: what it shows, and the keys that we press."""
+
+    def __init__(self, stack: Any, home: Any, **options: Any) -> None:
+        mine, its = pty.openpty()
+        ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        given = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        aimed = {"LOCALSTACK_HOST": str(stack.clients.host), "LEASEWAY_HOME": str(home), "TERM": "xterm-256color"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "leaseway_local.cli", "monitor", "--target", "localstack", "--stack", stack.name,
+             *given],
+            stdin=its, stdout=its, stderr=its, env=nodes.with_code(os.environ) | aimed, start_new_session=True,
+            preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - Ctrl-C wants a terminal of its own
+        )  # fmt: skip
+        os.close(its)
+        self.written = ""
+        self._terminal = mine
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def shown(self) -> list[list[str]]:
+        """The rows of the table that was drawn last: id, mode, generated, processed, errors, messages a second."""
+        last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.written).rpartition("id ")[2]
+        return [line.split() for line in last.splitlines() if re.match(r"\s*(\d+|…|all)\s", line)]
+
+    def node(self, number: int) -> list[str]:
+        return next((row for row in self.shown if row[0] == str(number)), [])
+
+    @property
+    def working(self) -> list[list[str]]:
+        return [row for row in self.shown if row[0].isdigit() and row[1] in ("generator", "handler")]
+
+    def press(self, key: str) -> None:
+        os.write(self._terminal, key.encode())
+
+    def left(self) -> list[int]:
+        """The nodes of this monitor that still run."""
+        return running_with(f"--name monitor-{self.process.pid}-")
+
+    def _read(self) -> None:
+        try:
+            while chunk := os.read(self._terminal, 65_536):
+                self.written += chunk.decode(errors="replace")
+        except OSError:
+            return  # its end of the terminal is closed
+
+
+@contextmanager
+def monitoring(stack: Any, home: Any, **options: Any) -> Iterator[Monitor]:
+    monitor = Monitor(stack, home, **options)
+    try:
+        yield monitor
+    finally:
+        for process in (monitor.process.pid, *monitor.left()):
+            if process != monitor.process.pid or monitor.process.poll() is None:
+                os.kill(process, signal.SIGKILL)
+        monitor.process.wait(10)
+
+
+def lease(stack) -> dict[str, Any]:
+    """The generator's lease as it stands."""
+    found = stack.client("dynamodb").get_item(
+        TableName=stack.outputs["NodesTable"], Key={"name": {"S": "generator"}}, ConsistentRead=True
+    )
+    return {name: next(iter(value.values())) for name, value in found.get("Item", {}).items()}
+
+
+def messages(stack) -> list[dict[str, Any]]:
+    """All messages in the order in which they were written, each with its payload and its job's last status."""
+    written: dict[str, dict[str, Any]] = {}
+    for change in changes(stack.client, stack.outputs["JobsTable"]):
+        new = change.new
+        if new.get("type") == "MESSAGE" and new["owner"] == "@generator":
+            told = written.setdefault(new["id"], {"ends": 0, **json.loads(new["payload"])})
+            told["status"] = new["status"]
+            told["ends"] += change.ended
+    return list(written.values())
+
+
+def unhandled(stack) -> list[dict[str, Any]]:
+    """Messages that nobody has handled yet; what a generator wrote and died before it sent, the sweeper sends."""
+    stack.invoke("SweeperFunction")
+    return [message for message in messages(stack) if message["status"] not in TERMINAL]
+
+
+def test_a_killed_generator_is_followed_in_time_by_one_other_and_no_message_is_lost(stack, tmp_path):
+    before = int(lease(stack).get("epoch", 0))
+    options = {"nodes": 5, "interval_ms": INTERVAL_MS, "refresh_ms": REFRESH_MS, "failure_percent": 20}
+    with monitoring(stack, tmp_path, **options) as monitor:
+        # Given five nodes, of which one generates
+        until(lambda: len(monitor.working) == 5, seconds=60, what="five nodes at work")
+        assert len(monitor.left()) == 5
+        for _ in range(2):
+            held = lease(stack)
+            until(lambda: len(messages(stack)) > 5, seconds=30, what="some messages")
+            until(lambda held=held: monitor.node(int(held["node"]))[1:2] == ["generator"], seconds=10, what="its row")
+            # When it is killed
+            monitor.press("k")
+            pressed = time.monotonic()
+            taken = until(
+                lambda held=held: (now := lease(stack))["epoch"] != held["epoch"] and now,
+                seconds=30, what="another generator", every=0.05,
+            )  # fmt: skip
+            # Then another is the generator within the lease, one attempt and a second
+            assert time.monotonic() - pressed <= LEASE_SECONDS + REFRESH_MS / 1000 + 1
+            assert (int(taken["epoch"]), taken["node"] != held["node"]) == (int(held["epoch"]) + 1, True)
+            until(lambda held=held: monitor.node(int(held["node"]))[1:2] == ["killed"], seconds=10, what="the dead one")
+        produced = len(messages(stack))
+        until(lambda: len(messages(stack)) > produced + 5, seconds=30, what="messages of the third")
+        # And [q] ends all of them
+        monitor.press("q")
+        assert monitor.process.wait(30) == 0
+        assert monitor.left() == []
+
+    # And what was produced is whole: each epoch of one node, without a gap, wholly before the next
+    own = [message for message in messages(stack) if message["epoch"] > before]
+    epochs = [message["epoch"] for message in own]
+    assert epochs == sorted(epochs), "two generated at once"
+    assert sorted(set(epochs)) == list(range(before + 1, before + 4))
+    for epoch in set(epochs):
+        numbers = [message["number"] for message in own if message["epoch"] == epoch]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert len({message["node"] for message in own if message["epoch"] == epoch}) == 1
+    # And all of it is handled, once
+    with nodes_on(stack, tmp_path) as start:
+        start("rest", queues="MESSAGE", concurrency=8, poll_seconds=1)
+        until(lambda: not unhandled(stack), seconds=40, what="all handled", every=0.5)
+    ended = messages(stack)
+    assert {message["ends"] for message in ended} == {1}
+    assert {message["status"] for message in ended} <= {"COMPLETED", "FAILED"}
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "SIGKILL"])
+def test_however_a_monitor_ends_no_node_is_left(stack, tmp_path, how):
+    with monitoring(stack, tmp_path, nodes=2, interval_ms=INTERVAL_MS, refresh_ms=REFRESH_MS) as monitor:
+        until(lambda: len(monitor.working) == 2, seconds=60, what="two nodes at work")
+        assert len(monitor.left()) == 2
+
+        if how == "Ctrl-C":
+            monitor.press("\x03")
+        else:
+            monitor.process.send_signal(getattr(signal, how))
+
+        assert monitor.process.wait(30) == (-signal.SIGKILL if how == "SIGKILL" else 0)
+        until(lambda: not monitor.left(), seconds=15, what="the nodes' end")
+
+
+def started(stack, tmp_path, *flags: str) -> subprocess.Popen[bytes]:
+    options = {"--name": "told", "--poll-seconds": 1, "--refresh-ms": REFRESH_MS, "--interval-ms": 100,
+               "--failure-percent": 50, "--concurrency": 2}  # fmt: skip
+    with (tmp_path / "log").open("wb") as log:
+        return subprocess.Popen(
+            nodes.command(options, ["--generate", *flags]),
+            env=nodes.with_code(nodes.environment_of(stack.clients, stack.name)),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+        )  # fmt: skip
+
+
+def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(stack, tmp_path):
+    # Given a node that reports, and is the generator
+    node = started(stack, tmp_path, "--report")
+    told = []
+    assert node.stdout is not None
+    while len(told) < 5:
+        line = node.stdout.readline()
+        assert line.endswith(b"\r\n")
+        told.append(json.loads(line))
+    # When another handles what it produced, without being told to report
+    by_hand = started(stack, tmp_path)
+    until(lambda: by_hand.poll() is None and b'"action":"finish"' in (tmp_path / "log").read_bytes(),
+          seconds=30, what="a handled message")  # fmt: skip
+    node.stdin.close()  # the monitor's end
+    rest, _ = node.stdout.read(), node.wait(30)
+    assert by_hand.poll() is None, "the end of its input is no monitor's end"
+    by_hand.terminate()
+    assert by_hand.stdout.read() == b""
+    assert by_hand.wait(30) == 0
+    # Then the first told what the seed's tasks tell
+    told += [json.loads(line) for line in rest.decode().split("\r\n") if line]
+    number = told[0].pop("taskId")
+    assert (told[0], type(number)) == ({"msg": "createdTaskId"}, int)
+    assert {"msg": "switchedToGeneratorMode"} in told
+    totals = [message["total"] for message in told if message["msg"] == "generated"]
+    assert totals == list(range(1, len(totals) + 1))
+    for message in told:
+        if message["msg"] == "processed":
+            assert set(message) == {"msg", "total", "errors"}
+            assert message["errors"] <= message["total"]
+
+
+@pytest.fixture
+def leaseway(stack, monkeypatch):
+    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
+    return lambda *arguments: CliRunner().invoke(cli.app, list(arguments))
+
+
+def test_failed_messages_are_listed_and_drained_once(stack, leaseway, tmp_path):
+    # Given three messages that fail, and one that does not
+    with inside(stack):
+        from leaseway.generator import Lease, give_up, produce, try_to_become
+
+        held = until(
+            lambda: isinstance(made := try_to_become(1, "test", 20_000), Lease) and made, seconds=30, what="the lease"
+        )
+        jobs = [produce(held, number, 100.0 if number < 4 else 0.0).id for number in (1, 2, 3, 4)]
+        give_up(held)
+    with nodes_on(stack, tmp_path) as start:
+        start("handler", queues="MESSAGE", poll_seconds=1)
+        done = [f"/api/v1/jobs/{job_id}" for job_id in jobs]
+        until(lambda: all(stack.api.get(path)["status"] in TERMINAL for path in done), seconds=30, what="their ends")
+
+    listed = json.loads(leaseway("errors", "--json").stdout)["content"]
+    drained = json.loads(leaseway("errors", "--drain", "--json").stdout)["content"]
+    again = leaseway("errors", "--drain")
+
+    ids = [job["id"] for job in drained]
+    assert set(jobs[:3]) <= {job["id"] for job in listed}
+    assert {job["id"] for job in listed} == set(ids)
+    assert jobs[3] not in ids
+    assert {(job["status"], job["attempts"]) for job in drained} == {("FAILED", 1)}
+    assert again.exit_code == 0
+    assert "0 removed" in again.stdout
+    assert stack.api.request("GET", done[0]).status_code == 404
