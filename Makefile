@@ -15,7 +15,7 @@ PYTEST_ARGS ?=
 UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
 NEVER := --override layers/runtime/never-installed.txt
 
-.PHONY: help setup run down test test-unit test-packaging test-integration test-browser lint format generate lock \
+.PHONY: help setup run down api-local test test-unit test-packaging test-integration test-browser lint format generate lock \
 	sam-validate sam-build sam-deploy stress-balance stress-transfers bench-cold clean
 
 help: ## List the targets
@@ -40,6 +40,9 @@ run: setup ## Start the local cloud, deploy to it and show it at work
 
 down: setup ## Stop the local cloud and keep its data (leaseway down --purge removes that too)
 	@$(BIN)/leaseway down
+
+api-local: setup ## Serve the API alone on port 8000, with reload, against the local cloud that is up
+	@$(BIN)/leaseway api-local
 
 test: lint ## Run the linters and the tests: unit, packaging, and integration on a local cloud of its own
 	@$(BIN)/pytest --ignore tests/browser $(PYTEST_ARGS)

@@ -5,7 +5,19 @@ import sys
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from leaseway_local import balance, cloud, demo, deployments, identity, jobs, ledger, message_errors, nodes, tasks
+from leaseway_local import (
+    api_local,
+    balance,
+    cloud,
+    demo,
+    deployments,
+    identity,
+    jobs,
+    ledger,
+    message_errors,
+    nodes,
+    tasks,
+)
 from leaseway_local.api_client import ApiProblem
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.node_monitor import monitor
@@ -24,6 +36,7 @@ app.command()(demo.demo)
 app.command()(nodes.node)
 app.command()(monitor)
 app.command()(message_errors.errors)
+app.command()(api_local.api_local)
 app.add_typer(balance.app, name="balance")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(ledger.app, name="ledger")

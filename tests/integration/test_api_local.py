@@ -1,0 +1,49 @@
+"""`leaseway api-local` against the deployed stack."""
+
+import multiprocessing
+
+import pytest
+
+from leaseway_local import api_local
+from leaseway_local.api_client import ApiClient
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.processes import free_port
+from observe import until
+
+
+@pytest.fixture(scope="module")
+def served(stack):
+    """The API of a process of its own, whose tables are the shared stack's."""
+    port = free_port()
+    variables = api_local.variables_of(stack.clients, stack.outputs)
+    process = multiprocessing.get_context("spawn").Process(target=api_local.serve, args=(port, variables))
+    process.start()
+    try:
+        with ApiClient(f"http://127.0.0.1:{port}", auth=stack.admin) as api:
+            until(lambda: _answers(api), seconds=60, what="the API to answer")
+            yield api
+    finally:
+        process.terminate()
+        process.join()
+
+
+def _answers(api) -> bool:
+    try:
+        return api.request("GET", "/health").status_code == 200
+    except LocalCloudError:
+        return False
+
+
+def test_a_job_created_there_is_run_by_the_deployed_worker(served, stack):
+    job = served.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})
+
+    path = f"/api/v1/jobs/{job['id']}"
+    until(lambda: stack.api.get(path)["status"] == "COMPLETED", seconds=60, what="the job to be run")
+
+
+def test_nobody_comes_in_without_a_token(served):
+    with ApiClient(served.base_url) as nobody:
+        answer = nobody.request("GET", "/api/v1/me")
+
+    assert answer.status_code == 401
+    assert answer.json()["code"]
