@@ -112,9 +112,9 @@ class Node:
             try:
                 target(*arguments)
             except Exception:
-                log.exception("a thread of the node failed", extra={"action": "thread", "name": target.__name__})
                 self._failed = True
                 self._stopping.set()
+                log.exception("a thread of the node failed", extra={"action": "fail", "task": target.__name__})
 
         thread = threading.Thread(target=guarded, daemon=True)
         thread.start()

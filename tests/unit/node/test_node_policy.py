@@ -1,0 +1,62 @@
+"""The policy for nodes against what a node calls: nothing is missing, and nothing is granted that is not used."""
+
+import json
+
+from leaseway import aws
+from leaseway.generator import Lease, give_up, produce, renew, take_number, try_to_become
+from leaseway.jobs import JobStatus, create_job, get_job
+from leaseway.jobs.claim import claim
+from leaseway.jobs.model import JobModel
+from leaseway.jobs.queue import Queue
+from leaseway.settings import settings
+from leaseway_local.node.process import default_queues
+from observe import until
+from unit.node.test_lane import Working
+from unit.test_rights import Calls, calls, described, granted, large_picture, no_picture
+
+__all__ = ["calls", "described"]
+
+# Without it, S3 answers 403 for an object that is not there.
+NOT_SEEN = {("s3:ListBucket", "Bucket")}
+
+
+def waiting(source: Queue, payload: dict, *, held: bool = False) -> str:
+    """A job whose message waits in that queue."""
+    job = create_job("ann", "IMAGE_RESIZE", payload)
+    JobModel.change(job.id, [JobModel.queue.set(source.name)], JobModel.id.exists())
+    if held:
+        claim(job.id, "another")
+    body = json.dumps({"job_id": job.id, "ttl_ms": job.ttl_ms})
+    aws.client("sqs").send_message(QueueUrl=source.url, MessageBody=body)
+    return job.id
+
+
+def test_the_policy_grants_exactly_what_a_node_calls(calls: Calls, described, monkeypatch) -> None:
+    # Given on every queue a job that fails, and one that another worker holds, and one that stores a picture
+    monkeypatch.setenv("WORKER_ENABLED", "false")
+    settings.cache_clear()
+    sources = default_queues()
+    aws.client("sqs").purge_queue(QueueUrl=sources[0].url)
+    failing = [waiting(source, no_picture()) for source in sources]
+    for source in sources:
+        waiting(source, no_picture(), held=True)
+    picture = waiting(sources[0], large_picture())
+    # When a node works on all of them, and is the generator
+    with calls.of_the_function():
+        lanes = [Working(source=source) for source in sources]
+        for lane in lanes:
+            lane.start()
+        held = try_to_become(take_number(), "node", 4_000)
+        assert isinstance(held, Lease)
+        produce(renew(held, 4_000), 1)
+        give_up(held)
+        until(lambda: sum(len(lane.ended) for lane in lanes) > len(sources) + 1, seconds=40, what="all that was asked")
+        for lane in lanes:
+            lane.stop()
+    assert get_job(picture, owner=None).status is JobStatus.COMPLETED
+    assert all(get_job(job_id, owner=None).attempts >= 1 for job_id in failing)
+    # Then the policy names just what it called
+    used = calls.rights | NOT_SEEN
+    policy = {"Properties": {"Policies": [described["Resources"]["NodePolicy"]["Properties"]]}}
+    allowed = granted(policy)
+    assert {"missing": sorted(used - allowed), "unused": sorted(allowed - used)} == {"missing": [], "unused": []}
