@@ -136,5 +136,6 @@ EVERY = (accounts, jobs, totals, users, ledger, idempotency, tasks, history, tag
 
 
 def queue(client: Any, name: str) -> str:
-    """Make a queue as the workers' are; returns its URL."""
-    return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"})["QueueUrl"])
+    """Make a queue as the workers' are; returns its URL. One whose name ends with `.fifo` keeps the order."""
+    fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
+    return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"} | fifo)["QueueUrl"])

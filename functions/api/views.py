@@ -128,8 +128,12 @@ class JobView(msgspec.Struct):
     deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
     queue: Annotated[
         str,
-        Meta(description="Where it waits: `high`, `normal`, `low`, `tasks`, or its type's name", examples=["normal"]),
+        Meta(
+            description="Where it waits: `high`, `normal`, `low`, `ordered`, `tasks`, or its type's name",
+            examples=["normal"],
+        ),
     ]
+    order_key: Annotated[str | None, Meta(description="It waits for the end of older jobs with the same one")]
     task_id: Annotated[str | None, Meta(description="The recurring task whose run it is")]
     progress: Annotated[float | None, Meta(description="From 0 to 1, as its executor tells; up to a second behind")]
     progress_note: str | None
@@ -274,6 +278,7 @@ def job_view(job: Job) -> JobView:
         run_after=_time_or_none(job.run_after),
         deadline=_time_or_none(job.deadline),
         queue=Queue.of(job).name,
+        order_key=job.order_key,
         task_id=job.task_id,
         progress=None if job.progress is None else job.progress / WHOLE,
         progress_note=job.progress_note,

@@ -116,6 +116,15 @@ class Watch:
 
     def _collect(self) -> None:
         self._settled |= {run.receipt for run in self._runs if run.settled}
+        self._keep_places(self._runs)
+
+    def _keep_places(self, runs: Sequence[Run]) -> None:
+        """Hide the messages of jobs that keep an order and are tried again: nothing behind them may start before."""
+        # Not before the run has ended: until then it decides by `waits_until` whether its message may be deleted.
+        waits = [(run, run.waits_until) for run in runs if run.ended and run.waits_until is not None]
+        queue.hide([Hiding(run.receipt, _seconds_until(until)) for run, until in waits], self._source)
+        for run, _ in waits:
+            run.waits_until = None
 
     def _cancel_overdue(self) -> None:
         for run in self._running():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from leaseway import clock, metrics, objects
 from leaseway.jobs import Job, JobError, JobStatus, content, finish, progress
+from leaseway.jobs.queue import Queue
 from leaseway.jobs.types import JsonObject, job_type
 from leaseway.logs import log
 from worker.progress import ProgressWriter
@@ -68,6 +69,8 @@ class Run:
         self.status: JobStatus | None = None
         """What this run made of its job; None until it has recorded something."""
         self.settled = False
+        self.waits_until: int | None = None
+        """Where its message stays for the next attempt: when that may start (ms since the epoch)."""
         self.ended = False
         self._on_end = on_end
 
@@ -76,7 +79,7 @@ class Run:
         started = time.monotonic()
         try:
             self.status = self._outcome()
-            self.settled = True
+            self.settled = self.waits_until is None
             log.info("job left the worker", extra=self._facts("finish", self.status, started))
             if self.status is JobStatus.CANCELLED:
                 metrics.note("LateResults")
@@ -94,12 +97,19 @@ class Run:
         try:
             result = self._executed()
         except JobError as failure:
-            return finish.fail(self.job, str(failure), has_objects=self.context.has_objects)
+            return self._failed(str(failure))
         except Exception as failure:
             log.exception("executor raised", extra={"action": "execute", "job_id": self.job.id})
-            return finish.fail(self.job, f"{type(failure).__name__}: {failure}", has_objects=self.context.has_objects)
+            return self._failed(f"{type(failure).__name__}: {failure}")
         last = self.context.reports.latest
         return finish.complete(self.job, result, last, has_objects=self.context.has_objects)
+
+    def _failed(self, error: str) -> JobStatus:
+        run_after = clock.now_ms() + finish.backoff_ms(self.job.attempts)
+        status = finish.fail(self.job, error, run_after=run_after, has_objects=self.context.has_objects)
+        if status is JobStatus.CREATED and Queue.of(self.job).keeps_order:
+            self.waits_until = run_after
+        return status
 
     def _executed(self) -> JsonObject:
         kind = job_type(self.job.type)

@@ -53,6 +53,7 @@ def create(
     tags: Annotated[
         list[str] | None, typer.Option("--tag", help="A word to find it by; give it once for each, up to ten.")
     ] = None,
+    order_key: Annotated[str | None, typer.Option(help="Jobs with the same one start one by one, as created.")] = None,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the job's end; exit 1 unless it is COMPLETED.")
     ] = False,
@@ -66,6 +67,7 @@ def create(
         "max_attempts": max_attempts,
         "delay_seconds": delay,
         "priority": priority,
+        "order_key": order_key,
         "tags": tags,
     }
     wanted = {"type": type_name, "payload": payload, **options}

@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from observe import until
+from observe import changes, kill_worker, until
 
 LEASE = 3
 SLEEP_50 = {"type": "SLEEP", "payload": {"duration_ms": 50}}
@@ -104,3 +104,58 @@ def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack):
     spans = [(moment(job["started_at"]), moment(job["finished_at"])) for job in jobs]
     at_a_time = [sum(start <= began < end for start, end in spans) for began, _ in spans]
     assert max(at_a_time) == 2
+
+
+def test_jobs_of_one_key_start_one_by_one_as_created_across_a_crash_and_retries(stack):
+    # Given a long job whose worker will die, one that fails each of its attempts, and three that are quick
+    no_picture = {"source": {"base64": "AAAA"}, "width": 1, "height": 1}
+    kinds = [
+        {"type": "SLEEP", "payload": {"duration_ms": 1_500}},
+        {"type": "IMAGE_RESIZE", "payload": no_picture, "max_attempts": 3},
+        *[SLEEP_50] * 3,
+    ]
+    ids = batch(stack, [kind | {"order_key": "orders/7"} for kind in kinds])
+    # When the first worker is killed in the middle of its job
+    running = until(lambda: of_status(stack, ids[0], "RUNNING"), seconds=40, what="the first one RUNNING", every=0.05)
+    kill_worker(running["worker"])
+    jobs = [until(lambda job_id=job_id: ended(stack, job_id), seconds=60, what=f"{job_id}'s end") for job_id in ids]
+    # Then each ended before the next began, by its first attempt
+    assert [job["status"] for job in jobs] == ["COMPLETED", "FAILED", *["COMPLETED"] * 3]
+    assert (jobs[0]["crashes"], jobs[1]["attempts"]) == (1, 3)
+    firsts = [first_claim(stack, job_id) for job_id in ids]
+    ends = [moment(job["finished_at"]).timestamp() * 1000 for job in jobs]
+    assert all(begun >= end for end, begun in zip(ends, firsts[1:], strict=False)), (ends, firsts)
+
+
+def of_status(stack, job_id, status):
+    job = read(stack, job_id)
+    return job if job["status"] == status else None
+
+
+def ended(stack, job_id):
+    job = read(stack, job_id)
+    return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
+
+
+def first_claim(stack, job_id):
+    """When its first attempt began (ms), from the table's stream."""
+    return next(
+        change.new["started_at"]
+        for change in changes(stack.client, stack.outputs["JobsTable"])
+        if change.new.get("id") == job_id and change.new["status"] == "RUNNING"
+    )
+
+
+def test_messages_say_whose_they_are(stack):
+    """SQS shares a queue out fairly among such groups; this engine keeps the attribute and no more."""
+    with no_workers(stack, "LowQueueUrl"):
+        job_id = stack.api.post("/api/v1/jobs", SLEEP_50 | {"priority": "low"})["id"]
+
+        def message():
+            found = stack.client("sqs").receive_message(
+                QueueUrl=stack.outputs["LowQueueUrl"], AttributeNames=["All"], VisibilityTimeout=0
+            )
+            return found.get("Messages")
+
+        (received,) = until(message, seconds=10, what="the message")
+    assert received["Attributes"]["MessageGroupId"] == read(stack, job_id)["owner"]

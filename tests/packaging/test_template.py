@@ -42,7 +42,7 @@ TABLES = {
     "NodesTable",
 }
 # Queues whose messages the worker takes.
-WORKED = ("JobsQueue", "HighQueue", "LowQueue", "StorageAuditQueue", "TasksQueue")
+WORKED = ("JobsQueue", "HighQueue", "LowQueue", "OrderedQueue", "StorageAuditQueue", "TasksQueue")
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
 

@@ -56,6 +56,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             dynamodb.create_table(**kind(kind.__name__))
         for queue in QUEUES:
             monkeypatch.setenv(f"{queue.upper()}_QUEUE_URL", tables.queue(aws.client("sqs"), queue))
+        monkeypatch.setenv("ORDERED_QUEUE_URL", tables.queue(aws.client("sqs"), "ordered.fifo"))
         own = ("MESSAGE", "EXTERNAL", "STORAGE_AUDIT")
         of_types = [f"{name}={tables.queue(aws.client('sqs'), name.lower())}" for name in own]
         monkeypatch.setenv("TYPE_QUEUE_URLS", ",".join(of_types))

@@ -8,7 +8,7 @@ from leaseway import aws
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import JobType, claim, create_job, finish, get_job, placement
 from leaseway.jobs.batch import Wanted, create_jobs
-from leaseway.jobs.placement import Priority
+from leaseway.jobs.placement import Asked, Priority
 from leaseway.jobs.queue import HIGH, LOW, NORMAL, TASKS, Queue
 from leaseway.tasks import Definition, create_task, start_now
 from metering import metered
@@ -102,7 +102,7 @@ def test_a_type_with_a_queue_of_its_own_has_no_priorities() -> None:
     few = JobType("FEW", Wanted, lambda *_: {}, "Two at a time", limit=2)
 
     with pytest.raises(InvalidInputError, match="a queue of their own"):
-        placement.queue_of(few, Priority.HIGH)
+        placement.queue_of(few, Asked(Priority.HIGH))
 
 
 def test_the_same_key_for_another_priority_is_another_request() -> None:

@@ -31,7 +31,7 @@ from leaseway.jobs.claim import Claimed, claim
 from leaseway.jobs.finish import complete
 from leaseway.jobs.model import Job, JobStatus, job_from_item
 from leaseway.jobs.placement import Priority
-from leaseway.jobs.queue import NORMAL, TASKS, Queue
+from leaseway.jobs.queue import NORMAL, ORDERED, TASKS, Queue
 from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings
@@ -53,12 +53,14 @@ OBJECTS = "Bucket/owners/*"
 
 LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 OF_A_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
-WORKED = ("JobsQueue", "HighQueue", "LowQueue", "StorageAuditQueue", "TasksQueue")
+WORKED = ("JobsQueue", "HighQueue", "LowQueue", "OrderedQueue", "StorageAuditQueue", "TasksQueue")
 OF_A_STREAM = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
 # Lambda calls these in the function's name, for its mappings.
 BY_THE_PLATFORM: dict[str, set[Right]] = {
     "WorkerRole": {(action, queue) for action in OF_A_QUEUE for queue in WORKED},
-    "DeadLetterRole": {(action, "DeadLetterQueue") for action in OF_A_QUEUE},
+    "DeadLetterRole": {
+        (action, queue) for action in OF_A_QUEUE for queue in ("DeadLetterQueue", "OrderedDeadLetterQueue")
+    },
     "TallyRole": {(action, "JobsTable/stream") for action in OF_A_STREAM},
     "RetentionRole": {(action, "JobsTable/stream") for action in OF_A_STREAM},
     "LedgerRole": {(action, "AccountsTable/stream") for action in OF_A_STREAM},
@@ -70,6 +72,8 @@ NOT_SEEN: dict[str, set[Right]] = {
     # A tick that lost its transaction to another reads the run that the other started.
     "SchedulerRole": {("dynamodb:GetItem", "JobsTable")},
 }
+# A job that keeps an order is removed where SQS does not take its message.
+NOT_SEEN["ApiRole"].add(("dynamodb:DeleteItem", "JobsTable"))
 TRANSACTED = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
 
 
@@ -239,6 +243,7 @@ def _jobs_over_http() -> None:
     assert len(call("GET", "/api/v1/jobs", query={"tag": ["t"]}).json["content"]) == 1
     for priority in Priority:
         post("/api/v1/jobs", {"type": "SLEEP", "payload": SLEEP, "priority": priority})
+    post("/api/v1/jobs", {"type": "SLEEP", "payload": SLEEP, "order_key": "k"})
     for status in ({}, {"status": ["FAILED"]}, {"status": ["CREATED"]}):
         assert call("GET", "/api/v1/jobs", query=status or None).status == 200
         assert call("GET", "/api/v1/jobs", query={**status, "owner": ["*"]}).status == (200 if status else 400)
@@ -322,6 +327,8 @@ def worker(calls: Calls) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("leaseway.objects.list_keys", unavailable)
         run("worker.app", received(Queue("STORAGE_AUDIT"), 1), calls)
+    create_job("ann", "IMAGE_RESIZE", no_picture(), order_key="k")
+    run("worker.app", received(ORDERED, 1), calls)
     run_of_a_task("fails", type="IMAGE_RESIZE", payload=no_picture())
     run("worker.app", received(TASKS, 1), calls)
     claim(run_of_a_task("held").id, "another")
@@ -368,6 +375,7 @@ def sweeper(calls: Calls) -> None:
         create_job("ann", "SLEEP", SLEEP, priority=priority)
     for own in OF_THEIR_OWN:
         create_job("ann", own["type"], own["payload"])
+    create_job("ann", "SLEEP", SLEEP, order_key="k")
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
     run_of_a_task("waits")
     later = time.time() + 3_000
@@ -379,6 +387,7 @@ def dead_letter(calls: Calls) -> None:
     held = [create_job("ann", "SLEEP", SLEEP, priority=priority) for priority in Priority]
     jobs = [create_job("ann", "SLEEP", SLEEP), *held, run_of_a_task("held")]
     jobs += [create_job("ann", own["type"], own["payload"]) for own in OF_THEIR_OWN]
+    jobs.append(create_job("ann", "SLEEP", SLEEP, order_key="k"))
     for job in jobs[1:]:
         claim(job.id, "another")
     bodies = {job.id: json.dumps({"job_id": job.id, "ttl_ms": 1}) for job in jobs}

@@ -79,6 +79,17 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     retention_days: (
         Annotated[int, Meta(ge=1, le=3_650, description="Days that it is kept once it has ended; by default 90")] | None
     ) = None
+    order_key: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[^\x00-\x1f\x7f]{1,128}$",
+                description="Your jobs with the same one start one by one, in the order of creation; it excludes"
+                " priority, run_at and delay_seconds",
+            ),
+        ]
+        | None
+    ) = None
 
 
 @operation(
@@ -110,6 +121,7 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
         delay_seconds=wanted.delay_seconds,
         priority=wanted.priority,
         retention_days=wanted.retention_days,
+        order_key=wanted.order_key,
         key=call.key,
     )
     return Answer(job_view(job), {"location": f"jobs/{job.id}", **_etag(job)})
@@ -201,6 +213,7 @@ def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
         delay_seconds=one.delay_seconds,
         priority=one.priority,
         retention_days=one.retention_days,
+        order_key=one.order_key,
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 from leaseway.batches import put_items
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import content, queue, tags
-from leaseway.jobs.create import new_checked_job, stored
+from leaseway.jobs.create import NOT_IN_TURN, new_checked_job, stored, withdrawn
 from leaseway.jobs.model import Job
 from leaseway.jobs.placement import Priority
 from leaseway.table import Item
@@ -28,21 +28,23 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     delay_seconds: int | None = None
     priority: Priority | None = None
     retention_days: int | None = None
+    order_key: str | None = None
 
 
 def create_jobs(owner: str, wanted: Sequence[Wanted]) -> list[Job | LeasewayError]:
     """Store and send up to 100 jobs; answers each, in order, with the job or with why it was refused.
 
-    One BatchWriteItem for 25 jobs and one SendMessageBatch for ten: 14 calls for 100 small jobs, and one or
-    two more for each further queue that they go to. The ids are fresh,
-    which BatchWriteItem needs, because it has no conditions. Nobody claims a job before its message is sent, so a
-    put that is repeated after a lost answer overwrites nothing. Tags are one call more for every 25 of them.
+    One BatchWriteItem for 25 jobs and one SendMessageBatch for ten: 14 calls for 100 small jobs, one or two more for
+    each further queue that they go to, and one for every 25 tags. The ids are fresh, which BatchWriteItem needs,
+    because it has no conditions. Nobody claims a job before its message is sent, so a put that is repeated after a lost
+    answer overwrites nothing. Jobs with one `order_key` start in the order in which they are wanted.
     """
     outcomes = [_checked(owner, one) for one in wanted]
     jobs = [outcome for outcome in outcomes if isinstance(outcome, Job)]
     lost = _put(jobs)
-    queue.send_when_due([job for job in jobs if job.id not in lost])
-    return [_unless_lost(outcome, lost) for outcome in outcomes]
+    kept = [job for job in jobs if job.id not in lost]
+    out_of_turn = withdrawn(queue.send_when_due(kept), kept)
+    return [_unless_lost(outcome, lost, out_of_turn) for outcome in outcomes]
 
 
 def _put(jobs: Sequence[Job]) -> set[str]:
@@ -69,10 +71,13 @@ def _options(wanted: Wanted) -> dict[str, Any]:
         "delay_seconds": wanted.delay_seconds,
         "priority": wanted.priority,
         "retention_days": wanted.retention_days,
+        "order_key": wanted.order_key,
     }
 
 
-def _unless_lost(outcome: Job | LeasewayError, lost: set[str]) -> Job | LeasewayError:
+def _unless_lost(outcome: Job | LeasewayError, lost: set[str], out_of_turn: set[str]) -> Job | LeasewayError:
+    if isinstance(outcome, Job) and outcome.id in out_of_turn:
+        return UnavailableError(NOT_IN_TURN)
     if isinstance(outcome, Job) and outcome.id in lost:
         return UnavailableError("the table did not take the job; try again")
     return outcome

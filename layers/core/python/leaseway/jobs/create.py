@@ -2,7 +2,7 @@
 
 import contextlib
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,7 +13,7 @@ from leaseway.idempotency import Key, KeyedRequest, KeyReusedError
 from leaseway.jobs import content, finish, placement, queue
 from leaseway.jobs import tags as tagging
 from leaseway.jobs.model import Job, JobModel, JobStatus, created_key, live_key, owner_key
-from leaseway.jobs.placement import Priority
+from leaseway.jobs.placement import Asked, Priority
 from leaseway.jobs.types import JobType, job_type
 from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError, Item
@@ -53,6 +53,7 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
     delay_seconds: int | None = None,
     priority: Priority | None = None,
     retention_days: int | None = None,
+    order_key: str | None = None,
     key: Key | None = None,
 ) -> Job:
     """Store a job as CREATED and send its message. One PutItem (3 write units under 1 KB) and one send.
@@ -63,15 +64,16 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
     make the job's id: a repeat is one refused put, and gets the job as it was created. A job with `run_at` (ms since
     the epoch) or `delay_seconds` is not claimed before that; SQS holds its message for up to 900 s, the sweeper sends
     it where it is due later, and no worker ever waits for it. Finished, it is kept for `retention_days`, else for
-    `RETENTION_DAYS`.
+    `RETENTION_DAYS`. Jobs with one `order_key` start one by one, in the order of creation; where the message of one
+    cannot be sent in its turn, there is no job.
 
     Raises:
         UnknownJobTypeError: no executor has the type; a job of it would hang for ever.
-        InvalidInputError: the payload does not fit the type, a number is out of bounds, or the type has no priorities;
-            names the field.
+        InvalidInputError: the payload does not fit the type, a number is out of bounds, or two things exclude each
+            other, as a priority and an order; names the field.
         TtlTooLongError: the time to live is longer than an invocation can be, or than 11 hours outside Lambda.
         KeyReusedError: the key made another job.
-        UnavailableError: the table of tags did not take the rows; no job was created.
+        UnavailableError: the table of tags did not take the rows, or SQS an ordered message; no job was created.
     """
     job = new_checked_job(
         owner,
@@ -84,17 +86,44 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
         delay_seconds=delay_seconds,
         priority=priority,
         retention_days=retention_days,
+        order_key=order_key,
     )
     if key is not None:
         job = msgspec.structs.replace(job, id=key.digest[:_DIGITS])
-        asked = (type_name, payload, ttl_ms, max_attempts, run_at, delay_seconds, priority, job.tags, retention_days)
+        turn = (run_at, delay_seconds, priority, order_key)
+        asked = (type_name, payload, ttl_ms, max_attempts, turn, job.tags, retention_days)
         keyed = KeyedRequest.of(key, *asked)
         if earlier := _tagged(job, lambda: _insert_once(job, keyed)):
+            if order_key is not None:
+                queue.send_when_due([earlier])  # the first request may have died before it could; twice is once
             return _delayed(earlier, run_at, delay_seconds)
     else:
         _tagged(job, lambda: _insert(job))
-    queue.send_when_due([job])
+    if withdrawn(queue.send_when_due([job]), [job]):
+        raise UnavailableError(NOT_IN_TURN)
     return job
+
+
+NOT_IN_TURN = "SQS did not take the job in its turn; try again"
+
+
+def withdrawn(unsent: Container[str], jobs: Sequence[Job]) -> set[str]:
+    """Remove the unsent ones of jobs that keep an order: sent later, they would start after younger ones.
+
+    Returns their ids. One that was claimed meanwhile had been sent after all, and stays.
+    """
+    lost = [job for job in jobs if job.order_key is not None and job.id in unsent and _remove_unclaimed(job)]
+    tagging.disown(lost)
+    return {job.id for job in lost}
+
+
+def _remove_unclaimed(job: Job) -> bool:
+    nobody_has_it = (JobModel.status == JobStatus.CREATED.value) & (JobModel.fence == 0)
+    try:
+        JobModel.remove(job.id, nobody_has_it)
+    except ConditionRefusedError:
+        return False
+    return True
 
 
 def new_checked_job(  # noqa: PLR0913 - all but the first three are named
@@ -108,12 +137,14 @@ def new_checked_job(  # noqa: PLR0913 - all but the first three are named
     run_at: int | None,
     delay_seconds: int | None,
     priority: Priority | None,
+    order_key: str | None,
     retention_days: int | None = None,
 ) -> Job:
     """A job of this description with a fresh id, not yet stored. Raises what `create_job` raises."""
-    terms = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts, priority=priority)
+    asked = Asked(priority, order_key, delayed=run_at is not None or delay_seconds is not None)
+    terms = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts, asked=asked)
     job = _delayed(new_job(owner, type_name, payload, terms), run_at, delay_seconds)
-    job = msgspec.structs.replace(job, tags=tagging.checked(tags)) if tags else job
+    job = msgspec.structs.replace(job, tags=tagging.checked(tags), order_key=order_key)
     return job if retention_days is None else _kept_for(job, retention_days)
 
 
@@ -134,14 +165,14 @@ def checked(  # noqa: PLR0913 - all but the first three are named
     *,
     ttl_ms: int | None,
     max_attempts: int | None,
-    priority: Priority | None = None,
+    asked: Asked = Asked(),  # noqa: B008 - it does not change
 ) -> Terms:
     """On what terms a job of this description runs, defaults filled in. Raises what `create_job` raises."""
     kind = job_type(type_name)
     parsed = kind.parse(payload)
     if kind.check is not None:
         kind.check(parsed, owner)
-    return Terms(_checked_ttl(kind, ttl_ms), _checked_attempts(max_attempts), placement.queue_of(kind, priority))
+    return Terms(_checked_ttl(kind, ttl_ms), _checked_attempts(max_attempts), placement.queue_of(kind, asked))
 
 
 def _checked_ttl(kind: JobType, ttl_ms: int | None) -> int:
@@ -275,4 +306,5 @@ def stored(job: Job, kept: content.Content, asked: str | None = None) -> JobMode
         slot=job.slot,
         tags=set(job.tags) or None,
         queue=job.queue,
+        order_key=job.order_key,
     )

@@ -87,11 +87,13 @@ def complete(job: Job, result: dict[str, Any], last: Progress | None = None, *, 
     return _end_attempt(job, actions, JobStatus.COMPLETED)
 
 
-def fail(job: Job, error: str, *, has_objects: bool = False) -> JobStatus:
+def fail(job: Job, error: str, *, run_after: int | None = None, has_objects: bool = False) -> JobStatus:
     """Record an error of our claim: back to CREATED with a backoff while attempts are left, else FAILED.
 
-    The retry is a new message, delayed by SQS up to 900 s and sent by the sweeper beyond that. `has_objects` is as
-    with `complete`.
+    The retry waits until `run_after` (ms), by default a backoff from now. It is a new message, delayed by SQS up to
+    900 s and sent by the sweeper beyond that. A job that keeps an order would lose its place by that: whoever holds its
+    message hides it until then.
+    `has_objects` is as with `complete`.
 
     Raises:
         LeaseLostError: the job was finished, cancelled or claimed by another.
@@ -101,9 +103,9 @@ def fail(job: Job, error: str, *, has_objects: bool = False) -> JobStatus:
     if job.attempts >= job.max_attempts:
         actions = [*ended(job, JobStatus.FAILED), JobModel.error_message.set(message), *past, *_noted(has_objects)]
         return _end_attempt(job, actions, JobStatus.FAILED)
-    run_after = clock.now_ms() + backoff_ms(job.attempts)
+    run_after = run_after or clock.now_ms() + backoff_ms(job.attempts)
     status = _end_attempt(job, [*_waiting(message, run_after), *past], JobStatus.CREATED)
-    if status is JobStatus.CREATED:
+    if status is JobStatus.CREATED and not queue.Queue.of(job).keeps_order:
         queue.send_when_due([msgspec.structs.replace(job, run_after=run_after)])
     return status
 

@@ -84,6 +84,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Attempts made before the last retry by hand; None where there was none."""
     task_id: str | None = None
     """The recurring task that made it."""
+    order_key: str | None = None
+    """Jobs of its owner with the same one start one by one, in the order of creation."""
     queue: str | None = None
     """Names its queue; None for the normal one, and for the one of tasks where a task made it."""
     slot: int | None = None
@@ -177,6 +179,7 @@ class JobModel(Table):
     attempts_before = NumberAttribute(null=True)
     task_id = UnicodeAttribute(null=True)
     slot = NumberAttribute(null=True)
+    order_key = UnicodeAttribute(null=True)
     queue = UnicodeAttribute(null=True)
     tags = UnicodeSetAttribute(null=True)
     history = UnicodeAttribute(null=True)

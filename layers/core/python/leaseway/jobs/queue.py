@@ -4,6 +4,7 @@ A job's queue is decided when it is created and kept with it, so nobody who send
 to know more than the job.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -48,6 +49,11 @@ class Queue(NamedTuple):
             return _of_types(settings().type_queue_urls)[self.name]
         except KeyError:
             raise SettingsInvalidError(f"settings: TYPE_QUEUE_URLS names no queue of {self.name}") from None
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether it hands out messages of a group one by one, in the order sent (FIFO)."""
+        return self == ORDERED
 
     @classmethod
     def of(cls, job: Job) -> "Queue":
@@ -108,13 +114,24 @@ class Outgoing(NamedTuple):
     message: JobMessage
     queue: Queue
     group: str
-    """Whose it is: SQS shares a queue's deliveries out fairly among groups."""
+    """Whose it is: SQS shares a queue's deliveries out fairly among groups. Where order is kept, whose turn it is."""
     delay_seconds: int = 0
+    """Not where order is kept: a worker that is too early hides the message."""
+    once: str = ""
+    """Where order is kept, SQS takes one message with this text in five minutes."""
 
 
 def message_of(job: Job, delay_seconds: int = 0) -> Outgoing:
     """The message that brings a job to a worker, and the queue it belongs to."""
-    return Outgoing(JobMessage(job.id, job.ttl_ms), Queue.of(job), job.owner, delay_seconds)
+    once = f"{job.id}-{job.version}"
+    return Outgoing(JobMessage(job.id, job.ttl_ms), Queue.of(job), _group(job), delay_seconds, once)
+
+
+def _group(job: Job) -> str:
+    if job.order_key is None:
+        return job.owner
+    # A digest, because SQS takes 128 characters, and of a key that may be any text.
+    return hashlib.sha256(f"{job.owner}#{job.order_key}".encode()).hexdigest()
 
 
 class Received(NamedTuple):
@@ -149,43 +166,55 @@ def send(outgoing: Sequence[Outgoing]) -> int:
 
     A job whose message is lost stays CREATED and is sent again by the sweeper, so no caller has to handle it.
     """
-    by_queue = groupby(sorted(outgoing, key=_queue_of), _queue_of)
-    return sum(_send_batch(queue, batch) for queue, group in by_queue for batch in _in_batches(list(group)))
+    return len(outgoing) - len(_unsent(outgoing))
 
 
-def send_when_due(jobs: Sequence[Job]) -> None:
-    """Send jobs' messages, delayed until their turn; what is due in over 900 s is left to the sweeper."""
+def send_when_due(jobs: Sequence[Job]) -> set[str]:
+    """Send jobs' messages, delayed until their turn; returns the ids of jobs whose message SQS did not take.
+
+    What is due in over 900 s is left to the sweeper.
+    """
     now = clock.now_ms()
     delays = [(job, max(0, -(-((job.run_after or 0) - now) // 1000))) for job in jobs]
-    send([message_of(job, delay) for job, delay in delays if delay <= LONGEST_DELAY_SECONDS])
+    unsent = _unsent([message_of(job, delay) for job, delay in delays if delay <= LONGEST_DELAY_SECONDS])
+    return {outgoing.message.job_id for outgoing in unsent}
+
+
+def _unsent(outgoing: Sequence[Outgoing]) -> list[Outgoing]:
+    """Send messages, each queue's in their order; returns those that SQS did not take."""
+    by_queue = groupby(sorted(outgoing, key=_queue_of), _queue_of)
+    batches = [(queue, batch) for queue, group in by_queue for batch in _in_batches(list(group))]
+    return [refused for queue, batch in batches for refused in _send_batch(queue, batch)]
 
 
 def _queue_of(outgoing: Outgoing) -> Queue:
     return outgoing.queue
 
 
-def _send_batch(queue: Queue, batch: Sequence[Outgoing]) -> int:
+def _send_batch(queue: Queue, batch: Sequence[Outgoing]) -> Sequence[Outgoing]:
     entries = [{"Id": str(position), **_content(outgoing)} for position, outgoing in enumerate(batch)]
     try:
         answer = aws.client("sqs").send_message_batch(QueueUrl=queue.url, Entries=entries)
     except (BotoCoreError, ClientError) as failure:
         log.warning("messages not sent; the sweeper will", extra={"action": "send", "error": str(failure)})
-        return 0
+        return batch
     for failed in answer.get("Failed", []):
         log.warning("message not sent; the sweeper will", extra={"action": "send", "error": failed.get("Message")})
-    return len(answer.get("Successful", []))
+    return [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
 
 
 def _content(outgoing: Outgoing) -> dict[str, Any]:
-    return {
-        "MessageBody": msgspec.json.encode(outgoing.message).decode(),
-        "MessageGroupId": outgoing.group,
-        "DelaySeconds": outgoing.delay_seconds,
-    }
+    body = msgspec.json.encode(outgoing.message).decode()
+    when: dict[str, Any] = (
+        {"MessageDeduplicationId": outgoing.once}
+        if outgoing.queue.keeps_order
+        else {"DelaySeconds": outgoing.delay_seconds}
+    )
+    return {"MessageBody": body, "MessageGroupId": outgoing.group} | when
 
 
 def receive(queue: Queue, *, most: int = 1, wait_seconds: int, hidden_seconds: int) -> list[Received]:
-    """Up to `most` messages (10 at the most), waiting so long for the first. One call.
+    """Up to `most` messages (10 at the most; one where order is kept), waiting so long for the first. One call.
 
     With no wait SQS asks some of its servers only, and may miss a message that is there.
 
@@ -195,7 +224,8 @@ def receive(queue: Queue, *, most: int = 1, wait_seconds: int, hidden_seconds: i
     try:
         answer = aws.client("sqs").receive_message(
             QueueUrl=queue.url,
-            MaxNumberOfMessages=most,
+            # Two of one group might come together, and the second would be held while the first has its turn.
+            MaxNumberOfMessages=1 if queue.keeps_order else most,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=hidden_seconds,
         )

@@ -86,7 +86,8 @@ class _Sweep:
         if delay > queue.LONGEST_DELAY_SECONDS:
             self._move(job, finish.first_look(run_after), resend=False)
         else:
-            self._move(job, run_after + settings().first_look_seconds * 1000, resend=True, delay=delay)
+            look_at = run_after + settings().first_look_seconds * 1000
+            self._move(job, look_at, resend=not queue.Queue.of(job).keeps_order, delay=delay)
 
     def _look_at_running(self, job: Job) -> None:
         assert job.deadline is not None and job.lease_until is not None  # noqa: S101, PT018 - RUNNING jobs have both
