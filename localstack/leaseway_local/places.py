@@ -69,12 +69,14 @@ class Home:
 
     def outputs(self, target: str, stack: str) -> Path:
         """The names and addresses of a deployed stack."""
-        suffix = "" if stack == DEFAULT_STACK else f"-{stack}"
+        suffix = "" if stack == _USUAL_STACK else f"-{stack}"
         return self.path / f"outputs-{target}{suffix}.json"
 
 
-DEFAULT_STACK = "leaseway"
-"""The stack that the command line speaks to unless told otherwise."""
+_USUAL_STACK = "leaseway"
+
+DEFAULT_STACK = os.environ.get("LEASEWAY_STACK") or _USUAL_STACK
+"""The stack that the command line speaks to: what `LEASEWAY_STACK` names, or `leaseway`."""
 
 
 def default_home() -> Home:

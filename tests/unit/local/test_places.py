@@ -1,0 +1,20 @@
+"""Where the command line keeps things, and which stack it speaks to."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+ASK = "from leaseway_local.places import DEFAULT_STACK; print(DEFAULT_STACK)"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"), [({}, "leaseway"), ({"LEASEWAY_STACK": "leaseway-staging"}, "leaseway-staging")]
+)
+def test_the_environment_names_the_stack(given, expected):
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path), **given}
+
+    asked = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True)
+
+    assert asked.stdout.strip() == expected
