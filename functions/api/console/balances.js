@@ -21,7 +21,7 @@ export function balances(outlet, { id, signal }) {
     look.element, h("div", { class: "row" }, h("button", { type: "submit" }, "Look up"), button("Open an account", () => open(look), { class: "plain" })));
   const place = h("div", { class: "stack" });
   fill(outlet, head("Balances"), isAdmin() && search, place);
-  if (user) account(place, user, signal);
+  return user ? account(place, user, signal) : null;
 }
 
 async function open(look) {
@@ -68,6 +68,8 @@ function account(place, user, signal) {
     fill(shown, h("p", { class: "big", "data-balance": found.balance }, money(found.balance, found.currency)),
       h("p", { class: "quiet" }, `Version ${found.version}, changed `, ago(found.updated_at)));
   }
+
+  return read.first;
 }
 
 function changePanel(user, done) {
@@ -89,7 +91,7 @@ function changePanel(user, done) {
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       if (problem.field === "amount") return amount.complain(problem.message);
-      said.textContent = problem.message;
+      said.textContent = problem.document.balance === undefined ? problem.message : `${problem.message} It is ${problem.document.balance}.`;
       said.hidden = false;
     }
     await done();

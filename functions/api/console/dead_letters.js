@@ -39,4 +39,6 @@ export function deadLetters(outlet, { query, signal }) {
       await read();
     }
   }
+
+  return read.first;
 }

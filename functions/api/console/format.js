@@ -5,6 +5,7 @@ import { h } from "./dom.js";
 const KINDS = {
   COMPLETED: "good", FAILED: "bad", CANCELLED: "off", RUNNING: "info", CREATED: "warn",
   WAITING: "off", PAUSED: "warn", SKIPPED: "off", MISSED: "warn",
+  CRASHED: "bad", EXPIRED: "warn",
 };
 const STEPS = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
 

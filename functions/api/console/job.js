@@ -34,16 +34,19 @@ export function job(outlet, { id, signal }) {
   });
 
   const act = (action, found, done) => async () => {
+    let happened = true;
     try {
-      if (await action(found) !== false) toast(done);
+      happened = (await action(found)) !== false;
+      if (happened) toast(done);
     } finally {
-      await read();
+      if (happened) await read();
     }
   };
   const choices = (found) => [
     live(found) && button("Cancel", act(cancel, found, "Cancelled."), { class: "danger" }),
     retryable(found) && button("Try again", act(retry, found, "It is tried again."), { class: "primary" }),
   ];
+  return read.first;
 }
 
 function content(found, picture) {
@@ -54,8 +57,8 @@ function content(found, picture) {
     h("section", { class: "panel pad", "aria-label": "Facts" }, facts(known(found))),
     found.result?.key && String(found.result.content_type).startsWith("image/") && panel("Picture", h("div", { class: "pad" }, picture(found))),
     h("div", { class: "columns" },
-      panel("Payload", h("div", { class: "pad" }, box("Payload", json(found.payload)))),
-      found.result && panel("Result", h("div", { class: "pad" }, box("Result", json(found.result))))),
+      panel("Payload", h("div", { class: "pad" }, box("Payload as JSON", json(found.payload)))),
+      found.result && panel("Result", h("div", { class: "pad" }, box("Result as JSON", json(found.result))))),
     attempts.length > 0 && panel("Attempts", attemptTable(attempts)),
   ];
 }
@@ -82,7 +85,7 @@ function progress(found) {
 function attemptTable(attempts) {
   const made = table("Attempts", [
     { name: "Attempt", kind: "number", cell: (entry) => String(entry.number) },
-    { name: "Ended as", cell: (entry) => h("span", { class: `badge is-${entry.end === "COMPLETED" ? "good" : "bad"}` }, entry.end) },
+    { name: "Ended as", cell: (entry) => badge(entry.end) },
     { name: "Worker", cell: (entry) => entry.worker ?? "" },
     { name: "Started", cell: (entry) => ago(entry.started_at) },
     { name: "Ended", cell: (entry) => ago(entry.ended_at) },

@@ -45,10 +45,12 @@ export function jobs(outlet, { query, signal }) {
   }, SECONDS, signal, (problem) => { if (problem) counted.textContent = problem.message; });
 
   async function act(action, job, done) {
+    let happened = true;
     try {
-      if (await action(job) !== false) toast(done);
+      happened = (await action(job)) !== false;
+      if (happened) toast(done);
     } finally {
-      await read();
+      if (happened) await read();
     }
   }
 
@@ -71,6 +73,8 @@ export function jobs(outlet, { query, signal }) {
     showBulk();
     await read();
   }
+
+  return read.first;
 }
 
 /** Run an action for each, a few at a time; returns for how many it went well. */

@@ -47,11 +47,11 @@ function show() {
   frame ??= framed();
   const [entry, match] = found ?? [{ view: missing }, []];
   mark(entry.under ?? entry.at ?? path);
-  const outlet = h("div", { class: "view" });
+  const outlet = h("div", { class: "view", "aria-busy": "true" });
   fill(frame.main, outlet);
   const query = Object.fromEntries(new URLSearchParams(search));
   const opened = entry.view(outlet, { query, id: match[1] && decodeURIComponent(match[1]), signal: leave.signal });
-  Promise.resolve(opened).catch(tell);
+  Promise.resolve(opened).catch(tell).finally(() => outlet.removeAttribute("aria-busy"));
   const heading = outlet.querySelector("h1");
   document.title = `${heading?.textContent ?? "Leaseway"} · Leaseway`;
   if (!first) {

@@ -47,14 +47,16 @@ export function overview(outlet, { query, signal }) {
     types.show(counts.types, (row) => row.type);
   }
 
-  polling(() => Promise.all([
+  const counted = polling(() => Promise.all([
     get("api/v1/overview", { owner }, signal).then(show),
     get("api/v1/jobs", { owner, status: "FAILED", size: 6 }, signal).then((page) => failures.show(page.content)),
   ]), SECONDS, signal, (problem) => {
     told.hidden = !problem;
     told.textContent = problem ? `What is shown is not up to date: ${problem.message}` : "";
   });
-  if (isAdmin()) polling(async () => showTasks(taskTiles, await get("api/tasks/stats/summary", {}, signal)), TASK_SECONDS, signal);
+  const readTasks = async () => showTasks(taskTiles, await get("api/tasks/stats/summary", {}, signal));
+  const summed = isAdmin() && polling(readTasks, TASK_SECONDS, signal);
+  return Promise.all([counted.first, summed.first]);
 }
 
 function scope(owner) {

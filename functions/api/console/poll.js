@@ -6,7 +6,8 @@ const SLOWEST_SECONDS = 30;
 
 /**
  * Run `action` now and then every `seconds` until the signal ends it; never while the page is hidden. A failure doubles
- * the wait and is told to `failed`; success tells it null. Returns a function that runs the action at once.
+ * the wait and is told to `failed`; success tells it null. Returns a function that runs the action at once; its `first`
+ * is the promise of the first run's end.
  */
 export function polling(action, seconds, signal, failed = () => {}) {
   let timer = 0;
@@ -36,6 +37,5 @@ export function polling(action, seconds, signal, failed = () => {}) {
   const next = () => { if (!document.hidden) run(); };
   document.addEventListener("visibilitychange", next, { signal });
   signal.addEventListener("abort", () => clearTimeout(timer));
-  run();
-  return run;
+  return Object.assign(run, { first: run() });
 }

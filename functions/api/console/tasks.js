@@ -47,6 +47,7 @@ export function tasks(outlet, { signal }) {
     toast(done);
     await read();
   };
+  return read.first;
 }
 
 const run = (id) => post(`api/tasks/${id}/run`);
@@ -116,6 +117,7 @@ export function task(outlet, { id, signal }) {
       location.hash = "#/tasks";
     }, { class: "danger" }),
   ];
+  return read.first;
 }
 
 function about(found) {
@@ -126,7 +128,7 @@ function about(found) {
       ["Overlap", found.overlap], ["Catch-up", found.catch_up], ["Time to live", duration(found.ttl_ms)],
       ["Attempts", String(found.max_attempts)], ["Skipped", String(found.skipped)], ["Missed", String(found.missed)],
     ])),
-    panel("Payload", h("div", { class: "pad" }, box("Payload", json(found.payload)))),
+    panel("Payload", h("div", { class: "pad" }, box("Payload as JSON", json(found.payload)))),
   ];
 }
 
