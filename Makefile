@@ -96,6 +96,9 @@ sam-deploy: sam-build ## Deploy to AWS with SAM CLI; ENV=staging or ENV=prod tak
 	@.sam-venv/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==$(SAM_VERSION)
 	@touch $@
 
+screenshots: setup ## Take the README's pictures of the pages, from a stack of their own at work
+	@PYTHONPATH=tests $(BIN)/python -m browser.screenshots
+
 bench-cold: setup ## Cold start of each function against a bare handler with the same clients, in CPU time
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.cold_start
 

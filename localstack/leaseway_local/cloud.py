@@ -164,6 +164,7 @@ def show_next_steps(outputs: Outputs, dashboard: str) -> None:
     data.print(
         f"""
 API            {url}
+console        {url}/console
 documentation  {url}/docs
 dashboard      {dashboard}
 AWS endpoint   {outputs.endpoint_url}

@@ -179,7 +179,11 @@ def _show_next(url: str, user: str, job_id: str, screen: Console) -> None:
         f"curl -s {url}/api/v1/jobs/{job_id}/result {bearer}",
         f"curl -s '{url}/api/v1/jobs?status=COMPLETED&size=5' {bearer}",
     ]
-    screen.print(f"\n[bold]The API[/] {url}\n[bold]Its page[/] {url}/docs\n\n[bold]Try it[/]", soft_wrap=True)
+    screen.print(
+        f"\n[bold]The API[/] {url}\n[bold]Its console[/] {url}/console\n[bold]Its page[/] {url}/docs\n"
+        "\n[bold]Try it[/]",
+        soft_wrap=True,
+    )
     for line in lines:
         screen.print(f"   {line}", markup=False, soft_wrap=True)
     screen.print("\n[bold]Stop[/] make down (keeps the data)   [bold]Watch[/] .venv/bin/leaseway logs --follow\n")

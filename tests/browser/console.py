@@ -65,5 +65,5 @@ def opened(browser: Browser, stack: DeployedStack, path: str = "/", **options: A
     page.on("response", lambda answer: made.answers.append(answer))  # noqa: PLW0108
     page.on("console", lambda message: made.complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: made.complaints.append(str(error)))
-    page.goto(f"{stack.outputs.api_url}/console#{path}")
+    page.goto(f"{stack.outputs.api_url}/console#{path}", timeout=PATIENCE)
     return made

@@ -1,9 +1,8 @@
 // Jobs that no worker could settle, and trying them again.
 
-import { get } from "./api.js";
+import { get, post } from "./api.js";
 import { fill, h } from "./dom.js";
-import { ago, shortId } from "./format.js";
-import { retry } from "./jobs.js";
+import { ago, shortId, whole } from "./format.js";
 import { button, confirm, head, table, toast } from "./parts.js";
 import { polling } from "./poll.js";
 
@@ -19,12 +18,14 @@ export function deadLetters(outlet, { query, signal }) {
     { hidden: "Actions", kind: "actions", cell: (job) => button("Replay", () => replay(job), { class: "small", "data-focus": "act", "aria-label": `Replay ${job.type} ${shortId(job.id)}` }) },
   ], "Nothing was given up.");
   const pager = h("div", { class: "row" });
-  fill(outlet, head("Dead letters"), h("section", { class: "panel", "aria-label": "List" }, h("header", {}, told), listed.element), pager);
+  const all = button("Replay all", replayAll, { hidden: true });
+  fill(outlet, head("Dead letters", all), h("section", { class: "panel", "aria-label": "List" }, h("header", {}, told), listed.element), pager);
 
   const read = polling(async () => {
     const page = await get("api/v1/dead-letters", { size: 50, cursor: query.cursor }, signal);
     listed.show(page.content);
     told.textContent = "Jobs whose message was delivered too often without a claim that settled it.";
+    all.hidden = page.content.length === 0;
     fill(pager, page.cursor && h("a", { class: "button", href: `#/dead-letters?${new URLSearchParams({ cursor: page.cursor })}` }, "Older"));
   }, SECONDS, signal, (problem) => {
     if (problem) told.textContent = problem.status === 404 ? "This deployment does not list dead letters yet." : problem.message;
@@ -33,11 +34,23 @@ export function deadLetters(outlet, { query, signal }) {
   async function replay(job) {
     if (!await confirm("Replay this job?", "It becomes CREATED again under its id, with attempts of its own.", "Replay", "primary")) return;
     try {
-      await retry(job);
+      await post(`api/v1/dead-letters/${job.id}/replay`);
       toast("It is tried again.");
     } finally {
       await read();
     }
+  }
+
+  async function replayAll() {
+    if (!await confirm("Replay all dead letters?", "They start one after another, at a pace that floods nobody.", "Replay all", "primary")) return;
+    let [replayed, left] = [0, 1];
+    while (left > 0) {
+      const done = await post("api/v1/dead-letters/replay");
+      replayed += done.replayed;
+      left = done.replayed ? done.left : 0;
+    }
+    toast(`${whole(replayed)} replayed.`);
+    await read();
   }
 
   return read.first;

@@ -1,6 +1,6 @@
 // Jobs: found by status, type and owner, a page at a time; cancelled and tried again, one or many.
 
-import { get, postIfVersion, Problem } from "./api.js";
+import { get, post, postIfVersion, Problem } from "./api.js";
 import { fill, h } from "./dom.js";
 import { ago, badge, duration, shortId, whole } from "./format.js";
 import { button, confirm, field, head, select, table, tell, toast } from "./parts.js";
@@ -30,10 +30,11 @@ export function jobs(outlet, { query, signal }) {
   const counted = h("p", { class: "quiet", "aria-live": "polite" }, "Reading …");
   const pager = h("div", { class: "row" });
   const bulk = h("div", { class: "row", role: "group", "aria-label": "Chosen jobs" });
+  const all = h("div", { class: "row", role: "group", "aria-label": "All jobs that match" }, together(filter, () => read()));
   const list = jobTable(chosen, { showBulk, act });
   fill(outlet, head("Jobs", h("a", { class: "button primary", href: "#/new" }, "Create a job")),
     filters(filter, signal),
-    h("section", { class: "panel", "aria-label": "List" }, h("header", {}, counted, h("div", { class: "push" }, bulk)), list.element),
+    h("section", { class: "panel", "aria-label": "List" }, h("header", {}, counted, h("div", { class: "push row" }, bulk, all)), list.element),
     pager);
 
   const read = polling(async () => {
@@ -55,15 +56,15 @@ export function jobs(outlet, { query, signal }) {
   }
 
   function showBulk() {
-    const all = [...chosen.values()];
-    fill(bulk, all.length > 0 && [
-      h("span", {}, `${all.length} chosen`),
-      button("Try again", () => together(all.filter(retryable), "Try again", retry, "tried again"), { class: "small" }),
-      button("Cancel", () => together(all.filter(live), "Cancel", (job) => postIfVersion(`api/v1/jobs/${job.id}/cancel`, job.version), "cancelled"), { class: "small danger" }),
+    const some = [...chosen.values()];
+    fill(bulk, some.length > 0 && [
+      h("span", {}, `${some.length} chosen`),
+      button("Try again", () => change(some.filter(retryable), "Try again", retry, "tried again"), { class: "small" }),
+      button("Cancel", () => change(some.filter(live), "Cancel", (job) => postIfVersion(`api/v1/jobs/${job.id}/cancel`, job.version), "cancelled"), { class: "small danger" }),
     ]);
   }
 
-  async function together(some, what, action, done) {
+  async function change(some, what, action, done) {
     if (some.length === 0) return toast(`None of the chosen jobs can be ${done}.`, "bad");
     if (!await confirm(`${what} ${some.length} ${some.length === 1 ? "job" : "jobs"}?`, "Each is decided by itself.", what, what === "Cancel" ? "danger" : "primary")) return;
     const well = await each(some, action);
@@ -75,6 +76,39 @@ export function jobs(outlet, { query, signal }) {
   }
 
   return read.first;
+}
+
+/** Buttons that change every job that the filter finds; none where it would find them all. */
+function together(filter, done) {
+  const { status } = filter;
+  if (!status && !filter.type && !filter.tag) return [];
+  const offered = [];
+  if (!status || retryable({ status })) offered.push(["retry", "Try all again", "tried again", "primary"]);
+  if (!status || live({ status })) offered.push(["cancel", "Cancel all", "cancelled", "danger"]);
+  return offered.map(([verb, label, past, kind]) => button(label, () => changeAll(filter, verb, label, past, kind, done), { class: "small" }));
+}
+
+// The API changes up to 100 a call and hands out a cursor; a dry run says first how many there are.
+async function changeAll(filter, verb, label, past, kind, done) {
+  const selection = Object.fromEntries(Object.entries(filter).filter(([, value]) => value));
+  const step = (cursor, dryRun) => post(`api/v1/jobs/${verb}`, { ...selection, dry_run: dryRun, ...(cursor ? { cursor } : {}) });
+  const found = await throughout((cursor) => step(cursor, true), (part) => part.matched);
+  if (found === 0) return toast(`Nothing can be ${past}.`, "bad");
+  const many = `${whole(found)} ${found === 1 ? "job" : "jobs"}`;
+  if (!await confirm(`${label}: ${many}?`, `They are all that the filter finds and that can be ${past}.`, label, kind)) return;
+  const changed = await throughout((cursor) => step(cursor, false), (part) => part.changed);
+  toast(`${whole(changed)} ${changed === 1 ? "job" : "jobs"} ${past}.`);
+  await done();
+}
+
+async function throughout(step, count) {
+  let [total, cursor] = [0, null];
+  do {
+    const part = await step(cursor);
+    total += count(part);
+    cursor = part.cursor;
+  } while (cursor);
+  return total;
 }
 
 /** Run an action for each, a few at a time; returns for how many it went well. */
