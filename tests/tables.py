@@ -39,7 +39,15 @@ def jobs(name: str) -> Spec:
         "TableName": name,
         "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": _types(
-            id="S", owner_key="S", created_key="S", live_key="S", look_at="N", owner_outcome_key="S", outcome_key="S"
+            id="S",
+            owner_key="S",
+            created_key="S",
+            live_key="S",
+            look_at="N",
+            owner_outcome_key="S",
+            outcome_key="S",
+            dead_letter_key="S",
+            dead_lettered_at="N",
         ),
         "KeySchema": _keys("id"),
         "GlobalSecondaryIndexes": [
@@ -47,6 +55,7 @@ def jobs(name: str) -> Spec:
             _keys_only("live", "live_key", "look_at"),
             _keys_only("owner_outcome", "owner_outcome_key", "created_key"),
             _keys_only("outcome", "outcome_key", "created_key"),
+            _keys_only("dead_letter", "dead_letter_key", "dead_lettered_at"),
         ],
         "StreamSpecification": _STREAM,
     }

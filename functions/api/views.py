@@ -125,6 +125,9 @@ class JobView(msgspec.Struct):
         Time | None, Meta(description="Gone after this, with all that it left in the bucket; null before its end")
     ]
     run_after: Annotated[Time | None, Meta(description="Before this the next attempt does not start")]
+    dead_lettered_at: Annotated[
+        Time | None, Meta(description="When it was FAILED because no claim settled its message; null for others")
+    ]
     deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
     queue: Annotated[
         str,
@@ -276,6 +279,7 @@ def job_view(job: Job) -> JobView:
         finished_at=_time_or_none(job.finished_at),
         expires_at=None if job.expires_at is None else rfc3339(job.expires_at * 1000),
         run_after=_time_or_none(job.run_after),
+        dead_lettered_at=_time_or_none(job.dead_lettered_at),
         deadline=_time_or_none(job.deadline),
         queue=Queue.of(job).name,
         order_key=job.order_key,

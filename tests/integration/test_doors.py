@@ -169,6 +169,10 @@ ROWS: dict[tuple[str, str], Row] = {
     ),
     ("get", "/api/v1/job-types"): Row(200),
     ("get", "/api/v1/overview"): Row(200),
+    ("get", "/api/v1/dead-letters"): Row(200),
+    ("post", "/api/v1/dead-letters/replay"): Row(202),
+    # There is no such dead letter: who may call it learns that much, and nothing is changed.
+    ("post", "/api/v1/dead-letters/{id}/replay"): Row(404, lambda _: f"/api/v1/dead-letters/{'0' * 32}/replay"),
     ("post", "/api/v1/uploads"): Row(201, body=lambda _: {"content_type": "image/png", "size": 1}),
 }
 

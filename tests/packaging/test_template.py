@@ -236,7 +236,7 @@ def test_expired_items_are_removed_by_the_tables_themselves(described):
 def test_the_indexes_hold_keys_only(described):
     indexes = properties(described, "JobsTable")["GlobalSecondaryIndexes"]
 
-    assert {index["IndexName"] for index in indexes} == {"owner", "live", "owner_outcome", "outcome"}
+    assert {index["IndexName"] for index in indexes} == {"owner", "live", "owner_outcome", "outcome", "dead_letter"}
     assert {index["Projection"]["ProjectionType"] for index in indexes} == {"KEYS_ONLY"}
 
 

@@ -17,9 +17,11 @@ from leaseway.errors import LeasewayError
 from leaseway.idempotency import Key
 from leaseway.jobs import Job, cancel_job, create_job, external, retry_job
 from leaseway.jobs.claim import Claimed, claim
-from leaseway.jobs.finish import fail, report
+from leaseway.jobs.dead_letters import judge
+from leaseway.jobs.finish import fail, give_up, report
 from leaseway.jobs.lists import page_of_jobs
 from leaseway.jobs.progress import told as told_progress
+from leaseway.jobs.replay import replay
 from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
 from leaseway.ledger.statements import Wanted
@@ -91,6 +93,18 @@ def outside(step: Callable[..., Any], *end: Any) -> Operation:
     return lambda: step(_claimed[-1].id, _claimed[-1].claim_token, *end, owner=None)
 
 
+_waiting: list[Job] = []
+
+
+def waiting() -> None:
+    """A job that no worker claims."""
+    _waiting.append(create_job("alice", "SLEEP", {"duration_ms": 5}))
+
+
+def given_up() -> None:
+    give_up(_waiting[-1], "no worker claimed it", dead_lettered=True)
+
+
 _stream: list[dict[str, Any]] = []
 
 
@@ -142,6 +156,8 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
         lambda: page_of_entries("alice", Wanted(), owner=None, size=20),
     ),
     "count jobs by status and type": ([counted_jobs], totals.by_type),
+    "dead-letter a job": ([waiting], lambda: judge(f'{{"job_id": "{_waiting[-1].id}", "ttl_ms": 1}}')),
+    "replay a dead letter": ([waiting, given_up], lambda: replay(_waiting[-1].id)),
     "create a job": ([], job()),
     "create a job, with a key": ([], job(KEY)),
     "create a job, with a key, repeated": ([job(KEY)], job(KEY)),

@@ -28,7 +28,7 @@ from leaseway.identity import issue, register
 from leaseway.identity.keys import key_ring
 from leaseway.jobs import create_job, get_job
 from leaseway.jobs.claim import Claimed, claim
-from leaseway.jobs.finish import complete
+from leaseway.jobs.finish import complete, give_up
 from leaseway.jobs.model import Job, JobStatus, job_from_item
 from leaseway.jobs.placement import Priority
 from leaseway.jobs.queue import NORMAL, ORDERED, TASKS, Queue
@@ -199,6 +199,7 @@ def api(calls: Calls) -> None:
         _jobs_over_http()
         _external_jobs_over_http("MESSAGE", {})
         _external_jobs_over_http("EXTERNAL", {"text": "x" * settings().inline_bytes})
+        _dead_letters_over_http()
         _tasks_over_http()
         _identity_over_http()
 
@@ -273,6 +274,14 @@ def _external_jobs_over_http(kind: str, payload: dict[str, Any]) -> None:
     aws.client("sqs").send_message(QueueUrl=Queue(kind).url, MessageBody=body)
     assert post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).status == 204
     assert post("/api/v1/jobs/{id}/claim", {"worker": "w"}, path={"id": made()}).status == 200
+
+
+def _dead_letters_over_http() -> None:
+    for _ in range(2):
+        give_up(create_job("ann", "SLEEP", SLEEP), "nobody took it", dead_lettered=True)
+    one = call("GET", "/api/v1/dead-letters").json["content"][0]["id"]
+    assert call("POST", "/api/v1/dead-letters/{id}/replay", path={"id": one}).status == 202
+    assert post("/api/v1/dead-letters/replay", {}).json["replayed"] == 1
 
 
 def _tasks_over_http() -> None:

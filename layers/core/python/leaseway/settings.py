@@ -164,6 +164,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _number(100, 10_000, "Index keys one page of a filtered list reads before it hands out a cursor")
     ] = 1_000
 
+    replay_rate: Annotated[
+        int, _number(1, 1_000, "Dead letters a second that a replay of all starts, however many are asked for at once")
+    ] = 10
     retention_days: Annotated[
         int, _number(1, 3_650, "How long a finished job and all it left is kept, where it names no other time")
     ] = 90

@@ -70,6 +70,9 @@ class Counters(NamedTuple):
     days: int | None = None
 
 
+DEAD_LETTERS = Counters("dead_letters", "-")
+"""Dead letters are rare: one item counts them all."""
+
 Steps = Mapping[Counters, Mapping[str, int]]
 """What to add to which counters, by name."""
 
@@ -81,7 +84,7 @@ class Change(msgspec.Struct, frozen=True):
     before: Group | None
     after: Group | None
     more: Steps = {}
-    """What else it changes, where it is a task's run; only together with its status."""
+    """What else it changes, where it is a task's run or a dead letter; only together with its status."""
     metrics: Mapping[str, float] = {}
     """What it means for the metrics."""
 
@@ -115,28 +118,33 @@ def total(owner: str | None = None, status: str | None = None, type_name: str | 
     """
     counts = (
         count
-        for (counted_status, counted_type), count in _counted(owner).items()
+        for (counted_status, counted_type), count in _counted(_scope(owner)).items()
         if status in (None, counted_status) and type_name in (None, counted_type)
     )
     # A reader may meet a decrement before the increment that another shard of the counter holds.
     return max(0, sum(counts))
 
 
+def dead_letters() -> int:
+    """How many dead letters there are. One eventually consistent Query of one item."""
+    return max(0, sum(_counted(DEAD_LETTERS.scope).values()))
+
+
 def by_type(owner: str | None = None) -> dict[str, dict[str, int]]:
     """How many jobs of an owner (None: of all) there are of each type, by status. The same one Query as `total`."""
     found: dict[str, dict[str, int]] = {}
-    for (status, type_name), count in sorted(_counted(owner).items()):
+    for (status, type_name), count in sorted(_counted(_scope(owner)).items()):
         if count > 0:
             found.setdefault(type_name, {})[status] = count
     return dict(sorted(found.items()))
 
 
-def _counted(owner: str | None) -> Counter[tuple[str, str]]:
+def _counted(scope: str) -> Counter[tuple[str, str]]:
     answer = aws.client("dynamodb").query(
         TableName=needed("totals_table"),
         KeyConditionExpression="#scope = :scope",
         ExpressionAttributeNames={"#scope": "scope"},
-        ExpressionAttributeValues={":scope": {"S": _scope(owner)}},
+        ExpressionAttributeValues={":scope": {"S": scope}},
     )
     counts: Counter[tuple[str, str]] = Counter()
     for item in answer["Items"]:

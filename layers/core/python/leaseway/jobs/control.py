@@ -14,7 +14,6 @@ from leaseway.jobs import finish, progress, queue
 from leaseway.jobs.attempts import End
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, live_key
 from leaseway.jobs.read import get_job
-from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError, Item
 
 _TRIES = 5
@@ -30,6 +29,7 @@ _OF_AN_END = (
     JobModel.deadline,
     JobModel.claim_token,
     JobModel.dead_lettered_at,
+    JobModel.dead_letter_key,
     JobModel.expires_at,
 )
 
@@ -100,8 +100,11 @@ def cancelling(actor: str) -> Step:
     return step
 
 
-def retrying(job: Job) -> list[Action]:
-    """The step that gives a job another life; its message is the caller's to send. It raises NotRetryableError."""
+def retrying(job: Job, run_after: int | None = None) -> list[Action]:
+    """The step that gives a job another life, not before `run_after` (ms) where that is given.
+
+    Its message is the caller's to send. It raises NotRetryableError.
+    """
     if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise NotRetryableError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
     now = clock.now_ms()
@@ -114,7 +117,8 @@ def retrying(job: Job) -> list[Action]:
         JobModel.attempts_before.set(job.attempts),
         JobModel.crashes.set(0),
         JobModel.live_key.set(live_key(job.id)),
-        JobModel.look_at.set(now + settings().first_look_seconds * 1000),
+        JobModel.look_at.set(finish.first_look(run_after or now)),
+        *([JobModel.run_after.set(run_after)] if run_after else []),
         *(name.remove() for name in _OF_AN_END),
         *progress.erased(),
     ]

@@ -21,7 +21,7 @@ from leaseway import clock
 from leaseway.errors import ConflictError
 from leaseway.jobs import attempts, content, progress, queue
 from leaseway.jobs.attempts import End
-from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, outcome_key, owner_outcome_key
+from leaseway.jobs.model import Job, JobModel, JobStatus, dead_letter_key, job_from_item, outcome_key, owner_outcome_key
 from leaseway.jobs.progress import Progress
 from leaseway.logs import log
 from leaseway.settings import settings
@@ -166,7 +166,8 @@ def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered:
     nobody_holds_it = JobModel.lease_until.does_not_exist() | (JobModel.lease_until < now)
     extra = remembered(job, End.CRASHED, reason)
     extra += [JobModel.crashes.set(crashes)] if crashes is not None else []
-    extra += [JobModel.dead_lettered_at.set(now)] if dead_lettered else []
+    if dead_lettered:
+        extra += [JobModel.dead_lettered_at.set(now), JobModel.dead_letter_key.set(dead_letter_key(job.id))]
     return _end_for(job, JobStatus.FAILED, reason, nobody_holds_it, extra)
 
 

@@ -142,6 +142,17 @@ class OutcomeIndex(GlobalSecondaryIndex[Any]):
     created_key = UnicodeAttribute(range_key=True)
 
 
+class DeadLetterIndex(GlobalSecondaryIndex[Any]):
+    """Jobs whose message no claim ever settled, by when they were given up. Sparse: others are not in it."""
+
+    class Meta:  # noqa: D106
+        index_name = "dead_letter"
+        projection = KeysOnlyProjection()
+
+    dead_letter_key = UnicodeAttribute(hash_key=True)
+    dead_lettered_at = NumberAttribute(range_key=True)
+
+
 class JobModel(Table):
     """One item a job. Index keys are absent where the job does not belong in the index."""
 
@@ -197,11 +208,13 @@ class JobModel(Table):
     live_key = UnicodeAttribute(null=True)
     owner_outcome_key = UnicodeAttribute(null=True)
     outcome_key = UnicodeAttribute(null=True)
+    dead_letter_key = UnicodeAttribute(null=True)
 
     by_owner = OwnerIndex()
     by_look = LiveIndex()
     by_owner_outcome = OwnerOutcomeIndex()
     by_outcome = OutcomeIndex()
+    by_dead_letter = DeadLetterIndex()
 
 
 def owner_key(owner: str, job_id: str) -> str:
@@ -217,6 +230,11 @@ def owner_outcome_key(owner: str, status: JobStatus, job_id: str) -> str:
 def outcome_key(status: JobStatus, job_id: str) -> str:
     """Hash key of the outcome index."""
     return f"{status.value}#{_shard(job_id, settings().outcome_shards)}"
+
+
+def dead_letter_key(job_id: str) -> str:
+    """Hash key of the dead_letter index."""
+    return str(_shard(job_id, settings().outcome_shards))
 
 
 def live_key(job_id: str) -> str:

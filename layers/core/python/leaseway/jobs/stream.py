@@ -7,7 +7,7 @@ from leaseway import metrics
 from leaseway.jobs.model import JobStatus
 from leaseway.table import Item
 from leaseway.tasks.stats import run_steps
-from leaseway.totals import Change, Group
+from leaseway.totals import DEAD_LETTERS, Change, Group, Steps
 
 _DEAD_LETTERED = "JobsDeadLettered"
 _RAN = (JobStatus.COMPLETED, JobStatus.FAILED)
@@ -21,7 +21,13 @@ def changes(records: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
     for record in records:
         images = record["dynamodb"]
         old, new = images.get("OldImage"), images.get("NewImage")
-        yield Change(record["eventID"], _group(old), _group(new), run_steps(old, new), _metrics(old, new))
+        yield Change(
+            record["eventID"],
+            _group(old),
+            _group(new),
+            {**run_steps(old, new), **_dead_letter_steps(old, new)},
+            _metrics(old, new),
+        )
 
 
 def note_metrics(change: Change) -> None:
@@ -29,6 +35,15 @@ def note_metrics(change: Change) -> None:
     for name, value in change.metrics.items():
         by = {"type": change.after.type} if change.after and name != _DEAD_LETTERED else {}
         metrics.note(name, value, **by)
+
+
+def _dead_letter_steps(old: Item | None, new: Item | None) -> Steps:
+    """A job becomes a dead letter, or is one no more: tried again, or removed."""
+    before, after = (image is not None and "dead_letter_key" in image for image in (old, new))
+    image = new if after else old
+    if before == after or image is None:
+        return {}
+    return {DEAD_LETTERS: {f"{image['status']['S']}|{image['type']['S']}": after - before}}
 
 
 def _metrics(old: Item | None, new: Item | None) -> Mapping[str, float]:

@@ -1,0 +1,113 @@
+"""Dead letters: jobs whose message no claim ever settled. Listed, and tried again one by one or all."""
+
+from typing import Annotated
+
+import msgspec
+from chalice.app import Blueprint
+from msgspec import Meta
+
+from api.requests import job_id
+from api.routes import Answer, Call, Operation, operation
+from api.views import JobPageView, JobView, Time, job_view, page_view, rfc3339
+from leaseway.cursors import InvalidCursorError
+from leaseway.errors import UnavailableError
+from leaseway.jobs import VersionMovedError
+from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, UseCursorError, page_of_dead_letters
+from leaseway.jobs.replay import LARGEST_REPLAY, DeadLetterNotFoundError, replay, replay_all
+
+dead_letters = Blueprint(__name__)
+
+_TAG = "Dead letters"
+
+
+class Window(msgspec.Struct, forbid_unknown_fields=True):
+    """Which part of the list."""
+
+    page: (
+        Annotated[int, Meta(ge=0, description=f"Counts from 0, while page x size is at most {DEEPEST_OFFSET}")] | None
+    ) = None
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Jobs a page")] = 20
+    cursor: (
+        Annotated[str, Meta(description="Leads on from an earlier page of the same list; takes the place of `page`")]
+        | None
+    ) = None
+
+
+@operation(
+    dead_letters,
+    Operation(
+        method="GET",
+        path="/api/v1/dead-letters",
+        tag=_TAG,
+        summary="List dead letters",
+        query=Window,
+        answer=JobPageView,
+        errors=(UseCursorError, InvalidCursorError, UnavailableError),
+    ),
+)
+def list_dead_letters(call: Call[None, Window]) -> JobPageView:
+    """Everybody's jobs that were FAILED because their message came again and again and no claim settled it.
+
+    Given up last first. The total is counted from the table's stream, seconds behind.
+    """
+    wanted = call.query
+    return page_view(page_of_dead_letters(page=wanted.page, size=wanted.size, cursor=wanted.cursor))
+
+
+class HowMany(msgspec.Struct, forbid_unknown_fields=True):
+    """How many to replay."""
+
+    limit: Annotated[int, Meta(ge=1, le=LARGEST_REPLAY, description="Dead letters that this call replays at most")] = (
+        LARGEST_REPLAY
+    )
+
+
+class ReplayView(msgspec.Struct):
+    """What a replay did."""
+
+    replayed: int
+    left: Annotated[int, Meta(description="Dead letters still there, as far as this call counted them: up to 1000")]
+    last_starts_at: Annotated[Time | None, Meta(description="When the turn of the last one comes")]
+
+
+@operation(
+    dead_letters,
+    Operation(
+        method="POST",
+        path="/api/v1/dead-letters/replay",
+        tag=_TAG,
+        summary="Try dead letters again, up to 100 a call",
+        status=202,
+        body=HowMany,
+        body_optional=True,
+        answer=ReplayView,
+        errors=(UnavailableError,),
+    ),
+)
+def replay_many(call: Call[HowMany, None]) -> ReplayView:
+    """Those first that were given up first. Ask again while any are `left`.
+
+    Jobs start at a pace of 10 a second, unless the deployment has another, and one call's begin where the call's before
+    it end: to ask quickly floods nobody.
+    """
+    done = replay_all(call.body.limit)
+    last = done.last_starts_at
+    return ReplayView(len(done.jobs), done.left, None if last is None else rfc3339(last))
+
+
+@operation(
+    dead_letters,
+    Operation(
+        method="POST",
+        path="/api/v1/dead-letters/{id}/replay",
+        tag=_TAG,
+        summary="Try one dead letter again",
+        status=202,
+        answer=JobView,
+        errors=(DeadLetterNotFoundError, VersionMovedError, UnavailableError),
+    ),
+)
+def replay_one(call: Call[None, None]) -> Answer:
+    """The job becomes CREATED again under its id, with as many attempts more as it was given, and starts at once."""
+    job = replay(job_id(call.path["id"]))
+    return Answer(job_view(job), {"etag": f'"{job.version}"'})
