@@ -9,6 +9,7 @@ from leaseway_local import (
     api_local,
     balance,
     cloud,
+    dead_letters,
     demo,
     deployments,
     identity,
@@ -39,6 +40,7 @@ app.command()(message_errors.errors)
 app.command()(api_local.api_local)
 app.add_typer(balance.app, name="balance")
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(tasks.app, name="tasks")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dead_lettering import make_dead_letters
 from deployed import DeployedStack
 from examples import EXAMPLES, promised
 
@@ -20,8 +21,16 @@ def a_text_to_count(stack: DeployedStack) -> dict[str, str]:
     return {"WAIT": "1"}
 
 
+def dead_letters(stack: DeployedStack) -> dict[str, str]:
+    make_dead_letters(stack, 3)
+    return {}
+
+
 # What an example does not make for itself. Returns further variables for its environment.
-GIVEN: dict[str, Callable[[DeployedStack], dict[str, str]]] = {"worker.sh": a_text_to_count}
+GIVEN: dict[str, Callable[[DeployedStack], dict[str, str]]] = {
+    "dead_letters.py": dead_letters,
+    "worker.sh": a_text_to_count,
+}
 
 
 def environment(stack: DeployedStack) -> dict[str, str]:

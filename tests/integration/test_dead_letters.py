@@ -1,0 +1,80 @@
+"""Dead letters on the deployed stack: given up by the dead-letter function, listed, replayed at a pace, and run."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from dead_lettering import make_dead_letters
+from leaseway_local import cli, data_commands
+from leaseway_local.api_client import ApiClient
+from observe import until
+
+
+@pytest.fixture
+def leaseway(stack, monkeypatch):
+    """Runs a command on the shared stack."""
+    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
+    return lambda *arguments: CliRunner().invoke(cli.app, list(arguments))
+
+
+def listed(stack):
+    return [job["id"] for job in stack.api.get("/api/v1/dead-letters", size=100)["content"]]
+
+
+def completes(stack, job_id):
+    path = f"/api/v1/jobs/{job_id}"
+    return until(lambda: (job := stack.api.get(path))["status"] == "COMPLETED" and job, seconds=60, what="its end")
+
+
+def test_what_was_given_up_is_listed_and_one_is_replayed(stack):
+    one, other = make_dead_letters(stack, 2)
+    assert {one, other} <= set(listed(stack))
+    assert "no worker claimed" in stack.api.get(f"/api/v1/jobs/{one}")["error_message"]
+
+    again = stack.api.post(f"/api/v1/dead-letters/{one}/replay")
+
+    assert (again["id"], again["status"], again["dead_lettered_at"]) == (one, "CREATED", None)
+    assert completes(stack, one)["attempts"] == 1
+    assert one not in listed(stack)
+    assert stack.api.request("POST", f"/api/v1/dead-letters/{one}/replay").status_code == 404
+
+
+def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack):
+    # Given dead letters, counted by the tally
+    ids = make_dead_letters(stack, 12)
+    until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] >= 12, seconds=30, what="their count")
+    # When all are replayed in two calls, one after the other
+    first = stack.api.post("/api/v1/dead-letters/replay", {"limit": 8})
+    assert (first["replayed"], first["left"] >= 4) == (8, True)
+    second = stack.api.post("/api/v1/dead-letters/replay")
+    # Then all complete, at ten a second at the most
+    assert (second["replayed"] >= 4, second["left"]) == (True, 0)
+    assert second["last_starts_at"] > first["last_starts_at"]
+    started = sorted(completes(stack, job_id)["started_at"] for job_id in ids)
+    assert started[-1] > started[0]
+    assert listed(stack) == []
+    until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] == 0, seconds=30, what="none counted")
+
+
+def test_dead_letters_are_listed_and_replayed_by_command(stack, leaseway):
+    one, *others = make_dead_letters(stack, 3)
+
+    shown = leaseway("dead-letters", "list", "--size", "100", "--json")
+    assert {one, *others} <= {job["id"] for job in json.loads(shown.stdout)["content"]}
+    assert json.loads(leaseway("dead-letters", "replay", one, "--json").stdout)["status"] == "CREATED"
+    twice = leaseway("dead-letters", "replay", one)
+    assert (twice.exit_code, twice.stderr.startswith("DEAD_LETTER_NOT_FOUND: ")) == (1, True)
+
+    assert leaseway("dead-letters", "replay", "--all").exit_code == 1  # nobody answers the question
+    assert set(others) <= set(listed(stack))
+    told = json.loads(leaseway("dead-letters", "replay", "--all", "--yes", "--json").stdout)
+    assert (told["replayed"] >= 2, told["left"]) == (True, 0)
+    assert leaseway("dead-letters", "replay", "--all", "--yes").stdout.startswith("0 replayed, 0 left")
+    for job_id in (one, *others):
+        completes(stack, job_id)
+
+
+@pytest.mark.parametrize("arguments", [(), ("0" * 32, "--all")])
+def test_a_replay_needs_either_an_id_or_all(leaseway, arguments):
+    assert leaseway("dead-letters", "replay", *arguments).exit_code == 2
