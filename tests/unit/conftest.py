@@ -2,13 +2,14 @@
 
 import io
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from moto import mock_aws
 
 import tables
 from inside import forget_everything
-from leaseway import aws
+from leaseway import aws, clock
 from leaseway.logs import log
 from leaseway.settings import Settings, settings
 
@@ -66,6 +67,14 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         settings.cache_clear()
         yield
     forget_everything()
+
+
+@pytest.fixture
+def time(cloud: None) -> Iterator[SimpleNamespace]:
+    """A clock that only the test moves: `time.seconds += 30`."""
+    now = SimpleNamespace(seconds=1_800_000_000.0)
+    with clock.fixed(lambda: now.seconds):
+        yield now
 
 
 @pytest.fixture

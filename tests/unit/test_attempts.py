@@ -1,39 +1,16 @@
 """The history of attempts: what each end leaves, and that a success leaves nothing to pay for."""
 
-from collections.abc import Iterator
-from types import SimpleNamespace
-
 import pytest
 
-from leaseway import clock
-from leaseway.jobs import Job, JobStatus, attempts, cancel_job, claim, create_job, finish, get_job, retry_job
+from job_steps import claimed, read
+from job_steps import sleep_job as job
+from leaseway.jobs import Job, JobStatus, attempts, cancel_job, claim, finish, retry_job
 from leaseway.jobs.attempts import End
 from leaseway.jobs.model import JobModel
 from leaseway.settings import settings
 from metering import metered
 
 pytestmark = pytest.mark.usefixtures("cloud")
-
-
-@pytest.fixture
-def time(cloud: None) -> Iterator[SimpleNamespace]:
-    now = SimpleNamespace(seconds=1_800_000_000.0)
-    with clock.fixed(lambda: now.seconds):
-        yield now
-
-
-def job(**options: int) -> Job:
-    return create_job("ann", "SLEEP", {"duration_ms": 10}, **options)
-
-
-def claimed(created: Job, worker: str = "w1") -> Job:
-    outcome = claim.claim(created.id, worker)
-    assert isinstance(outcome, claim.Claimed)
-    return outcome.job
-
-
-def read(created: Job) -> Job:
-    return get_job(created.id, owner="ann")
 
 
 def told(created: Job) -> list[tuple[int, str | None, End, str | None]]:

@@ -1,10 +1,9 @@
 """Cancelling, retrying and delaying jobs, against DynamoDB and SQS in memory."""
 
-from collections.abc import Iterator
-from types import SimpleNamespace
-
 import pytest
 
+from job_steps import claimed, read
+from job_steps import sleep_job as job
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import (
@@ -16,9 +15,7 @@ from leaseway.jobs import (
     VersionMovedError,
     cancel_job,
     claim,
-    create_job,
     finish,
-    get_job,
     queue,
     retry_job,
 )
@@ -29,27 +26,6 @@ from metering import metered
 pytestmark = pytest.mark.usefixtures("cloud")
 
 DAY = 86_400
-
-
-@pytest.fixture
-def time(cloud: None) -> Iterator[SimpleNamespace]:
-    now = SimpleNamespace(seconds=1_800_000_000.0)
-    with clock.fixed(lambda: now.seconds):
-        yield now
-
-
-def job(**options: int) -> Job:
-    return create_job("ann", "SLEEP", {"duration_ms": 10}, **options)
-
-
-def claimed(created: Job) -> Job:
-    outcome = claim.claim(created.id, "w1")
-    assert isinstance(outcome, claim.Claimed)
-    return outcome.job
-
-
-def read(created: Job) -> Job:
-    return get_job(created.id, owner="ann")
 
 
 def cancel(created: Job, **options: int) -> Job:

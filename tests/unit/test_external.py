@@ -2,12 +2,11 @@
 
 import json
 import time as real_time
-from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from job_steps import read
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.jobs import (
@@ -18,7 +17,6 @@ from leaseway.jobs import (
     cancel_job,
     create_job,
     external,
-    get_job,
     get_result,
     progress,
     retry_job,
@@ -34,14 +32,6 @@ pytestmark = pytest.mark.usefixtures("cloud")
 
 EXTERNAL = Queue("EXTERNAL")
 LEASE = 30
-
-
-@pytest.fixture
-def time(cloud: None) -> Iterator[SimpleNamespace]:
-    """A clock that only the test moves (seconds)."""
-    now = SimpleNamespace(seconds=1_800_000_000.0)
-    with clock.fixed(lambda: now.seconds):
-        yield now
 
 
 def job(payload: dict[str, Any] | None = None, **options: int) -> Job:
@@ -69,10 +59,6 @@ def fail(held: Job, error: str = "boom") -> JobStatus:
 
 def beat(held: Job) -> external.Beat:
     return external.heartbeat(held.id, token(held), owner=None)
-
-
-def read(one: Job) -> Job:
-    return get_job(one.id, owner=None)
 
 
 def messages() -> int:

@@ -1,11 +1,10 @@
 """The job's state machine against DynamoDB and SQS in memory; concurrency is tested on the deployed stack."""
 
 import itertools
-from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 
+from job_steps import claimed, read, sleep_job
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import (
@@ -32,31 +31,9 @@ pytestmark = pytest.mark.usefixtures("cloud")
 LEASE = 30_000
 
 
-@pytest.fixture
-def time(cloud: None) -> Iterator[SimpleNamespace]:
-    """A clock that only the test moves (seconds)."""
-    now = SimpleNamespace(seconds=1_800_000_000.0)
-    with clock.fixed(lambda: now.seconds):
-        yield now
-
-
-def sleep_job(**options: int) -> Job:
-    return create_job("ann", "SLEEP", {"duration_ms": 10}, **options)
-
-
-def claimed(job: Job, worker: str = "w1") -> Job:
-    outcome = claim.claim(job.id, worker)
-    assert isinstance(outcome, claim.Claimed)
-    return outcome.job
-
-
 def messages() -> list[str]:
     received = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=10)
     return [queue.parse(message["Body"]).job_id for message in received.get("Messages", [])]
-
-
-def read(job: Job) -> Job:
-    return get_job(job.id, owner="ann")
 
 
 def abandoned(job: Job) -> Job:

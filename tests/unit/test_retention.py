@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,10 +10,12 @@ from PIL import Image
 
 import worker.app
 from account_stream import records
+from job_steps import claimed, read
+from job_steps import sleep_job as job
 from leaseway import aws, clock, objects
 from leaseway.errors import InvalidInputError
 from leaseway.idempotency import Key
-from leaseway.jobs import Job, JobNotFoundError, JobStatus, cancel_job, claim, create_job, finish, get_job, retry_job
+from leaseway.jobs import Job, JobNotFoundError, JobStatus, cancel_job, claim, create_job, finish, retry_job
 from leaseway.jobs.retention import Cleared, NotClearedError, clear
 from leaseway.jobs.stream import changes
 from leaseway.settings import needed
@@ -28,27 +29,6 @@ DAY = 86_400
 NOW = 1_800_000_000
 KEY = Key("ann", "POST /api/v1/jobs", "k")
 LARGE = {"text": "x" * 5_000}
-
-
-@pytest.fixture
-def time(cloud: None) -> Iterator[SimpleNamespace]:
-    now = SimpleNamespace(seconds=float(NOW))
-    with clock.fixed(lambda: now.seconds):
-        yield now
-
-
-def job(**options: Any) -> Job:
-    return create_job("ann", "SLEEP", {"duration_ms": 10}, **options)
-
-
-def claimed(created: Job) -> Job:
-    outcome = claim.claim(created.id, "w1")
-    assert isinstance(outcome, claim.Claimed)
-    return outcome.job
-
-
-def read(created: Job) -> Job:
-    return get_job(created.id, owner=None)
 
 
 def stored() -> list[str]:

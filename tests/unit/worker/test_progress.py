@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from job_steps import claimed, read
 from leaseway import aws
-from leaseway.jobs import Job, JobStatus, cancel_job, claim, create_job, finish, get_job, progress, retry_job
+from leaseway.jobs import Job, JobStatus, cancel_job, create_job, finish, progress, retry_job
 from leaseway.jobs.model import JobModel
 from leaseway.jobs.progress import Progress
 from leaseway.settings import needed, settings
@@ -49,16 +50,6 @@ def work() -> None:
         {"messageId": one["MessageId"], "receiptHandle": one["ReceiptHandle"], "body": one["Body"]} for one in messages
     ]
     handler({"Records": records}, SimpleNamespace(log_stream_name="w", get_remaining_time_in_millis=lambda: 900_000))
-
-
-def read(job: Job) -> Job:
-    return get_job(job.id, owner=None)
-
-
-def claimed(job: Job) -> Job:
-    outcome = claim.claim(job.id, "w1")
-    assert isinstance(outcome, claim.Claimed)
-    return outcome.job
 
 
 def test_the_latest_is_written_no_more_often_than_the_interval(monkeypatch, reports):

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from job_steps import read
 from leaseway import aws, clock
-from leaseway.jobs import Job, JobStatus, claim, create_job, finish, get_job
+from leaseway.jobs import Job, JobStatus, claim, create_job, finish
 from leaseway.settings import needed, settings
 from worker.app import handler
 
@@ -43,10 +44,6 @@ def receive(count: int = 10) -> dict:
 
 def failed_ids(answer: dict) -> set[str]:
     return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
-
-
-def read(job: Job) -> Job:
-    return get_job(job.id, owner=None)
 
 
 def test_a_batch_runs_and_every_message_is_settled():
