@@ -87,6 +87,16 @@ def test_jobs_run_within_the_workers_rights(guarded, kind, payload):
     assert ended(guarded, job["id"])["status"] == "COMPLETED"
 
 
+def test_jobs_for_workers_outside_are_within_the_apis_rights(guarded):
+    for end, told in (("complete", {"result": {"text": "x" * 10_000}}), ("fail", {"error": "no paper"})):
+        job = guarded.api.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"text": "x" * 10_000}})
+        held = guarded.api.post("/api/v1/jobs/claim", {"types": ["EXTERNAL"], "worker": "rights", "wait_seconds": 5})
+        assert held["job"]["id"] == job["id"]
+        one, token = f"/api/v1/jobs/{job['id']}", {"claim_token": held["claim_token"]}
+        assert guarded.api.post(f"{one}/heartbeat", token)["status"] == "RUNNING"
+        assert guarded.api.post(f"{one}/{end}", token | told)["id"] == job["id"]
+
+
 def test_balances_lists_and_totals_are_within_the_apis_rights(guarded):
     guarded.api.post("/api/users", {"userId": "rights", "balance": 5})
     guarded.api.post("/api/users/update-balance", {"userId": "rights", "amount": "-2"})

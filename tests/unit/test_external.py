@@ -170,6 +170,13 @@ def test_only_external_types_are_handed_out(types, error, field):
     assert refusal.value.field == field
 
 
+def test_a_type_without_a_queue_is_not_handed_out(monkeypatch):
+    monkeypatch.setenv("TYPE_QUEUE_URLS", "")
+    settings.cache_clear()
+    with pytest.raises(InvalidInputError, match="no queue"):
+        external.claim_next(["EXTERNAL"], "w1")
+
+
 def test_a_large_payload_comes_with_the_claim_and_a_large_result_is_stored():
     large = {"text": "x" * settings().inline_bytes}
     job(large)

@@ -62,7 +62,7 @@ def claim_next(types: Sequence[str], worker: str, wait_seconds: int = 0) -> Job 
 
     Raises:
         UnknownJobTypeError: there is no such type.
-        InvalidInputError: a type runs on Lambda.
+        InvalidInputError: a type runs on Lambda, or has no queue here.
         UnavailableError: the bucket did not hand out the payload; the attempt has failed.
     """
     queues = [_queue_of(name) for name in types]
@@ -146,6 +146,8 @@ def fail(job_id: str, token: str, error: str, *, owner: str | None) -> JobStatus
 def _queue_of(type_name: str) -> Queue:
     if job_type(type_name).runs_on != "external":
         raise InvalidInputError(f"jobs of type {type_name} run on Lambda", field="types")
+    if Queue(type_name) not in queue.deployed():
+        raise InvalidInputError(f"this deployment has no queue for {type_name}", field="types")
     return Queue(type_name)
 
 
