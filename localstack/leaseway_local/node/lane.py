@@ -50,8 +50,7 @@ class Lane(Watch):
         self._gate.set()
         self._over = threading.Event()
         self._closed = threading.Event()
-        # A queue that keeps an order hands out a group's next messages behind the first: one at a time keeps it.
-        self._most = 1 if source.url.endswith(".fifo") else queue.BATCH
+        self._most = 1 if source.keeps_order else queue.BATCH
 
     # ---- Taking messages ----------------------------------------------------------------------------------------
 
@@ -153,6 +152,7 @@ class Lane(Watch):
             ended = [run for run in self._runs if run.ended]
             self._runs = [run for run in self._runs if not run.ended]
         self._settled |= {run.receipt for run in ended if run.settled}
+        self._keep_places(ended)
         self._keep_places(ended)
         self._delete_settled()
         self._settled -= self._deleted

@@ -11,7 +11,7 @@ import pytest
 
 from leaseway import aws, clock
 from leaseway.jobs import JobStatus, claim, create_job, get_job, queue
-from leaseway.jobs.queue import NORMAL, Queue
+from leaseway.jobs.queue import NORMAL, ORDERED, Queue
 from leaseway.settings import settings
 from leaseway_local.node.lane import Lane
 from leaseway_local.node.process import default_queues
@@ -176,13 +176,22 @@ def test_an_order_is_kept_by_taking_one_at_a_time(monkeypatch) -> None:
         return []
 
     monkeypatch.setattr(queue, "receive", receive)
-    monkeypatch.setattr(Queue, "url", property(lambda self: f"https://example/{self.name}.fifo"))
-    node = Working(slots=5)
+    node = Working(slots=5, source=ORDERED)
     node.lane._flowing = True
     node.start()
     until(lambda: asked, seconds=5, what="a request")
     node.stop()
     assert set(asked) == {1}
+
+
+def test_a_retry_of_a_job_that_keeps_an_order_keeps_its_message_and_its_place() -> None:
+    first = quick(payload={"error": "no"}, order_key="k", max_attempts=2)
+    second = quick(order_key="k")
+    with working(source=ORDERED) as node:
+        until(lambda: len(node.ended) == 3, seconds=30, what="two attempts and the next job")
+        until(lambda: left(ORDERED) == (0, 0), seconds=5, what="an empty queue")
+    assert [run.job.id for run in node.ended] == [first, first, second]
+    assert (status(first), status(second)) == (JobStatus.FAILED, JobStatus.COMPLETED)
 
 
 def test_slots_are_waited_for_and_closed() -> None:
@@ -200,7 +209,7 @@ def test_slots_are_waited_for_and_closed() -> None:
 
 @pytest.mark.parametrize(
     ("enabled", "named"),
-    [("true", {"MESSAGE"}), ("false", {"normal", "high", "low", "tasks", "MESSAGE", "STORAGE_AUDIT"})],
+    [("true", {"MESSAGE"}), ("false", {"normal", "high", "low", "ordered", "tasks", "MESSAGE", "STORAGE_AUDIT"})],
 )
 def test_a_node_takes_what_no_function_does_and_can_run_it(monkeypatch, enabled: str, named: set[str]) -> None:
     monkeypatch.setenv("EXECUTORS_PACKAGE", "worker.executors")
