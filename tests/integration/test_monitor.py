@@ -1,4 +1,5 @@
-"""The monitor on an engine and a stack of its own: the functions' metrics arrive, whatever is killed meanwhile."""
+"""The monitor on an engine and a stack of its own: the functions' metrics arrive, whatever is killed meanwhile, and
+each alarm is tripped by what it is there for."""
 
 import json
 import os
@@ -6,95 +7,53 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from deployed import DeployedStack, deploy, start_engine
-from leaseway_local.engine import Engine
-from leaseway_local.monitor import Monitor, MonitorRecord
 from leaseway_local.places import Home
-from leaseway_local.processes import free_port
 from observe import metric_lines, until
+from watched import Watched
 
-HOUR = 3_600
 ROOT = Path(__file__).parents[2]
-
-
-class Watched:
-    """A stack in an engine of its own, and its monitor."""
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
-        self.engine = Engine(home)
-        self.stack: DeployedStack = deploy(start_engine(home), home, "leaseway", {})
-        self.monitor = Monitor(home)
-        self.record: MonitorRecord = self.monitor.start(free_port())
-
-    def value(self, name: str, stat: str = "Sum", *, namespace: str = "Leaseway", **dimensions: str) -> float:
-        """A statistic of a metric over the last hour; 0 where there is nothing."""
-        by = dimensions if namespace != "Leaseway" else {"service": "leaseway", **dimensions}
-        metric = {
-            "Namespace": namespace,
-            "MetricName": name,
-            "Dimensions": [{"Name": each, "Value": value} for each, value in by.items()],
-        }
-        query = {"Id": "q", "MetricStat": {"Metric": metric, "Period": 24 * HOUR, "Stat": stat}}
-        now = time.time()
-        answer = self.stack.client("cloudwatch").get_metric_data(
-            MetricDataQueries=[query], StartTime=now - HOUR, EndTime=now + HOUR
-        )
-        values = answer["MetricDataResults"][0]["Values"]
-        return max(values) if stat.startswith(("p", "M")) else sum(values)
-
-    def becomes(self, wanted: float, name: str, stat: str = "Sum", **dimensions: str) -> None:
-        seen: list[float] = []
-
-        def there() -> bool:
-            seen.append(self.value(name, stat, **dimensions))
-            return seen[-1] == wanted
-
-        try:
-            until(there, seconds=30, what=f"{name} to be {wanted}", every=0.3)
-        except AssertionError as late:
-            raise AssertionError(f"{late}; it is {seen[-1]}") from None
-
-    def requests(self, count: int) -> None:
-        """So many answered requests."""
-        url = f"{self.stack.outputs.api_url}/health"
-        with ThreadPoolExecutor(3) as pool:
-            codes = list(pool.map(lambda _: httpx.get(url, timeout=60).status_code, range(count)))
-        assert codes == [200] * count
-
-    def answered(self) -> float:
-        return self.value("HttpDuration", "SampleCount", route="GET /health", status="2xx")
-
-    def stop(self) -> None:
-        self.monitor.stop()
-        self.engine.stop()
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     made = Watched(Home(tmp_path_factory.mktemp("watched")))
-    made.becomes(1, "LedgerEntries")  # the first account's
     yield made
     made.stop()
 
 
+def new_user(watched: Watched, balance: int = 10) -> str:
+    user = f"u{secrets.token_hex(4)}"
+    watched.stack.api.post("/api/users", {"userId": user, "balance": balance})
+    return user
+
+
+def change(watched: Watched, user: str, amount: int) -> int:
+    body = {"userId": user, "amount": amount}
+    return int(watched.stack.api.request("POST", "/api/users/update-balance", json=body).status_code)
+
+
+def new_job(watched: Watched, kind: str = "SLEEP", payload: Any = None, **options: Any) -> str:
+    body = {"type": kind, "payload": {"duration_ms": 20} if payload is None else payload, **options}
+    return str(watched.stack.api.post("/api/v1/jobs", body)["id"])
+
+
+def queue_name(watched: Watched, output: str) -> str:
+    return str(watched.stack.outputs[output].rpartition("/")[2])
+
+
 def test_what_functions_tell_is_what_cloudwatch_has(watched: Watched) -> None:
     # Given work of every kind
-    api = watched.stack.api
-    user = f"u{secrets.token_hex(4)}"
     before = {name: watched.value(name) for name in ("JobsCompleted", "BalanceUpdatesRefused", "LedgerEntries")}
-    api.post("/api/users", {"userId": user, "balance": 10})
-    for amount in (5, -3, -500):
-        api.request("POST", "/api/users/update-balance", json={"userId": user, "amount": amount})
+    user = new_user(watched)
+    assert [change(watched, user, amount) for amount in (5, -3, -500)] == [200, 200, 409]
     for _ in range(3):
-        api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 20}})
+        new_job(watched)
     # Then the sums are those of what was done
     watched.becomes(before["JobsCompleted"] + 3, "JobsCompleted")
     watched.becomes(before["BalanceUpdatesRefused"] + 1, "BalanceUpdatesRefused")
@@ -107,29 +66,179 @@ def test_what_functions_tell_is_what_cloudwatch_has(watched: Watched) -> None:
 
 
 def test_queues_and_streams_are_told_as_aws_would(watched: Watched) -> None:
+    told = {"namespace": "AWS/SQS", "QueueName": queue_name(watched, "JobsQueueUrl")}
+    for name in ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"):
+        until(lambda name=name: watched.value(name, "SampleCount", **told) > 0, seconds=30, what=name)
+    ledger = {"namespace": "AWS/Lambda", "FunctionName": watched.stack.outputs["LedgerFunction"]}
     until(
-        lambda: (
-            watched.value(
-                "ApproximateAgeOfOldestMessage",
-                "SampleCount",
-                namespace="AWS/SQS",
-                QueueName=_queue(watched, "JobsQueueUrl"),
-            )
-            > 0
-        ),
-        seconds=30,
-        what="the age of the jobs queue",
-    )
-    name = watched.stack.outputs["LedgerFunction"]
-    until(
-        lambda: watched.value("IteratorAge", "SampleCount", namespace="AWS/Lambda", FunctionName=name) > 0,
+        lambda: watched.value("IteratorAge", "SampleCount", **ledger) > 0,
         seconds=30,
         what="the age of the ledger's stream",
     )
 
 
-def _queue(watched: Watched, output: str) -> str:
-    return watched.stack.outputs[output].rpartition("/")[2]
+def test_the_page_answers_this_machine_only_and_brings_every_widgets_data(watched: Watched) -> None:
+    url = watched.record.url
+    page = httpx.get(url)
+    assert page.status_code == 200
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert httpx.get(url, headers={"host": "evil.example:80"}).status_code == 403
+    assert httpx.get(f"{url}/data?minutes=x").status_code == 503
+    data: dict[str, Any] = httpx.get(f"{url}/data?minutes=60", timeout=60).json()
+    declared = json.loads((ROOT / "infra" / "dashboard.json").read_text())["widgets"]
+    titles = [widget["properties"].get("title") for widget in declared]
+    assert [widget.get("title") for widget in data["widgets"]] == titles
+    (requests,) = [widget for widget in data["widgets"] if widget.get("title") == "Requests"]
+    assert sum(requests["lines"][0]["values"]) == watched.value("HttpDuration", "SampleCount")
+
+
+# ---- Alarms: each is tripped by its condition --------------------------------------------------------------------
+
+
+def test_silence_of_the_sweeper_and_the_scheduler_calls_until_they_speak(watched: Watched) -> None:
+    # Given a stack whose schedules are off
+    assert (watched.state("sweeper-silent"), watched.state("scheduler-late")) == ("ALARM", "ALARM")
+    # When both are run, then they have spoken
+    for function in ("SweeperFunction", "SchedulerFunction"):
+        watched.stack.invoke(function)
+    for alarm in ("sweeper-silent", "scheduler-late"):
+        until(lambda alarm=alarm: watched.state(alarm) == "OK", seconds=30, what=f"{alarm} to end")
+
+
+def test_messages_that_nobody_takes_call_by_their_age(watched: Watched) -> None:
+    ages = {
+        "jobs-age": lambda: new_job(watched),
+        "high-age": lambda: new_job(watched, priority="high"),
+        "low-age": lambda: new_job(watched, priority="low"),
+        "tasks-age": lambda: run_of_a_task(watched),
+        "messages-age": lambda: new_job(watched, "MESSAGE", {}),
+        "storage-audit-age": lambda: new_job(watched, "STORAGE_AUDIT", {}),
+        "external-age": lambda: new_job(watched, "EXTERNAL", {}),
+        "ordered-age": lambda: new_job(watched, order_key="one"),
+    }
+    assert {name: watched.state(name) for name in ages} == dict.fromkeys(ages, "OK")
+    with watched.without_mappings("WorkerFunction"):
+        for make in ages.values():
+            make()
+        for name in ages:
+            watched.alarms(name)
+
+
+def run_of_a_task(watched: Watched) -> None:
+    task = {"name": f"t{secrets.token_hex(4)}", "every": "1h", "type": "SLEEP", "payload": {"duration_ms": 1}}
+    made = watched.stack.api.post("/api/tasks", task)
+    watched.stack.api.post(f"/api/tasks/{made['id']}/run", None)
+
+
+def test_a_dead_letter_calls_by_its_age_and_its_job_when_it_is_judged(watched: Watched) -> None:
+    # Given a message that is received more often than the queue allows, and nobody who judges it
+    sqs, url = watched.stack.client("sqs"), watched.stack.outputs["JobsQueueUrl"]
+    assert watched.state("dead-lettered") != "ALARM"
+    with watched.without_mappings("DeadLetterFunction"):
+        with watched.without_mappings("WorkerFunction"):
+            new_job(watched)
+            dead = watched.stack.outputs["DeadLetterQueueUrl"]
+
+            def dead_letters() -> int:
+                sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
+                held = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessages"])
+                return int(held["Attributes"]["ApproximateNumberOfMessages"])
+
+            until(dead_letters, seconds=30, what="the dead letter")
+        watched.alarms("dead-letter-age")
+    # When it is judged at last
+    watched.alarms("dead-lettered")
+
+
+def test_a_broken_configuration_calls_by_the_error_rate(watched: Watched) -> None:
+    functions, name = watched.stack.client("lambda"), watched.stack.outputs["ApiFunction"]
+    assert watched.state("error-rate") != "ALARM"
+    held = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    functions.update_function_configuration(
+        FunctionName=name, Environment={"Variables": held | {"ACCOUNTS_TABLE": "gone"}}
+    )
+    try:
+        path = "/api/users/1/balance"
+        until(lambda: watched.stack.api.request("GET", path).status_code >= 500, seconds=30, what="the first error")
+        for _ in range(25):
+            watched.stack.api.request("GET", path)
+        watched.alarms("error-rate")
+    finally:
+        functions.update_function_configuration(FunctionName=name, Environment={"Variables": held})
+
+
+@pytest.mark.parametrize("function", ["Api", "Authorizer", "Worker"])
+def test_a_function_that_lambda_has_no_room_for_calls(watched: Watched, function: str) -> None:
+    functions, name = watched.stack.client("lambda"), watched.stack.outputs[f"{function}Function"]
+    alarm = f"{function.lower()}-throttled"
+    assert watched.state(alarm) == "OK"
+    functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    try:
+        with pytest.raises(functions.exceptions.TooManyRequestsException):
+            functions.invoke(FunctionName=name, Payload="{}")
+        watched.alarms(alarm)
+    finally:
+        functions.delete_function_concurrency(FunctionName=name)
+
+
+def test_a_hole_in_the_ledger_calls(watched: Watched) -> None:
+    # Given an account whose ledger lost an entry in the middle
+    user = new_user(watched)
+    ledger = watched.stack.client("dynamodb")
+    where = {"TableName": watched.stack.outputs["LedgerTable"]}
+    assert change(watched, user, 5) == 200
+    key = {"user_id": {"S": user}, "version": {"N": "2"}}
+    until(lambda: "Item" in ledger.get_item(Key=key, **where), seconds=30, what="the second entry")
+    watched.stack.invoke("LedgerCheckFunction")
+    watched.becomes(1, "LedgerDifferences", "SampleCount")
+    assert watched.state("ledger-difference") == "OK"
+    ledger.delete_item(Key={"user_id": {"S": user}, "version": {"N": "1"}}, **where)
+    # When the ledger is checked
+    watched.stack.invoke("LedgerCheckFunction")
+    # Then it calls
+    watched.alarms("ledger-difference")
+
+
+def test_a_ledger_that_is_behind_calls_and_so_does_a_change_that_nothing_explains(watched: Watched) -> None:
+    # Given a ledger that nobody writes for a while
+    user = new_user(watched)
+    with watched.without_mappings("LedgerFunction"):
+        assert change(watched, user, 1) == 200
+        time.sleep(2)  # the delay is the condition
+    watched.alarms("ledger-behind")
+    assert watched.state("ledger-mismatch") != "ALARM"
+    # When somebody writes to the accounts past the API: last, since it blocks the stream
+    watched.stack.client("dynamodb").update_item(
+        TableName=watched.stack.outputs["AccountsTable"],
+        Key={"user_id": {"S": user}},
+        UpdateExpression="SET balance = :much",
+        ExpressionAttributeValues={":much": {"N": "1000000"}},
+    )
+    watched.alarms("ledger-mismatch")
+
+
+def test_tasks_whose_slot_has_long_come_call(watched: Watched) -> None:
+    # Given a task that is due each minute, and a scheduler that looks late
+    task = {"name": f"t{secrets.token_hex(4)}", "every": "1m", "type": "SLEEP", "payload": {"duration_ms": 1}}
+    made = watched.stack.api.post("/api/tasks", task)
+    assert watched.state("scheduler-late") == "OK"
+
+    def due() -> bool:
+        watched.stack.invoke("SchedulerFunction")
+        return watched.value("SchedulerLag", "Maximum") > 1_000
+
+    path = f"/api/tasks/{made['id']}"
+    until(lambda: watched.stack.api.get(path)["next_run"] < _two_seconds_ago(), seconds=90, what="the slot to pass")
+    until(due, seconds=30, what="a late tick")
+    watched.alarms("scheduler-late")
+
+
+def _two_seconds_ago() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 2))
+
+
+# ---- Last, because an engine that was killed has forgotten where its streams were read to ---------------------------
 
 
 def test_killing_forwarder_and_engine_in_turn_loses_little_and_doubles_nothing(watched: Watched) -> None:
@@ -143,7 +252,7 @@ def test_killing_forwarder_and_engine_in_turn_loses_little_and_doubles_nothing(w
     watched.record = watched.monitor.start(watched.record.port)
     # Then none is lost and none counted twice
     until(lambda: watched.answered() == start + 40, seconds=30, what="40 after the forwarder's death")
-    # When the engine is killed, which brings its own metrics back to their last save, and started again
+    # When the engine is stopped and started, and then killed, which brings its metrics back to their last save
     port = watched.engine.running().port  # type: ignore[union-attr]
     watched.engine.stop()
     watched.engine.start(port)
@@ -155,21 +264,5 @@ def test_killing_forwarder_and_engine_in_turn_loses_little_and_doubles_nothing(w
     watched.requests(10)
     # Then what was forwarded is there again, once
     until(lambda: watched.answered() >= start + 60, seconds=60, what="60 after the engine's death")
-    time.sleep(3)  # nothing more may come
+    time.sleep(3)  # that nothing more comes has no signal to wait for
     assert watched.answered() == start + 60
-
-
-def test_the_page_answers_this_machine_only_and_brings_every_widgets_data(watched: Watched) -> None:
-    url = watched.record.url
-    page = httpx.get(url)
-    assert page.status_code == 200
-    assert "default-src 'none'" in page.headers["content-security-policy"]
-    assert "unsafe" not in page.headers["content-security-policy"]
-    assert httpx.get(url, headers={"host": "evil.example:80"}).status_code == 403
-    assert httpx.get(f"{url}/data?minutes=x").status_code == 503
-    data: dict[str, Any] = httpx.get(f"{url}/data?minutes=60", timeout=30).json()
-    declared = json.loads((ROOT / "infra" / "dashboard.json").read_text())["widgets"]
-    titles = [widget["properties"].get("title") for widget in declared]
-    assert [widget.get("title") for widget in data["widgets"]] == titles
-    (requests,) = [widget for widget in data["widgets"] if widget.get("title") == "Requests"]
-    assert sum(requests["lines"][0]["values"]) == watched.value("HttpDuration", "SampleCount")

@@ -199,7 +199,7 @@ def test_the_ledger_never_gives_up_and_its_age_calls(described):
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["BisectBatchOnFunctionError"] is True
     assert "FunctionResponseTypes" not in mapping
-    assert (alarm["MetricName"], alarm["Threshold"]) == ("IteratorAge", 300_000)
+    assert (alarm["MetricName"], default(described, alarm["Threshold"])) == ("IteratorAge", 300_000)
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "LedgerFunction"}}]
 
 

@@ -1,0 +1,62 @@
+"""The alarms of the template: each has a reason, a page to turn to, and a metric that there is."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from described import default, of_type, target
+from leaseway import metrics
+from leaseway_local import template
+
+RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
+DESCRIBED = template.read()
+ALARMS = of_type(DESCRIBED, "AWS::CloudWatch::Alarm")
+OF_AWS = {"AWS/SQS": {"ApproximateAgeOfOldestMessage"}, "AWS/Lambda": {"Throttles", "IteratorAge"}}
+
+
+def name_of(alarm: str) -> str:
+    return str(ALARMS[alarm]["Properties"]["AlarmName"]["Fn::Sub"]).removeprefix("${AWS::StackName}-")
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarm_says_why_and_where_to_read_on(alarm):
+    told = ALARMS[alarm]["Properties"]["AlarmDescription"]
+
+    assert re.fullmatch(rf"[A-Z].{{20,}}\. docs/runbook\.md#{name_of(alarm)}", told)
+    assert f"\n## {name_of(alarm)}\n" in RUNBOOK
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarms_metric_exists_and_is_of_this_stack(alarm):
+    held = ALARMS[alarm]["Properties"]
+    (dimension,) = held["Dimensions"]
+
+    if held["Namespace"] == metrics.NAMESPACE:
+        assert () in metrics.CATALOGUE[held["MetricName"]].by
+        assert dimension == {"Name": metrics.SERVICE, "Value": {"Ref": "AWS::StackName"}}
+    else:
+        assert held["MetricName"] in OF_AWS[held["Namespace"]]
+        assert target(dimension["Value"]) in DESCRIBED["Resources"]
+    assert default(DESCRIBED, held["Threshold"]) > 0
+
+
+@pytest.mark.parametrize("alarm", ALARMS)
+def test_an_alarm_calls_the_topic_when_it_begins_and_when_it_ends(alarm):
+    held = ALARMS[alarm]["Properties"]
+    calls = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
+
+    assert held["AlarmActions"] == held["OKActions"] == calls
+
+
+def test_the_runbook_lists_the_alarms_and_no_other():
+    listed = re.findall(r"^\| ([a-z-]+) \| .+ \| (?:evaluates it|not: .+) \|$", RUNBOOK, re.MULTILINE)
+
+    assert listed == re.findall(r"^## ([a-z-]+)$", RUNBOOK, re.MULTILINE)
+    assert sorted(listed) == sorted(map(name_of, ALARMS))
+
+
+def test_every_queue_has_an_alarm_of_its_age():
+    watched = {target(alarm["Properties"]["Dimensions"][0]["Value"]) for alarm in ALARMS.values()}
+
+    assert set(of_type(DESCRIBED, "AWS::SQS::Queue")) <= watched
