@@ -1,0 +1,54 @@
+"""Order: jobs of one key start one by one, as they were created; a retry keeps its place.
+
+Prints:
+
+    0  COMPLETED  after 1 attempt
+    1  FAILED     after 2 attempts
+    2  COMPLETED  after 1 attempt
+    3  COMPLETED  after 1 attempt
+    each ended before the next began: True
+    with a priority: 400 order_key
+"""
+
+import os
+import time
+
+import httpx
+
+api = httpx.Client(
+    base_url=os.environ["LEASEWAY_URL"],
+    headers={"authorization": f"Bearer {os.environ['LEASEWAY_TOKEN']}"},
+    timeout=35,
+    trust_env=False,
+)
+KEY = f"account-{time.time_ns()}"
+SLEEP = {"type": "SLEEP", "payload": {"duration_ms": 200}}
+# No picture at all: each of its attempts fails, and what is behind it waits for the last.
+FAILS = {
+    "type": "IMAGE_RESIZE",
+    "payload": {"source": {"base64": "AAAA"}, "width": 1, "height": 1},
+    "max_attempts": 2,
+}
+
+created = [
+    api.post("/api/v1/jobs", json=wanted | {"order_key": KEY}).raise_for_status().json()
+    for wanted in (SLEEP, FAILS, SLEEP, SLEEP)
+]
+
+ended = []
+for number, made in enumerate(created):
+    for _ in range(300):
+        job = api.get(f"/api/v1/jobs/{made['id']}").raise_for_status().json()
+        if job["status"] not in ("CREATED", "RUNNING"):
+            break
+        time.sleep(0.1)
+    ended.append(job)
+    print(f"{number}  {job['status']:9}  after {job['attempts']} attempt{'s' if job['attempts'] > 1 else ''}")
+
+# A job's history begins with its first attempt; the first of a job that needed one only is its `started_at`.
+began = [(job["history"] or [job])[0]["started_at"] for job in ended]
+in_turn = all(before["finished_at"] <= begins for before, begins in zip(ended, began[1:], strict=False))
+print("each ended before the next began:", in_turn)
+
+refused = api.post("/api/v1/jobs", json=SLEEP | {"order_key": KEY, "priority": "high"})
+print("with a priority:", refused.status_code, refused.json()["field"])
