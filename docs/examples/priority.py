@@ -26,8 +26,9 @@ def sleep(duration_ms: int, **options: object) -> dict[str, object]:
     return {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options}
 
 
-# More than the low workers take at once: some of these wait for others of their kind.
-low = [sleep(1_500, priority="low") for _ in range(80)]
+# More than the low workers take at once: most of these wait for others of their kind.
+TAG = f"flood-{time.time_ns()}"
+low = [sleep(5_000, priority="low", tags=[TAG]) for _ in range(100)]
 batch = api.post("/api/v1/jobs/batch", json={"jobs": low}).raise_for_status().json()
 first = batch["content"][0]["job"]
 print("low      ", first["status"], "in the queue", first["queue"])
@@ -39,11 +40,11 @@ print("normal   ", normal["status"], "in the queue", normal["queue"])
 refused = api.post("/api/v1/jobs", json=sleep(10, priority="urgent"))
 print("urgent   ", refused.status_code, refused.json()["field"])
 
-for _ in range(150):
+for _ in range(300):
     high = api.get(f"/api/v1/jobs/{high['id']}").raise_for_status().json()
     if high["status"] == "COMPLETED":
         break
     time.sleep(0.1)
-left = [api.get(f"/api/v1/jobs/{item['job']['id']}").raise_for_status().json() for item in batch["content"]]
-ended_first = [job for job in left if job["started_at"] is None or job["started_at"] > high["finished_at"]]
-print("high ended while low ones waited:", bool(ended_first))
+last = api.get(f"/api/v1/jobs/{batch['content'][-1]['job']['id']}").raise_for_status().json()
+print("high ended while low ones waited:", high["status"] == "COMPLETED" and last["status"] == "CREATED")
+api.post("/api/v1/jobs/cancel", json={"tag": TAG}).raise_for_status()
