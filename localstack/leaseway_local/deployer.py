@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 from botocore.exceptions import ClientError
 
-from leaseway_local import gateway_responses, outputs, packaging, sessions, template
+from leaseway_local import custom_resources, gateway_responses, outputs, packaging, sessions, template
 from leaseway_local.api_client import ApiClient, ApiProblem
 from leaseway_local.clients import Clients
 from leaseway_local.errors import LocalCloudError
@@ -81,6 +81,7 @@ class Deployer:
         self._check_code(template.function_names(found), result, archives["functions"])
         if self.clients.local:
             gateway_responses.complete(self.clients.get("apigateway"), result, template.gateway_path(found))
+            custom_resources.complete(self.clients, result, found, self._code_bucket())
         self.progress("waiting for the API to answer")
         self._check_api(result)
         admin = sessions.first_admin(self.clients, result)

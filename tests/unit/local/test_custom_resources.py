@@ -1,0 +1,92 @@
+# ruff: noqa: N803 - boto3 names its arguments like this
+"""Custom resources that an engine reports as made without asking their function."""
+
+import io
+import json
+
+import pytest
+
+from leaseway_local import custom_resources
+from leaseway_local.clients import Clients, Target
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.outputs import Outputs
+
+TEMPLATE = {"Resources": {"FirstAdmin": {"Properties": {"ServiceToken": {"Fn::GetAtt": ["AdminFunction", "Arn"]}}}}}
+OUTPUTS = Outputs(Target.LOCALSTACK, "leaseway", "us-east-1", "http://127.0.0.1:1", {"AdminFunction": "maker"})
+
+
+class Engine:
+    """An engine with one custom resource, and the function behind it."""
+
+    def __init__(self, physical_id, status="SUCCESS", error=None):
+        self.physical_id, self.status, self.error = physical_id, status, error
+        self.asked, self.answer = [], None
+        self.exceptions = self
+        self.NoSuchKey = KeyError
+
+    def describe_stack_resources(self, StackName):
+        shared = {"StackName": StackName, "StackId": "id"}
+        table = {"LogicalResourceId": "T", "ResourceType": "AWS::DynamoDB::Table", "PhysicalResourceId": "unknown"}
+        admin = {"LogicalResourceId": "FirstAdmin", "ResourceType": "Custom::FirstAdmin"}
+        admin["PhysicalResourceId"] = self.physical_id
+        return {"StackResources": [shared | table, shared | admin]}
+
+    def invoke(self, FunctionName, Payload):
+        self.asked.append((FunctionName, json.loads(Payload)))
+        if self.error:
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(self.error)}
+        self.answer = json.dumps({"Status": self.status, "Reason": "its reason"}).encode()
+        return {"Payload": io.BytesIO(b"null")}
+
+    def generate_presigned_url(self, operation, Params):
+        return f"http://signed/{operation}/{Params['Key']}"
+
+    def delete_object(self, Bucket, Key):
+        self.answer = None
+
+    def get_object(self, Bucket, Key):
+        if self.answer is None:
+            raise KeyError(Key)
+        return {"Body": io.BytesIO(self.answer)}
+
+
+def complete(engine):
+    clients = Clients(Target.LOCALSTACK, "127.0.0.1:1")
+    clients._made = dict.fromkeys(("cloudformation", "s3", "lambda"), engine)
+    return custom_resources.complete(clients, OUTPUTS, TEMPLATE, "bucket")
+
+
+def test_a_resource_that_the_engine_passed_over_is_made_by_its_function():
+    engine = Engine("unknown")
+
+    assert complete(engine) == ["FirstAdmin"]
+
+    [(function, event)] = engine.asked
+    assert function == "maker"
+    assert (event["RequestType"], event["LogicalResourceId"]) == ("Create", "FirstAdmin")
+    assert event["ResponseURL"].startswith("http://signed/put_object/")
+
+
+def test_a_resource_that_the_engine_made_is_left_alone():
+    engine = Engine("first-admin")
+
+    assert complete(engine) == []
+    assert engine.asked == []
+
+
+@pytest.mark.parametrize(
+    ("engine", "told"),
+    [(Engine("unknown", status="FAILED"), "its reason"), (Engine("unknown", error=b"it died"), "it died")],
+)
+def test_a_function_that_did_not_make_it_fails_the_deployment_with_the_reason(engine, told):
+    with pytest.raises(LocalCloudError, match=told):
+        complete(engine)
+
+
+def test_a_function_that_does_not_answer_fails_the_deployment(monkeypatch):
+    monkeypatch.setattr(custom_resources, "_ANSWER_SECONDS", 0.1)
+    engine = Engine("unknown")
+    engine.get_object = lambda Bucket, Key: (_ for _ in ()).throw(KeyError(Key))
+
+    with pytest.raises(LocalCloudError, match="no answer"):
+        complete(engine)
