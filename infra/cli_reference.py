@@ -12,6 +12,10 @@ _HEAD = """\
 
 `make setup` installs `leaseway` as `.venv/bin/leaseway`. Data goes to standard output, progress and problems to
 standard error. Exit status: 0 done, 1 refused or failed, 2 wrong usage, 130 interrupted.
+
+Every command takes `--engine`, before or after it, or the variable `LEASEWAY_ENGINE`: what the target `local` is,
+`ministack` (the engine that `leaseway up` starts) or `localstack` (one that runs at `LOCALSTACK_HOST`). What each
+does is told in [the engines](engines.md).
 """
 
 

@@ -1,6 +1,7 @@
 """The command `leaseway`. Each group of commands is a module of its own with a typer app."""
 
 import sys
+from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,6 +13,7 @@ from leaseway_local import (
     dead_letters,
     demo,
     deployments,
+    engines,
     identity,
     jobs,
     ledger,
@@ -20,16 +22,51 @@ from leaseway_local import (
     tasks,
 )
 from leaseway_local.api_client import ApiProblem
+from leaseway_local.engines import EngineName
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.node_monitor import monitor
 from leaseway_local.terminal import complain
 
+_ENGINE = "--engine"
+
+
+class _Commands(typer.core.TyperGroup):
+    """Takes --engine after a command as well as before it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        for at in range(end):
+            if args[at] == _ENGINE or args[at].startswith(f"{_ENGINE}="):
+                width = 2 if args[at] == _ENGINE else 1
+                args = args[at : at + width] + args[:at] + args[at + width :]
+                break
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     name="leaseway",
-    help="Balances and background jobs on a local cloud, on LocalStack, or on AWS.",
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def options(
+    engine: Annotated[
+        EngineName | None,
+        typer.Option(
+            _ENGINE,
+            envvar=engines.VARIABLE,
+            help="What the local target is: the embedded engine, or a LocalStack that runs at LOCALSTACK_HOST.",
+        ),
+    ] = None,
+) -> None:
+    """Balances and background jobs on a local cloud, on LocalStack, or on AWS."""
+    if engine:
+        engines.choose(engine)
+
+
 app.add_typer(cloud.app)
 app.add_typer(deployments.app)
 app.add_typer(identity.app)

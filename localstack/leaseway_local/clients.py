@@ -57,6 +57,11 @@ class Clients:
         return f"http://{self.host}" if self.local else None
 
     @property
+    def port(self) -> int:
+        """The port of a local target."""
+        return int((self.host or "").rpartition(":")[2] or 0)
+
+    @property
     def region(self) -> str:
         """The region that the clients speak to."""
         return str(self._session.region_name or LOCAL_REGION)

@@ -3,12 +3,14 @@
 from typing import Annotated
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Column, Table
 
-from leaseway_local import condition, signed_in
+from leaseway_local import condition, engines, signed_in
 from leaseway_local.clients import Clients, Target
 from leaseway_local.deployer import Deployer, Deployment
 from leaseway_local.engine import Engine, EngineRecord, wanted_port
+from leaseway_local.errors import LocalCloudError
 from leaseway_local.identity import show_admin
 from leaseway_local.monitor import Monitor
 from leaseway_local.outputs import Outputs
@@ -53,6 +55,7 @@ def down(
     purge: Annotated[bool, typer.Option("--purge", help="Remove the data too: accounts, jobs, objects.")] = False,
 ) -> None:
     """Stop the local cloud; nothing is left running and its data is kept."""
+    _only_embedded("stop")
     engine = Engine(default_home())
     with steps() as shown:
         Monitor(engine.home).stop()
@@ -67,6 +70,7 @@ def down(
 @app.command()
 def restart() -> None:
     """Stop the local cloud and start it again, with its data."""
+    _only_embedded("restart")
     wanted_port()  # a port that is none is refused before anything is stopped
     down(purge=False)
     up()
@@ -91,24 +95,46 @@ def status(target: TargetOption = Target.LOCAL, json: JsonOption = False) -> Non
 
 def bring_up(shown: Steps) -> Deployment:
     """Start the engine where it does not run, and deploy. A failure leaves no engine that this call started."""
+    if engines.elsewhere():
+        return _deploy(_clients_elsewhere(shown), shown)
     engine = Engine(default_home())
     record, started = _engine_up(engine, shown)
-    watch = Stopwatch()
     try:
-        deployer = Deployer(
-            Clients(Target.LOCAL, record.host),
-            engine.home,
-            parameters={"HttpAllowedHosts": demo_host(record.port)},
-            progress=shown.now,
-        )
-        result = deployer.deploy()
+        return _deploy(Clients(Target.LOCAL, record.host), shown)
     except BaseException:
         if started:
             shown.note("stopping the engine again, because the deployment did not succeed")
             engine.stop()
         raise
+
+
+def _deploy(clients: Clients, shown: Steps) -> Deployment:
+    watch = Stopwatch()
+    allowed = {"HttpAllowedHosts": demo_host(clients.port)}
+    result = Deployer(clients, default_home(), parameters=allowed, progress=shown.now).deploy()
     shown.done(_described(result, watch))
     return result
+
+
+def _clients_elsewhere(shown: Steps) -> Clients:
+    clients = Clients(Target.LOCALSTACK)
+    try:
+        clients.get("sts").get_caller_identity()
+    except (BotoCoreError, ClientError) as problem:
+        raise LocalCloudError(
+            f"no LocalStack answers at {clients.host}: {problem}",
+            "Start one, `docker compose -f localstack/compose.yaml up`, or set LOCALSTACK_HOST to where it is.",
+        ) from problem
+    shown.done(f"LocalStack answers on {clients.host}")
+    return clients
+
+
+def _only_embedded(what: str) -> None:
+    if engines.elsewhere():
+        raise LocalCloudError(
+            f"a LocalStack is not `leaseway`'s to {what}: it was not started from here.",
+            "Do it where it was started, such as `docker compose -f localstack/compose.yaml down`.",
+        )
 
 
 def _sign_in(result: Deployment) -> bool:

@@ -192,7 +192,7 @@ def _show_next(url: str, user: str, job_id: str, screen: Console) -> None:
 @contextmanager
 def _page(api: ApiClient, target: Target) -> Iterator[str]:
     """What HTTP_GET fetches: a server of our own where the workers can reach it, else the API's own /health."""
-    if target is Target.LOCAL:
+    if target is not Target.AWS:
         with page_server.serving(demo_host(urlsplit(api.base_url).port or 80)) as address:
             yield address
     else:

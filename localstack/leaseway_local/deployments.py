@@ -66,6 +66,8 @@ def logs(
 ) -> None:
     """Print what the functions logged, oldest first."""
     if function == "engine":
+        if target is not Target.LOCAL:
+            raise LocalCloudError("only the embedded engine's own log is kept here.", "Ask where the other one runs.")
         data.print(log_tail.engine(default_home()), markup=False)
         return
     clients = clients_of(target)
@@ -79,8 +81,8 @@ def logs(
 
 def _deploy(target: Target, parameters: dict[str, str]) -> Deployment:
     clients = clients_of(target)
-    if target is Target.LOCAL and clients.host:
-        parameters = {"HttpAllowedHosts": demo_host(int(clients.host.rpartition(":")[2])), **parameters}
+    if clients.local:
+        parameters = {"HttpAllowedHosts": demo_host(clients.port), **parameters}
     watch = Stopwatch()
     with steps() as shown:
         result = Deployer(clients, default_home(), parameters=parameters, progress=shown.now).deploy()

@@ -85,7 +85,7 @@ def _session(user: str, target: Target) -> SignIn:
 
 
 def _opened(user: str, outputs: Outputs) -> tuple[SignIn, bool]:
-    if outputs.target is Target.LOCAL and _given_password() is None:
+    if outputs.target is not Target.AWS and _given_password() is None:
         password = "".join(secrets.choice(_LETTERS) for _ in range(24))
         if _register(outputs, user, password):
             notes.print(f"{user} is a new user of the local cloud")

@@ -3,14 +3,16 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from leaseway_local import engines
 from leaseway_local.clients import Target
+from leaseway_local.errors import LocalCloudError
 
 data = Console(soft_wrap=True, highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200)
 """For what a command was asked for."""
@@ -20,7 +22,12 @@ notes = Console(stderr=True, highlight=False, emoji=False)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text for people.")]
 TargetOption = Annotated[
-    Target, typer.Option("--target", help="Where to work: the engine of `leaseway up`, a LocalStack, or AWS.")
+    Target,
+    typer.Option(
+        "--target",
+        callback=engines.serving,
+        help="Where to work: the engine of `leaseway up`, a LocalStack, or AWS.",
+    ),
 ]
 
 
@@ -34,6 +41,15 @@ def complain(what: str, todo: str = "") -> None:
     notes.print(f"[bold red]✗[/] {_plain(what)}", soft_wrap=True)
     if todo:
         notes.print(f"  {_plain(todo)}", soft_wrap=True)
+
+
+def told(main: Callable[[], None]) -> None:
+    """Run a module's main function; what fails is told as the commands tell it, and exits 1."""
+    try:
+        main()
+    except LocalCloudError as problem:
+        complain(problem.what, problem.todo)
+        sys.exit(1)
 
 
 def _plain(text: str) -> str:

@@ -219,6 +219,7 @@ def unused_host() -> str:
 
 def test_a_command_on_a_cloud_that_is_down_says_what_to_do(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(places, "ROOT", tmp_path)
+    monkeypatch.delenv("LEASEWAY_ENGINE", raising=False)
     monkeypatch.setattr("sys.argv", ["leaseway", "balance", "show", "1"])
 
     with pytest.raises(SystemExit) as left:

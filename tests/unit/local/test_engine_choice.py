@@ -1,0 +1,102 @@
+"""`--engine` and LEASEWAY_ENGINE: what the target `local` is."""
+
+import pytest
+from typer.testing import CliRunner
+
+from leaseway_local import cli, cloud, data_commands, engines
+from leaseway_local.clients import Target
+from leaseway_local.engines import EngineName
+from leaseway_local.errors import LocalCloudError
+
+
+@pytest.fixture(autouse=True)
+def _undone(monkeypatch):
+    """A command sets the variable for what it starts; here that ends with the test."""
+    monkeypatch.setenv(engines.VARIABLE, "")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The targets that commands on data ask for."""
+    targets = []
+
+    def refuse(target):
+        targets.append(target)
+        raise LocalCloudError("nothing runs here")
+
+    monkeypatch.setattr(data_commands, "api_of", refuse)
+    return targets
+
+
+@pytest.mark.parametrize(
+    ("arguments", "target"),
+    [
+        (["jobs", "get", "1"], Target.LOCAL),
+        (["jobs", "get", "1", "--engine", "ministack"], Target.LOCAL),
+        (["jobs", "get", "1", "--engine", "localstack"], Target.LOCALSTACK),
+        (["jobs", "--engine=localstack", "get", "1"], Target.LOCALSTACK),
+        (["--engine", "localstack", "jobs", "get", "1"], Target.LOCALSTACK),
+        (["jobs", "get", "1", "--engine", "localstack", "--target", "aws"], Target.AWS),
+        (["jobs", "get", "1", "--target", "localstack"], Target.LOCALSTACK),
+    ],
+)
+def test_a_command_works_on_the_chosen_engine(asked, arguments, target):
+    CliRunner().invoke(cli.app, arguments)
+
+    assert asked == [target]
+
+
+def test_the_variable_chooses_too_and_the_option_goes_before_it(asked, monkeypatch):
+    monkeypatch.setenv(engines.VARIABLE, "localstack")
+
+    CliRunner().invoke(cli.app, ["jobs", "get", "1"])
+    CliRunner().invoke(cli.app, ["jobs", "get", "1", "--engine", "ministack"])
+
+    assert asked == [Target.LOCALSTACK, Target.LOCAL]
+
+
+def test_an_engine_that_is_none_is_wrong_usage(asked):
+    assert CliRunner().invoke(cli.app, ["jobs", "get", "1", "--engine", "moon"]).exit_code == 2
+    assert asked == []
+
+
+def test_a_variable_that_names_no_engine_is_told(monkeypatch):
+    monkeypatch.setenv(engines.VARIABLE, "moon")
+
+    with pytest.raises(LocalCloudError, match="LEASEWAY_ENGINE is 'moon'"):
+        engines.chosen()
+
+
+@pytest.mark.parametrize("command", ["down", "restart"])
+def test_a_localstack_is_not_stopped_from_here(command):
+    outcome = CliRunner().invoke(cli.app, [command, "--engine", "localstack"])
+
+    assert isinstance(outcome.exception, LocalCloudError)
+    assert "not `leaseway`'s to" in outcome.exception.what
+
+
+def test_up_says_where_it_looked_for_a_localstack(monkeypatch):
+    monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:9")
+    engines.choose(EngineName.LOCALSTACK)
+    monkeypatch.setattr(cloud, "Clients", _Unreachable)
+
+    outcome = CliRunner().invoke(cli.app, ["up", "--engine", "localstack"])
+
+    assert isinstance(outcome.exception, LocalCloudError)
+    assert "no LocalStack answers at 127.0.0.1:9" in outcome.exception.what
+    assert "compose.yaml" in outcome.exception.todo
+
+
+class _Unreachable:
+    host = "127.0.0.1:9"
+
+    def __init__(self, _target):
+        pass
+
+    def get(self, _service):
+        return self
+
+    def get_caller_identity(self):
+        from botocore.exceptions import EndpointConnectionError
+
+        raise EndpointConnectionError(endpoint_url=f"http://{self.host}")
