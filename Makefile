@@ -15,7 +15,8 @@ PYTEST_ARGS ?=
 UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
 NEVER := --override layers/runtime/never-installed.txt
 
-.PHONY: help setup run down api-local test test-unit test-packaging test-integration test-browser lint format generate lock \
+.PHONY: help setup run down api-local test test-unit test-packaging test-integration localstack-host test-localstack test-browser \
+	lint format generate lock \
 	sam-validate sam-build sam-deploy stress-balance stress-transfers bench-cold clean
 
 help: ## List the targets
@@ -55,6 +56,12 @@ test-packaging: setup ## Run the tests of what is packaged and of the template
 
 test-integration: setup ## Run the tests on a deployed stack, on a free port, beside any stack that is up
 	@$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+
+localstack-host: setup ## Build a LocalStack that needs no Docker, pinned, in .localstack; does nothing when it is there
+	@$(BIN)/python -m leaseway_local.localstack_build
+
+test-localstack: localstack-host ## Run the integration tests on a LocalStack of their own, without Docker
+	@$(BIN)/python -m leaseway_local.localstack_run $(BIN)/pytest tests/integration $(PYTEST_ARGS)
 
 test-browser: setup ## Run the tests of the pages, in the Chromium that this machine has
 	@$(BIN)/pytest tests/browser $(PYTEST_ARGS)
@@ -109,4 +116,4 @@ stress-transfers: setup ## 5,000 random transfers between 200 accounts, 20 at a 
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.stress_transfers
 
 clean: ## Remove everything that was built or installed; data of a local cloud stays
-	@rm -rf $(VENV) .sam-venv build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) .sam-venv .localstack build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

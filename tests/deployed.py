@@ -21,6 +21,17 @@ PASSWORD = "orbit-lantern-mosaic"
 """Every test user's."""
 
 
+@dataclass(frozen=True)
+class LocalStack:
+    """A LocalStack that runs already; what tests need to know of it is what they know of an engine of their own."""
+
+    host: str
+
+    @property
+    def port(self) -> int:
+        return int(self.host.rpartition(":")[2])
+
+
 class FunctionFailedError(AssertionError):
     """An invoked function raised; carries its error document."""
 
@@ -74,9 +85,13 @@ def start_engine(home: Home, **variables: str) -> EngineRecord:
 
 
 def deploy(
-    engine: EngineRecord, home: Home, name: str, parameters: dict[str, str] | None = None, overlay: Path | None = None
+    engine: EngineRecord | LocalStack,
+    home: Home,
+    name: str,
+    parameters: dict[str, str] | None = None,
+    overlay: Path | None = None,
 ) -> DeployedStack:
     """Deploy a stack to a running engine."""
-    clients = Clients(Target.LOCAL, engine.host)
+    clients = Clients(Target.LOCALSTACK if isinstance(engine, LocalStack) else Target.LOCAL, engine.host)
     made = Deployer(clients, home, name, parameters or {}, overlay).deploy()
     return DeployedStack(name, made.outputs, ApiClient(made.outputs.api_url, auth=made.admin), clients, made.admin)

@@ -10,14 +10,24 @@
 Stacks live as long as the session; one name and its parameters are deployed once.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deployed import DeployedStack, deploy, start_engine
+from deployed import DeployedStack, LocalStack, deploy, start_engine
 from leaseway_local.engine import Engine
+from leaseway_local.engines import EngineName, chosen
 from leaseway_local.places import Home
+
+
+def pytest_collection_modifyitems(items):
+    """What only one engine can show is skipped on the other, with the reason that its mark gives."""
+    for item in items:
+        mark = item.get_closest_marker("only_on")
+        if mark and chosen().value != mark.args[0]:
+            item.add_marker(pytest.mark.skip(reason=f"only on {mark.args[0]}: {mark.kwargs['because']}"))
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +38,10 @@ def home(tmp_path_factory) -> Home:
 
 @pytest.fixture(scope="session")
 def engine(home):
-    """The session's engine, as its process record."""
+    """The session's engine: a process of its own, or with LEASEWAY_ENGINE=localstack the one at LOCALSTACK_HOST."""
+    if chosen() is EngineName.LOCALSTACK:
+        yield LocalStack(os.environ["LOCALSTACK_HOST"])
+        return
     record = start_engine(home)
     yield record
     Engine(home).stop()

@@ -116,6 +116,7 @@ def test_an_eight_megapixel_upload_comes_back_at_the_asked_size(executing):
     check_linked_picture(result, "webp", (640, 426))
 
 
+@pytest.mark.only_on("ministack", because="LocalStack lets a form carry an acl that its policy does not name")
 def test_the_bucket_itself_refuses_another_size_type_or_key(executing):
     data = picture(40, 40, "PNG")
     upload = executing.api.post("/api/v1/uploads", {"content_type": "image/png", "size": len(data)})

@@ -5,12 +5,26 @@ from typing import Any
 
 import pytest
 
-from hostile import TABLES, VICTIM, Hostile
+from hostile import TABLES, VICTIM, Hostile, media_types
 
 # What the gateway refuses before the function could: a path or a method that no route has.
 NO_ROUTE = (404, "ROUTE_NOT_FOUND")
 # The same of a line break in a path: the engine's wildcards, so its policies too, end at one.
 NO_ACCESS = (403, "FORBIDDEN")
+
+# Marked for the engine that can serve it.
+MARKED = [
+    pytest.param(
+        table,
+        marks=pytest.mark.only_on(
+            "ministack", because="LocalStack takes multipart bodies apart before a function sees them"
+        ),
+        id=table.__name__,
+    )
+    if table is media_types
+    else table
+    for table in TABLES
+]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +35,7 @@ def victim(make_stack):
     return stack
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
+@pytest.mark.parametrize("table", MARKED, ids=lambda table: table.__name__)
 def test_hostile_input_is_refused_and_changes_nothing(
     victim, table: Callable[[], Iterator[Hostile]], subtests: pytest.Subtests
 ) -> None:

@@ -109,6 +109,7 @@ def warm_up(stack):
     assert len({ended(stack, job_id)["worker"] for job_id in jobs}) > 1
 
 
+@pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
 def test_a_killed_workers_job_is_finished_by_another_within_its_lease_plus_ten_seconds(quick):
     warm_up(quick)
     job_id = sleep(quick, 1_000)

@@ -20,6 +20,8 @@ from leaseway_local.places import Home
 from leaseway_local.processes import free_port, wait_until
 from leaseway_local.terminal import Steps
 
+pytestmark = pytest.mark.only_on("ministack", because="no other engine is started, watched and stopped by `leaseway`")
+
 LEASEWAY = Path(sys.executable).with_name("leaseway")
 
 

@@ -13,6 +13,8 @@ from leaseway_local.engine import Engine
 from leaseway_local.places import Home
 from leaseway_local.processes import wait_until
 
+pytestmark = pytest.mark.only_on("ministack", because="LocalStack enforces IAM with a licence only")
+
 FUNCTIONS = (
     "ApiFunction",
     "AuthorizerFunction",
