@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from leaseway.accounts import Account, Transfer
+from leaseway.health import Part
 from leaseway.jobs import attempts
 from leaseway.jobs.attempts import Attempt, End
 from leaseway.jobs.lists import JobPage
@@ -203,6 +204,9 @@ class Health(msgspec.Struct):
     """The API answers."""
 
     status: Annotated[str, Meta(examples=["ok"])]
+    parts: Annotated[list[Part] | msgspec.UnsetType, Meta(description="What it needs, where that was asked for")] = (
+        msgspec.UNSET
+    )
 
 
 def account_view(account: Account) -> AccountView:

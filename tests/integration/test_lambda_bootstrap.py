@@ -20,6 +20,7 @@ from leaseway.settings import needed
 from leaseway.tasks import Definition, create_task
 from leaseway.totals import total
 from leaseway_local import template
+from observe import until
 from runtime_api import FunctionError, execution_environment, lay_out
 from sample_events import sample_event
 from servers import counting_server
@@ -188,6 +189,22 @@ def test_a_packaged_function_does_its_work_under_lambdas_bootstrap(name, folders
     with execution_environment(folders, HANDLERS[name], variables) as started:
         started.wait_until_ready()
         SCENARIOS[name](started.invoke)
+
+
+def test_deep_health_is_503_while_a_dependency_is_cut_off(folders, variables):
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="bootstrap-cut-off")
+    event = sample_event("api-health") | {"multiValueQueryStringParameters": {"deep": ["1"]}}
+    with execution_environment(folders, HANDLERS["api"], variables | {"BUCKET": "bootstrap-cut-off"}) as started:
+
+        def status() -> int:
+            return started.invoke(event)["statusCode"]
+
+        assert status() == 200
+        s3.delete_bucket(Bucket="bootstrap-cut-off")
+        until(lambda: status() == 503, seconds=30, what="the bucket to be missed")
+        s3.create_bucket(Bucket="bootstrap-cut-off")
+        until(lambda: status() == 200, seconds=30, what="the bucket to be found again")
 
 
 def test_a_function_that_cannot_start_says_why(folders, variables):

@@ -1,20 +1,44 @@
 """What operators and integrators ask for: is it alive, what does it offer."""
 
+from typing import Annotated
+
+import msgspec
 from chalice.app import Blueprint, Response
+from msgspec import Meta
 
 from api import console_page, documents
 from api.routes import Call, Operation, operation
 from api.views import Health
+from leaseway.health import DependencyOutError, check
 
 operations = Blueprint(__name__)
 
 _TAG = "Operations"
 
 
-@operation(operations, Operation(method="GET", path="/health", tag=_TAG, summary="Is the API alive?", answer=Health))
-def health(call: Call[None, None]) -> Health:
-    """Answers without asking any other part."""
-    return Health(status="ok")
+class HowDeep(msgspec.Struct, forbid_unknown_fields=True):
+    """How much of the deployment is asked."""
+
+    deep: Annotated[
+        int, Meta(ge=0, le=1, description="1 asks every part that the API needs, and is 503 when one is out")
+    ] = 0
+
+
+@operation(
+    operations,
+    Operation(
+        method="GET",
+        path="/health",
+        tag=_TAG,
+        summary="Is the API alive?",
+        query=HowDeep,
+        answer=Health,
+        errors=(DependencyOutError,),
+    ),
+)
+def health(call: Call[None, HowDeep]) -> Health:
+    """Answers without asking any other part, unless `deep` is 1: then tables, queue, bucket and secrets, with times."""
+    return Health(status="ok", parts=check()) if call.query.deep else Health(status="ok")
 
 
 @operation(

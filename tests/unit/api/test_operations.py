@@ -1,4 +1,12 @@
-from unit.api.gateway import REQUEST_ID, call
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from leaseway import aws, health
+from leaseway.settings import needed
+from metering import metered
+from unit.api.gateway import REQUEST_ID, Answered, call
 
 
 def test_health_answers_without_any_other_part() -> None:
@@ -9,3 +17,64 @@ def test_health_answers_without_any_other_part() -> None:
     assert (answer.status, answer.json) == (200, {"status": "ok"})
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["x-request-id"] == REQUEST_ID
+
+
+PARTS = ["accounts", "bucket", "jobs", "queue", "secrets"]
+
+
+@pytest.fixture
+def asked_anew(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "_found", None)
+
+
+def deep() -> Answered:
+    return call("GET", "/health", query={"deep": ["1"]})
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_deep_health_asks_every_part_and_tells_its_time() -> None:
+    answer = deep()
+
+    assert answer.status == 200
+    assert sorted(part["name"] for part in answer.json["parts"]) == PARTS
+    assert all(part["ok"] and part["ms"] >= 0 and part["problem"] is None for part in answer.json["parts"])
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_deep_health_is_503_and_names_the_part_that_is_out() -> None:
+    aws.client("s3").delete_bucket(Bucket=needed("bucket"))
+
+    answer = deep()
+
+    assert (answer.status, answer.json["code"]) == (503, "DEPENDENCY_OUT")
+    out = {part["name"]: part["problem"] for part in answer.json["parts"] if not part["ok"]}
+    assert out == {"bucket": "404"}
+    assert answer.headers["retry-after"]
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_a_part_that_hangs_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+    monkeypatch.setattr(health, "BOUND_SECONDS", 0.5)
+    monkeypatch.setattr(health, "_PARTS", {**health._PARTS, "queue": lambda: hanging.wait(30)})
+
+    answer = deep()
+    hanging.set()
+
+    assert [part["name"] for part in answer.json["parts"] if not part["ok"]] == ["queue"]
+
+
+@pytest.mark.usefixtures("asked_anew")
+def test_many_callers_cost_one_look_in_five_seconds(time: SimpleNamespace) -> None:
+    with metered() as calls:
+        for _ in range(20):
+            deep()
+    assert calls.count() == len(PARTS)
+    time.seconds += 6
+    with metered() as calls:
+        deep()
+    assert calls.count() == len(PARTS)
+
+
+def test_a_depth_that_is_neither_is_refused() -> None:
+    assert call("GET", "/health", query={"deep": ["2"]}).status == 400

@@ -1,0 +1,108 @@
+"""Health: does every part answer that the API needs?
+
+The parts are asked side by side and each has a bound of its own, so that one that hangs neither hides the others nor
+holds the caller.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+
+from leaseway import aws, clock
+from leaseway.accounts.model import AccountModel
+from leaseway.errors import UnavailableError
+from leaseway.jobs.model import JobModel
+from leaseway.jobs.queue import NORMAL, depth
+from leaseway.settings import needed
+
+BOUND_SECONDS = 4
+"""A part that has not answered by then counts as out."""
+
+KEPT_MS = 5_000
+"""A finding is given again for so long: the route is open to all, and must not multiply its callers' requests."""
+
+_NOBODY = "-"
+
+
+class DependencyOutError(UnavailableError):
+    """A part that the API needs does not answer."""
+
+    code = "DEPENDENCY_OUT"
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One part that was asked, and how long its answer took; `problem` is the kind of failure, or None."""
+
+    name: str
+    ok: bool
+    ms: int
+    problem: str | None = None
+
+
+def _bucket() -> None:
+    aws.client("s3").head_bucket(Bucket=needed("bucket"))
+
+
+def _secrets() -> None:
+    aws.client("secretsmanager").get_secret_value(SecretId=needed("cursor_secret"))
+
+
+_PARTS: Mapping[str, Callable[[], Any]] = {
+    "accounts": lambda: AccountModel.read(_NOBODY),
+    "jobs": lambda: JobModel.read(_NOBODY),
+    "queue": lambda: depth(NORMAL),
+    "bucket": _bucket,
+    "secrets": _secrets,
+}
+
+_asking = threading.Lock()
+_found: tuple[int, list[Part]] | None = None
+
+
+def check() -> list[Part]:
+    """Ask every part, at most once in five seconds of a process. Five calls, two of them consistent reads of nothing.
+
+    Raises:
+        DependencyOutError: a part is out; carries all of them as `parts`.
+    """
+    global _found  # noqa: PLW0603 - the process's last finding
+    with _asking:
+        if _found is None or clock.now_ms() - _found[0] > KEPT_MS:
+            _found = (clock.now_ms(), _ask_all())
+        parts = _found[1]
+    out = [part.name for part in parts if not part.ok]
+    if out:
+        raise DependencyOutError(f"out: {', '.join(out)}", parts=msgspec.to_builtins(parts))
+    return parts
+
+
+def _ask_all() -> list[Part]:
+    answers: dict[str, Part] = {}
+
+    def ask(name: str) -> None:
+        answers[name] = _ask(name, _PARTS[name])
+
+    threads = [threading.Thread(target=ask, args=(name,), daemon=True) for name in _PARTS]
+    for thread in threads:
+        thread.start()
+    ends = time.monotonic() + BOUND_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, ends - time.monotonic()))
+    silent = {name: Part(name, ok=False, ms=BOUND_SECONDS * 1000, problem="no answer in time") for name in _PARTS}
+    return list((silent | answers).values())
+
+
+def _ask(name: str, ask: Callable[[], Any]) -> Part:
+    started = time.monotonic()
+    problem = None
+    try:
+        ask()
+    except ClientError as refused:
+        problem = str(refused.response["Error"]["Code"])
+    except (BotoCoreError, UnavailableError) as failure:
+        problem = type(failure).__name__
+    return Part(name, problem is None, round((time.monotonic() - started) * 1000), problem)
