@@ -1,4 +1,4 @@
-"""The console: a page of this project's own modules, and uPlot, which draws its charts, out of the runtime layer.
+"""The console: this project's own modules as one script, and uPlot, which draws its charts, out of the runtime layer.
 
 The address of a part carries a digest of all parts, so a browser keeps them for good and never mixes two deployments.
 """
@@ -10,16 +10,16 @@ from pathlib import Path
 from chalice.app import Response
 
 from api.documents import PAGE_HEADERS, AssetNotFoundError, packaged
+from api.modules import joined
 from leaseway import objects
 
 _HERE = Path(__file__).parent / "console"
 _PAGE = "index.html"
 _MEDIA_TYPES = {
-    ".js": "text/javascript; charset=utf-8",
-    ".css": "text/css; charset=utf-8",
-    ".svg": "image/svg+xml; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "svg": "image/svg+xml; charset=utf-8",
 }
-_CHARTS = ("uPlot.iife.js", "uPlot.min.css")
 
 
 def page() -> Response:
@@ -35,31 +35,36 @@ def asset(asked_version: str, name: str) -> Response:
     Raises:
         AssetNotFoundError: the page has none of that name.
     """
-    path = _parts().get(name)
-    if path is None:
+    text = _parts().get(name)
+    if text is None:
         raise AssetNotFoundError
     headers: dict[str, str | list[str]] = {
-        "content-type": _MEDIA_TYPES[path.suffix],
+        "content-type": _MEDIA_TYPES[name.rpartition(".")[2]],
         "x-content-type-options": "nosniff",
         "cache-control": "public, max-age=31536000, immutable" if asked_version == version() else "no-store",
     }
-    return Response(path.read_text(), headers)
+    return Response(text, headers)
 
 
 @lru_cache(maxsize=1)
 def version() -> str:
     """Changes with every part of the page."""
     found = hashlib.sha256()
-    for name, path in sorted(_parts().items()):
-        found.update(name.encode() + path.read_bytes())
+    for name, text in sorted(_parts().items()):
+        found.update(f"{name}\0{text}\0".encode())
     return found.hexdigest()[:12]
 
 
 @lru_cache(maxsize=1)
-def _parts() -> dict[str, Path]:
-    own = {path.name: path for path in _HERE.iterdir() if path.suffix in _MEDIA_TYPES}
+def _parts() -> dict[str, str]:
     charts = packaged("uplot") / "static"
-    return own | {name: charts / name for name in _CHARTS}
+    return {
+        "console.js": joined(_HERE, "main"),
+        "console.css": (charts / "uPlot.min.css").read_text() + (_HERE / "console.css").read_text(),
+        "icon.svg": (_HERE / "icon.svg").read_text(),
+        "theme.js": (_HERE / "theme.js").read_text(),
+        "uPlot.iife.js": (charts / "uPlot.iife.js").read_text(),
+    }
 
 
 @lru_cache(maxsize=1)

@@ -50,7 +50,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ("get", "/docs/{asset}"): Row(200, lambda _: "/docs/start.js"),
     ("get", "/openapi.json"): Row(200),
     ("get", "/console"): Row(200),
-    ("get", "/console/{version}/{asset}"): Row(200, lambda _: "/console/any/main.js"),
+    ("get", "/console/{version}/{asset}"): Row(200, lambda _: "/console/any/console.js"),
     ("post", "/auth/register"): Row(201, body=lambda things: {"username": things.fresh(), "password": PASSWORD}),
     ("post", "/connect/token"): Row(
         200, body=lambda things: {"grant_type": "password", "username": things.user, "password": PASSWORD}

@@ -1,6 +1,7 @@
 """The HTTP surface of a deployed stack: what the gateway and the function answer together."""
 
 import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urljoin
@@ -64,6 +65,24 @@ def test_swagger_ui_loads_from_the_api_alone(stack) -> None:
     assert loaded["swagger-ui.css"].headers["content-type"].startswith("text/css")
     assert loaded["start.js"].headers["content-type"].startswith("text/javascript")
     assert len(loaded["swagger-ui-bundle.js"].content) > 1_000_000
+
+
+def test_the_console_loads_from_the_api_alone(stack) -> None:
+    # Given the console's page at its own address
+    page = stack.api.request("GET", "/console")
+    assert page.headers["content-type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    # When a browser resolves and loads what it names
+    parts = [part.partition('"')[0] for part in re.split(r'(?:src|href)="(?=console/)', page.text)[1:]]
+    loaded = {
+        part.rpartition("/")[2]: httpx.get(urljoin(str(page.url), part), timeout=35, trust_env=False) for part in parts
+    }
+    # Then each arrives, its charts out of the runtime layer too, and may be kept
+    assert {"console.js", "console.css", "icon.svg", "uPlot.iife.js"} <= loaded.keys()
+    assert {answer.status_code for answer in loaded.values()} == {200}
+    assert all("immutable" in answer.headers["cache-control"] for answer in loaded.values())
+    assert loaded["icon.svg"].headers["content-type"].startswith("image/svg+xml")
+    assert "uPlot" in loaded["uPlot.iife.js"].text
 
 
 def test_locations_lead_to_what_was_made(stack) -> None:

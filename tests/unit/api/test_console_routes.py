@@ -18,23 +18,17 @@ def part(name: str, of_version: str | None = None) -> Answered:
 
 
 def loaded() -> dict[str, str]:
-    """Every part that a browser loads for the page, with its text: what the page names, and what modules import."""
+    """The page, and every part that a browser loads for it, with its text."""
     page = call("GET", "/console", caller=None).text
-    found: dict[str, str] = {"": page}
-    waiting = [name.rpartition("/")[2] for name in re.findall(r'(?:src|href)="(console/[^"]+)"', page)]
-    while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found[name] = part(name).text
-            waiting += re.findall(r'^import [^;]*? from "\./([^"]+)";', found[name], re.MULTILINE)
-    return found
+    names = [name.rpartition("/")[2] for name in re.findall(r'(?:src|href)="(console/[^"]+)"', page)]
+    return {"": page} | {name: part(name).text for name in names}
 
 
 def test_the_page_names_parts_that_are_there_and_weighs_less_than_300_kib() -> None:
     # Given the page, when all that it loads is fetched
     parts = loaded()
     # Then nothing is missing, and together they are within the budget, uncompressed
-    assert {"main.js", "api.js", "jobs.js", "console.css", "uPlot.iife.js", "icon.svg"} <= parts.keys()
+    assert parts.keys() == {"", "console.js", "theme.js", "console.css", "uPlot.iife.js", "icon.svg"}
     assert all("ASSET_NOT_FOUND" not in text for text in parts.values())
     assert sum(len(text.encode()) for text in parts.values()) < LIMIT_BYTES
 
@@ -64,7 +58,7 @@ def test_parts_ask_nobody_else_and_write_no_markup() -> None:
 
 def test_a_part_is_kept_for_good_under_the_present_version_only() -> None:
     # When a part is fetched under the page's version, and under one of another deployment
-    present, past = part("main.js"), part("main.js", "0123456789ab")
+    present, past = part("console.js"), part("console.js", "0123456789ab")
     # Then both are the present part, and only the first may be kept
     assert present.text == past.text
     assert present.headers["content-type"] == "text/javascript; charset=utf-8"
@@ -72,7 +66,7 @@ def test_a_part_is_kept_for_good_under_the_present_version_only() -> None:
     assert past.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("name", ["index.html", "..", "../app.py", "uPlot.mousewheel.js", "/etc/passwd", ""])
+@pytest.mark.parametrize("name", ["index.html", "main.js", "..", "../app.py", "uPlot.mousewheel.js", "/etc/passwd", ""])
 def test_it_serves_no_other_file(name: str) -> None:
     answer = part(name)
     assert (answer.status, answer.json["code"]) == (404, "ASSET_NOT_FOUND")
