@@ -25,14 +25,20 @@ WITHOUT_WORKERS: dict[str, Any] = {
 class NodeProcess:
     """One `leaseway node` on a stack, its logs in a file."""
 
-    def __init__(self, stack: Any, log: Path, **options: Any) -> None:
+    def __init__(self, stack: Any, log: Path, *, typed: bool = False, **options: Any) -> None:
+        """Start it; `typed` goes by the command as a person types it, which finds the deployment first."""
         given = {f"--{name.replace('_', '-')}": value for name, value in options.items() if value is not True}
         flags = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is True]
         environment = nodes.with_code(nodes.environment_of(stack.clients, stack.name))
+        command = nodes.command(given, flags)
+        if typed:
+            environment = nodes.with_code(os.environ) | {"LOCALSTACK_HOST": str(stack.clients.host)}
+            aimed = ["node", "--target", "localstack", "--stack", stack.name]
+            command = [command[0], "-m", "leaseway_local.cli", *aimed, *command[3:]]
         self.log = log
         with log.open("ab") as written:
             self.process = subprocess.Popen(
-                nodes.command(given, flags), env=environment, stdin=subprocess.DEVNULL, stderr=written,
+                command, env=environment, stdin=subprocess.DEVNULL, stderr=written,
                 start_new_session=True,
             )  # fmt: skip
 

@@ -97,7 +97,13 @@ class AttemptView(msgspec.Struct):
     worker: str | None
     started_at: Time | None
     ended_at: Time | None
-    end: Annotated[End, Meta(description="CRASHED: its worker died; EXPIRED: the time to live passed")]
+    end: Annotated[
+        End,
+        Meta(
+            description="CRASHED: its worker died; EXPIRED: the time to live passed; RETURNED: its worker was"
+            " stopped, and the attempt did not count"
+        ),
+    ]
     error: Annotated[str | None, Meta(description="Cut to 200 characters")]
 
 

@@ -14,13 +14,15 @@ from account_stream import records
 from leaseway import clock, totals
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.errors import LeasewayError
+from leaseway.generator import Lease, produce, try_to_become
 from leaseway.idempotency import Key
 from leaseway.jobs import Job, cancel_job, create_job, external, retry_job
 from leaseway.jobs.claim import Claimed, claim
 from leaseway.jobs.dead_letters import judge
-from leaseway.jobs.finish import fail, give_up, report
+from leaseway.jobs.finish import complete, fail, give_back, give_up, report
 from leaseway.jobs.lists import page_of_jobs
 from leaseway.jobs.progress import told as told_progress
+from leaseway.jobs.remove import remove_job
 from leaseway.jobs.replay import replay
 from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
@@ -131,6 +133,15 @@ def long_ledger() -> None:
     page_of_entries("alice", Wanted(), owner=None, size=1)  # reads the secret that signs cursors
 
 
+_leases: list[Lease] = []
+
+
+def generating() -> None:
+    lease = try_to_become(1, "node", 60_000)
+    assert isinstance(lease, Lease)
+    _leases.append(lease)
+
+
 MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "read a balance": ([], lambda: get_account("alice", owner=None)),
     "change a balance": ([], change(5)),
@@ -158,6 +169,13 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "count jobs by status and type": ([counted_jobs], totals.by_type),
     "dead-letter a job": ([waiting], lambda: judge(f'{{"job_id": "{_waiting[-1].id}", "ttl_ms": 1}}')),
     "replay a dead letter": ([waiting, given_up], lambda: replay(_waiting[-1].id)),
+    "give a job back, from a node that ends": ([job(), taken], lambda: give_back(_claimed[-1])),
+    "remove a job that has ended": (
+        [job(), taken, lambda: complete(_claimed[-1], {})],
+        lambda: remove_job(_created[-1].id, owner=None),
+    ),
+    "try to become the generator": ([generating], lambda: try_to_become(2, "other", 60_000)),
+    "a message of the generator": ([generating], lambda: produce(_leases[-1], 1)),
     "create a job": ([], job()),
     "create a job, with a key": ([], job(KEY)),
     "create a job, with a key, repeated": ([job(KEY)], job(KEY)),
