@@ -19,7 +19,8 @@ WORKER = FOLDER / "worker.sh"
 HANDLER = """
 import json, sys, time
 payload = json.load(sys.stdin)
-time.sleep(payload["seconds"])
+if payload.get("slow_for") in (None, sys.argv[1]):
+    time.sleep(payload["seconds"])
 if payload.get("breaks"):
     raise SystemExit(7)
 print(json.dumps({"slept": payload["seconds"], "by": sys.argv[1]}))
@@ -107,7 +108,7 @@ def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats
 
 def test_a_killed_shell_workers_job_is_taken_over_by_another(stack, shell_worker):
     # Given a worker that is killed in the middle of a job, with everything it started
-    job_id = create(stack, {"seconds": 8}, ttl_ms=300_000)
+    job_id = create(stack, {"seconds": 60, "slow_for": "victim"}, ttl_ms=300_000)
     victim = shell_worker("victim")
     until(lambda: read(stack, job_id)["status"] == "RUNNING", seconds=20, what="the victim's claim")
     os.killpg(victim.pid, signal.SIGKILL)
