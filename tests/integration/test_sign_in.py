@@ -72,7 +72,9 @@ def test_commands_act_for_who_signed_in_last(usual, leaseway, monkeypatch) -> No
     assert leaseway("balance", "update", name, "5").exit_code == 0
 
 
-def test_what_is_kept_is_this_users_alone_and_has_no_password_that_a_person_chose(leaseway, home, monkeypatch) -> None:
+def test_what_is_kept_is_this_users_alone_and_has_no_password_that_a_person_chose(
+    usual, leaseway, home, monkeypatch
+) -> None:
     monkeypatch.setenv("LEASEWAY_PASSWORD", PASSWORD)
     name = f"cli-{secrets.token_hex(4)}"
     usual_login = leaseway("login", "--user", name)
@@ -80,7 +82,7 @@ def test_what_is_kept_is_this_users_alone_and_has_no_password_that_a_person_chos
     monkeypatch.delenv("LEASEWAY_PASSWORD")
     leaseway("token", "--user", name)
     leaseway("login")
-    file = home.path / "signed-in-local.json"
+    file = home.path / f"signed-in-{usual.outputs.target.value}.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     kept = json.loads(file.read_text())["users"]
     assert kept["admin"]["password"] == ""

@@ -165,6 +165,7 @@ def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick):
     assert len(jobs_of(quick, task)) == 2
 
 
+@pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
 def test_ten_equal_runs_spread_over_five_workers(make_stack):
     # Given ten tasks of equal length that come due at once, and five workers
     stack = make_stack("spread", TasksConcurrency=5, SchedulerEnabled="false", SweeperEnabled="false")
@@ -192,6 +193,7 @@ def test_ten_equal_runs_spread_over_five_workers(make_stack):
     assert summary["overall"]["p95_ms"] == pytest.approx(20_000, rel=0.15)
 
 
+@pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
 def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_starts(quick):
     # Given a run on a worker
     task = define(quick, payload={"duration_ms": 4_000}, ttl_ms=120_000)
