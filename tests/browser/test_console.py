@@ -13,6 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from browser.console import PATIENCE, Opened, opened
+from dead_lettering import make_dead_letters
 from deployed import PASSWORD
 from leaseway_local.api_client import ApiClient
 from observe import until
@@ -174,6 +175,21 @@ def test_many_failed_jobs_are_tried_again_at_once_after_a_question(console: Open
     wait_for_attempt(user, jobs, 3)
 
 
+def test_a_dead_letter_is_listed_and_replayed(console: Open, stack) -> None:
+    # Given a job that no worker could settle
+    (job,) = make_dead_letters(stack, 1)
+    one = console("/dead-letters")
+    row = one.page.get_by_role("table", name="Dead letters").get_by_role("row").filter(has_text=job[:8])
+    expect(row).to_be_visible(timeout=PATIENCE)
+    # When it is replayed, and the question answered
+    row.get_by_role("button", name="Replay").click()
+    one.page.get_by_role("dialog").get_by_role("button", name="Replay").click()
+    # Then it leaves the list, and runs
+    expect(row).to_have_count(0, timeout=PATIENCE)
+    one.page.evaluate("path => { location.hash = path; }", f"#/jobs/{job}")
+    one.status("COMPLETED")
+
+
 def wait_for_attempt(user: ApiClient, jobs: list[str], number: int) -> None:
     """Wait until each job has failed that often."""
 
@@ -229,9 +245,9 @@ VIEWS = [
     ("/new", "Create a job"),
     ("/tasks", "Tasks"),
     ("/balances/1", "Balances"),
+    ("/dead-letters", "Dead letters"),
     ("/", "Overview"),
 ]
-DEAD_LETTERS = ("/dead-letters", "Dead letters")
 
 
 def test_markup_in_data_stays_text(console: Open, stack) -> None:
@@ -329,7 +345,7 @@ def test_axe_core_finds_nothing_in_any_view(console: Open, stack, scheme: str) -
     found = {"login": one.violations(AXE)}
     one.sign_in(stack.admin.username, stack.admin.password)
     # When each view is judged, and a question, and the form of a task
-    for path, heading in [*VIEWS, DEAD_LETTERS, (f"/jobs/{job}", "HTTP_GET"), (f"/tasks/{task_id}", task["name"])]:
+    for path, heading in [*VIEWS, (f"/jobs/{job}", "HTTP_GET"), (f"/tasks/{task_id}", task["name"])]:
         one.go(path, heading)
         found[path] = one.violations(AXE)
     one.page.get_by_role("button", name="Delete").click()
@@ -347,7 +363,7 @@ def test_narrow_screens_scroll_in_one_direction_only(console: Open, stack) -> No
     # Given a telephone
     stack.api.post("/api/v1/jobs", FAILING)
     one = console(viewport={"width": 360, "height": 740})
-    for path, heading in [*VIEWS, DEAD_LETTERS]:
+    for path, heading in VIEWS:
         # When each view is shown
         one.go(path, heading)
         # Then nothing is wider than the screen

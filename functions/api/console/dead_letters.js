@@ -28,7 +28,7 @@ export function deadLetters(outlet, { query, signal }) {
     all.hidden = page.content.length === 0;
     fill(pager, page.cursor && h("a", { class: "button", href: `#/dead-letters?${new URLSearchParams({ cursor: page.cursor })}` }, "Older"));
   }, SECONDS, signal, (problem) => {
-    if (problem) told.textContent = problem.status === 404 ? "This deployment does not list dead letters yet." : problem.message;
+    if (problem) told.textContent = problem.message;
   });
 
   async function replay(job) {

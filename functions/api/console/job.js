@@ -69,10 +69,11 @@ function known(found) {
   return [
     ["Owner", found.owner], ["Created", ago(found.created_at)], ["Started", found.started_at && ago(found.started_at)],
     ["Ended", found.finished_at && ago(found.finished_at)], ["Took", found.finished_at && taken(found)],
+    ["Given up", found.dead_lettered_at && ago(found.dead_lettered_at)], ["Kept until", found.expires_at && ago(found.expires_at)],
     ["Attempts", `${found.attempts} of ${found.max_attempts}`], ["Crashes", found.crashes || null], ["Worker", found.worker],
     ["Time to live", duration(found.ttl_ms)], ["Not before", found.run_after && ago(found.run_after)],
     ["Deadline", found.status === "RUNNING" && found.deadline ? ago(found.deadline) : null],
-    ["Priority", found.priority], ["Order key", found.order_key], ["Tags", tags], ["Run of", task],
+    ["Queue", found.queue === "normal" ? null : found.queue], ["Order key", found.order_key], ["Tags", tags], ["Run of", task],
   ];
 }
 
