@@ -14,7 +14,7 @@ SLEEP_50 = {"type": "SLEEP", "payload": {"duration_ms": 50}}
 
 @pytest.fixture(scope="module")
 def stack(make_stack):
-    return make_stack("queues", LeaseSeconds=LEASE, BackoffBaseMs=400, SweeperEnabled=False)
+    return make_stack("queues", LeaseSeconds=LEASE, BackoffBaseMs=400, SweeperEnabled=False, LogLevel="WARNING")
 
 
 def batch(stack, jobs):
