@@ -158,7 +158,9 @@ def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_wr
     def done():
         return {change.new["id"] for change in changes(stack.client, stack.outputs["JobsTable"]) if change.ended}
 
-    until(lambda: job_ids <= done(), seconds=240, what="a thousand ended jobs", every=1)
+    # The stream is long to read: the queue tells first.
+    until(lambda: left_in_queue(stack) == 0, seconds=240, what="an empty queue", every=0.5)
+    until(lambda: job_ids <= done(), seconds=30, what="a thousand ended jobs", every=1)
     ends = Counter()
     statuses = Counter()
     crashes = 0
@@ -170,4 +172,3 @@ def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_wr
     assert statuses == {"COMPLETED": 1_000}
     assert set(ends.values()) == {1}
     assert crashes >= 10, "kills that hit nobody would prove nothing"
-    until(lambda: left_in_queue(stack) == 0, seconds=30, what="an empty queue")
