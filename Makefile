@@ -16,7 +16,7 @@ UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-inde
 NEVER := --override layers/runtime/never-installed.txt
 
 .PHONY: help setup run down api-local test test-unit test-packaging test-integration localstack-host test-localstack test-browser \
-	lint format generate lock \
+	dashboard-picture lint format generate lock \
 	sam-validate sam-build sam-deploy stress-balance stress-transfers bench-cold clean
 
 help: ## List the targets
@@ -65,6 +65,9 @@ test-localstack: localstack-host ## Run the integration tests on a LocalStack of
 
 test-browser: setup ## Run the tests of the pages, in the Chromium that this machine has
 	@$(BIN)/pytest tests/browser $(PYTEST_ARGS)
+
+dashboard-picture: setup ## Take the README's picture of the dashboard, by its browser test
+	@DASHBOARD_PICTURE=docs/images/dashboard.png $(BIN)/pytest tests/browser/test_dashboard.py
 
 lint: setup ## Check style, types, the directions of imports, and the template
 	@$(BIN)/ruff check .

@@ -102,6 +102,8 @@ class _Handler(BaseHTTPRequestHandler):
         if asked.path in _UPLOT_FILES:
             name, kind = _UPLOT_FILES[asked.path]
             return 200, kind, uplot_file(name).read_bytes()
+        if asked.path == "/favicon.ico":  # browsers ask by themselves
+            return 204, "image/x-icon", b""
         if asked.path == "/dashboard/data":
             return 200, "application/json", json.dumps(self._data(parse_qs(asked.query))).encode()
         return 404, "text/plain", b"there is only /dashboard"

@@ -70,6 +70,7 @@ function legend(widget) {
     entry.dataset.label = line.label;
     entry.dataset.stat = line.stat;
     entry.dataset.value = value === null ? "" : String(value);
+    entry.dataset.most = line.values.length ? String(Math.max(...line.values)) : "";
     entry.append(swatch(index), element("span", line.label + " "), element("b", shown(value)));
     list.append(entry);
   });
