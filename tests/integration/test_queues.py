@@ -14,7 +14,10 @@ SLEEP_50 = {"type": "SLEEP", "payload": {"duration_ms": 50}}
 
 @pytest.fixture(scope="module")
 def stack(make_stack):
-    return make_stack("queues", LeaseSeconds=LEASE, BackoffBaseMs=400, SweeperEnabled=False, LogLevel="WARNING")
+    """Few log lines and small batches: on one machine, what the flood takes of the processors is no matter of queues."""
+    return make_stack(
+        "queues", LeaseSeconds=LEASE, BackoffBaseMs=400, SweeperEnabled=False, LogLevel="WARNING", WorkerPoolSize=5
+    )
 
 
 def batch(stack, jobs):
