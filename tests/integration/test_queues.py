@@ -14,7 +14,7 @@ SLEEP_50 = {"type": "SLEEP", "payload": {"duration_ms": 50}}
 
 @pytest.fixture(scope="module")
 def stack(make_stack):
-    """Few log lines and small batches: on one machine, what the flood takes of the processors is no matter of queues."""
+    """Few log lines and small batches: on one machine, what the flood takes of the CPUs is no matter of queues."""
     return make_stack(
         "queues", LeaseSeconds=LEASE, BackoffBaseMs=400, SweeperEnabled=False, LogLevel="WARNING", WorkerPoolSize=5
     )
