@@ -40,6 +40,7 @@ class Watched:
         self.home = home
         self.engine = Engine(home)
         self.stack: DeployedStack = deploy(start_engine(home), home, DEFAULT_STACK, PARAMETERS | parameters)
+        self.tasks: dict[str, str] = {}
         self.monitor = Monitor(home)
         self.record: MonitorRecord = self.monitor.start(free_port())
         self.becomes(1, "LedgerEntries")  # the first account's
