@@ -20,6 +20,7 @@ from leaseway_local import (
     message_errors,
     nodes,
     tasks,
+    top,
 )
 from leaseway_local.api_client import ApiProblem
 from leaseway_local.engines import EngineName
@@ -74,6 +75,7 @@ app.command()(demo.demo)
 app.command()(nodes.node)
 app.command()(monitor)
 app.command()(message_errors.errors)
+app.command()(top.top)
 app.command()(api_local.api_local)
 app.add_typer(balance.app, name="balance")
 app.add_typer(jobs.app, name="jobs")

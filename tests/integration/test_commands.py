@@ -14,6 +14,7 @@ from leaseway_local.cloud import demo_host
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.page_server import serving
 from leaseway_local.samples import samples
+from observe import until
 
 
 @pytest.fixture
@@ -227,3 +228,21 @@ def test_a_command_on_a_cloud_that_is_down_says_what_to_do(monkeypatch, capsys, 
 
     assert left.value.code == 1
     assert "`leaseway up` starts it" in capsys.readouterr().err
+
+
+def test_top_shows_counts_by_type_and_what_failed_last(leaseway, stack):
+    job = stack.api.post(
+        "/api/v1/jobs", {"type": "HTTP_GET", "payload": {"url": "http://127.0.0.1:9/"}, "max_attempts": 1}
+    )
+    until(lambda: stack.api.get(f"/api/v1/jobs/{job['id']}")["status"] == "FAILED", seconds=60, what="its failure")
+
+    def shown():
+        seen = leaseway("top", "--looks", 2, "--seconds", 0.2)
+        assert seen.exit_code == 0, seen.output
+        return seen.stdout
+
+    until(lambda: job["id"][:8] in shown(), seconds=30, what="the failed job to be shown")
+    screen = shown()
+    assert "everybody's jobs" in screen
+    assert "jobs ended a second" in screen
+    assert any(line.startswith("HTTP_GET") for line in screen.splitlines())
