@@ -128,6 +128,18 @@ def test_a_mapping_has_few_filters_and_they_are_json(mappings):
             assert len(each["Pattern"]) <= FILTER_CHARACTERS, name
 
 
+def test_a_parameter_that_turns_a_schedule_off_does(described, translated):
+    """SAM takes any reference for true: `Enabled: !Ref SweeperEnabled` would be ENABLED whatever its value."""
+    rules = of_type(translated, "AWS::Events::Rule")
+
+    assert rules
+    for name, rule in rules.items():
+        condition, if_true, if_false = rule["Properties"]["State"]["Fn::If"]
+        assert (if_true, if_false) == ("ENABLED", "DISABLED"), name
+        parameter, value = described["Conditions"][condition]["Fn::Equals"]
+        assert (described["Parameters"][parameter["Ref"]]["AllowedValues"], value) == (["true", "false"], "true"), name
+
+
 def test_no_more_than_two_functions_read_a_stream(stream_mappings):
     """A third reader of a shard is throttled, and throttles the others."""
     readers = Counter(target(mapping["EventSourceArn"]) for mapping in stream_mappings)
