@@ -11,6 +11,7 @@ from chalice.app import Chalice, Request, Response
 
 from api import cors, security
 from api.blueprints.balances import balances
+from api.blueprints.control import control
 from api.blueprints.dead_letters import dead_letters
 from api.blueprints.external import workers
 from api.blueprints.identity import identity
@@ -30,7 +31,19 @@ _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 app = Chalice(app_name="leaseway", configure_logs=False, env={})
 
-for blueprint in (balances, ledger, jobs, dead_letters, workers, overview, tasks, uploads, identity, operations):
+for blueprint in (
+    balances,
+    ledger,
+    jobs,
+    control,
+    dead_letters,
+    workers,
+    overview,
+    tasks,
+    uploads,
+    identity,
+    operations,
+):
     app.register_blueprint(blueprint)
 
 

@@ -265,3 +265,8 @@ def _number(name: str, text: str) -> int:
     if not _whole_number.fullmatch(text):
         raise InvalidInputError("must be a whole number", field=name)
     return int(text)
+
+
+def milliseconds(moment: datetime | None) -> int | None:
+    """A moment of a request in milliseconds since the epoch."""
+    return None if moment is None else round(moment.timestamp() * 1000)

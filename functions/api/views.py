@@ -266,6 +266,11 @@ def reversal_view(made: Reversal) -> ReversalView:
     return ReversalView(made.reversed, made.entries, rfc3339(made.accounts[0].updated_at))
 
 
+def etag(job: Job) -> dict[str, str]:
+    """The header that names a job's version; it changes with the status only."""
+    return {"etag": f'"{job.version}"'}
+
+
 def job_view(job: Job) -> JobView:
     """A job for JSON."""
     return JobView(

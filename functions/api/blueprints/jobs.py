@@ -9,34 +9,27 @@ from chalice.app import Blueprint
 from msgspec import Meta
 
 from api.problems import Refusal, brief
-from api.requests import job_id
+from api.requests import job_id, milliseconds
 from api.routes import Answer, Call, Operation, operation
-from api.views import JobId, JobOutcome, JobPageView, JobView, Time, job_view, outcome_view, page_view, rfc3339
+from api.views import JobOutcome, JobPageView, JobView, etag, job_view, outcome_view, page_view
 from leaseway import validation
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError, UnavailableError
 from leaseway.jobs import (
-    AlreadyEndedError,
     Job,
     JobNotFoundError,
     JobStatus,
     NotFinishedError,
-    NotRetryableError,
     TtlTooLongError,
     UnknownJobTypeError,
-    VersionMovedError,
-    cancel_job,
     create_job,
     get_job,
     get_result,
     parse_status,
-    retry_job,
 )
 from leaseway.jobs.batch import LARGEST_BATCH, Wanted, create_jobs
-from leaseway.jobs.bulk import CANCELLABLE, MOST_TOGETHER, RETRYABLE, Report, cancel_jobs, retry_jobs
-from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, Selection, UseCursorError, page_of_jobs
+from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, UseCursorError, page_of_jobs
 from leaseway.jobs.placement import Priority
-from leaseway.jobs.remove import remove_job
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 
 jobs = Blueprint(__name__)
@@ -117,18 +110,14 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
         tags=wanted.tags,
         ttl_ms=wanted.ttl_ms,
         max_attempts=wanted.max_attempts,
-        run_at=_milliseconds(wanted.run_at),
+        run_at=milliseconds(wanted.run_at),
         delay_seconds=wanted.delay_seconds,
         priority=wanted.priority,
         retention_days=wanted.retention_days,
         order_key=wanted.order_key,
         key=call.key,
     )
-    return Answer(job_view(job), {"location": f"jobs/{job.id}", **_etag(job)})
-
-
-def _etag(job: Job) -> dict[str, str]:
-    return {"etag": f'"{job.version}"'}
+    return Answer(job_view(job), {"location": f"jobs/{job.id}", **etag(job)})
 
 
 class NewJobs(msgspec.Struct, forbid_unknown_fields=True):
@@ -202,7 +191,7 @@ def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
         one = msgspec.convert(wanted, NewJob)
     except msgspec.ValidationError as problem:
         return validation.refusal(problem)
-    run_at = _milliseconds(one.run_at)
+    run_at = milliseconds(one.run_at)
     return Wanted(
         type=one.type,
         payload=one.payload,
@@ -284,133 +273,6 @@ def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
     return page_view(found)
 
 
-class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
-    """Which jobs to change, and how many at a time. At least one of status, type, tag and the times is needed."""
-
-    status: (
-        Annotated[
-            str,
-            Meta(
-                description="CREATED or RUNNING to cancel, FAILED or CANCELLED to retry; both where not given",
-                extra_json_schema={"enum": [status.value for status in (*CANCELLABLE, *RETRYABLE)]},
-            ),
-        ]
-        | None
-    ) = None
-    type: Annotated[str, Meta(max_length=64, description="Only jobs of this type")] | None = None
-    tag: Annotated[str, Meta(pattern=TAG_PATTERN, description="Only jobs with this tag")] | None = None
-    owner: (
-        Annotated[str, Meta(max_length=128, description="Whose: your own, or for an Admin another's name, or `*`")]
-        | None
-    ) = None
-    created_after: (
-        Annotated[datetime, Meta(tz=True, description="Only jobs created at this time or later; RFC 3339")] | None
-    ) = None
-    created_before: Annotated[datetime, Meta(tz=True, description="Only jobs created before this time")] | None = None
-    limit: Annotated[int, Meta(ge=1, le=MOST_TOGETHER, description="Jobs to change at most")] = MOST_TOGETHER
-    dry_run: Annotated[bool, Meta(description="Tell which jobs it would be, and change none")] = False
-    cursor: Annotated[str, Meta(description="Leads on from an earlier answer to the same selection")] | None = None
-
-
-class ChangedJob(msgspec.Struct):
-    """One job that was found: what it is now, or why it was left alone."""
-
-    id: JobId
-    type: str
-    status: JobStatus
-    created_at: Time
-    problem: Refusal | None
-
-
-class ChangedJobs(msgspec.Struct):
-    """What was done with a part of a selection."""
-
-    matched: Annotated[int, Meta(description="Jobs that were found")]
-    changed: Annotated[int, Meta(description="None in a dry run")]
-    refused: Annotated[int, Meta(description="Jobs that had moved since they were found")]
-    dry_run: bool
-    content: list[ChangedJob]
-    cursor: Annotated[str | None, Meta(description="Send it with the same selection to go on; null at the end")]
-
-
-@operation(
-    jobs,
-    Operation(
-        method="POST",
-        path="/api/v1/jobs/cancel",
-        tag=_TAG,
-        summary="Cancel up to 100 jobs",
-        body=ManyJobs,
-        answer=ChangedJobs,
-        errors=(InvalidCursorError, NotYoursError, UnavailableError),
-        example={"tag": "import-7", "dry_run": True},
-    ),
-)
-def cancel_many(call: Call[ManyJobs, None]) -> ChangedJobs:
-    """Ends the newest jobs of a selection that wait or run, each as if cancelled by itself. Repeat it with the `cursor`
-    until there is none: a part may find nothing and yet lead on. A `dry_run` tells what it would be.
-    """
-    wanted = call.body
-    done = cancel_jobs(
-        _selection(call), actor=call.caller.subject, limit=wanted.limit, cursor=wanted.cursor, dry_run=wanted.dry_run
-    )
-    return _changed_view(done)
-
-
-@operation(
-    jobs,
-    Operation(
-        method="POST",
-        path="/api/v1/jobs/retry",
-        tag=_TAG,
-        summary="Try up to 100 jobs again",
-        body=ManyJobs,
-        answer=ChangedJobs,
-        errors=(InvalidCursorError, NotYoursError, UnavailableError),
-        example={"status": "FAILED", "type": "HTTP_GET", "limit": 50},
-    ),
-)
-def retry_many(call: Call[ManyJobs, None]) -> ChangedJobs:
-    """Gives the newest FAILED and CANCELLED jobs of a selection another life, each as if retried by itself. Repeat it
-    with the `cursor` until there is none; a `dry_run` tells what it would be.
-    """
-    wanted = call.body
-    done = retry_jobs(_selection(call), limit=wanted.limit, cursor=wanted.cursor, dry_run=wanted.dry_run)
-    return _changed_view(done)
-
-
-def _selection(call: Call[ManyJobs, None]) -> Selection:
-    wanted = call.body
-    return Selection(
-        owner=call.caller.listed_owner(wanted.owner),
-        statuses=() if wanted.status is None else (parse_status(wanted.status),),
-        type_name=wanted.type,
-        tag=wanted.tag,
-        created_from=_milliseconds(wanted.created_after),
-        created_before=_milliseconds(wanted.created_before),
-    )
-
-
-def _milliseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)
-
-
-def _changed_view(done: Report) -> ChangedJobs:
-    return ChangedJobs(
-        matched=len(done.outcomes),
-        changed=done.changed,
-        refused=done.refused,
-        dry_run=done.dry_run,
-        content=[
-            ChangedJob(
-                job.id, job.type, job.status, rfc3339(job.created_at), None if refusal is None else brief(refusal)
-            )
-            for job, refusal in done.outcomes
-        ],
-        cursor=done.cursor,
-    )
-
-
 @operation(
     jobs,
     Operation(
@@ -425,68 +287,7 @@ def _changed_view(done: Report) -> ChangedJobs:
 def show_job(call: Call[None, None]) -> Answer:
     """The job as it stands; poll it, or poll its result. Its ETag changes with its status."""
     job = get_job(job_id(call.path["id"]), owner=call.caller.sees_owner)
-    return Answer(job_view(job), _etag(job))
-
-
-@operation(
-    jobs,
-    Operation(
-        method="POST",
-        path="/api/v1/jobs/{id}/cancel",
-        tag=_TAG,
-        summary="Cancel a job",
-        answer=JobView,
-        conditional=True,
-        errors=(JobNotFoundError, AlreadyEndedError, VersionMovedError, UnavailableError),
-    ),
-)
-def cancel(call: Call[None, None]) -> Answer:
-    """A job that waits ends at once. One that runs ends at once too: its executor is told at the next heartbeat, and
-    its result is refused in any case. A cancelled job is answered as it is.
-    """
-    job = cancel_job(
-        job_id(call.path["id"]),
-        owner=call.caller.sees_owner,
-        actor=call.caller.subject,
-        if_version=call.if_version,
-    )
-    return Answer(job_view(job), _etag(job))
-
-
-@operation(
-    jobs,
-    Operation(
-        method="POST",
-        path="/api/v1/jobs/{id}/retry",
-        tag=_TAG,
-        summary="Try a job again",
-        status=202,
-        answer=JobView,
-        conditional=True,
-        errors=(JobNotFoundError, NotRetryableError, VersionMovedError, UnavailableError),
-    ),
-)
-def retry(call: Call[None, None]) -> Answer:
-    """A FAILED or CANCELLED job becomes CREATED again under its id, with as many attempts more as it was given."""
-    job = retry_job(job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version)
-    return Answer(job_view(job), _etag(job))
-
-
-@operation(
-    jobs,
-    Operation(
-        method="DELETE",
-        path="/api/v1/jobs/{id}",
-        tag=_TAG,
-        summary="Remove a job that has ended",
-        answer=JobView,
-        conditional=True,
-        errors=(JobNotFoundError, NotFinishedError, VersionMovedError, UnavailableError),
-    ),
-)
-def remove(call: Call[None, None]) -> JobView:
-    """Answers what it was. Jobs go by themselves when their retention is over; a live one is cancelled first."""
-    return job_view(remove_job(job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version))
+    return Answer(job_view(job), etag(job))
 
 
 @operation(
