@@ -86,3 +86,12 @@ def test_the_list_of_examples_is_the_folder():
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_begins_with_what_it_prints(example):
     assert promised(example)
+
+
+def test_the_page_on_deployment_tells_how_to_change_tables_that_hold_data():
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    _, _, told = page.partition("## Changing tables that hold data")
+
+    assert all(f"**{change}" in told for change in ("A new attribute", "A new index", "Another key schema"))
+    for parameter in re.findall(r"`([A-Z][A-Za-z]+)`", page):
+        assert f"  {parameter}:" in (ROOT / "template.yaml").read_text(), parameter
