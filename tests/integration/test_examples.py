@@ -12,6 +12,7 @@ import pytest
 from dead_lettering import make_dead_letters
 from deployed import DeployedStack
 from examples import EXAMPLES, promised
+from leaseway_local import nodes
 
 INTERPRETERS = {".py": [sys.executable], ".sh": ["bash", "-eu"]}
 
@@ -26,9 +27,16 @@ def dead_letters(stack: DeployedStack) -> dict[str, str]:
     return {}
 
 
+def what_a_node_runs_with(stack: DeployedStack) -> dict[str, str]:
+    known = nodes.environment_of(stack.clients, stack.name)
+    own = {name: value for name, value in known.items() if os.environ.get(name) != value}
+    return own | {"NODE_FLAGS": "--from-environment"}
+
+
 # What an example does not make for itself. Returns further variables for its environment.
 GIVEN: dict[str, Callable[[DeployedStack], dict[str, str]]] = {
     "dead_letters.py": dead_letters,
+    "node.sh": what_a_node_runs_with,
     "worker.sh": a_text_to_count,
 }
 
