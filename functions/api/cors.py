@@ -9,7 +9,7 @@ from chalice.app import Request, Response
 
 from leaseway.settings import settings
 
-_ALLOWED_HEADERS = "authorization, content-type, idempotency-key"
+_ALLOWED_HEADERS = "authorization, content-type, idempotency-key, if-match"
 _SHOWN_HEADERS = "x-request-id, location, retry-after, etag"
 _REMEMBERED_SECONDS = "600"
 
