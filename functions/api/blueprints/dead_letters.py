@@ -6,31 +6,19 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.paging import Window
 from api.requests import job_id
 from api.routes import Answer, Call, Operation, operation
-from api.views import JobPageView, JobView, Time, job_view, page_view, rfc3339
+from api.views import JobPageView, JobView, Time, etag, job_view, page_view, rfc3339
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import UnavailableError
 from leaseway.jobs import VersionMovedError
-from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, UseCursorError, page_of_dead_letters
+from leaseway.jobs.lists import UseCursorError, page_of_dead_letters
 from leaseway.jobs.replay import LARGEST_REPLAY, DeadLetterNotFoundError, replay, replay_all
 
 dead_letters = Blueprint(__name__)
 
 _TAG = "Dead letters"
-
-
-class Window(msgspec.Struct, forbid_unknown_fields=True):
-    """Which part of the list."""
-
-    page: (
-        Annotated[int, Meta(ge=0, description=f"Counts from 0, while page x size is at most {DEEPEST_OFFSET}")] | None
-    ) = None
-    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Jobs a page")] = 20
-    cursor: (
-        Annotated[str, Meta(description="Leads on from an earlier page of the same list; takes the place of `page`")]
-        | None
-    ) = None
 
 
 @operation(
@@ -110,4 +98,4 @@ def replay_many(call: Call[HowMany, None]) -> ReplayView:
 def replay_one(call: Call[None, None]) -> Answer:
     """The job becomes CREATED again under its id, with as many attempts more as it was given, and starts at once."""
     job = replay(job_id(call.path["id"]))
-    return Answer(job_view(job), {"etag": f'"{job.version}"'})
+    return Answer(job_view(job), etag(job))

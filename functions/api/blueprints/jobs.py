@@ -8,6 +8,7 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.paging import Window
 from api.problems import Refusal, brief
 from api.requests import job_id, milliseconds
 from api.routes import Answer, Call, Operation, operation
@@ -28,7 +29,7 @@ from leaseway.jobs import (
     parse_status,
 )
 from leaseway.jobs.batch import LARGEST_BATCH, Wanted, create_jobs
-from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE, UseCursorError, page_of_jobs
+from leaseway.jobs.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.placement import Priority
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 
@@ -206,7 +207,7 @@ def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
     )
 
 
-class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
+class JobFilter(Window, forbid_unknown_fields=True):
     """Which jobs, and which part of the list."""
 
     status: (
@@ -230,14 +231,6 @@ class JobFilter(msgspec.Struct, forbid_unknown_fields=True):
                 " which needs a status",
             ),
         ]
-        | None
-    ) = None
-    page: (
-        Annotated[int, Meta(ge=0, description=f"Counts from 0, while page x size is at most {DEEPEST_OFFSET}")] | None
-    ) = None
-    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Jobs a page")] = 20
-    cursor: (
-        Annotated[str, Meta(description="Leads on from an earlier page of the same list; takes the place of `page`")]
         | None
     ) = None
 

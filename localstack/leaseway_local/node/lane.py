@@ -153,7 +153,6 @@ class Lane(Watch):
             self._runs = [run for run in self._runs if not run.ended]
         self._settled |= {run.receipt for run in ended if run.settled}
         self._keep_places(ended)
-        self._keep_places(ended)
         self._delete_settled()
         self._settled -= self._deleted
         self._deleted.clear()

@@ -87,12 +87,12 @@ def _found(
 
 
 def _check(selection: Selection, possible: tuple[JobStatus, ...]) -> None:
-    times = (selection.created_from, selection.created_before)
-    if not selection.statuses and all(one is None for one in (selection.type_name, selection.tag, *times)):
+    begin, end = selection.created_from, selection.created_before
+    if not selection.statuses and all(one is None for one in (selection.type_name, selection.tag, begin, end)):
         raise InvalidInputError("say which jobs: by status, type, tag or time of creation")
     if not set(selection.statuses) <= set(possible):
         raise InvalidInputError(f"must be {' or '.join(possible)}", field="status")
-    if None not in times and times[0] > times[1]:  # type: ignore[operator]
+    if begin is not None and end is not None and begin > end:
         raise InvalidInputError("must not be before created_after", field="created_before")
     if selection.tag is not None:
         checked_tag(selection.tag)

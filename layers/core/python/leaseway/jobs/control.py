@@ -130,11 +130,8 @@ def changed_as_seen(job: Job, step: Step) -> Job:
     Raises:
         VersionMovedError: the job is not as it was seen any more.
     """
-    actions = step(job)
-    if actions is None:
-        return job
     try:
-        return _job(JobModel.change(job.id, actions, JobModel.version == job.version), job)
+        return _apply(step, job)
     except ConditionRefusedError:
         raise VersionMovedError("it has changed since it was found", job_id=job.id) from None
 
@@ -145,14 +142,17 @@ def _changed(job_id: str, owner: str | None, if_version: int | None, step: Step)
     for _ in range(_TRIES):
         if if_version not in (None, job.version):
             raise VersionMovedError(f"its version is {job.version}", job_id=job.id, version=job.version)
-        actions = step(job)
-        if actions is None:
-            return job
         try:
-            return _job(JobModel.change(job.id, actions, JobModel.version == job.version), job)
+            return _apply(step, job)
         except ConditionRefusedError as refusal:
             job = _job(refusal.item or {}, job) if refusal.item else get_job(job_id, owner=owner)
     raise VersionMovedError("others keep changing it", job_id=job_id)
+
+
+def _apply(step: Step, job: Job) -> Job:
+    """Write what `step` decides on the very version that was seen; ConditionRefusedError where it has moved."""
+    actions = step(job)
+    return job if actions is None else _job(JobModel.change(job.id, actions, JobModel.version == job.version), job)
 
 
 def _job(item: Item, before: Job) -> Job:

@@ -1,0 +1,21 @@
+"""Paging: how a caller says which part of a list of jobs to show."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE
+
+
+class Window(msgspec.Struct, forbid_unknown_fields=True):
+    """Which part of the list."""
+
+    page: (
+        Annotated[int, Meta(ge=0, description=f"Counts from 0, while page x size is at most {DEEPEST_OFFSET}")] | None
+    ) = None
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Jobs a page")] = 20
+    cursor: (
+        Annotated[str, Meta(description="Leads on from an earlier page of the same list; takes the place of `page`")]
+        | None
+    ) = None
