@@ -19,7 +19,7 @@ Alarm = Mapping[str, Any]
 
 
 def states(cloudwatch: Any, stack: str) -> list[dict[str, str]]:
-    """Name, state and reason of each alarm of a stack, by name. One call of GetMetricData."""
+    """Name, state and reason of each alarm of a stack, by name. One call of GetMetricData an alarm."""
     found = cloudwatch.describe_alarms(AlarmNamePrefix=f"{stack}-")["MetricAlarms"]
     return [
         {"name": alarm["AlarmName"], "state": state_of(cloudwatch, alarm), "why": alarm.get("AlarmDescription", "")}

@@ -67,6 +67,11 @@ class Home:
         """What the monitor forwarded in the last hours, and how far it has read."""
         return self.path / "forwarded.jsonl"
 
+    @property
+    def node_logs(self) -> Path:
+        """The folder of what the nodes of `leaseway monitor` print."""
+        return self.path / "nodes"
+
     def outputs(self, target: str, stack: str) -> Path:
         """The names and addresses of a deployed stack."""
         suffix = "" if stack == _USUAL_STACK else f"-{stack}"

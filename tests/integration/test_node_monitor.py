@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fcntl import ioctl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,6 +175,9 @@ def test_however_a_monitor_ends_no_node_is_left(stack, tmp_path, how):
     with monitoring(stack, tmp_path, nodes=2, interval_ms=INTERVAL_MS, refresh_ms=REFRESH_MS) as monitor:
         until(lambda: len(monitor.working) == 2, seconds=60, what="two nodes at work")
         assert len(monitor.left()) == 2
+        # (and where it says that their logs are, there they are)
+        (logs,) = set(re.findall(r"logsarein(\S+?/nodes)", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\s", "", monitor.written)))
+        assert sorted(log.name for log in Path(logs).iterdir()) == ["node-1.log", "node-2.log"]
 
         if how == "Ctrl-C":
             monitor.press("\x03")

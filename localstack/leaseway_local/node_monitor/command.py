@@ -47,7 +47,7 @@ def monitor(
         for position in range(1, count + 1)
     ]
     told_to_end = _told_to_end()
-    with Children(commands, environment, default_home().path / "nodes") as children:
+    with Children(commands, environment, default_home().node_logs) as children:
         _watch(children, told_to_end)
 
 
@@ -64,7 +64,7 @@ def _told_to_end() -> Callable[[], bool]:
 
 
 def _watch(children: Children, told_to_end: Callable[[], bool]) -> None:
-    note = f"logs are in {default_home().path / 'monitor'}"
+    note = f"logs are in {default_home().node_logs}"
     with keys() as pressed, Live(console=console(), auto_refresh=False, transient=False) as live:
         while not told_to_end():
             live.update(screen(children.all, note), refresh=True)
