@@ -64,7 +64,7 @@ def test_a_picture_is_uploaded_resized_and_seen(console: Open) -> None:
     page.get_by_label("Upload a picture").set_input_files(
         {"name": "p.png", "mimeType": "image/png", "buffer": picture()}
     )
-    expect(page.get_by_label("key (optional)", exact=True)).to_have_value(re.compile("^owners/"), timeout=PATIENCE)
+    expect(page.get_by_label("key (optional)", exact=True)).to_have_value(re.compile("^owners/"))
     page.get_by_label("width").fill("200")
     page.get_by_label("height").fill("100")
     page.get_by_role("button", name="Create the job").click()
@@ -86,7 +86,7 @@ def test_a_failed_job_is_tried_again_and_a_running_one_cancelled(console: Open, 
     # When it is tried again
     one.page.get_by_role("button", name="Try again").click()
     # Then it has a second attempt, and the API was told which version was meant
-    expect(one.page.get_by_text("2 of 2")).to_be_visible(timeout=PATIENCE)
+    expect(one.page.get_by_text("2 of 2")).to_be_visible()
     (retried,) = one.sent("POST", f"/{failed}/retry")
     assert re.fullmatch(r'"\d+"', retried.headers["if-match"])
     # Given another that runs for a minute, made by the form
@@ -114,9 +114,9 @@ def test_a_task_is_run_paused_and_its_runs_are_seen(console: Open, stack) -> Non
     # When it is run
     row.get_by_role("button", name=f"Run {name} now").click()
     # Then the strip of its runs shows the run, by hand, to its end
-    expect(row.get_by_role("link", name=re.compile("COMPLETED"))).to_be_visible(timeout=PATIENCE)
+    expect(row.get_by_role("link", name=re.compile("COMPLETED"))).to_be_visible()
     row.get_by_role("link", name=name, exact=True).click()
-    expect(one.page.get_by_role("table", name="History").get_by_text("by hand")).to_be_visible(timeout=PATIENCE)
+    expect(one.page.get_by_role("table", name="History").get_by_text("by hand")).to_be_visible()
     # And it can be paused
     one.page.get_by_role("button", name=f"Pause {name}").click()
     one.status("PAUSED")
@@ -129,15 +129,15 @@ def test_a_balance_is_updated_and_its_ledger_shows_the_entry(console: Open, stac
     one = console("/balances")
     one.page.get_by_label("User id").fill(user)
     one.page.get_by_role("button", name="Look up").click()
-    expect(one.page.locator("[data-balance]")).to_have_text("€100.00", timeout=PATIENCE)
+    expect(one.page.locator("[data-balance]")).to_have_text("€100.00")
     # When it is changed, and changed by more than there is
     change(one, "-30.25", "an order")
-    expect(one.page.locator("[data-balance]")).to_have_text("€69.75", timeout=PATIENCE)
+    expect(one.page.locator("[data-balance]")).to_have_text("€69.75")
     change(one, "-500", "too much")
     # Then the refusal is told, and the ledger shows the one that was granted
-    expect(one.page.locator("form").get_by_role("alert").filter(has_text="69.75")).to_be_visible(timeout=PATIENCE)
+    expect(one.page.locator("form").get_by_role("alert").filter(has_text="69.75")).to_be_visible()
     entry = one.page.get_by_role("table", name="Ledger").get_by_role("row").filter(has_text="an order")
-    expect(entry).to_contain_text("-€30.25", timeout=PATIENCE)
+    expect(entry).to_contain_text("-€30.25")
     keys = {request.headers["idempotency-key"] for request in one.sent("POST", "/update-balance")}
     assert len(keys) == 2
     assert stack.api.get(f"/api/users/{user}/balance")["balance"] == 69.75
@@ -157,21 +157,21 @@ def test_many_failed_jobs_are_tried_again_at_once_after_a_question(console: Open
     until(lambda: user.get("/api/v1/jobs", status="FAILED")["totalElements"] == 3, seconds=60, what="three failures")
     one = console("/jobs?status=FAILED", name=name)
     boxes = one.page.get_by_role("checkbox", name=re.compile("Choose HTTP_GET"))
-    expect(boxes).to_have_count(3, timeout=PATIENCE)
+    expect(boxes).to_have_count(3)
     # When he chooses them, asks for another try, and answers the question
     for box in boxes.all():
         box.check()
     one.page.get_by_role("group", name="Chosen jobs").get_by_role("button", name="Try again").click()
     one.page.get_by_role("dialog").get_by_role("button", name="Try again").click()
     # Then all three have another attempt
-    expect(one.page.get_by_role("status").get_by_text("3 of 3 tried again.")).to_be_visible(timeout=PATIENCE)
+    expect(one.page.get_by_role("status").get_by_text("3 of 3 tried again.")).to_be_visible()
     wait_for_attempt(user, jobs, 2)
     # And so have all that the filter finds, chosen or not, once the question that counts them is answered
     one.page.get_by_role("button", name="Try all again").click()
     dialog = one.page.get_by_role("dialog")
-    expect(dialog.get_by_role("heading")).to_have_text("Try all again: 3 jobs?", timeout=PATIENCE)
+    expect(dialog.get_by_role("heading")).to_have_text("Try all again: 3 jobs?")
     dialog.get_by_role("button", name="Try all again").click()
-    expect(one.page.get_by_role("status").get_by_text("3 jobs tried again.")).to_be_visible(timeout=PATIENCE)
+    expect(one.page.get_by_role("status").get_by_text("3 jobs tried again.")).to_be_visible()
     wait_for_attempt(user, jobs, 3)
 
 
@@ -180,12 +180,12 @@ def test_a_dead_letter_is_listed_and_replayed(console: Open, stack) -> None:
     (job,) = make_dead_letters(stack, 1)
     one = console("/dead-letters")
     row = one.page.get_by_role("table", name="Dead letters").get_by_role("row").filter(has_text=job[:8])
-    expect(row).to_be_visible(timeout=PATIENCE)
+    expect(row).to_be_visible()
     # When it is replayed, and the question answered
     row.get_by_role("button", name="Replay").click()
     one.page.get_by_role("dialog").get_by_role("button", name="Replay").click()
     # Then it leaves the list, and runs
-    expect(row).to_have_count(0, timeout=PATIENCE)
+    expect(row).to_have_count(0)
     one.page.evaluate("path => { location.hash = path; }", f"#/jobs/{job}")
     one.status("COMPLETED")
 
@@ -208,9 +208,9 @@ def test_the_overview_counts_what_there_is(console: Open, stack) -> None:
         user.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})
     # When he opens the overview, then it comes to show them by itself, in numbers and in the charts' names
     one = console("/", name=name)
-    expect(one.page.locator('[data-count="COMPLETED"]')).to_have_text("4", timeout=PATIENCE)
+    expect(one.page.locator('[data-count="COMPLETED"]')).to_have_text("4")
     expect(one.page.get_by_role("img", name=re.compile("Jobs waiting and running: RUNNING 0"))).to_be_visible()
-    expect(one.page.locator(".plot canvas")).to_have_count(2, timeout=PATIENCE)
+    expect(one.page.locator(".plot canvas")).to_have_count(2)
     # And what is for Admins only is not offered
     expect(one.page.get_by_role("link", name="Dead letters")).to_have_count(0)
 
@@ -219,7 +219,7 @@ def test_it_is_light_asks_nobody_else_and_tells_no_address_who_one_is(console: O
     # Given a browser that has never seen the console
     one = console(signed_in=False)
     # When it is loaded, signed in to, and looked through
-    expect(one.page.get_by_label("Name")).to_be_visible(timeout=PATIENCE)
+    expect(one.page.get_by_label("Name")).to_be_visible()
     one.page.wait_for_load_state("networkidle")
     page = one.answers[0]
     weight = sum(len(answer.body()) for answer in one.answers)
@@ -259,9 +259,9 @@ def test_markup_in_data_stays_text(console: Open, stack) -> None:
     stack.api.post("/api/users/update-balance", {"userId": user, "amount": 1, "reference": HOSTILE})
     one = console(f"/tasks/{task['id']}")
     # When they are shown
-    expect(one.page.get_by_role("heading", level=1)).to_have_text(name, timeout=PATIENCE)
+    expect(one.page.get_by_role("heading", level=1)).to_have_text(name)
     one.go(f"/balances/{user}", "Balances")
-    expect(one.page.get_by_role("table", name="Ledger")).to_contain_text(HOSTILE, timeout=PATIENCE)
+    expect(one.page.get_by_role("table", name="Ledger")).to_contain_text(HOSTILE)
     # Then they are text, and nothing of them ran
     assert one.page.locator("main img").count() == 0
     assert one.page.title() != "broken"
@@ -281,7 +281,7 @@ def test_an_ended_session_leads_to_the_login_and_back(console: Open, stack) -> N
     # When the page is loaded anew
     one.page.reload()
     # Then he is asked to sign in, and is back where he was
-    expect(one.page.get_by_role("heading", name="Sign in to Leaseway")).to_be_visible(timeout=PATIENCE)
+    expect(one.page.get_by_role("heading", name="Sign in to Leaseway")).to_be_visible()
     one.sign_in(name, PASSWORD)
     expect(one.page.get_by_role("heading", name="Jobs")).to_be_visible()
     expect(one.page.get_by_label("Status")).to_have_value("FAILED")
@@ -292,13 +292,13 @@ def test_it_is_used_with_the_keyboard_alone(console: Open, stack) -> None:
     # Given the login, where the first field has the focus
     one = console(signed_in=False)
     keys = one.page.keyboard
-    expect(one.page.get_by_label("Name")).to_be_focused(timeout=PATIENCE)
+    expect(one.page.get_by_label("Name")).to_be_focused()
     # When name and password are typed
     keys.type(stack.admin.username)
     keys.press("Tab")
     keys.type(stack.admin.password)
     keys.press("Enter")
-    expect(one.page.get_by_role("heading", name="Overview")).to_be_visible(timeout=PATIENCE)
+    expect(one.page.get_by_role("heading", name="Overview")).to_be_visible()
     # And the first Tab offers to skip the navigation
     keys.press("Tab")
     expect(one.page.get_by_role("link", name="Skip to content")).to_be_focused()
@@ -321,6 +321,25 @@ def test_it_is_used_with_the_keyboard_alone(console: Open, stack) -> None:
     keys.press("Tab")
     expect(one.page.get_by_role("button", name="Cancel the job")).to_be_focused()
     keys.press("Enter")
+    one.status("CANCELLED")
+
+
+def test_a_change_of_the_job_takes_no_focus_away(console: Open, stack) -> None:
+    # Given a job that waits for its time, its Cancel under the focus
+    wanted = {"type": "SLEEP", "payload": {"duration_ms": 60_000}, "delay_seconds": 4}
+    job = stack.api.post("/api/v1/jobs", wanted)["id"]
+    one = console(f"/jobs/{job}")
+    one.status("CREATED")
+    cancel = one.page.get_by_role("button", name="Cancel")
+    cancel.focus()
+    # When it starts
+    one.status("RUNNING")
+    # Then the focus is where it was, and one key after the other asks, takes back and asks again
+    expect(cancel).to_be_focused()
+    for key in ("Enter", "Escape", "Enter"):
+        one.page.keyboard.press(key)
+    # And the answer means the job as it is now
+    one.page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
     one.status("CANCELLED")
 
 
@@ -372,7 +391,7 @@ def test_narrow_screens_scroll_in_one_direction_only(console: Open, stack) -> No
     # And a row of a table is a card, whose cells say what they are
     one.go("/jobs", "Jobs")
     cell = one.page.locator("td[data-label=Status]").first
-    expect(cell).to_be_visible(timeout=PATIENCE)
+    expect(cell).to_be_visible()
     assert cell.evaluate("cell => getComputedStyle(cell).display") == "flex"
 
 
@@ -384,7 +403,7 @@ def test_the_theme_is_the_systems_until_one_is_chosen_and_then_kept(console: Ope
     one.page.get_by_role("button", name="Light theme").click()
     one.page.reload()
     # Then it stays light
-    expect(one.page.get_by_role("button", name="Dark theme")).to_be_visible(timeout=PATIENCE)
+    expect(one.page.get_by_role("button", name="Dark theme")).to_be_visible()
     assert background(one) == "rgb(245, 246, 248)"
 
 

@@ -1,7 +1,7 @@
 // One job: what it is, how it stands, what came of it.
 
 import { get } from "./api.js";
-import { fill, h } from "./dom.js";
+import { fill, h, sync } from "./dom.js";
 import { ago, badge, duration, json } from "./format.js";
 import { cancel, live, retry, retryable, taken } from "./jobs.js";
 import { box, button, facts, head, panel, table, tell, toast } from "./parts.js";
@@ -17,50 +17,56 @@ export function job(outlet, { id, signal }) {
   title.querySelector(".push").prepend(actions);
   fill(outlet, title, state, body);
   const picture = pictureOf(id, signal);
-  let seen = "";
+  let [seen, latest] = ["", null];
 
   const read = polling(async () => {
     const found = await get(`api/v1/jobs/${id}`, {}, signal);
     if (JSON.stringify(found) === seen) return;
-    seen = JSON.stringify(found);
+    [seen, latest] = [JSON.stringify(found), found];
     title.querySelector("h1").textContent = found.type;
     document.title = `${found.type} · Leaseway`;
     fill(state, badge(found.status), h("span", { class: "mono quiet" }, id));
-    fill(actions, choices(found));
-    fill(body, content(found, picture));
+    sync(actions, choices(found), (choice) => choice, (choice) => offered[choice]());
+    sync(body, content(found, picture), (part) => part.name, (part) => part.draw());
   }, SECONDS, signal, (problem) => {
     if (problem) fill(state, h("p", { class: "note is-bad" }, problem.message));
     if (problem) seen = "";
   });
 
-  const act = (action, found, done) => async () => {
+  const act = (action, done) => async () => {
     let happened = true;
     try {
-      happened = (await action(found)) !== false;
+      happened = (await action(latest)) !== false;
       if (happened) toast(done);
     } finally {
       if (happened) await read();
     }
   };
-  const choices = (found) => [
-    live(found) && button("Cancel", act(cancel, found, "Cancelled."), { class: "danger" }),
-    retryable(found) && button("Try again", act(retry, found, "It is tried again."), { class: "primary" }),
-  ];
+  const offered = {
+    cancel: () => button("Cancel", act(cancel, "Cancelled."), { class: "danger" }),
+    retry: () => button("Try again", act(retry, "It is tried again."), { class: "primary" }),
+  };
   return read.first;
 }
 
+const choices = (found) => [live(found) && "cancel", retryable(found) && "retry"].filter(Boolean);
+
+// Each part says what it shows, `of`: one that shows the same as before keeps its element, and the focus in it.
 function content(found, picture) {
+  const { error_message: error, result, payload } = found;
   const attempts = found.history ?? [];
+  const part = (name, of, draw) => ({ name, of, draw });
   return [
-    found.error_message && h("p", { class: `note is-${found.status === "FAILED" ? "bad" : "warn"}` }, found.error_message),
-    found.progress !== null && found.progress !== undefined && live(found) && progress(found),
-    h("section", { class: "panel pad", "aria-label": "Facts" }, facts(known(found))),
-    found.result?.key && String(found.result.content_type).startsWith("image/") && panel("Picture", h("div", { class: "pad" }, picture(found))),
-    h("div", { class: "columns" },
-      panel("Payload", h("div", { class: "pad" }, box("Payload as JSON", json(found.payload)))),
-      found.result && panel("Result", h("div", { class: "pad" }, box("Result as JSON", json(found.result))))),
-    attempts.length > 0 && panel("Attempts", attemptTable(attempts)),
-  ];
+    error && part("error", [error, found.status], () => h("p", { class: `note is-${found.status === "FAILED" ? "bad" : "warn"}` }, error)),
+    live(found) && Number.isFinite(found.progress) && part("progress", [found.progress, found.progress_note], () => progress(found)),
+    part("facts", found, () => h("section", { class: "panel pad", "aria-label": "Facts" }, facts(known(found)))),
+    result?.key && String(result.content_type).startsWith("image/")
+      && part("picture", result, () => panel("Picture", h("div", { class: "pad" }, picture(found)))),
+    part("data", [payload, result], () => h("div", { class: "columns" },
+      panel("Payload", h("div", { class: "pad" }, box("Payload as JSON", json(payload)))),
+      result && panel("Result", h("div", { class: "pad" }, box("Result as JSON", json(result)))))),
+    attempts.length > 0 && part("attempts", attempts, () => panel("Attempts", attemptTable(attempts))),
+  ].filter(Boolean);
 }
 
 function known(found) {

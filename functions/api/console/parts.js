@@ -61,25 +61,27 @@ export function tell(problem) {
 /** Ask before something is done; resolves to whether it shall be. */
 export function confirm(question, explanation, yes, kind = "danger") {
   const dialog = h("dialog", { "aria-labelledby": "question" });
-  const answer = new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      resolve(dialog.returnValue === "yes");
-    });
-  });
-  const choose = (value) => ({ click: () => dialog.close(value) });
+  const { promise, resolve } = Promise.withResolvers();
+  // Closed, gone and answered in one step: the event "close" comes later, and a key may be pressed before it.
+  const end = (sure) => () => {
+    dialog.close();
+    dialog.remove();
+    resolve(sure);
+  };
+  dialog.addEventListener("cancel", end(false));
+  dialog.addEventListener("close", end(false));
   fill(
     dialog,
     h("div", { class: "stack" },
       h("h2", { id: "question" }, question),
       explanation && h("p", {}, explanation),
       h("div", { class: "row end" },
-        h("button", { type: "button", on: choose("no") }, "Keep as it is"),
-        h("button", { type: "button", class: kind, on: choose("yes") }, yes))),
+        h("button", { type: "button", on: { click: end(false) } }, "Keep as it is"),
+        h("button", { type: "button", class: kind, on: { click: end(true) } }, yes))),
   );
   document.body.append(dialog);
   dialog.showModal();
-  return answer;
+  return promise;
 }
 
 /**
