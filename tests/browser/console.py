@@ -12,6 +12,7 @@ SECONDS = 1000
 
 # Everything here runs in other processes of the same machine, and a worker may start cold.
 PATIENCE = 60 * SECONDS
+expect.set_options(timeout=PATIENCE)
 
 
 @dataclass
@@ -29,13 +30,13 @@ class Opened:
         self.page.get_by_label("Name").fill(name)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
-        expect(self.page.get_by_role("navigation", name="Views")).to_be_visible(timeout=PATIENCE)
+        expect(self.page.get_by_role("navigation", name="Views")).to_be_visible()
 
     def go(self, path: str, heading: str) -> None:
         """Go to a view by its address, and wait until it has read what it shows."""
         self.page.evaluate("path => { location.hash = path; }", f"#{path}")
-        expect(self.page.get_by_role("heading", level=1, name=heading, exact=True)).to_be_visible(timeout=PATIENCE)
-        expect(self.page.locator(".view")).not_to_have_attribute("aria-busy", "true", timeout=PATIENCE)
+        expect(self.page.get_by_role("heading", level=1, name=heading, exact=True)).to_be_visible()
+        expect(self.page.locator(".view")).not_to_have_attribute("aria-busy", "true")
 
     def sent(self, method: str, end: str) -> list[Request]:
         """The requests of that method whose path ends so."""
@@ -46,7 +47,7 @@ class Opened:
     def status(self, wanted: str) -> Locator:
         """The badge of the job that is shown, once it says so."""
         badge = self.page.locator("main .badge").first
-        expect(badge).to_have_text(wanted, timeout=PATIENCE)
+        expect(badge).to_have_text(wanted)
         return badge
 
     def violations(self, axe: str) -> list[str]:

@@ -11,7 +11,7 @@ from time import monotonic
 
 from playwright.sync_api import expect, sync_playwright
 
-from browser.console import PATIENCE, Opened, opened
+from browser.console import Opened, opened
 from deployed import DeployedStack, deploy, start_engine
 from leaseway_local.engine import Engine
 from leaseway_local.places import ROOT, Home
@@ -36,7 +36,7 @@ def overview(one: Opened) -> None:
         one.stack.api.post("/api/v1/jobs/batch", {"jobs": LOAD * (1 + rounds % 4) + [FAILING] * (rounds % 5 == 0)})
         rounds += 1
         one.page.wait_for_timeout(1_500)
-    expect(one.page.locator(".plot canvas")).to_have_count(2, timeout=PATIENCE)
+    expect(one.page.locator(".plot canvas")).to_have_count(2)
 
 
 PICTURES: dict[str, Callable[[Opened], None]] = {"console.png": overview}
