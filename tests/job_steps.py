@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from leaseway.jobs import Job, claim, create_job, get_job
+from leaseway.idempotency import Key
+from leaseway.jobs import Job, Options, claim, create_job, get_job
 
 
-def sleep_job(**options: Any) -> Job:
+def sleep_job(*, key: Key | None = None, **options: Any) -> Job:
     """A job of ann's that sleeps for 10 ms."""
-    return create_job("ann", "SLEEP", {"duration_ms": 10}, **options)
+    return create_job("ann", "SLEEP", {"duration_ms": 10}, Options(**options), key=key)
 
 
 def claimed(created: Job, worker: str = "w1") -> Job:

@@ -4,14 +4,14 @@ import pytest
 
 from leaseway import aws, batches
 from leaseway.errors import UnavailableError
-from leaseway.jobs import Job, JobStatus, TtlTooLongError, UnknownJobTypeError, claim, get_job
+from leaseway.jobs import Job, JobStatus, Options, TtlTooLongError, UnknownJobTypeError, claim, get_job
 from leaseway.jobs.batch import Wanted, create_jobs
 from metering import metered
 from unit.api.gateway import post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
-SLEEP = Wanted(type="SLEEP", payload={"duration_ms": 1})
+SLEEP = Wanted("SLEEP", {"duration_ms": 1})
 
 
 def test_a_hundred_jobs_take_fourteen_calls():
@@ -34,8 +34,8 @@ def test_what_is_wrong_with_one_refuses_that_one_only():
         "ann",
         [
             SLEEP,
-            Wanted(type="NO_SUCH", payload={}),
-            Wanted(type="SLEEP", payload={"duration_ms": 1}, ttl_ms=10**9),
+            Wanted("NO_SUCH", {}),
+            Wanted("SLEEP", {"duration_ms": 1}, Options(ttl_ms=10**9)),
             SLEEP,
         ],
     )

@@ -8,7 +8,7 @@ from botocore.exceptions import EndpointConnectionError
 from leaseway import aws, clock
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError
-from leaseway.jobs import Job, JobStatus, cancel_job, claim, control, create_job, finish, get_job
+from leaseway.jobs import Job, JobStatus, Options, cancel_job, claim, control, create_job, finish, get_job
 from leaseway.jobs.bulk import Report, cancel_jobs, retry_jobs
 from leaseway.jobs.lists import Selection
 from leaseway.settings import needed
@@ -22,7 +22,7 @@ START = 1_800_000_000
 
 def job(owner: str = "ann", second: float = 0, **options: Any) -> Job:
     with clock.fixed(lambda: START + second):
-        return create_job(owner, "SLEEP", {"duration_ms": 1}, **options)
+        return create_job(owner, "SLEEP", {"duration_ms": 1}, Options(**options))
 
 
 def failed(owner: str = "ann", **options: Any) -> Job:

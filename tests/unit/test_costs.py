@@ -16,7 +16,7 @@ from leaseway.accounts import change_balance, create_account, get_account, trans
 from leaseway.errors import LeasewayError
 from leaseway.generator import Lease, produce, try_to_become
 from leaseway.idempotency import Key
-from leaseway.jobs import Job, cancel_job, create_job, external, retry_job
+from leaseway.jobs import Job, Options, cancel_job, create_job, external, retry_job
 from leaseway.jobs.claim import Claimed, claim
 from leaseway.jobs.dead_letters import judge
 from leaseway.jobs.finish import complete, fail, give_back, give_up, report
@@ -78,7 +78,7 @@ def failed() -> None:
 
 
 def tagged() -> None:
-    create_job("alice", "SLEEP", {"duration_ms": 5}, tags=["blue", "green", "red"])
+    create_job("alice", "SLEEP", {"duration_ms": 5}, Options(tags=["blue", "green", "red"]))
 
 
 def outside_job() -> None:

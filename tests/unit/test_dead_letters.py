@@ -8,7 +8,7 @@ import pytest
 from account_stream import records
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError
-from leaseway.jobs import Job, JobStatus, claim, create_job, finish, get_job, queue, retry_job
+from leaseway.jobs import Job, JobStatus, Options, claim, create_job, finish, get_job, queue, retry_job
 from leaseway.jobs.dead_letters import Verdict, judge
 from leaseway.jobs.lists import UseCursorError, page_of_dead_letters
 from leaseway.jobs.replay import DeadLetterNotFoundError, Replayed, replay, replay_all
@@ -56,7 +56,7 @@ def delays() -> dict[str, int]:
 
 
 def test_only_what_no_claim_settled_is_listed_given_up_last_first(time):
-    failed = create_job("ann", "SLEEP", {"duration_ms": 1}, max_attempts=1)
+    failed = create_job("ann", "SLEEP", {"duration_ms": 1}, Options(max_attempts=1))
     outcome = claim.claim(failed.id, "w")
     assert isinstance(outcome, claim.Claimed)
     finish.fail(outcome.job, "boom")

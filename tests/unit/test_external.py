@@ -13,6 +13,7 @@ from leaseway.jobs import (
     Job,
     JobNotFoundError,
     JobStatus,
+    Options,
     UnknownJobTypeError,
     cancel_job,
     create_job,
@@ -35,7 +36,7 @@ LEASE = 30
 
 
 def job(payload: dict[str, Any] | None = None, **options: int) -> Job:
-    return create_job("ann", "EXTERNAL", payload or {"page": 1}, **options)
+    return create_job("ann", "EXTERNAL", payload or {"page": 1}, Options(**options))
 
 
 def claimed(worker: str = "w1") -> Job:

@@ -12,6 +12,7 @@ from leaseway.jobs import (
     JobNotFoundError,
     JobStatus,
     NotFinishedError,
+    Options,
     TtlTooLongError,
     UnknownJobTypeError,
     claim,
@@ -63,7 +64,7 @@ def test_a_created_job_is_stored_and_sent():
 )
 def test_a_job_that_could_not_run_is_refused_and_nothing_is_stored(type_name, payload, options, error, field):
     with metered() as meter, pytest.raises(error) as refusal:
-        create_job("ann", type_name, payload, **options)
+        create_job("ann", type_name, payload, Options(**options))
     assert refusal.value.field == field
     assert meter.count() == 0
 

@@ -14,7 +14,7 @@ from account_stream import records
 from leaseway import clock, metrics
 from leaseway.accounts import InsufficientFundsError, change_balance, create_account, settlement, transfer
 from leaseway.idempotency import Key
-from leaseway.jobs import claim, create_job, finish
+from leaseway.jobs import Options, claim, create_job, finish
 from leaseway.jobs.active import active_by_worker
 from leaseway.jobs.control import cancel_job
 from leaseway.ledger.stream import LedgerMismatchError
@@ -194,7 +194,7 @@ def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(c
     # Given a job that waited a second and ran two, one that failed for good, one that is tried again
     start = clock.now_ms() / 1000
     with clock.fixed(lambda: start):
-        jobs = [create_job("ann", "SLEEP", SLEEP, max_attempts=limit) for limit in (1, 1, 2)]
+        jobs = [create_job("ann", "SLEEP", SLEEP, Options(max_attempts=limit)) for limit in (1, 1, 2)]
     with clock.fixed(lambda: start + 1):
         claimed = [claim.claim(job.id, "w").job for job in jobs]  # type: ignore[union-attr]
     with clock.fixed(lambda: start + 3):

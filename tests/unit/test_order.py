@@ -8,7 +8,7 @@ import pytest
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.idempotency import Key
-from leaseway.jobs import Job, JobStatus, cancel_job, claim, create_job, finish, get_job, queue, retry_job
+from leaseway.jobs import Job, JobStatus, Options, cancel_job, claim, create_job, finish, get_job, queue, retry_job
 from leaseway.jobs.batch import Wanted, create_jobs
 from leaseway.jobs.dead_letters import Verdict, judge
 from leaseway.jobs.model import JobModel
@@ -40,8 +40,8 @@ def sent() -> Any:
     events.unregister("before-parameter-build.sqs.SendMessageBatch", note)
 
 
-def ordered(order_key: str = "k", **options: Any) -> Job:
-    return create_job("ann", "SLEEP", SLEEP, order_key=order_key, **options)
+def ordered(order_key: str = "k", *, key: Key | None = None, **options: Any) -> Job:
+    return create_job("ann", "SLEEP", SLEEP, Options(order_key=order_key, **options), key=key)
 
 
 def in_queue() -> list[str]:
@@ -71,7 +71,7 @@ class Invocation:
 
 def test_a_group_is_an_owners_key_and_nobody_elses(sent: list[dict[str, Any]]) -> None:
     mine = [ordered(), ordered(), ordered("another")]
-    create_job("ben", "SLEEP", SLEEP, order_key="k")
+    create_job("ben", "SLEEP", SLEEP, Options(order_key="k"))
 
     groups = [entry["MessageGroupId"] for entry in sent]
     assert groups[0] == groups[1]
@@ -113,7 +113,7 @@ def test_a_key_has_bounds_over_http(key: str) -> None:
 @pytest.mark.parametrize("type_name", ["STORAGE_AUDIT", "MESSAGE"])
 def test_a_type_with_a_queue_of_its_own_keeps_no_order(type_name: str) -> None:
     with pytest.raises(InvalidInputError, match="a queue of their own"):
-        create_job("ann", type_name, {}, order_key="k")
+        create_job("ann", type_name, {}, Options(order_key="k"))
 
 
 def test_a_failed_attempt_keeps_its_message_hidden_until_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,7 +126,7 @@ def test_a_failed_attempt_keeps_its_message_hidden_until_the_next(monkeypatch: p
         real(hidings, of)
 
     monkeypatch.setattr(queue, "hide", hide)
-    first, second = create_job("ann", "IMAGE_RESIZE", PICTURE, order_key="k"), ordered()
+    first, second = create_job("ann", "IMAGE_RESIZE", PICTURE, Options(order_key="k")), ordered()
     record = receive()
     # When a worker runs it
     answer = handler({"Records": [record]}, Invocation)
@@ -142,7 +142,7 @@ def test_a_failed_attempt_keeps_its_message_hidden_until_the_next(monkeypatch: p
 
 
 def test_the_last_failed_attempt_gives_its_place_up() -> None:
-    job = create_job("ann", "IMAGE_RESIZE", PICTURE, order_key="k", max_attempts=1)
+    job = create_job("ann", "IMAGE_RESIZE", PICTURE, Options(order_key="k", max_attempts=1))
 
     assert handler({"Records": [receive()]}, Invocation) == {"batchItemFailures": []}
 
@@ -176,7 +176,7 @@ def test_a_job_tried_again_by_hand_is_sent_again() -> None:
 
 
 def test_a_batch_keeps_the_order_in_which_it_was_asked() -> None:
-    jobs = create_jobs("ann", [Wanted(type="SLEEP", payload=SLEEP, order_key="k") for _ in range(10)])
+    jobs = create_jobs("ann", [Wanted("SLEEP", SLEEP, Options(order_key="k")) for _ in range(10)])
 
     assert in_queue() == [job.id for job in jobs if isinstance(job, Job)]
 
@@ -192,9 +192,7 @@ def test_a_job_that_cannot_be_sent_in_its_turn_is_not_there() -> None:
     """The sweeper would send it after younger ones."""
     with pytest.raises(UnavailableError, match="in its turn"):
         ordered()
-    ordinary, kept = create_jobs(
-        "ann", [Wanted(type="SLEEP", payload=SLEEP), Wanted(type="SLEEP", payload=SLEEP, order_key="k")]
-    )
+    ordinary, kept = create_jobs("ann", [Wanted("SLEEP", SLEEP), Wanted("SLEEP", SLEEP, Options(order_key="k"))])
 
     assert isinstance(ordinary, Job)
     assert isinstance(kept, UnavailableError)
@@ -216,8 +214,8 @@ def test_one_that_was_sent_after_all_stays(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_repeat_under_a_key_sends_what_the_first_request_could_not(sent: list[dict[str, Any]]) -> None:
     """It may have died between the table and the queue; SQS drops what it has already."""
-    first = create_job("ann", "SLEEP", SLEEP, order_key="k", key=KEY)
-    again = create_job("ann", "SLEEP", SLEEP, order_key="k", key=KEY)
+    first = create_job("ann", "SLEEP", SLEEP, Options(order_key="k"), key=KEY)
+    again = create_job("ann", "SLEEP", SLEEP, Options(order_key="k"), key=KEY)
 
     assert again.id == first.id
     assert [entry["MessageDeduplicationId"] for entry in sent] == [f"{first.id}-1"] * 2

@@ -6,7 +6,7 @@ import pytest
 
 from leaseway import aws
 from leaseway.errors import InvalidInputError
-from leaseway.jobs import JobType, claim, create_job, finish, get_job, placement
+from leaseway.jobs import JobType, Options, claim, create_job, finish, get_job, placement
 from leaseway.jobs.batch import Wanted, create_jobs
 from leaseway.jobs.placement import Asked, Priority
 from leaseway.jobs.queue import HIGH, LOW, NORMAL, TASKS, Queue
@@ -52,7 +52,7 @@ def test_a_priority_is_a_queue(priority: str | None, queue: Queue) -> None:
 
 
 def test_a_retry_stays_in_its_priority() -> None:
-    job = create_job("ann", "SLEEP", SLEEP, priority=Priority.HIGH)
+    job = create_job("ann", "SLEEP", SLEEP, Options(priority=Priority.HIGH))
     outcome = claim.claim(job.id, "w1")
     assert isinstance(outcome, claim.Claimed)
 
@@ -64,7 +64,7 @@ def test_a_retry_stays_in_its_priority() -> None:
 
 def test_a_hundred_jobs_of_mixed_priority_take_sixteen_calls_at_most() -> None:
     # 34, 33 and 33 are the worst: four calls for each priority
-    wanted = [Wanted(type="SLEEP", payload=SLEEP, priority=list(Priority)[number % 3]) for number in range(100)]
+    wanted = [Wanted("SLEEP", SLEEP, Options(priority=list(Priority)[number % 3])) for number in range(100)]
 
     with metered() as meter:
         create_jobs("ann", wanted)
@@ -75,7 +75,7 @@ def test_a_hundred_jobs_of_mixed_priority_take_sixteen_calls_at_most() -> None:
 
 def test_a_job_with_a_priority_costs_what_an_ordinary_one_costs() -> None:
     with metered() as meter:
-        job = create_job("ann", "SLEEP", SLEEP, priority=Priority.LOW)
+        job = create_job("ann", "SLEEP", SLEEP, Options(priority=Priority.LOW))
         outcome = claim.claim(job.id, "w1")
         assert isinstance(outcome, claim.Claimed)
         finish.complete(outcome.job, {})
@@ -86,7 +86,7 @@ def test_a_job_with_a_priority_costs_what_an_ordinary_one_costs() -> None:
 def test_every_message_of_a_standard_queue_says_whose_it_is(sent: list[tuple[str, str]]) -> None:
     """SQS shares deliveries out among groups: one owner's flood keeps no other owner waiting."""
     create_job("ann", "SLEEP", SLEEP)
-    create_jobs("ben", [Wanted(type="SLEEP", payload=SLEEP, priority=Priority.LOW)])
+    create_jobs("ben", [Wanted("SLEEP", SLEEP, Options(priority=Priority.LOW))])
     start_now(create_task("cleo", Definition(name="nightly", every="1h", type="SLEEP", payload=SLEEP)).id)
 
     assert sent == [("jobs", "ann"), ("low", "ben"), ("tasks", "cleo")]

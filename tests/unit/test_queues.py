@@ -8,7 +8,7 @@ import tables
 from inside import forget_everything
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError
-from leaseway.jobs import Job, TtlTooLongError, create_job, get_job
+from leaseway.jobs import Job, Options, TtlTooLongError, create_job, get_job
 from leaseway.jobs.create import LONGEST_EXTERNAL_TTL_MS
 from leaseway.jobs.dead_letters import Verdict, judge
 from leaseway.jobs.model import JobModel
@@ -75,10 +75,10 @@ def test_each_queue_is_found_by_its_address() -> None:
 
 @pytest.mark.usefixtures("plugged")
 def test_an_external_job_may_live_eleven_hours_and_one_on_lambda_not() -> None:
-    assert create_job("ann", "FAR", {}, ttl_ms=LONGEST_EXTERNAL_TTL_MS).ttl_ms == 39_600_000
+    assert create_job("ann", "FAR", {}, Options(ttl_ms=LONGEST_EXTERNAL_TTL_MS)).ttl_ms == 39_600_000
     for type_name, ttl_ms in (("FAR", LONGEST_EXTERNAL_TTL_MS + 1), ("FEW", 840_001)):
         with pytest.raises(TtlTooLongError):
-            create_job("ann", type_name, {}, ttl_ms=ttl_ms)
+            create_job("ann", type_name, {}, Options(ttl_ms=ttl_ms))
 
 
 def test_a_type_whose_queue_is_missing_is_refused(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from leaseway.accounts import change_balance, create_account, transfer
 from leaseway.errors import UnavailableError
 from leaseway.identity import issue, register
 from leaseway.identity.keys import key_ring
-from leaseway.jobs import create_job, get_job
+from leaseway.jobs import Options, create_job, get_job
 from leaseway.jobs.claim import Claimed, claim
 from leaseway.jobs.finish import complete, give_up
 from leaseway.jobs.model import Job, JobStatus, job_from_item
@@ -331,13 +331,13 @@ def worker(calls: Calls) -> None:
     run("worker.app", received(NORMAL, 10), calls)
     assert get_job(job.id, owner=None).status.value == "COMPLETED"
     for priority in (Priority.HIGH, Priority.LOW):
-        create_job("ann", "IMAGE_RESIZE", no_picture(), priority=priority)
+        create_job("ann", "IMAGE_RESIZE", no_picture(), Options(priority=priority))
         run("worker.app", received(Queue(priority), 1), calls)
     create_job("ann", "STORAGE_AUDIT", {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("leaseway.objects.list_keys", unavailable)
         run("worker.app", received(Queue("STORAGE_AUDIT"), 1), calls)
-    create_job("ann", "IMAGE_RESIZE", no_picture(), order_key="k")
+    create_job("ann", "IMAGE_RESIZE", no_picture(), Options(order_key="k"))
     run("worker.app", received(ORDERED, 1), calls)
     run_of_a_task("fails", type="IMAGE_RESIZE", payload=no_picture())
     run("worker.app", received(TASKS, 1), calls)
@@ -382,10 +382,10 @@ def received(queue: Queue, count: int) -> Any:
 
 def sweeper(calls: Calls) -> None:
     for priority in Priority:
-        create_job("ann", "SLEEP", SLEEP, priority=priority)
+        create_job("ann", "SLEEP", SLEEP, Options(priority=priority))
     for own in OF_THEIR_OWN:
         create_job("ann", own["type"], own["payload"])
-    create_job("ann", "SLEEP", SLEEP, order_key="k")
+    create_job("ann", "SLEEP", SLEEP, Options(order_key="k"))
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
     run_of_a_task("waits")
     later = time.time() + 3_000
@@ -394,10 +394,10 @@ def sweeper(calls: Calls) -> None:
 
 
 def dead_letter(calls: Calls) -> None:
-    held = [create_job("ann", "SLEEP", SLEEP, priority=priority) for priority in Priority]
+    held = [create_job("ann", "SLEEP", SLEEP, Options(priority=priority)) for priority in Priority]
     jobs = [create_job("ann", "SLEEP", SLEEP), *held, run_of_a_task("held")]
     jobs += [create_job("ann", own["type"], own["payload"]) for own in OF_THEIR_OWN]
-    jobs.append(create_job("ann", "SLEEP", SLEEP, order_key="k"))
+    jobs.append(create_job("ann", "SLEEP", SLEEP, Options(order_key="k")))
     for job in jobs[1:]:
         claim(job.id, "another")
     bodies = {job.id: json.dumps({"job_id": job.id, "ttl_ms": 1}) for job in jobs}

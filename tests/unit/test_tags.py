@@ -9,7 +9,7 @@ from leaseway import aws, batches, clock
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.idempotency import Key, KeyReusedError
-from leaseway.jobs import Job, JobStatus, claim, create_job, get_job, tags
+from leaseway.jobs import Job, JobStatus, Options, claim, create_job, get_job, tags
 from leaseway.jobs.batch import Wanted, create_jobs
 from leaseway.jobs.lists import page_of_jobs
 from leaseway.jobs.model import created_key, owner_shard
@@ -102,8 +102,8 @@ def test_what_is_no_tag_is_refused(given: list[str]) -> None:
 # ---- With creation -----------------------------------------------------------------------------------------------
 
 
-def create(*names: str, **options: Any) -> Job:
-    return create_job(options.pop("owner", "ann"), "SLEEP", {"duration_ms": 1}, tags=names, **options)
+def create(*names: str, owner: str = "ann", key: Key | None = None, **options: Any) -> Job:
+    return create_job(owner, "SLEEP", {"duration_ms": 1}, Options(tags=names, **options), key=key)
 
 
 def found(tag: str, **wanted: Any) -> list[str]:
@@ -153,7 +153,7 @@ def test_a_repeat_under_a_key_is_one_job_with_one_row_a_tag() -> None:
 
 
 def test_a_batch_writes_the_rows_of_all_its_jobs_together() -> None:
-    wanted = [Wanted(type="SLEEP", payload={"duration_ms": 1}, tags=["batch"])] * 25
+    wanted = [Wanted("SLEEP", {"duration_ms": 1}, Options(tags=["batch"]))] * 25
     with metered() as meter:
         jobs = create_jobs("ann", wanted)
     assert meter.count("dynamodb", "BatchWriteItem") == 2

@@ -21,6 +21,7 @@ from leaseway.jobs import (
     JobNotFoundError,
     JobStatus,
     NotFinishedError,
+    Options,
     TtlTooLongError,
     UnknownJobTypeError,
     create_job,
@@ -104,10 +105,12 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
 def submit_job(call: Call[NewJob, None]) -> Answer:
     """The job is stored as CREATED and queued. The payload is checked against its type's schema first."""
     wanted = call.body
-    job = create_job(
-        call.caller.subject,
-        wanted.type,
-        wanted.payload,
+    job = create_job(call.caller.subject, wanted.type, wanted.payload, _options(wanted), key=call.key)
+    return Answer(job_view(job), {"location": f"jobs/{job.id}", **etag(job)})
+
+
+def _options(wanted: NewJob) -> Options:
+    return Options(
         tags=wanted.tags,
         ttl_ms=wanted.ttl_ms,
         max_attempts=wanted.max_attempts,
@@ -116,9 +119,7 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
         priority=wanted.priority,
         retention_days=wanted.retention_days,
         order_key=wanted.order_key,
-        key=call.key,
     )
-    return Answer(job_view(job), {"location": f"jobs/{job.id}", **etag(job)})
 
 
 class NewJobs(msgspec.Struct, forbid_unknown_fields=True):
@@ -192,19 +193,7 @@ def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
         one = msgspec.convert(wanted, NewJob)
     except msgspec.ValidationError as problem:
         return validation.refusal(problem)
-    run_at = milliseconds(one.run_at)
-    return Wanted(
-        type=one.type,
-        payload=one.payload,
-        tags=one.tags,
-        ttl_ms=one.ttl_ms,
-        max_attempts=one.max_attempts,
-        run_at=run_at,
-        delay_seconds=one.delay_seconds,
-        priority=one.priority,
-        retention_days=one.retention_days,
-        order_key=one.order_key,
-    )
+    return Wanted(one.type, one.payload, _options(one))
 
 
 class JobFilter(Window, forbid_unknown_fields=True):

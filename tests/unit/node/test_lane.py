@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from leaseway import aws, clock
-from leaseway.jobs import JobStatus, claim, create_job, get_job, queue
+from leaseway.jobs import JobStatus, Options, claim, create_job, get_job, queue
 from leaseway.jobs.queue import NORMAL, ORDERED, Queue
 from leaseway.settings import settings
 from leaseway_local.node.lane import Lane
@@ -71,7 +71,7 @@ def working(**options: Any) -> Iterator[Working]:
 
 
 def quick(**options: Any) -> str:
-    return create_job("ann", "QUICK", options.pop("payload", {}), **options).id
+    return create_job("ann", "QUICK", options.pop("payload", {}), Options(**options)).id
 
 
 def status(job_id: str) -> JobStatus:

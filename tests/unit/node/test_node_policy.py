@@ -4,7 +4,7 @@ import json
 
 from leaseway import aws
 from leaseway.generator import Lease, give_up, produce, renew, take_number, try_to_become
-from leaseway.jobs import Job, JobStatus, create_job, get_job
+from leaseway.jobs import Job, JobStatus, Options, create_job, get_job
 from leaseway.jobs.claim import claim
 from leaseway.jobs.model import JobModel
 from leaseway.jobs.queue import Queue
@@ -23,7 +23,7 @@ NOT_SEEN = {("s3:ListBucket", "Bucket")}
 def made(source: Queue, payload: dict, *, held: bool = False) -> Job:
     """A job of that queue; its message is still to be sent."""
     # A retry that keeps its order deletes nothing.
-    job = create_job("ann", "IMAGE_RESIZE", payload, max_attempts=1 if source.keeps_order else None)
+    job = create_job("ann", "IMAGE_RESIZE", payload, Options(max_attempts=1 if source.keeps_order else None))
     JobModel.change(job.id, [JobModel.queue.set(source.name)], JobModel.id.exists())
     if held:
         claim(job.id, "another")

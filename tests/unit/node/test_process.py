@@ -18,7 +18,7 @@ with mock_aws():
     from leaseway import aws
     aws.client("dynamodb").create_table(**tables.jobs("jobs"))
     os.environ["JOBS_QUEUE_URL"] = url = tables.queue(aws.client("sqs"), "jobs")
-    from leaseway.jobs import create_job, get_job
+    from leaseway.jobs import Options, create_job, get_job
     from leaseway_local.node.options import parse
     from leaseway_local.node.process import Node
     from worker import batch
@@ -37,7 +37,7 @@ def test_an_executor_that_outlives_its_deadline_ends_the_node_after_its_neighbou
     ended = run(
         """
         batch.OVERRUN_SECONDS = 0.2
-        stubborn = create_job("ann", "STUBBORN", {}, ttl_ms=500)
+        stubborn = create_job("ann", "STUBBORN", {}, Options(ttl_ms=500))
         quick = create_job("ann", "QUICK", {"wait_ms": 2_500})
         status = Node(parse(["--queues", "normal", "--concurrency", "2", "--poll-seconds", "1"])).run()
         left = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]

@@ -9,7 +9,7 @@ import pytest
 
 from job_steps import claimed, read
 from leaseway import aws
-from leaseway.jobs import Job, JobStatus, cancel_job, create_job, finish, progress, retry_job
+from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, finish, progress, retry_job
 from leaseway.jobs.model import JobModel
 from leaseway.jobs.progress import Progress
 from leaseway.settings import needed, settings
@@ -41,7 +41,7 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> list[Progress]:
 
 
 def teller(**payload: Any) -> Job:
-    return create_job("ann", "TELLER", payload, max_attempts=1)
+    return create_job("ann", "TELLER", payload, Options(max_attempts=1))
 
 
 def work() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from job_steps import read
 from leaseway import aws, clock
-from leaseway.jobs import Job, JobStatus, claim, create_job, finish
+from leaseway.jobs import Job, JobStatus, Options, claim, create_job, finish
 from leaseway.settings import needed, settings
 from worker.app import handler
 
@@ -29,7 +29,7 @@ def context(remaining_ms: int = 15 * MINUTE) -> SimpleNamespace:
 
 
 def quick(**options) -> Job:
-    return create_job("ann", "QUICK", options.pop("payload", {}), **options)
+    return create_job("ann", "QUICK", options.pop("payload", {}), Options(**options))
 
 
 def receive(count: int = 10) -> dict:
@@ -170,10 +170,10 @@ def test_an_executor_that_outlives_its_deadline_ends_the_process_after_its_neigh
             from leaseway import aws
             aws.client("dynamodb").create_table(**tables.jobs("jobs"))
             os.environ["JOBS_QUEUE_URL"] = url = tables.queue(aws.client("sqs"), "jobs")
-            from leaseway.jobs import create_job, get_job
+            from leaseway.jobs import Options, create_job, get_job
             from worker import batch
             from worker.app import handler
-            stubborn = create_job("ann", "STUBBORN", {}, ttl_ms=300)
+            stubborn = create_job("ann", "STUBBORN", {}, Options(ttl_ms=300))
             quick = create_job("ann", "QUICK", {"wait_ms": 600})
             batch.OVERRUN_SECONDS = 0.2
             records = [{"messageId": m["MessageId"], "receiptHandle": m["ReceiptHandle"], "body": m["Body"]}

@@ -55,7 +55,7 @@ def produce(lease: Lease, number: int, failure_percent: float | None = None) -> 
 def _message(lease: Lease, number: int, failure_percent: float | None) -> Job:
     payload: dict[str, float] = {"epoch": lease.epoch, "number": number, "node": lease.node}
     payload |= {} if failure_percent is None else {"failure_percent": failure_percent}
-    terms = create.checked(OWNER, TYPE, payload, ttl_ms=None, max_attempts=1)
+    terms = create.checked(OWNER, TYPE, payload, create.Options(max_attempts=1))
     # An id from lease and number: a message that is written again is the same message.
     job_id = hashlib.sha256(f"{lease.token}/{number}".encode()).hexdigest()[:32]
     return msgspec.structs.replace(create.new_job(OWNER, TYPE, payload, terms), id=job_id)

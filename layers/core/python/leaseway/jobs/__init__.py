@@ -7,7 +7,7 @@ from leaseway.jobs.control import (
     cancel_job,
     retry_job,
 )
-from leaseway.jobs.create import TtlTooLongError, create_job
+from leaseway.jobs.create import Options, TtlTooLongError, create_job
 from leaseway.jobs.model import Job, JobStatus, parse_status
 from leaseway.jobs.read import JobNotFoundError, NotFinishedError, get_job, get_result, link_to_result
 from leaseway.jobs.types import JobContext, JobError, JobType, UnknownJobTypeError, catalogue
@@ -22,6 +22,7 @@ __all__ = [
     "JobType",
     "NotFinishedError",
     "NotRetryableError",
+    "Options",
     "TtlTooLongError",
     "UnknownJobTypeError",
     "VersionMovedError",

@@ -8,27 +8,19 @@ import msgspec
 from leaseway.batches import put_items
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import content, queue, tags
-from leaseway.jobs.create import NOT_IN_TURN, new_checked_job, stored, withdrawn
+from leaseway.jobs.create import NOT_IN_TURN, NOTHING_SAID, Options, new_checked_job, stored, withdrawn
 from leaseway.jobs.model import Job
-from leaseway.jobs.placement import Priority
 from leaseway.table import Item
 
 LARGEST_BATCH = 100
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A job to create. `run_at` is in ms since the epoch."""
+class Wanted(msgspec.Struct, frozen=True):
+    """A job to create."""
 
     type: str
     payload: dict[str, Any]
-    tags: Sequence[str] = ()
-    ttl_ms: int | None = None
-    max_attempts: int | None = None
-    run_at: int | None = None
-    delay_seconds: int | None = None
-    priority: Priority | None = None
-    retention_days: int | None = None
-    order_key: str | None = None
+    options: Options = NOTHING_SAID
 
 
 def create_jobs(owner: str, wanted: Sequence[Wanted]) -> list[Job | LeasewayError]:
@@ -57,22 +49,9 @@ def _put(jobs: Sequence[Job]) -> set[str]:
 
 def _checked(owner: str, wanted: Wanted) -> Job | LeasewayError:
     try:
-        return new_checked_job(owner, wanted.type, wanted.payload, **_options(wanted))
+        return new_checked_job(owner, wanted.type, wanted.payload, wanted.options)
     except LeasewayError as refusal:
         return refusal
-
-
-def _options(wanted: Wanted) -> dict[str, Any]:
-    return {
-        "tags": wanted.tags,
-        "ttl_ms": wanted.ttl_ms,
-        "max_attempts": wanted.max_attempts,
-        "run_at": wanted.run_at,
-        "delay_seconds": wanted.delay_seconds,
-        "priority": wanted.priority,
-        "retention_days": wanted.retention_days,
-        "order_key": wanted.order_key,
-    }
 
 
 def _unless_lost(outcome: Job | LeasewayError, lost: set[str], out_of_turn: set[str]) -> Job | LeasewayError:

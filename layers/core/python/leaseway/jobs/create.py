@@ -35,26 +35,30 @@ class Terms(NamedTuple):
     queue: str | None = None
 
 
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be said of a job beside its type and payload. `run_at` is in ms since the epoch."""
+
+    tags: Sequence[str] = ()
+    ttl_ms: int | None = None
+    max_attempts: int | None = None
+    run_at: int | None = None
+    delay_seconds: int | None = None
+    priority: Priority | None = None
+    retention_days: int | None = None
+    order_key: str | None = None
+
+
+NOTHING_SAID = Options()
+
+
 class TtlTooLongError(InvalidInputError):
     """No worker that takes such a job can keep it that long."""
 
     code = "TTL_TOO_LONG"
 
 
-def create_job(  # noqa: PLR0913 - all but the first three are named
-    owner: str,
-    type_name: str,
-    payload: dict[str, Any],
-    *,
-    tags: Sequence[str] = (),
-    ttl_ms: int | None = None,
-    max_attempts: int | None = None,
-    run_at: int | None = None,
-    delay_seconds: int | None = None,
-    priority: Priority | None = None,
-    retention_days: int | None = None,
-    order_key: str | None = None,
-    key: Key | None = None,
+def create_job(
+    owner: str, type_name: str, payload: dict[str, Any], options: Options = NOTHING_SAID, *, key: Key | None = None
 ) -> Job:
     """Store a job as CREATED and send its message. One PutItem (3 write units under 1 KB) and one send.
 
@@ -75,28 +79,16 @@ def create_job(  # noqa: PLR0913 - all but the first three are named
         KeyReusedError: the key made another job.
         UnavailableError: the table of tags did not take the rows, or SQS an ordered message; no job was created.
     """
-    job = new_checked_job(
-        owner,
-        type_name,
-        payload,
-        tags=tags,
-        ttl_ms=ttl_ms,
-        max_attempts=max_attempts,
-        run_at=run_at,
-        delay_seconds=delay_seconds,
-        priority=priority,
-        retention_days=retention_days,
-        order_key=order_key,
-    )
+    job = new_checked_job(owner, type_name, payload, options)
     if key is not None:
         job = msgspec.structs.replace(job, id=key.digest[:_DIGITS])
-        turn = (run_at, delay_seconds, priority, order_key)
-        asked = (type_name, payload, ttl_ms, max_attempts, turn, job.tags, retention_days)
-        keyed = KeyedRequest.of(key, *asked)
+        turn = (options.run_at, options.delay_seconds, options.priority, options.order_key)
+        rest = (options.ttl_ms, options.max_attempts, turn, job.tags, options.retention_days)
+        keyed = KeyedRequest.of(key, type_name, payload, *rest)
         if earlier := _tagged(job, lambda: _insert_once(job, keyed)):
-            if order_key is not None:
+            if job.order_key is not None:
                 queue.send_when_due([earlier])  # the first request may have died before it could; twice is once
-            return _delayed(earlier, run_at, delay_seconds)
+            return _delayed(earlier, options)
     else:
         _tagged(job, lambda: _insert(job))
     if withdrawn(queue.send_when_due([job]), [job]):
@@ -126,26 +118,12 @@ def _remove_unclaimed(job: Job) -> bool:
     return True
 
 
-def new_checked_job(  # noqa: PLR0913 - all but the first three are named
-    owner: str,
-    type_name: str,
-    payload: dict[str, Any],
-    *,
-    tags: Sequence[str],
-    ttl_ms: int | None,
-    max_attempts: int | None,
-    run_at: int | None,
-    delay_seconds: int | None,
-    priority: Priority | None,
-    order_key: str | None,
-    retention_days: int | None = None,
-) -> Job:
+def new_checked_job(owner: str, type_name: str, payload: dict[str, Any], options: Options) -> Job:
     """A job of this description with a fresh id, not yet stored. Raises what `create_job` raises."""
-    asked = Asked(priority, order_key, delayed=run_at is not None or delay_seconds is not None)
-    terms = checked(owner, type_name, payload, ttl_ms=ttl_ms, max_attempts=max_attempts, asked=asked)
-    job = _delayed(new_job(owner, type_name, payload, terms), run_at, delay_seconds)
-    job = msgspec.structs.replace(job, tags=tagging.checked(tags), order_key=order_key)
-    return job if retention_days is None else _kept_for(job, retention_days)
+    terms = checked(owner, type_name, payload, options)
+    job = _delayed(new_job(owner, type_name, payload, terms), options)
+    job = msgspec.structs.replace(job, tags=tagging.checked(options.tags), order_key=options.order_key)
+    return job if options.retention_days is None else _kept_for(job, options.retention_days)
 
 
 def _kept_for(job: Job, days: int) -> Job:
@@ -158,21 +136,18 @@ def _kept_for(job: Job, days: int) -> Job:
     return msgspec.structs.replace(job, retention_days=days)
 
 
-def checked(  # noqa: PLR0913 - all but the first three are named
-    owner: str,
-    type_name: str,
-    payload: dict[str, Any],
-    *,
-    ttl_ms: int | None,
-    max_attempts: int | None,
-    asked: Asked = Asked(),  # noqa: B008 - it does not change
-) -> Terms:
+def checked(owner: str, type_name: str, payload: dict[str, Any], options: Options) -> Terms:
     """On what terms a job of this description runs, defaults filled in. Raises what `create_job` raises."""
     kind = job_type(type_name)
     parsed = kind.parse(payload)
     if kind.check is not None:
         kind.check(parsed, owner)
-    return Terms(_checked_ttl(kind, ttl_ms), _checked_attempts(max_attempts), placement.queue_of(kind, asked))
+    delayed = options.run_at is not None or options.delay_seconds is not None
+    return Terms(
+        _checked_ttl(kind, options.ttl_ms),
+        _checked_attempts(options.max_attempts),
+        placement.queue_of(kind, Asked(options.priority, options.order_key, delayed)),
+    )
 
 
 def _checked_ttl(kind: JobType, ttl_ms: int | None) -> int:
@@ -194,7 +169,8 @@ def _checked_attempts(max_attempts: int | None) -> int:
     return chosen
 
 
-def _delayed(job: Job, run_at: int | None, delay_seconds: int | None) -> Job:
+def _delayed(job: Job, options: Options) -> Job:
+    run_at, delay_seconds = options.run_at, options.delay_seconds
     if run_at is not None and delay_seconds is not None:
         raise InvalidInputError("run_at and delay_seconds exclude each other", field="delay_seconds")
     due = job.created_at + (delay_seconds or 0) * 1000 if run_at is None else run_at

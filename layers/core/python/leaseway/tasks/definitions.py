@@ -127,9 +127,8 @@ def _checked(owner: str, wanted: Definition | Task) -> create.Terms:
         raise InvalidInputError(f"must be from 0 to {LONGEST_JITTER_SECONDS}", field="jitter_seconds")
     if len(msgspec.json.encode(wanted.payload)) > settings().inline_bytes:
         raise InvalidInputError(f"must be {settings().inline_bytes} bytes of JSON at most", field="payload")
-    return create.checked(
-        owner, wanted.type, wanted.payload, ttl_ms=wanted.ttl_ms, max_attempts=wanted.max_attempts
-    )  # fmt: skip
+    options = create.Options(ttl_ms=wanted.ttl_ms, max_attempts=wanted.max_attempts)
+    return create.checked(owner, wanted.type, wanted.payload, options)
 
 
 def _first_slot(task: Task, now: int) -> int | None:
