@@ -13,7 +13,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from leaseway import clock
 from leaseway.jobs import claim, finish, queue
@@ -29,8 +30,7 @@ OVERRUN_SECONDS = 2.0
 """An executor that is cancelled gets so long to return before the worker counts it as stuck."""
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """One record of the batch."""
 
     message_id: str

@@ -7,8 +7,8 @@ A claim costs one write unit and no read. A refusal costs the same and comes wit
 """
 
 import secrets
-from dataclasses import dataclass
 
+import msgspec
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
@@ -19,22 +19,19 @@ from leaseway.settings import settings
 from leaseway.table import ConditionRefusedError, Item
 
 
-@dataclass(frozen=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True):
     """The job is ours until `job.lease_until`; `job.fence` and `job.claim_token` prove it."""
 
     job: Job
 
 
-@dataclass(frozen=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """Nothing is left to do for this message: the job is finished, was just ended here, or is gone."""
 
     reason: str
 
 
-@dataclass(frozen=True)
-class NotYet:
+class NotYet(msgspec.Struct, frozen=True):
     """Another worker holds the job, or its turn comes later. Hide the message until then (ms since the epoch)."""
 
     until: int
@@ -43,8 +40,7 @@ class NotYet:
     """Whether a worker holds it, so that its lease brings it back even without a message."""
 
 
-@dataclass(frozen=True)
-class Abandoned:
+class Abandoned(msgspec.Struct, frozen=True):
     """Its worker died and no attempt or crash limit is reached: `take_over` may claim it."""
 
     job: Job

@@ -7,7 +7,6 @@ that package by name, so the function that validates payloads and the one that r
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -64,8 +63,7 @@ class JobContext(Protocol):
         """
 
 
-@dataclass(frozen=True)
-class JobType:
+class JobType(msgspec.Struct, frozen=True):
     """One kind of job: its name, the schema of its payload and the code that runs it."""
 
     name: str

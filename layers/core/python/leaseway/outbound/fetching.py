@@ -5,9 +5,9 @@ import ssl
 import string
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from urllib.parse import quote, urljoin
 
+import msgspec
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
@@ -30,8 +30,7 @@ class FetchFailedError(UnavailableError):
     code = "FETCH_FAILED"
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a server answered, whatever its status."""
 
     status: int

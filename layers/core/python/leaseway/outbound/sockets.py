@@ -3,15 +3,15 @@
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from leaseway.outbound.urls import Target
 
 
-@dataclass(frozen=True)
-class Patience:
+class Patience(msgspec.Struct, frozen=True):
     """How long to wait: `step` seconds for one connection or read, and never past the time that remains in total."""
 
     step: float

@@ -1,9 +1,10 @@
 """Which URLs may be asked for: decided from the text alone, with no look-up and no connection."""
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import SplitResult, urlsplit
+
+import msgspec
 
 from leaseway.errors import InvalidInputError
 from leaseway.outbound.addresses import is_public
@@ -23,8 +24,7 @@ class UrlRefusedError(InvalidInputError):
     code = "URL_REFUSED"
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """Where a request goes. `host` is a lower-case name or an address without brackets."""
 
     scheme: str
