@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "functions"), str(ROOT / "infra")]
 
 from api.access import ACCESS  # noqa: E402
-from api.app import app  # noqa: E402
+from api.app import blueprints  # noqa: E402
 from api_reference import api_reference  # noqa: E402
 from cli_reference import cli_reference  # noqa: E402
 from dashboard_body import completed, with_dashboard  # noqa: E402
@@ -38,6 +38,7 @@ class _Plain(yaml.SafeDumper):
 
 def documents() -> Iterator[tuple[Path, str]]:
     """Every generated file and the text it should have."""
+    app = blueprints.whole_app()
     public = openapi_document(app)
     yield ROOT / "infra" / "gateway.yaml", _NOTE + _yaml(gateway_document(app))
     dashboard = completed(ROOT / "infra" / "dashboard.json", template.read(), list(catalogue()))

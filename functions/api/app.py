@@ -10,17 +10,7 @@ from typing import Any
 from chalice.app import Chalice, Request, Response
 
 from api import cors, security
-from api.blueprints.balances import balances
-from api.blueprints.control import control
-from api.blueprints.dead_letters import dead_letters
-from api.blueprints.external import workers
-from api.blueprints.identity import identity
-from api.blueprints.jobs import jobs
-from api.blueprints.ledger import ledger
-from api.blueprints.operations import operations
-from api.blueprints.overview import overview
-from api.blueprints.tasks import tasks
-from api.blueprints.uploads import uploads
+from api.blueprints import Blueprints
 from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
 from api.routes import RaisedByViewError, current_request
 from leaseway import metrics
@@ -30,21 +20,7 @@ from leaseway.logs import log
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 app = Chalice(app_name="leaseway", configure_logs=False, env={})
-
-for blueprint in (
-    balances,
-    ledger,
-    jobs,
-    control,
-    dead_letters,
-    workers,
-    overview,
-    tasks,
-    uploads,
-    identity,
-    operations,
-):
-    app.register_blueprint(blueprint)
+blueprints = Blueprints(app)
 
 
 @app.middleware("http")
@@ -80,6 +56,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 def _dispatch(request: Request, get_response: Callable[[Request], Response]) -> Response:
+    blueprints.load(request.path)
     # The gateway lets only declared routes through; an engine or an operator that does not gets the same answers.
     methods = app.routes.get(request.path)
     if methods is None:

@@ -54,8 +54,9 @@ def serve(port: int, variables: dict[str, str]) -> None:
 
     os.environ.update(variables)
     sys.path[:0] = [str(folder) for folder in _SOURCES]
-    from api.app import app
+    from api.app import blueprints
 
+    app = blueprints.whole_app()
     app.__class__ = _BehindTheGateway
     create_local_server(app, Config.create(chalice_stage_name="local"), "127.0.0.1", port).serve_forever()
 
