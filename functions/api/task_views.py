@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from api.views import JobId, Time, rfc3339
+from api.job_ids import JobId
+from api.views import Time, rfc3339, time_or_none
 from leaseway.jobs.model import Job
 from leaseway.tasks import CatchUp, Overlap, Task
 from leaseway.tasks.history import Entry, EntryPage
@@ -66,7 +67,7 @@ class TaskPageView(msgspec.Struct):
     cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
 
 
-class EntryView(msgspec.Struct):
+class HistoryEntryView(msgspec.Struct):
     """A run, a skipped slot, or a stretch of missed slots."""
 
     task_id: TaskId
@@ -82,7 +83,7 @@ class EntryView(msgspec.Struct):
 class EntryPageView(msgspec.Struct):
     """A page of history, newest first."""
 
-    content: list[EntryView]
+    content: list[HistoryEntryView]
     cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
 
 
@@ -149,7 +150,7 @@ def task_view(standing: Standing) -> TaskView:
         jitter_seconds=task.jitter_seconds,
         owner=task.owner,
         version=task.version,
-        next_run=_time(task.next_run),
+        next_run=time_or_none(task.next_run),
         run=run_view(standing.last, standing.running_seconds) if standing.last else None,
         missed=task.missed,
         skipped=task.skipped,
@@ -177,8 +178,8 @@ def run_view(job: Job, running_seconds: float | None = None) -> RunView:
         attempts=job.attempts,
         crashes=job.crashes,
         created_at=rfc3339(job.created_at),
-        started_at=_time(job.started_at),
-        finished_at=_time(job.finished_at),
+        started_at=time_or_none(job.started_at),
+        finished_at=time_or_none(job.finished_at),
         running_seconds=running_seconds,
         error_message=job.error_message,
     )
@@ -213,14 +214,14 @@ def summary_view(summary: Summary) -> SummaryView:
     )
 
 
-def _entry_view(entry: Entry) -> EntryView:
-    return EntryView(
+def _entry_view(entry: Entry) -> HistoryEntryView:
+    return HistoryEntryView(
         task_id=entry.task_id,
         name=entry.name,
         status=entry.status,
         at=rfc3339(entry.at),
-        slot=_time(entry.slot),
-        until=_time(entry.until),
+        slot=time_or_none(entry.slot),
+        until=time_or_none(entry.until),
         slots=entry.slots,
         run=run_view(entry.job) if entry.job else None,
     )
@@ -235,7 +236,3 @@ def _figures(figures: Figures) -> dict[str, Any]:
         "mean_ms": figures.mean_ms,
         "p95_ms": figures.p95_ms,
     }
-
-
-def _time(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else rfc3339(milliseconds)

@@ -7,10 +7,12 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.job_ids import JobId, job_id
+from api.job_views import JobView, etag, job_view
 from api.problems import Refusal, brief
-from api.requests import job_id, milliseconds
+from api.requests import milliseconds
 from api.routes import Answer, Call, Operation, operation
-from api.views import JobId, JobView, Time, etag, job_view, rfc3339
+from api.views import Time, rfc3339
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import NotYoursError, UnavailableError
 from leaseway.jobs import (

@@ -6,10 +6,11 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.job_ids import job_id
+from api.job_views import JobPageView, JobView, etag, job_view, page_view
 from api.paging import Window
-from api.requests import job_id
 from api.routes import Answer, Call, Operation, operation
-from api.views import JobPageView, JobView, Time, etag, job_view, page_view, rfc3339
+from api.views import Time, rfc3339
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import UnavailableError
 from leaseway.jobs import VersionMovedError

@@ -8,11 +8,12 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.job_ids import job_id
+from api.job_views import JobOutcome, JobPageView, JobView, etag, job_view, outcome_view, page_view
 from api.paging import Window
 from api.problems import Refusal, brief
-from api.requests import job_id, milliseconds
+from api.requests import milliseconds
 from api.routes import Answer, Call, Operation, operation
-from api.views import JobOutcome, JobPageView, JobView, etag, job_view, outcome_view, page_view
 from leaseway import validation
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError, UnavailableError

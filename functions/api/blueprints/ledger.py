@@ -6,9 +6,7 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
-from api.requests import Amount, Reference, UserId, amount, moment, plain_text, user_id
-from api.routes import Call, Operation, operation
-from api.views import (
+from api.account_views import (
     LedgerView,
     ReversalView,
     TransferView,
@@ -16,6 +14,8 @@ from api.views import (
     reversal_view,
     transfer_view,
 )
+from api.requests import Amount, Reference, UserId, amount, moment, plain_text, user_id
+from api.routes import Call, Operation, operation
 from leaseway.accounts import (
     AccountNotFoundError,
     BalanceLimitError,

@@ -8,8 +8,7 @@ from msgspec import Meta
 
 from api import console_page, documents
 from api.routes import Call, Operation, operation
-from api.views import Health
-from leaseway.health import DependencyOutError, check
+from leaseway.health import DependencyOutError, Part, check
 
 operations = Blueprint(__name__)
 
@@ -22,6 +21,15 @@ class HowDeep(msgspec.Struct, forbid_unknown_fields=True):
     deep: Annotated[
         int, Meta(ge=0, le=1, description="1 asks every part that the API needs, and is 503 when one is out")
     ] = 0
+
+
+class Health(msgspec.Struct):
+    """The API answers."""
+
+    status: Annotated[str, Meta(examples=["ok"])]
+    parts: Annotated[list[Part] | msgspec.UnsetType, Meta(description="What it needs, where that was asked for")] = (
+        msgspec.UNSET
+    )
 
 
 @operation(

@@ -7,7 +7,7 @@ from chalice.app import Blueprint
 from msgspec import Meta
 
 from api.blueprints.jobs import NewJob
-from api.requests import job_id
+from api.job_ids import job_id
 from api.routes import Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway import clock, totals

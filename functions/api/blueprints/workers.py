@@ -6,9 +6,11 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
-from api.requests import job_id, plain_text
+from api.job_ids import job_id
+from api.job_views import ClaimView, EndView, HeartbeatView, claim_view
+from api.requests import plain_text
 from api.routes import Call, Operation, operation
-from api.views import ClaimView, EndView, HeartbeatView, claim_view, rfc3339
+from api.views import rfc3339
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.jobs import JobNotFoundError, JobStatus, UnknownJobTypeError, external, progress
 from leaseway.jobs.external import LONGEST_WAIT_SECONDS, MOST_TYPES, NotClaimableError
