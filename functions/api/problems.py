@@ -6,19 +6,19 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta
 
-from leaseway.accounts import RepeatableOutcomeUnknownError
 from leaseway.errors import (
     ConflictError,
     InvalidInputError,
     LeasewayError,
+    MovedError,
     NotFoundError,
     NotYoursError,
     OutcomeUnknownError,
+    RepeatableOutcomeUnknownError,
     UnavailableError,
 )
 from leaseway.idempotency import KeyReusedError
 from leaseway.identity import BadCredentialsError, LockedOutError, TokenRefusedError
-from leaseway.jobs.control import VersionMovedError
 from leaseway.money import to_decimal
 
 CONTENT_TYPE = "application/problem+json"
@@ -93,7 +93,7 @@ _STATUS_BY_KIND: dict[type[LeasewayError], int] = {
     NotYoursError: 403,
     NotFoundError: 404,
     KeyReusedError: 422,
-    VersionMovedError: 412,
+    MovedError: 412,
     ConflictError: 409,
     TokenRefusedError: 401,
     BadCredentialsError: 400,

@@ -10,14 +10,13 @@ from leaseway import clock
 from leaseway.accounts import (
     AccountNotFoundError,
     InsufficientFundsError,
-    RepeatableOutcomeUnknownError,
     UserExistsError,
     change_balance,
     create_account,
     get_account,
     settlement,
 )
-from leaseway.errors import UnavailableError
+from leaseway.errors import RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import Key, KeyReusedError
 from metering import metered
 from wire import cancelled, refused, wire

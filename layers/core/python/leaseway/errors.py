@@ -42,10 +42,20 @@ class ConflictError(LeasewayError):
     code = "CONFLICT"
 
 
+class MovedError(ConflictError):
+    """It has changed since it was read."""
+
+    code = "MOVED"
+
+
 class OutcomeUnknownError(LeasewayError):
     """The answer was lost: the change may or may not have been made."""
 
     code = "OUTCOME_UNKNOWN"
+
+
+class RepeatableOutcomeUnknownError(OutcomeUnknownError):
+    """The answer was lost; send the same request with the same Idempotency-Key again."""
 
 
 class UnavailableError(LeasewayError):

@@ -9,7 +9,6 @@ from leaseway.accounts.refusals import (
     SameAccountError,
     UserExistsError,
 )
-from leaseway.accounts.settlement import RepeatableOutcomeUnknownError
 from leaseway.accounts.transfers import Transfer, transfer
 
 __all__ = [
@@ -17,7 +16,6 @@ __all__ = [
     "AccountNotFoundError",
     "BalanceLimitError",
     "InsufficientFundsError",
-    "RepeatableOutcomeUnknownError",
     "SameAccountError",
     "Transfer",
     "UserExistsError",

@@ -24,7 +24,7 @@ from leaseway.accounts.refusals import (
     is_recorded,
     recorded,
 )
-from leaseway.errors import LeasewayError, OutcomeUnknownError, UnavailableError
+from leaseway.errors import LeasewayError, OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import KeyedRequest
 from leaseway.table import Item, Part, TransactionCancelledError, transact
 
@@ -40,10 +40,6 @@ _LONGEST_WAIT_SECONDS = 0.4
 # Reasons that pass: somebody else's transaction, or too many of them.
 _PASSING = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError",
                       "ProvisionedThroughputExceeded"})  # fmt: skip
-
-
-class RepeatableOutcomeUnknownError(OutcomeUnknownError):
-    """The answer was lost; send the same request with the same Idempotency-Key again."""
 
 
 class Once(Protocol):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
-from leaseway.errors import ConflictError
+from leaseway.errors import ConflictError, MovedError
 from leaseway.jobs import finish, progress, queue
 from leaseway.jobs.attempts import End
 from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item, live_key
@@ -34,7 +34,7 @@ _OF_AN_END = (
 )
 
 
-class VersionMovedError(ConflictError):
+class VersionMovedError(MovedError):
     """The job has changed since it was read."""
 
     code = "VERSION_MOVED"
