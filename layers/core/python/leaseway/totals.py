@@ -1,7 +1,8 @@
 """Totals: how many jobs there are by owner, status and type, counted from the jobs table's stream.
 
 Table `totals`: an item a scope ("all", or "owner#<owner>") and shard, with a number for each "STATUS|TYPE". A reader
-adds the shards up: the same few items at ten jobs and at ten million.
+adds the shards up: the same few items at ten jobs and at ten million. The items of "all" also hold what never goes
+back, as "change/TYPE": how many jobs were ever created, completed and so on.
 
 A stream delivers at least once. So each slice of a batch is one transaction: the counters' ADDs, and a marker that is
 put only if absent, under the id of the slice's first record. The marker lists every record of its slice (8 bytes each,
@@ -70,6 +71,9 @@ class Counters(NamedTuple):
     days: int | None = None
 
 
+WHOLE = "all"
+"""The scope of all jobs."""
+
 DEAD_LETTERS = Counters("dead_letters", "-")
 """Dead letters are rare: one item counts them all."""
 
@@ -85,6 +89,8 @@ class Change(msgspec.Struct, frozen=True):
     after: Group | None
     more: Steps = {}
     """What else it changes, where it is a task's run or a dead letter; only together with its status."""
+    ever: Mapping[str, int] = {}
+    """What it adds to the counters of all jobs that never go back; only together with its status."""
     metrics: Mapping[str, float] = {}
     """What it means for the metrics."""
 
@@ -137,6 +143,26 @@ def by_type(owner: str | None = None) -> dict[str, dict[str, int]]:
         if count > 0:
             found.setdefault(type_name, {})[status] = count
     return dict(sorted(found.items()))
+
+
+def stored(scope: str) -> list[Item]:
+    """Every item of a scope, as it is now: consistent Queries, one for each MB."""
+    client = aws.client("dynamodb")
+    found: list[Item] = []
+    start: dict[str, Any] = {}
+    while True:
+        answer = client.query(
+            TableName=needed("totals_table"),
+            KeyConditionExpression="#scope = :scope",
+            ExpressionAttributeNames={"#scope": "scope"},
+            ExpressionAttributeValues={":scope": {"S": scope}},
+            ConsistentRead=True,
+            **start,
+        )
+        found += answer["Items"]
+        if "LastEvaluatedKey" not in answer:
+            return found
+        start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
 
 def _counted(scope: str) -> Counter[tuple[str, str]]:
@@ -209,6 +235,8 @@ def _deltas(piece: Sequence[Change], shard: str) -> dict[Counters, Counter[str]]
     for change in piece:
         for counters, added in change.more.items():
             deltas[counters].update(added)
+        if change.ever:
+            deltas[Counters(WHOLE, shard)].update(change.ever)
         for group, step in ((change.before, -1), (change.after, 1)):
             if group:
                 for scope in (_scope(None), _scope(group.owner)):
@@ -300,4 +328,4 @@ def _mark(rest: Sequence[bytes]) -> None:
 
 
 def _scope(owner: str | None) -> str:
-    return "all" if owner is None else f"owner#{owner}"
+    return WHOLE if owner is None else f"owner#{owner}"
