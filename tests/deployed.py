@@ -91,7 +91,8 @@ def deploy(
     parameters: dict[str, str] | None = None,
     overlay: Path | None = None,
 ) -> DeployedStack:
-    """Deploy a stack to a running engine."""
+    """Deploy a stack to a running engine. Lines go to the meter where asked for: they double a request's work."""
+    parameters = {"MeterSubscribed": "false"} | (parameters or {})
     clients = Clients(Target.LOCALSTACK if isinstance(engine, LocalStack) else Target.LOCAL, engine.host)
-    made = Deployer(clients, home, name, parameters or {}, overlay).deploy()
+    made = Deployer(clients, home, name, parameters, overlay).deploy()
     return DeployedStack(name, made.outputs, ApiClient(made.outputs.api_url, auth=made.admin), clients, made.admin)

@@ -2,7 +2,7 @@
 loader and the tests all read this table.
 
 `open` needs no token. `own` needs one, and shows a User what is his and an Admin everything. `Worker` is for programs
-that run jobs outside Lambda, and for Admins; `Admin` is for Admins.
+that run jobs outside Lambda or read the metrics, and for Admins; `Admin` is for Admins.
 """
 
 from collections.abc import Mapping
@@ -86,6 +86,7 @@ ROUTES: Mapping[str, Mapping[Route, Access]] = {
     },
     "operations": {
         ("GET", "/health"): Access.OPEN,
+        ("GET", "/metrics"): Access.WORKER,
         ("GET", "/docs"): Access.OPEN,
         ("GET", "/docs/{asset}"): Access.OPEN,
         ("GET", "/openapi.json"): Access.OPEN,

@@ -25,6 +25,7 @@ FUNCTIONS = (
     "SweeperFunction",
     "SchedulerFunction",
     "TallyFunction",
+    "MeterFunction",
     "DeadLetterFunction",
     "RetentionFunction",
 )

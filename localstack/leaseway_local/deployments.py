@@ -56,7 +56,7 @@ def logs(
     function: Annotated[
         str | None,
         typer.Argument(
-            help="api, authorizer, worker, sweeper, tally, dead-letter, retention or engine; all functions if left out."
+            help="api, authorizer, worker, sweeper, tally, meter, dead-letter, retention or engine; all if left out."
         ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,

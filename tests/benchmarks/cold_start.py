@@ -25,6 +25,7 @@ CLIENTS = {
     "first_admin": ("dynamodb", "secretsmanager"),
     "ledger": DATABASE,
     "ledger.check": ("dynamodb", "dynamodb once"),
+    "meter": DATABASE,
     "retention": ("dynamodb", "s3"),
     "scheduler": QUEUES,
     "sweeper": QUEUES,

@@ -46,6 +46,7 @@ CLAIMS = ("claim", "heartbeat", "complete", "fail")
 NOT_HELD = {"claim_token": "0" * 16}
 ROWS: dict[tuple[str, str], Row] = {
     ("get", "/health"): Row(200),
+    ("get", "/metrics"): Row(200),
     ("get", "/docs"): Row(200),
     ("get", "/docs/{asset}"): Row(200, lambda _: "/docs/start.js"),
     ("get", "/openapi.json"): Row(200),

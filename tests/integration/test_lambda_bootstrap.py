@@ -18,7 +18,7 @@ from leaseway.jobs import JobStatus, create_job, get_job
 from leaseway.ledger import get_entry
 from leaseway.settings import needed
 from leaseway.tasks import Definition, create_task
-from leaseway.totals import total
+from leaseway.totals import stored, total
 from leaseway_local import template
 from observe import until
 from runtime_api import FunctionError, execution_environment, lay_out
@@ -133,6 +133,12 @@ def tally(invoke: Invoke) -> None:
     assert total("alice", "CREATED", "SLEEP") == 1
 
 
+def meter(invoke: Invoke) -> None:
+    invoke(sample_event("meter"))
+
+    assert any(item["shard"]["S"].startswith("http|GET /sample|2xx|") for item in stored("meters"))
+
+
 def ledger(invoke: Invoke) -> None:
     invoke(sample_event("ledger"))
 
@@ -176,6 +182,7 @@ SCENARIOS: dict[str, Callable[[Invoke], None]] = {
     "first_admin": first_admin,
     "ledger": ledger,
     "ledger.check": ledger_check,
+    "meter": meter,
     "retention": retention,
     "scheduler": scheduler,
     "sweeper": sweeper,

@@ -23,6 +23,7 @@ FUNCTIONS = {
     "FirstAdminFunction",
     "LedgerCheckFunction",
     "LedgerFunction",
+    "MeterFunction",
     "RetentionFunction",
     "SchedulerFunction",
     "SweeperFunction",

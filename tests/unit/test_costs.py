@@ -1,5 +1,6 @@
 """The page of costs is what the operations cost: each of its lines is measured."""
 
+import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,6 +29,8 @@ from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
 from leaseway.ledger.statements import Wanted
 from leaseway.ledger.stream import record_changes, write
+from leaseway.prometheus.meter import count_lines
+from leaseway.prometheus.page import page
 from leaseway.settings import settings
 from leaseway.totals import Change, Group
 from metering import metered
@@ -125,6 +128,30 @@ def counted_jobs() -> None:
         totals.count([Change(f"job-{number}", None, Group(f"user-{number % 5}", "FAILED", f"TYPE_{number % 9}"))])
 
 
+_batches = count()
+
+
+def metered_lines(requests: int, routes: int = 1) -> Operation:
+    """A delivery to the meter: as many requests, spread over as many routes."""
+
+    def deliver() -> None:
+        batch = next(_batches)
+        lines = [
+            {"id": f"{batch}-{number}", "message": request_line(f"GET /{number % routes}")}
+            for number in range(requests)
+        ]
+        count_lines("stream", lines)
+
+    return deliver
+
+
+def request_line(route: str) -> str:
+    metrics = [{"Name": "HttpDuration", "Unit": "Milliseconds"}]
+    directive = {"Namespace": "Leaseway", "Dimensions": [["route", "status"]], "Metrics": metrics}
+    aws = {"Timestamp": START * 1000, "CloudWatchMetrics": [directive]}
+    return json.dumps({"_aws": aws, "route": route, "status": "2xx", "HttpDuration": [1.5]})
+
+
 def long_ledger() -> None:
     """A thousand entries of alice, one a second."""
     for version in range(1, 1_001):
@@ -167,6 +194,10 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
         lambda: page_of_entries("alice", Wanted(), owner=None, size=20),
     ),
     "count jobs by status and type": ([counted_jobs], totals.by_type),
+    "count a request for the metrics page": ([], metered_lines(1)),
+    "count 100 requests of one route at once": ([], metered_lines(100)),
+    "count 100 requests of eight routes at once": ([], metered_lines(100, 8)),
+    "the metrics page, eight routes, no job live": ([metered_lines(100, 8)], page),
     "dead-letter a job": ([waiting], lambda: judge(f'{{"job_id": "{_waiting[-1].id}", "ttl_ms": 1}}')),
     "replay a dead letter": ([waiting, given_up], lambda: replay(_waiting[-1].id)),
     "give a job back, from a node that ends": ([job(), taken], lambda: give_back(_claimed[-1])),

@@ -28,7 +28,7 @@ Line = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def nothing_noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(metrics, "_memory_told", 0.0)
+    monkeypatch.setattr(metrics, "_process_told", 0.0)
     metrics.flush("test")
     yield
     metrics._pending.clear()
@@ -120,14 +120,26 @@ def test_nothing_noted_writes_nothing(lines) -> None:
     assert lines() == []
 
 
-def test_an_environment_tells_of_its_start_once_and_of_its_memory_each_minute(lines, monkeypatch) -> None:
-    monkeypatch.setattr(metrics, "_memory_told", None)
+def test_an_environment_tells_of_its_start_once_and_of_its_memory_and_cpu_each_minute(lines, monkeypatch) -> None:
+    monkeypatch.setattr(metrics, "_process_told", None)
     (first,) = lines()
     assert points([first])["ColdStarts", "test"] == [1]
     assert 5 < points([first])["MemoryUsed", "test"][0] < 5_000
     assert lines() == []
-    monkeypatch.setattr(metrics, "_memory_told", metrics._memory_told - 61)
-    assert set(points(lines())) == {("MemoryUsed", "test")}
+    monkeypatch.setattr(metrics, "_process_told", metrics._process_told - 61)
+    assert set(points(lines())) == {("MemoryUsed", "test"), ("CpuUsed", "test")}
+
+
+def test_cpu_is_told_as_what_was_used_since_it_was_told_last(lines, monkeypatch) -> None:
+    used = 2.0
+    monkeypatch.setattr(metrics.time, "process_time", lambda: used)
+    monkeypatch.setattr(metrics, "_cpu_told", 0.0)
+    told = []
+    for seconds in (2.0, 2.5, 7.0):
+        used = seconds
+        monkeypatch.setattr(metrics, "_process_told", metrics.time.monotonic() - 61)
+        told += points(lines())["CpuUsed", "test"]
+    assert told == [2_000, 500, 4_500]
 
 
 def test_a_handler_that_raises_still_tells(lines, capsys) -> None:

@@ -10,7 +10,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +21,7 @@ from urllib3.exceptions import HTTPError
 
 from account_stream import records
 from inside import forget_everything
-from leaseway import aws, clock
+from leaseway import aws, clock, metrics
 from leaseway.accounts import change_balance, create_account, transfer
 from leaseway.errors import UnavailableError
 from leaseway.identity import issue, register
@@ -37,6 +37,7 @@ from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings
 from leaseway.tasks import CatchUp, Definition, create_task, start_now
 from leaseway_local import template
+from log_deliveries import delivery
 from unit.api.gateway import call, post, user
 
 Right = tuple[str, str]
@@ -411,6 +412,16 @@ def tally(calls: Calls) -> None:
         run("tally.app", {"Records": records(table="jobs")}, calls)
 
 
+def meter(calls: Calls) -> None:
+    metrics.note("HttpDuration", 1, route="GET /health", status="2xx")
+    metrics.note("MemoryUsed", 64, function="api")
+    written = io.StringIO()
+    with redirect_stdout(written):
+        metrics.flush("api")
+    for _ in range(2):
+        run("meter.app", delivery(written.getvalue().splitlines()), calls)
+
+
 def retention(calls: Calls) -> None:
     job = create_job("ann", "IMAGE_RESIZE", large_picture())
     jobs = aws.client("dynamodb")
@@ -479,6 +490,7 @@ SCENARIOS: dict[str, Callable[[Calls], None]] = {
     "FirstAdminRole": first_admin,
     "LedgerCheckRole": ledger_check,
     "LedgerRole": ledger,
+    "MeterRole": meter,
     "RetentionRole": retention,
     "SchedulerRole": scheduler,
     "SweeperRole": sweeper,

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from api import console_page, documents
 from api.routes import Call, Operation, operation
+from leaseway.errors import UnavailableError
 from leaseway.health import DependencyOutError, Part, check
 
 operations = Blueprint(__name__)
@@ -47,6 +48,28 @@ class Health(msgspec.Struct):
 def health(call: Call[None, HowDeep]) -> Health:
     """Answers without asking any other part, unless `deep` is 1: then tables, queue, bucket and secrets, with times."""
     return Health(status="ok", parts=check()) if call.query.deep else Health(status="ok")
+
+
+@operation(
+    operations,
+    Operation(
+        method="GET",
+        path="/metrics",
+        tag=_TAG,
+        summary="Metrics for Prometheus",
+        answer="text/plain",
+        errors=(UnavailableError,),
+    ),
+)
+def metrics(call: Call[None, None]) -> Response:
+    """Requests, jobs, balances and functions in Prometheus' text format, for a Worker's or an Admin's token.
+
+    Read from stored counters: every instance gives the same. A request is counted seconds after its answer.
+    """
+    # Few of the function's environments are ever asked this.
+    from leaseway.prometheus.page import page  # noqa: PLC0415
+
+    return Response(page(), {"content-type": "text/plain; version=0.0.4; charset=utf-8"})
 
 
 @operation(

@@ -25,7 +25,7 @@ SERVICE = "service"
 _COUNT, _MS, _MB = MetricUnit.Count, MetricUnit.Milliseconds, MetricUnit.Megabytes
 # Powertools writes a metric out by itself when it holds 100 values, CloudWatch's limit for a line.
 _VALUES_A_LINE = 99
-_MEMORY_SECONDS = 60.0
+_PROCESS_SECONDS = 60.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -95,13 +95,15 @@ CATALOGUE: Mapping[str, Metric] = {
     "LedgerEntriesChecked": Metric(_COUNT, "Entries that the check read"),
     "ColdStarts": Metric(_COUNT, "Environments that began", _BY_FUNCTION),
     "MemoryUsed": Metric(_MB, "Most memory that an environment has used, told once a minute", _BY_FUNCTION, False),
+    "CpuUsed": Metric(_MS, "CPU time that an environment has used since it told last, once a minute", _BY_FUNCTION),
 }
 
 _Pending = dict[tuple[tuple[str, str], ...], dict[str, list[float]]]
 
 _pending: _Pending = {}
 _noting = threading.Lock()  # a worker's jobs run in threads
-_memory_told: float | None = None
+_process_told: float | None = None
+_cpu_told = 0.0  # seconds
 
 
 def note(name: str, value: float = 1, **dimensions: str) -> None:
@@ -149,12 +151,15 @@ def flushed(function: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 
 def _note_process(function: str) -> None:
-    global _memory_told  # noqa: PLW0603 - the process's own
+    global _process_told, _cpu_told  # noqa: PLW0603 - the process's own
     now = time.monotonic()
-    if _memory_told is None:
+    if _process_told is None:
         note("ColdStarts", function=function)
-    if _memory_told is None or now - _memory_told >= _MEMORY_SECONDS:
-        _memory_told = now
+    if _process_told is None or now - _process_told >= _PROCESS_SECONDS:
+        _process_told = now
+        cpu = time.process_time()
+        note("CpuUsed", round((cpu - _cpu_told) * 1000, 3), function=function)
+        _cpu_told = cpu
         note("MemoryUsed", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, function=function)
 
 

@@ -1,0 +1,90 @@
+"""The page of `GET /metrics`, put together from what is stored."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+
+from leaseway.jobs.active import active_by_worker
+from leaseway.jobs.stream import EVER
+from leaseway.prometheus import meter
+from leaseway.prometheus.families import BUCKETS
+from leaseway.prometheus.text import Histogram, Labels, Values, rendered
+from leaseway.table import Item
+from leaseway.totals import DEAD_LETTERS, WHOLE, stored
+
+_BALANCE_UPDATES = "BalanceUpdates"
+_JOBS = {short: f"leaseway_jobs_{short}_total" for short in EVER.values()}
+_BUCKETS = (*(meter.bucket(bound) for bound in BUCKETS), meter.bucket(float("inf")))
+
+
+def page() -> str:
+    """Everything there is to tell now.
+
+    Three consistent Queries, of a few items a route that was ever asked for, of `TOTALS_SHARDS` and of one; and what
+    `active_by_worker` reads. Consistent, because a counter that went back would be taken for a restart: Prometheus
+    would add all of it again.
+    """
+    counted = _Counted(stored(meter.SCOPE))
+    jobs = stored(WHOLE)
+    return rendered(
+        {
+            "http_requests_total": {labels: sum(told.counts) for labels, told in counted.requests.items()},
+            "http_request_duration_seconds": counted.requests,
+            "app_active_tasks_total": {(worker,): jobs for worker, jobs in active_by_worker().items()},
+            "process_resident_memory_bytes": counted.memory,
+            "process_cpu_seconds_total": {names: told["CpuUsed"] / 1e6 for names, told in counted.processes.items()},
+            "leaseway_cold_starts_total": {names: told["ColdStarts"] for names, told in counted.processes.items()},
+            **_jobs(jobs),
+            "leaseway_dead_letters": {(): max(0, _total(stored(DEAD_LETTERS.scope)))},
+            "leaseway_balance_updates_total": counted.balance_updates,
+        }
+    )
+
+
+class _Counted:
+    """What the meter has stored, its copies added up."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self.processes: defaultdict[Labels, Counter[str]] = defaultdict(Counter)
+        self.memory: dict[Labels, float] = {}
+        requests: defaultdict[Labels, Counter[str]] = defaultdict(Counter)
+        for item in items:
+            kind, *names = item["shard"]["S"].split(meter.BETWEEN)
+            numbers = {name: int(value["N"]) for name, value in item.items() if "N" in value}
+            if kind == meter.HTTP:
+                requests[_request(*names[:2])].update(numbers)
+            elif kind == meter.PROCESS:
+                self.processes[names[0],].update(numbers)
+            elif kind == meter.MEMORY:
+                self.memory[names[0],] = numbers["bytes"]
+        self.requests = {labels: _histogram(numbers) for labels, numbers in requests.items()}
+        whole = sum(requests.values(), Counter[str]())
+        outcomes = ("Granted", "Refused", "Conflicted")
+        self.balance_updates: dict[Labels, float] = {
+            (each.lower(),): whole[f"{_BALANCE_UPDATES}{each}"] for each in outcomes
+        }
+
+
+def _request(route: str, status: str) -> Labels:
+    method, _, path = route.partition(" ")
+    return method, path or method, status
+
+
+def _histogram(numbers: Mapping[str, int]) -> Histogram:
+    return Histogram([numbers.get(name, 0) for name in _BUCKETS], numbers[meter.SUM] / 1e6)
+
+
+def _jobs(items: Iterable[Item]) -> Values:
+    values: defaultdict[str, Counter[Labels]] = defaultdict(Counter)
+    for item in items:
+        for name, value in item.items():
+            status, bar, kind = name.partition("|")
+            change, slash, changed = name.partition("/")
+            if bar:
+                values["leaseway_jobs"][status, kind] += int(value["N"])
+            elif slash:
+                values[_JOBS[change]][changed,] += int(value["N"])
+    return {**values, "leaseway_jobs": {labels: max(0, jobs) for labels, jobs in values["leaseway_jobs"].items()}}
+
+
+def _total(items: Iterable[Item]) -> int:
+    return sum(int(value["N"]) for item in items for name, value in item.items() if "|" in name)

@@ -1,0 +1,249 @@
+"""GET /metrics: what Prometheus' own parser reads out of it is what happened."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from account_stream import records
+from leaseway import metrics
+from leaseway.accounts import InsufficientFundsError, change_balance, create_account
+from leaseway.jobs import cancel_job, claim, create_job, finish, retry_job
+from leaseway.jobs.dead_letters import judge
+from leaseway.prometheus import FAMILIES, Kind
+from leaseway.prometheus.text import Histogram, rendered
+from log_deliveries import delivery
+from metering import metered
+from unit.api.gateway import ADMIN, Answered, call, user
+
+SLEEP = {"duration_ms": 1}
+REQUEST = ("GET", "/health", "2xx")
+
+Samples = dict[tuple[str, ...], float]
+
+
+@pytest.fixture(autouse=True)
+def quiet(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The process itself tells nothing meanwhile."""
+    monkeypatch.setattr(metrics, "_process_told", metrics.time.monotonic())
+    metrics._pending.clear()
+    yield
+    metrics._pending.clear()
+
+
+@pytest.fixture
+def answered(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+    """Has requests of these milliseconds told of, and counted."""
+
+    def told(*durations: float, route: str = "GET /health", status: str = "2xx", first: int = 0) -> None:
+        capsys.readouterr()
+        for duration in durations:
+            metrics.note("HttpDuration", duration, route=route, status=status)
+            metrics.flush("api")
+        lines = capsys.readouterr().out.splitlines()
+        importlib.import_module("meter.app").handler(delivery(lines, first=first), None)
+
+    return told
+
+
+def scraped() -> Answered:
+    return call("GET", "/metrics")
+
+
+def samples(text: str) -> Samples:
+    """Values by name and labels' values, as Prometheus' own parser reads them."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def now() -> Samples:
+    return samples(scraped().text)
+
+
+def tallied() -> None:
+    importlib.import_module("tally.app").handler({"Records": records(table="jobs")}, None)
+
+
+# ---- The text ----------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_prometheus_text_and_names_every_family_with_help_and_type() -> None:
+    answer = scraped()
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    lines = answer.text.splitlines()
+    assert [line.split(" ")[2] for line in lines if line.startswith("# HELP ")] == list(FAMILIES)
+    assert {line.split(" ")[2]: line.split(" ")[3] for line in lines if line.startswith("# TYPE ")} == {
+        name: family.kind.value for name, family in FAMILIES.items()
+    }
+    assert answer.text.endswith("\n")
+
+
+def test_a_stack_that_did_nothing_yet_tells_zeros_where_there_is_no_label_to_learn() -> None:
+    assert now() == {
+        ("leaseway_dead_letters",): 0,
+        **{("leaseway_balance_updates_total", outcome): 0 for outcome in ("granted", "refused", "conflicted")},
+    }
+
+
+def test_whatever_a_worker_is_called_its_name_comes_back() -> None:
+    names = ['a"b', "back\\slash", "two\nlines", "\\n", "ключ", "2026/11/23/[$LATEST]0f"]
+    text = rendered({"app_active_tasks_total": {(name,): number for number, name in enumerate(names)}})
+    assert samples(text) == {("app_active_tasks_total", name): number for number, name in enumerate(names)}
+
+
+def test_a_histogram_is_cumulative_and_ends_with_all() -> None:
+    counts = [number + 1 for number in range(12)]
+    found = samples(rendered({"http_request_duration_seconds": {REQUEST: Histogram(counts, 12.5)}}))
+    name = "http_request_duration_seconds"
+    bounds = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]
+    assert [found[f"{name}_bucket", *REQUEST, bound] for bound in bounds] == [
+        sum(counts[: place + 1]) for place in range(12)
+    ]
+    assert (found[f"{name}_sum", *REQUEST], found[f"{name}_count", *REQUEST]) == (12.5, 78)
+
+
+def test_counters_are_named_as_prometheus_wants_them() -> None:
+    # The seed's own name is a gauge, whatever its ending says.
+    own = {name for name in FAMILIES if name != "app_active_tasks_total"}
+    assert {name for name in own if name.endswith("_total")} == {
+        name for name in own if FAMILIES[name].kind is Kind.COUNTER
+    }
+
+
+# ---- What it says ------------------------------------------------------------------------------------------------
+
+
+def test_requests_and_their_durations_are_told_by_method_route_and_status(answered: Callable[..., None]) -> None:
+    answered(*[20] * 7, 2_000)
+    answered(*[1] * 3, route="POST /api/v1/jobs/{id}/retry", status="4xx", first=100)
+    answered(4, route="other", status="4xx", first=200)
+    found = now()
+    retry = ("POST", "/api/v1/jobs/{id}/retry", "4xx")
+    assert {labels[1:]: value for labels, value in found.items() if labels[0] == "http_requests_total"} == {
+        REQUEST: 8,
+        retry: 3,
+        ("other", "other", "4xx"): 1,
+    }
+    name = "http_request_duration_seconds"
+    assert (found[f"{name}_count", *REQUEST], found[f"{name}_sum", *REQUEST]) == (8, 2.14)
+    assert [found[f"{name}_bucket", *REQUEST, bound] for bound in ("0.01", "0.025", "1", "2.5", "+Inf")] == [
+        0,
+        7,
+        7,
+        8,
+        8,
+    ]
+
+
+def test_jobs_are_told_by_type_and_what_they_became_is_never_taken_back() -> None:
+    # Given one completed, one failed that is tried again, one cancelled, one dead letter, one that runs
+    jobs = [create_job("ann", "SLEEP", SLEEP, max_attempts=1) for _ in range(5)]
+    for job in jobs[:2]:
+        claimed = claim.claim(job.id, "w1").job  # type: ignore[union-attr]
+        finish.complete(claimed, {}) if job is jobs[0] else finish.fail(claimed, "no")
+    retry_job(jobs[1].id, owner=None)
+    cancel_job(jobs[2].id, owner=None, actor="ann")
+    judge(f'{{"job_id": "{jobs[3].id}", "ttl_ms": 1}}')
+    claim.claim(jobs[4].id, "w2")
+    for _ in range(2):
+        tallied()
+    ended = {
+        "created": 5, "started": 3, "completed": 1, "failed": 2, "cancelled": 1, "retried": 1,
+    }  # fmt: skip
+    found = now()
+    assert {name: found[f"leaseway_jobs_{name}_total", "SLEEP"] for name in ended} == ended
+    there = {labels[1]: count for labels, count in found.items() if labels[0] == "leaseway_jobs" and count}
+    assert there == {"COMPLETED": 1, "CREATED": 1, "CANCELLED": 1, "FAILED": 1, "RUNNING": 1}
+    assert found["leaseway_dead_letters",] == 1
+    # When all of it is removed, then there are no jobs, but what became of them stays
+    from leaseway import aws
+
+    for job in jobs:
+        aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": {"S": job.id}})
+    tallied()
+    gone = now()
+    assert {name: gone[f"leaseway_jobs_{name}_total", "SLEEP"] for name in ended} == ended
+    assert {count for labels, count in gone.items() if labels[0] in ("leaseway_jobs", "leaseway_dead_letters")} == {0}
+
+
+def test_a_worker_appears_with_its_first_job_and_goes_with_its_last() -> None:
+    def active() -> dict[str, float]:
+        return {labels[1]: value for labels, value in now().items() if labels[0] == "app_active_tasks_total"}
+
+    def taken(worker: str) -> Any:
+        return claim.claim(create_job("ann", "SLEEP", SLEEP).id, worker).job  # type: ignore[union-attr]
+
+    assert active() == {}
+    first = taken("w1")
+    taken("w1")
+    assert active() == {"w1": 2}
+    taken("w2")
+    assert active() == {"w1": 2, "w2": 1}
+    finish.complete(first, {})
+    assert active() == {"w1": 1, "w2": 1}
+
+
+def test_memory_cpu_and_starts_are_told_by_function(capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    metrics.note("ColdStarts", function="worker")
+    metrics.note("CpuUsed", 1_500, function="worker")
+    metrics.note("MemoryUsed", 64, function="worker")
+    metrics.flush("worker")
+    importlib.import_module("meter.app").handler(delivery(capsys.readouterr().out.splitlines()), None)
+    found = now()
+    assert found["process_resident_memory_bytes", "worker"] == 64 * 1024 * 1024
+    assert found["process_cpu_seconds_total", "worker"] == 1.5
+    assert found["leaseway_cold_starts_total", "worker"] == 1
+
+
+def test_changes_of_balances_are_told_by_how_they_went(capsys: pytest.CaptureFixture[str]) -> None:
+    create_account("ann", 5, request_id="r")
+    capsys.readouterr()
+    for amount in (1, -500, 2):
+        try:
+            change_balance("ann", amount, request_id=str(amount))
+        except InsufficientFundsError:
+            continue
+    metrics.note("HttpDuration", 1, route="POST /api/users/update-balance", status="2xx")
+    metrics.flush("api")
+    importlib.import_module("meter.app").handler(delivery(capsys.readouterr().out.splitlines()), None)
+    found = now()
+    assert [found["leaseway_balance_updates_total", each] for each in ("granted", "refused", "conflicted")] == [2, 1, 0]
+
+
+# ---- Whoever answers, and what it costs --------------------------------------------------------------------------
+
+
+def test_every_instance_says_the_same(answered: Callable[..., None]) -> None:
+    answered(1, 2, 3)
+    create_job("ann", "SLEEP", SLEEP)
+    tallied()
+    first = scraped().text
+    # A process that has answered nothing yet, and knows nothing
+    metrics._pending.clear()
+    assert scraped().text == first
+
+
+def test_a_scrape_reads_the_same_whether_one_request_was_counted_or_many(answered: Callable[..., None]) -> None:
+    costs = []
+    for number in range(3):
+        answered(*[number + 1] * 90, first=number * 1_000)
+        with metered() as calls:
+            scraped()
+        costs.append((calls.count("dynamodb"), calls.read_units(), calls.writes()))
+    assert costs[0] == costs[1] == costs[2]
+    # Three consistent Queries, and one of each shard of the live index.
+    assert costs[0] == (19, 3 + 16 * 0.5, 0)
+
+
+@pytest.mark.parametrize(
+    ("caller", "status"), [(None, 401), (user("ann"), 403), ({**ADMIN, "role": "Worker"}, 200), (ADMIN, 200)]
+)
+def test_it_is_for_workers_and_admins(caller: Any, status: int) -> None:
+    assert call("GET", "/metrics", caller=caller).status == status
