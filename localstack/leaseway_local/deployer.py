@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from leaseway_local import custom_resources, gateway_responses, outputs, packaging, sessions, template
 from leaseway_local.api_client import ApiClient, ApiProblem
-from leaseway_local.clients import Clients
+from leaseway_local.clients import Clients, Target
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.outputs import Outputs
 from leaseway_local.packaging import Archive
@@ -28,6 +28,9 @@ FIRST_ACCOUNT = {"userId": "1", "balance": 10_000}
 
 LOCAL_PARAMETERS = {"DeletionProtection": "false", "LogFormat": "text", "WorkerConcurrency": "5"}
 """What differs on a laptop: data that may be thrown away, logs for a person, as many workers as a few cores carry."""
+
+EMBEDDED_PARAMETERS = {"MeterSubscribed": "false"}
+"""What differs on the engine that `leaseway up` starts: its monitor brings the meter its lines."""
 
 _TEMPLATE_BODY_LIMIT = 51_200  # bytes; CloudFormation takes a larger template from S3 only
 _ANSWER_SECONDS = 60.0
@@ -135,7 +138,8 @@ class Deployer:
             s3.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
 
     def _apply(self, packaged: dict[str, Any]) -> bool:
-        given = {**(LOCAL_PARAMETERS if self.clients.local else {}), **self.parameters}
+        embedded = EMBEDDED_PARAMETERS if self.clients.target is Target.LOCAL else {}
+        given = {**(LOCAL_PARAMETERS if self.clients.local else {}), **embedded, **self.parameters}
         if self.clients.local:
             packaged = template.with_numbers(packaged, given)
         body = json.dumps(packaged, separators=(",", ":"))

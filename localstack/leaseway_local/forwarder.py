@@ -1,19 +1,21 @@
 """The forwarder: reads the functions' metrics from their logs and puts them into the local engine's CloudWatch.
 
-AWS reads embedded-metric lines itself; local engines do not. Each call is written to a journal before it is sent, with
+AWS reads embedded-metric lines itself; local engines do not. Nor does it deliver them to the meter function, which
+counts them for `GET /metrics`: `meter_feed`. Each call is written to a journal before it is sent, with
 the position in the logs after it and a number, and carries that number into the engine as a metric of its own:
 
     forwarder killed after the journal's line   the engine lacks the number: sent again when the next one starts
     forwarder killed after the call             the engine has the number: not sent again
     engine killed                               it is back with an older number: what came after is sent again
 
-So nothing is doubled, and what may be lost is what a function wrote in the second its engine died in.
+The meter gets its lines before the number is sent, and knows lines that it got before. So nothing is doubled, and what
+may be lost is what a function wrote in the second its engine died in.
 """
 
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from leaseway_local.clients import Clients
 from leaseway_local.embedded_metrics import data_of
 from leaseway_local.log_reader import Position
 from leaseway_local.log_tail import groups
+from leaseway_local.meter_feed import MeterFeed, subscribed_lines
 from leaseway_local.outputs import Outputs
 from leaseway_local.queue_metrics import queue_data
 
@@ -51,6 +54,8 @@ class Call:
     since: int
     seen: Mapping[str, int]
     data: list[dict[str, Any]]
+    lines: list[str] = field(default_factory=list)
+    """What the meter function is to count."""
 
 
 class Journal:
@@ -102,6 +107,7 @@ class Forwarder:
         self._outputs = outputs
         self._cloudwatch = clients.get("cloudwatch")
         self._groups = groups(outputs, None).values()
+        self._meter = MeterFeed(clients, outputs)
         self._journal = Journal(journal)
         self._caught_up = False
         self._gauges_due = 0.0
@@ -114,30 +120,34 @@ class Forwarder:
 
         Raises:
             ClientError, BotoCoreError: the engine did not answer; the next step asks it what it has.
+            LocalCloudError: the meter failed; the next step gives it the same again.
         """
         if not self._caught_up:
             self._catch_up()
         self._caught_up = False
         lines, position = log_reader.read(self._clients.get("logs"), self._groups, self._position, '"_aws"')
-        self._forward(data_of(lines).get(NAMESPACE, []), position)
+        self._forward(lines, position)
         if time.monotonic() >= self._gauges_due:
             self._put("AWS/SQS", queue_data(self._clients, self._outputs))
             self._gauges_due = time.monotonic() + GAUGE_SECONDS
         self._caught_up = True
         return len(lines)
 
-    def _forward(self, data: list[dict[str, Any]], position: Position) -> None:
+    def _forward(self, lines: list[str], position: Position) -> None:
+        data = data_of(lines).get(NAMESPACE, [])
         if not data:
             self._position = position
             return
+        metered = subscribed_lines(lines) if self._meter.wanted() else []
         self._number += 1
-        call = Call(self._number, _now(), position.since, position.seen, data)
+        call = Call(self._number, _now(), position.since, position.seen, data, metered)
         self._journal.append(call)
         self._position = position  # from here on the journal has them, whatever becomes of the call
         self._send(call)
         self._put("AWS/Lambda", list(self._stream_ages(data)))
 
     def _send(self, call: Call) -> None:
+        self._meter.give(call.number, call.lines)
         number = {
             "MetricName": CALL_NUMBER,
             "Dimensions": [{"Name": "service", "Value": self._outputs.stack}],

@@ -1,5 +1,8 @@
 """What the forwarder is made of: lines become data, a log is read once, a journal survives being cut short."""
 
+import base64
+import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -8,9 +11,13 @@ import pytest
 
 from leaseway_local import log_reader
 from leaseway_local.alarm_states import state_of
+from leaseway_local.clients import Target
 from leaseway_local.embedded_metrics import data_of
+from leaseway_local.errors import LocalCloudError
 from leaseway_local.forwarder import KEPT_MS, Call, Journal
 from leaseway_local.log_reader import Position
+from leaseway_local.meter_feed import MeterFeed, subscribed_lines
+from leaseway_local.outputs import Outputs
 
 NOW_MS = 1_700_000_000_000
 
@@ -104,6 +111,72 @@ def test_a_journal_forgets_what_no_dashboard_shows(tmp_path: Path, monkeypatch: 
         journal.append(call(number, NOW_MS + number * KEPT_MS // 5))
     assert [kept.number for kept in Journal(journal.path).calls] == list(range(14, 20))
     assert Journal(journal.path).last == journal.last
+
+
+# ---- The meter ---------------------------------------------------------------------------------------------------
+
+
+class Meter:
+    """Lambda with a meter, and the logs' subscriptions."""
+
+    class exceptions:  # noqa: N801 - boto3's name
+        ResourceNotFoundException = KeyError
+
+    def __init__(self, *subscriptions: str, failing: bool = False) -> None:
+        self.subscriptions = subscriptions
+        self.failing = failing
+        self.given: list[dict[str, Any]] = []
+
+    def get(self, _: str) -> "Meter":
+        return self
+
+    def describe_subscription_filters(self, logGroupName: str) -> Any:  # noqa: N803
+        assert logGroupName == "/aws/lambda/s-api"
+        return {"subscriptionFilters": list(self.subscriptions)}
+
+    def invoke(self, FunctionName: str, Payload: bytes) -> Any:  # noqa: N803
+        assert FunctionName == "s-meter"
+        data = json.loads(Payload)["awslogs"]["data"]
+        self.given += json.loads(gzip.decompress(base64.b64decode(data)))["logEvents"]
+        return {"FunctionError": "Unhandled", "Payload": io.BytesIO(b"no")} if self.failing else {}
+
+
+def feed(meter: Meter, **values: str) -> MeterFeed:
+    named = {"ApiFunction": "s-api", "MeterFunction": "s-meter"} | values
+    return MeterFeed(meter, Outputs(Target.LOCAL, "s", "r", None, named))  # type: ignore[arg-type]
+
+
+def test_the_meter_gets_the_lines_that_the_template_subscribes_it_to() -> None:
+    lines = [
+        line(HttpDuration=[1]),
+        line(JobWait=[1]),
+        line(MemoryUsed=[64], function="worker"),
+        line(MemoryUsed=[64], function="meter"),
+        '"HttpDuration" in words',
+    ]
+    assert subscribed_lines(lines) == [lines[0], lines[2], lines[4]]
+
+
+def test_every_line_has_an_id_that_stays_when_its_call_is_sent_again() -> None:
+    meter = Meter()
+    for number in (7, 7, 8):
+        feed(meter).give(number, [f"line {place}" for place in range(1_500)])
+    ids = [event["id"] for event in meter.given]
+    assert ids[:1_500] == ids[1_500:3_000] == [f"7-{place}" for place in range(1_500)]
+    assert len(set(ids)) == 3_000
+    assert [event["message"] for event in meter.given[:2]] == ["line 0", "line 1"]
+
+
+def test_the_meter_is_fed_only_where_nothing_else_brings_it_lines() -> None:
+    assert feed(Meter()).wanted()
+    assert not feed(Meter("a subscription")).wanted()
+    older = MeterFeed(Meter(), Outputs(Target.LOCAL, "s", "r", None, {"ApiFunction": "s-api"}))  # type: ignore[arg-type]
+    assert not older.wanted()
+
+
+def test_a_meter_that_fails_stops_the_step_which_will_be_made_good() -> None:
+    with pytest.raises(LocalCloudError, match="the meter failed: no"):
+        feed(Meter(failing=True)).give(1, ["line"])
 
 
 class Points:
