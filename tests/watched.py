@@ -17,6 +17,7 @@ from leaseway_local.monitor import Monitor, MonitorRecord
 from leaseway_local.places import DEFAULT_STACK, Home
 from leaseway_local.processes import free_port
 from observe import until
+from scraped import Samples, samples
 
 HOUR = 3_600
 RUNBOOK = Path(__file__).parent.parent / "docs" / "runbook.md"
@@ -88,6 +89,16 @@ class Watched:
     def answered(self) -> float:
         """Requests for /health that were told of."""
         return self.value("HttpDuration", "SampleCount", route="GET /health", status="2xx")
+
+    def page(self) -> Samples:
+        """What GET /metrics says."""
+        answer = self.stack.api.request("GET", "/metrics")
+        assert answer.status_code == 200, answer.text
+        return samples(answer.text)
+
+    def counted(self) -> float:
+        """Requests for /health that GET /metrics tells of."""
+        return self.page().get(("http_requests_total", "GET", "/health", "2xx"), 0)
 
     def alarm(self, name: str) -> dict[str, Any]:
         """An alarm as the engine describes it."""

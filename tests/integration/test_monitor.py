@@ -7,6 +7,7 @@ import secrets
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,50 @@ def test_the_page_answers_this_machine_only_and_brings_every_widgets_data(watche
     assert [widget.get("title") for widget in data["widgets"]] == titles
     (requests,) = [widget for widget in data["widgets"] if widget.get("title") == "Requests"]
     assert sum(requests["lines"][0]["values"]) == watched.value("HttpDuration", "SampleCount")
+
+
+# ---- GET /metrics ------------------------------------------------------------------------------------------------
+
+
+def test_requests_are_counted_exactly_whatever_environments_answer_them(watched: Watched) -> None:
+    # Given three environments at least: each of three requests that wait keeps one
+    def waiting(_: int) -> int:
+        body = {"types": ["EXTERNAL"], "worker": "w", "wait_seconds": 1}
+        return int(watched.stack.api.request("POST", "/api/v1/jobs/claim", json=body).status_code)
+
+    claims = ("http_requests_total", "POST", "/api/v1/jobs/claim", "2xx")
+    told = watched.page().get(claims, 0)
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(waiting, range(3))) == {204}
+    until(lambda: watched.page().get(claims, 0) == told + 3, seconds=60, what="three claims", every=0.5)
+    assert watched.page()["leaseway_cold_starts_total", "api"] >= 3
+    # When N requests are answered
+    before = watched.counted()
+    watched.requests(60)
+    # Then N are told, with their durations, and no more come
+    until(lambda: watched.counted() >= before + 60, seconds=60, what="60 requests", every=0.5)
+    watched.becomes(watched.counted(), "HttpDuration", "SampleCount", route="GET /health", status="2xx")
+    page, health = watched.page(), ("GET", "/health", "2xx")
+    name = "http_request_duration_seconds"
+    assert page["http_requests_total", *health] == before + 60
+    assert page[f"{name}_count", *health] == page[f"{name}_bucket", *health, "+Inf"] == before + 60
+    assert page[f"{name}_sum", *health] > 0
+    # And every environment that is asked says so
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: watched.counted(), range(12)))
+    assert set(answers) == {before + 60}
+
+
+def test_a_worker_appears_by_itself_and_its_jobs_are_counted(watched: Watched) -> None:
+    cancelled = ("leaseway_jobs_cancelled_total", "SLEEP")
+    before = watched.page().get(cancelled, 0)
+    job = new_job(watched, payload={"duration_ms": 120_000}, ttl_ms=300_000)
+    path = f"/api/v1/jobs/{job}"
+    worker = until(lambda: watched.stack.api.get(path).get("worker"), seconds=60, what="a worker")
+    assert watched.page()["app_active_tasks_total", worker] == 1
+    watched.stack.api.post(f"{path}/cancel", None)
+    assert ("app_active_tasks_total", worker) not in watched.page()
+    until(lambda: watched.page().get(cancelled, 0) == before + 1, seconds=60, what="the cancelled job", every=0.3)
 
 
 # ---- Alarms: each is tripped by its condition --------------------------------------------------------------------
@@ -250,7 +295,7 @@ def _two_seconds_ago() -> str:
 
 def test_killing_forwarder_and_engine_in_turn_loses_little_and_doubles_nothing(watched: Watched) -> None:
     # Given requests that are counted
-    start = watched.answered()
+    start, counted = watched.answered(), watched.counted()
     watched.requests(20)
     until(lambda: watched.answered() == start + 20, seconds=30, what="the first 20")
     # When the forwarder is killed while requests go on, and started again
@@ -273,3 +318,4 @@ def test_killing_forwarder_and_engine_in_turn_loses_little_and_doubles_nothing(w
     until(lambda: watched.answered() >= start + 60, seconds=60, what="60 after the engine's death")
     time.sleep(3)  # that nothing more comes has no signal to wait for
     assert watched.answered() == start + 60
+    assert watched.counted() == counted + 60

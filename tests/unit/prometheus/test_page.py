@@ -5,23 +5,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from account_stream import records
 from leaseway import metrics
 from leaseway.accounts import InsufficientFundsError, change_balance, create_account
-from leaseway.jobs import cancel_job, claim, create_job, finish, retry_job
+from leaseway.jobs import Options, cancel_job, claim, create_job, finish, retry_job
 from leaseway.jobs.dead_letters import judge
 from leaseway.prometheus import FAMILIES, Kind
 from leaseway.prometheus.text import Histogram, rendered
 from log_deliveries import delivery
 from metering import metered
+from scraped import Samples, samples
 from unit.api.gateway import ADMIN, Answered, call, user
 
 SLEEP = {"duration_ms": 1}
 REQUEST = ("GET", "/health", "2xx")
-
-Samples = dict[tuple[str, ...], float]
 
 
 @pytest.fixture(autouse=True)
@@ -50,15 +48,6 @@ def answered(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
 
 def scraped() -> Answered:
     return call("GET", "/metrics")
-
-
-def samples(text: str) -> Samples:
-    """Values by name and labels' values, as Prometheus' own parser reads them."""
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 def now() -> Samples:
@@ -143,7 +132,7 @@ def test_requests_and_their_durations_are_told_by_method_route_and_status(answer
 
 def test_jobs_are_told_by_type_and_what_they_became_is_never_taken_back() -> None:
     # Given one completed, one failed that is tried again, one cancelled, one dead letter, one that runs
-    jobs = [create_job("ann", "SLEEP", SLEEP, max_attempts=1) for _ in range(5)]
+    jobs = [create_job("ann", "SLEEP", SLEEP, Options(max_attempts=1)) for _ in range(5)]
     for job in jobs[:2]:
         claimed = claim.claim(job.id, "w1").job  # type: ignore[union-attr]
         finish.complete(claimed, {}) if job is jobs[0] else finish.fail(claimed, "no")

@@ -1,0 +1,15 @@
+"""The page of `GET /metrics`, read by Prometheus' own parser."""
+
+from prometheus_client.parser import text_string_to_metric_families
+
+Samples = dict[tuple[str, ...], float]
+"""Values by name and labels' values: `samples["http_requests_total", "GET", "/health", "2xx"]`."""
+
+
+def samples(text: str) -> Samples:
+    """What a page says."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
