@@ -79,6 +79,11 @@ class _RuntimeApi(ThreadingHTTPServer):
         self.asked = threading.Event()
         """Set when the function has been imported and asks for its first event."""
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # An environment is ended while it waits for an event: nobody is left to answer.
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"

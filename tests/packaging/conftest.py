@@ -1,8 +1,14 @@
 """What the deployer packages, unpacked the way Lambda unpacks it."""
 
+import json
+import os
+import subprocess
+import sys
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -38,6 +44,34 @@ def unpacked(tmp_path_factory) -> Unpacked:
         with zipfile.ZipFile(archive.path) as found:
             found.extractall(root / name)
     return Unpacked(*(root / name for name in archives))
+
+
+@pytest.fixture(scope="session")
+def in_a_bare_interpreter(unpacked) -> Callable[..., Any]:
+    """Runs a script with nothing but what is packaged: it is given the path and more arguments, and prints JSON."""
+    environment = {
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        **dict.fromkeys(("ACCOUNTS_TABLE", "JOBS_TABLE", "TOTALS_TABLE", "BUCKET", "CURSOR_SECRET"), "x"),
+        "JOBS_QUEUE_URL": "http://127.0.0.1:9/000000000000/jobs",
+    }
+
+    def run(script: str, *arguments: str) -> Any:
+        # The interpreter that the virtual environment was made from, isolated (-I) and without site-packages (-S).
+        done = subprocess.run(
+            [os.path.realpath(sys.executable), "-I", "-S", "-c", script, json.dumps(unpacked.path), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            env=environment,
+            cwd=unpacked.functions.parent,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 
 import pytest
@@ -37,34 +36,10 @@ from leaseway import aws
 print(json.dumps([aws.client(name).meta.service_model.service_name for name in json.loads(sys.argv[2])]))
 """
 
-ENVIRONMENT = {
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    **dict.fromkeys(("ACCOUNTS_TABLE", "JOBS_TABLE", "TOTALS_TABLE", "BUCKET", "CURSOR_SECRET"), "x"),
-    "JOBS_QUEUE_URL": "http://127.0.0.1:9/000000000000/jobs",
-}
-
-
-def in_a_bare_interpreter(script, unpacked, *arguments):
-    # The interpreter that the virtual environment was made from, isolated (-I) and without site-packages (-S).
-    python = os.path.realpath(sys.executable)
-    done = subprocess.run(
-        [python, "-I", "-S", "-c", script, json.dumps(unpacked.path), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-        env=ENVIRONMENT,
-        cwd=unpacked.functions.parent,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_function_imports_with_nothing_but_what_is_packaged(handler, unpacked):
-    report = in_a_bare_interpreter(REPORT, unpacked, handler)
+def test_a_function_imports_with_nothing_but_what_is_packaged(handler, unpacked, in_a_bare_interpreter):
+    report = in_a_bare_interpreter(REPORT, handler)
 
     assert report["callable"]
     allowed = (*unpacked.path, sys.base_prefix, os.path.dirname(os.__file__))
@@ -73,20 +48,20 @@ def test_a_function_imports_with_nothing_but_what_is_packaged(handler, unpacked)
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_function_starts_without_what_only_some_jobs_need(handler, unpacked):
+def test_a_function_starts_without_what_only_some_jobs_need(handler, in_a_bare_interpreter):
     """Pillow, argon2 and PyJWT cost a cold start; the first job or request that needs one imports it."""
-    modules = in_a_bare_interpreter(REPORT, unpacked, handler)["modules"]
+    modules = in_a_bare_interpreter(REPORT, handler)["modules"]
 
     assert not {"PIL", "PIL.Image", "argon2", "boto3", "jwt", "pip", "setuptools", "zxcvbn"} & set(modules)
 
 
-def test_every_job_type_and_its_packages_are_packaged(unpacked):
-    types = in_a_bare_interpreter(EXECUTORS, unpacked)
+def test_every_job_type_and_its_packages_are_packaged(in_a_bare_interpreter):
+    types = in_a_bare_interpreter(EXECUTORS)
 
     assert {"SLEEP", "HTTP_GET", "IMAGE_RESIZE", "GENERATE_LOGIN", "GENERATE_NUMBER"} <= set(types)
 
 
-def test_clients_of_the_services_in_use_can_be_made(unpacked):
+def test_clients_of_the_services_in_use_can_be_made(in_a_bare_interpreter):
     services = ["dynamodb", "sqs", "s3", "secretsmanager"]
 
-    assert in_a_bare_interpreter(CLIENTS, unpacked, json.dumps(services)) == services
+    assert in_a_bare_interpreter(CLIENTS, json.dumps(services)) == services
