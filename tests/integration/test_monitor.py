@@ -177,24 +177,33 @@ def run_of_a_task(watched: Watched) -> None:
     watched.stack.api.post(f"/api/tasks/{made['id']}/run", None)
 
 
-def test_a_dead_letter_calls_by_its_age_and_its_job_when_it_is_judged(watched: Watched) -> None:
-    # Given a message that is received more often than the queue allows, and nobody who judges it
-    sqs, url = watched.stack.client("sqs"), watched.stack.outputs["JobsQueueUrl"]
+def test_dead_letters_call_by_their_age_and_their_jobs_when_they_are_judged(watched: Watched) -> None:
+    # Given messages that are received more often than their queues allow, and nobody who judges them
+    letters = {"dead-letter-age": ("", {}), "ordered-dead-letter-age": ("Ordered", {"order_key": secrets.token_hex(4)})}
     assert watched.state("dead-lettered") != "ALARM"
+    jobs = []
     with watched.without_mappings("DeadLetterFunction"):
         with watched.without_mappings("WorkerFunction"):
-            new_job(watched)
-            dead = watched.stack.outputs["DeadLetterQueueUrl"]
-
-            def dead_letters() -> int:
-                sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
-                held = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["ApproximateNumberOfMessages"])
-                return int(held["Attributes"]["ApproximateNumberOfMessages"])
-
-            until(dead_letters, seconds=30, what="the dead letter")
-        watched.alarms("dead-letter-age")
-    # When it is judged at last
+            for kind, options in letters.values():
+                jobs.append(new_job(watched, **options))
+                until(lambda kind=kind: all_dead(watched, kind), seconds=60, what=f"the {kind.lower()} dead letter")
+        for alarm in letters:
+            watched.alarms(alarm)
+    # When they are judged at last
     watched.alarms("dead-lettered")
+    for job in jobs:
+        until(lambda job=job: watched.stack.api.get(f"/api/v1/jobs/{job}")["dead_lettered_at"], seconds=60, what=job)
+
+
+def all_dead(watched: Watched, kind: str) -> bool:
+    """Receive what waits in the jobs queue, or in that kind's, some times more; whether none is left but dead ones."""
+    sqs = watched.stack.client("sqs")
+    queues = [watched.stack.outputs[name] for name in (f"{kind or 'Jobs'}QueueUrl", f"{kind}DeadLetterQueueUrl")]
+    for _ in range(10):  # the queue of ordered jobs admits a hundred
+        sqs.receive_message(QueueUrl=queues[0], VisibilityTimeout=0, MaxNumberOfMessages=10)
+    asked = [sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]) for url in queues]
+    waiting, dead = (int(held["Attributes"]["ApproximateNumberOfMessages"]) for held in asked)
+    return waiting == 0 and dead > 0
 
 
 def test_a_broken_configuration_calls_by_the_error_rate(watched: Watched) -> None:
@@ -214,10 +223,10 @@ def test_a_broken_configuration_calls_by_the_error_rate(watched: Watched) -> Non
         functions.update_function_configuration(FunctionName=name, Environment={"Variables": held})
 
 
-@pytest.mark.parametrize("function", ["Api", "Authorizer", "Worker"])
-def test_a_function_that_lambda_has_no_room_for_calls(watched: Watched, function: str) -> None:
-    functions, name = watched.stack.client("lambda"), watched.stack.outputs[f"{function}Function"]
-    alarm = f"{function.lower()}-throttled"
+@pytest.mark.parametrize("alarm", ["api-throttled", "authorizer-throttled", "worker-throttled"])
+def test_a_function_that_lambda_has_no_room_for_calls(watched: Watched, alarm: str) -> None:
+    function = f"{alarm.removesuffix('-throttled').capitalize()}Function"
+    functions, name = watched.stack.client("lambda"), watched.stack.outputs[function]
     assert watched.state(alarm) == "OK"
     functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
     try:

@@ -9,7 +9,9 @@ from described import default, of_type, target
 from leaseway import metrics
 from leaseway_local import template
 
-RUNBOOK = (Path(__file__).parents[2] / "docs" / "runbook.md").read_text()
+ROOT = Path(__file__).parents[2]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
+TRIPPED = (ROOT / "tests" / "integration" / "test_monitor.py").read_text()
 DESCRIBED = template.read()
 ALARMS = of_type(DESCRIBED, "AWS::CloudWatch::Alarm")
 OF_AWS = {"AWS/SQS": {"ApproximateAgeOfOldestMessage"}, "AWS/Lambda": {"Throttles", "IteratorAge"}}
@@ -60,3 +62,8 @@ def test_every_queue_has_an_alarm_of_its_age():
     watched = {target(alarm["Properties"]["Dimensions"][0]["Value"]) for alarm in ALARMS.values()}
 
     assert set(of_type(DESCRIBED, "AWS::SQS::Queue")) <= watched
+
+
+def test_every_alarm_is_tripped_by_a_test_and_none_by_hand():
+    assert set(map(name_of, ALARMS)) - set(re.findall(r'"([a-z-]+)"', TRIPPED)) == set()
+    assert not re.search(r"set_alarm_state|put_metric_data", TRIPPED)
