@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +29,7 @@ def data_of(lines: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
             gathered[series][value] += 1
     data: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
     for series, counts in gathered.items():
-        data[series.namespace] += _datums(series, counts)
+        data[series.namespace] += datums(series, counts)
     return dict(data)
 
 
@@ -49,7 +49,8 @@ def _said(line: str) -> Iterator[tuple[Series, float]]:
                 yield from ((series, float(value)) for value in (values if isinstance(values, list) else [values]))
 
 
-def _datums(series: Series, counts: Counter[float]) -> Iterator[dict[str, Any]]:
+def datums(series: Series, counts: Mapping[float, float]) -> Iterator[dict[str, Any]]:
+    """MetricData that say how often each value was there: one, and more where one cannot hold them."""
     pairs = sorted(counts.items())
     for start in range(0, len(pairs), _VALUES_A_DATUM):
         values, times = zip(*pairs[start : start + _VALUES_A_DATUM], strict=True)

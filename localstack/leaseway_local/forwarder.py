@@ -22,6 +22,7 @@ from typing import Any
 from leaseway_local import log_reader
 from leaseway_local.clients import Clients
 from leaseway_local.embedded_metrics import data_of
+from leaseway_local.invocation_metrics import Invocations
 from leaseway_local.log_reader import Position
 from leaseway_local.log_tail import groups
 from leaseway_local.meter_feed import MeterFeed, subscribed_lines
@@ -108,6 +109,8 @@ class Forwarder:
         self._cloudwatch = clients.get("cloudwatch")
         self._groups = groups(outputs, None).values()
         self._meter = MeterFeed(clients, outputs)
+        functions = {group.rpartition("/")[2]: group for group in self._groups}
+        self._invocations = Invocations(clients.get("logs"), self._cloudwatch, functions)
         self._journal = Journal(journal)
         self._caught_up = False
         self._gauges_due = 0.0
@@ -129,6 +132,7 @@ class Forwarder:
         self._forward(lines, position)
         if time.monotonic() >= self._gauges_due:
             self._put("AWS/SQS", queue_data(self._clients, self._outputs))
+            self._put("AWS/Lambda", self._invocations.data())
             self._gauges_due = time.monotonic() + GAUGE_SECONDS
         self._caught_up = True
         return len(lines)

@@ -21,15 +21,23 @@ class Position:
 
 def read(logs: Any, groups: Iterable[str], position: Position, pattern: str) -> tuple[list[str], Position]:
     """The messages that came since `position` and match CloudWatch's filter pattern, and the position after them."""
+    events, after = fresh_events(logs, groups, position, pattern)
+    return [event["message"] for event in events], after
+
+
+def fresh_events(
+    logs: Any, groups: Iterable[str], position: Position, pattern: str
+) -> tuple[list[dict[str, Any]], Position]:
+    """As `read`, but whole events: with `logStreamName` and `timestamp`."""
     present: Counter[str] = Counter()
-    fresh: list[str] = []
+    fresh: list[dict[str, Any]] = []
     times: dict[str, int] = {}
     for event, group in _events(logs, groups, position.since, pattern):
         name = _identity(event, group)
         present[name] += 1
         times[name] = event["timestamp"]
         if present[name] > position.seen.get(name, 0):
-            fresh.append(event["message"])
+            fresh.append(event)
     since = max([position.since, *(time - OVERLAP_MS for time in times.values())])
     return fresh, Position(since, {name: count for name, count in present.items() if times[name] >= since})
 
