@@ -2,8 +2,12 @@
 
 import importlib
 import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -140,6 +144,15 @@ def test_cpu_is_told_as_what_was_used_since_it_was_told_last(lines, monkeypatch)
         monkeypatch.setattr(metrics, "_process_told", metrics.time.monotonic() - 61)
         told += points(lines())["CpuUsed", "test"]
     assert told == [2_000, 500, 4_500]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
+def test_the_memory_told_is_the_functions_own_whoever_started_it() -> None:
+    ballast = bytearray(b"x") * (200 << 20)
+    ask = "from leaseway import metrics; print(metrics._most_memory())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    asked = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert 1_000 < int(asked.stdout) < len(ballast) // 1024
 
 
 def test_a_handler_that_raises_still_tells(lines, capsys) -> None:
