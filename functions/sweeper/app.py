@@ -28,7 +28,9 @@ def _note(done: SweepReport) -> None:
     metrics.note("SweepResent", done.resent)
     metrics.note("SweepCancelled", done.cancelled)
     metrics.note("SweepLag", done.lag_ms)
-    for jobs in active_by_worker().values() or [0]:
+    active = active_by_worker()
+    metrics.note("JobsRunning", active.total())
+    for jobs in active.values() or [0]:
         metrics.note("ActiveJobs", jobs)
 
 

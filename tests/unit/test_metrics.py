@@ -297,7 +297,7 @@ def test_a_change_that_does_not_explain_itself_is_told(cloud, capsys) -> None:
 @pytest.mark.parametrize(
     ("function", "event", "told"),
     [
-        ("sweeper", {}, {"SweepFound", "SweepResent", "SweepCancelled", "SweepLag", "ActiveJobs"}),
+        ("sweeper", {}, {"SweepFound", "SweepResent", "SweepCancelled", "SweepLag", "JobsRunning", "ActiveJobs"}),
         ("scheduler", {}, {"TasksStarted", "TasksSkipped", "TasksMissed", "SchedulerLag"}),
         ("ledger.check", {}, {"LedgerDifferences", "LedgerAccountsBehind", "LedgerEntriesChecked"}),
     ],

@@ -69,9 +69,10 @@ CATALOGUE: Mapping[str, Metric] = {
     "JobRun": Metric(_MS, "From the last attempt's begin to the job's end", _BY_TYPE, summed=False),
     "JobsDeadLettered": Metric(_COUNT, "Jobs FAILED because no claim ever settled their message"),
     "TallyLag": Metric(_MS, "How old a batch's oldest change of a job was when it was counted", summed=False),
+    "JobsRunning": Metric(_COUNT, "RUNNING jobs that a sweep saw: of two sweeps in a minute, the Maximum is right"),
     "ActiveJobs": Metric(
         _COUNT,
-        "RUNNING jobs of a worker, a value a worker: Sum is all, SampleCount the workers, Maximum the busiest",
+        "RUNNING jobs of a worker, a value a worker and sweep: Maximum is the busiest's, Average a worker's",
         summed=False,
     ),
     "LeasesLost": Metric(_COUNT, "Attempts whose result was not recorded: taken over, or cancelled meanwhile"),
