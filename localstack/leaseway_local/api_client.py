@@ -64,6 +64,10 @@ class ApiClient:
         """PATCH `path` with `body` as JSON; the answer as Python values. Raises what `get` raises."""
         return self._json("PATCH", path, json=body)
 
+    def put(self, path: str, body: Any) -> Any:
+        """PUT `path` with `body` as JSON; the answer as Python values. Raises what `get` raises."""
+        return self._json("PUT", path, json=body)
+
     def post_once(self, path: str, body: Any) -> Any:
         """POST `body` under an Idempotency-Key of its own: sent again after a 503, it is still done once.
 

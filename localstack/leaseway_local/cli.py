@@ -19,6 +19,7 @@ from leaseway_local import (
     ledger,
     message_errors,
     nodes,
+    prometheus,
     tasks,
     top,
 )
@@ -77,6 +78,7 @@ app.command()(monitor)
 app.command()(message_errors.errors)
 app.command()(top.top)
 app.command()(api_local.api_local)
+app.command()(prometheus.prometheus)
 app.add_typer(balance.app, name="balance")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(dead_letters.app, name="dead-letters")
