@@ -35,7 +35,7 @@ def completed(source: Path, template: Mapping[str, Any], types: Sequence[str]) -
             lines = _with_all(lines, dimension, all_of_them)
         if lines:
             widget["properties"]["metrics"] = lines
-    return _pretty(body) + "\n"
+    return pretty(body) + "\n"
 
 
 def with_dashboard(template: str, dashboard: str) -> str:
@@ -71,7 +71,8 @@ def _with_all(lines: list[Line], dimension: str, subjects: Sequence[Subject]) ->
     return [*made, *(line for line in lines if line not in of_one)]
 
 
-def _pretty(node: Any, depth: int = 0) -> str:
+def pretty(node: Any, depth: int = 0) -> str:
+    """JSON in which what fits into a line is one."""
     whole = json.dumps(node, ensure_ascii=False)
     if not isinstance(node, dict | list) or 2 * depth + len(whole) <= _WIDTH:
         return whole
@@ -82,6 +83,6 @@ def _pretty(node: Any, depth: int = 0) -> str:
 
 def _parts(node: dict[str, Any] | list[Any], depth: int) -> Iterator[str]:
     if isinstance(node, dict):
-        yield from (f"{json.dumps(name)}: {_pretty(value, depth)}" for name, value in node.items())
+        yield from (f"{json.dumps(name)}: {pretty(value, depth)}" for name, value in node.items())
     else:
-        yield from (_pretty(value, depth) for value in node)
+        yield from (pretty(value, depth) for value in node)

@@ -20,6 +20,7 @@ from api_reference import api_reference  # noqa: E402
 from cli_reference import cli_reference  # noqa: E402
 from dashboard_body import completed, with_dashboard  # noqa: E402
 from gateway_document import gateway_document  # noqa: E402 - the path comes first
+from grafana_dashboards import grafana_dashboards  # noqa: E402
 from leaseway.jobs.types import catalogue  # noqa: E402
 from leaseway_local import cli, template  # noqa: E402
 from metrics_reference import metrics_reference  # noqa: E402
@@ -44,6 +45,8 @@ def documents() -> Iterator[tuple[Path, str]]:
     dashboard = completed(ROOT / "infra" / "dashboard.json", template.read(), list(catalogue()))
     yield ROOT / "infra" / "dashboard.json", dashboard
     yield ROOT / "template.yaml", with_dashboard((ROOT / "template.yaml").read_text(), dashboard)
+    for name, text in grafana_dashboards(dashboard, template.read()):
+        yield ROOT / "infra" / "grafana" / "dashboards" / name, text
     yield ROOT / "docs" / "reference" / "settings.md", settings_reference(ROOT / "template.yaml")
     yield ROOT / "docs" / "reference" / "api.md", api_reference(public, catalogue())
     yield ROOT / "docs" / "reference" / "cli.md", cli_reference(cli.app)
