@@ -16,6 +16,7 @@ UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-inde
 NEVER := --override layers/runtime/never-installed.txt
 
 .PHONY: help setup run down api-local test test-unit test-packaging test-integration localstack-host test-localstack test-browser \
+	test-prometheus \
 	dashboard-picture lint format generate lock \
 	sam-validate sam-build sam-deploy stress-balance stress-transfers bench-cold clean
 
@@ -46,7 +47,7 @@ api-local: setup ## Serve the API alone on port 8000, with reload, against the l
 	@$(BIN)/leaseway api-local
 
 test: lint ## Run the linters and the tests: unit, packaging, and integration on a local cloud of its own
-	@$(BIN)/pytest --ignore tests/browser $(PYTEST_ARGS)
+	@$(BIN)/pytest --ignore tests/browser --ignore tests/prometheus $(PYTEST_ARGS)
 
 test-unit: setup ## Run the unit tests
 	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
@@ -65,6 +66,9 @@ test-localstack: localstack-host ## Run the integration tests on a LocalStack of
 
 test-browser: setup ## Run the tests of the pages, in the Chromium that this machine has
 	@$(BIN)/pytest tests/browser $(PYTEST_ARGS)
+
+test-prometheus: setup ## Run the tests of GET /metrics, with the Prometheus that this machine has
+	@$(BIN)/pytest tests/prometheus $(PYTEST_ARGS)
 
 dashboard-picture: setup ## Take the README's picture of the dashboard, by its browser test
 	@DASHBOARD_PICTURE=docs/images/dashboard.png $(BIN)/pytest tests/browser/test_dashboard.py

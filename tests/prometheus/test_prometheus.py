@@ -1,0 +1,159 @@
+"""Debian's Prometheus on the deployed stack: it signs in, scrapes, and answers the seed's queries by what was done."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from deployed import DeployedStack
+from leaseway.prometheus import FAMILIES
+from observe import log_lines, until
+from prometheus.prometheus_server import Prometheus, covering, lint
+from scraped import Samples, samples
+
+REQUESTS = 45
+# A route that nothing but this test asks for.
+ROUTE = '{route="/openapi.json",status="2xx"}'
+JOB = {"type": "SLEEP", "payload": {"duration_ms": 600_000}, "ttl_ms": 700_000}
+
+
+@pytest.fixture
+def jobs(scraped: DeployedStack) -> Iterator[list[str]]:
+    """Jobs that the test makes; cancelled after it."""
+    made: list[str] = []
+    yield made
+    for job in made:
+        scraped.api.request("POST", f"/api/v1/jobs/{job}/cancel", json=None)
+
+
+def asked(stack: DeployedStack, count: int) -> None:
+    """So many answered requests, three at a time."""
+    url = f"{stack.outputs.api_url}/openapi.json"
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(lambda _: httpx.get(url, timeout=60).status_code, range(count))) == {200}
+
+
+def three_environments(stack: DeployedStack) -> None:
+    """Each of three requests that wait keeps one."""
+    body = {"types": ["EXTERNAL"], "worker": "w", "wait_seconds": 2}
+    with ThreadPoolExecutor(3) as pool:
+        answers = pool.map(lambda _: stack.api.request("POST", "/api/v1/jobs/claim", json=body).status_code, range(3))
+        assert set(answers) == {204}
+
+
+def test_the_page_has_nothing_that_promtool_objects_to_but_the_seeds_own_name(scraped: DeployedStack) -> None:
+    page = scraped.api.request("GET", "/metrics").text
+    assert samples(page)
+    assert [line for line in lint(page) if not line.startswith("app_active_tasks_total ")] == []
+
+
+def test_prometheus_knows_every_metric_by_its_kind(prometheus: Prometheus) -> None:
+    told = prometheus.asked("metadata")
+    assert {name: told[name][0]["type"] for name in FAMILIES} == {
+        name: family.kind.value for name, family in FAMILIES.items()
+    }
+
+
+def test_requests_over_three_environments_are_exactly_so_many_and_the_rates_are_theirs(
+    scraped: DeployedStack, prometheus: Prometheus
+) -> None:
+    # Given a series that Prometheus has seen for a minute, and three environments
+    three_environments(scraped)
+    prometheus.becomes(3, 'http_requests_total{route="/api/v1/jobs/claim"}')
+    assert (prometheus.value('leaseway_cold_starts_total{function="api"}') or 0) >= 3
+    asked(scraped, 1)
+    prometheus.becomes(1, f"http_requests_total{ROUTE}")
+    covering(prometheus, f"http_requests_total{ROUTE}", 60)
+    # When N requests are answered
+    asked(scraped, REQUESTS)
+    # Then it says N, in all and by bucket
+    prometheus.becomes(1 + REQUESTS, f"http_requests_total{ROUTE}")
+    at = last_scrape(prometheus)
+    assert prometheus.value('http_request_duration_seconds_bucket{route="/openapi.json",le="+Inf"}', at) == 1 + REQUESTS
+    # And the rate is what came in the minute: never below it, and above it by no more than the minute lacks in samples
+    count = rate(prometheus, "http_requests_total", at)
+    assert count.least <= count.told <= count.most
+    # And the average time is that of the log's own lines
+    logged = log_lines(scraped.client, scraped.outputs["ApiFunction"])
+    durations = [line["ms"] for line in logged if line.get("route") == "/openapi.json"]
+    assert len(durations) == 1 + REQUESTS
+    assert prometheus.value(f"http_request_duration_seconds_sum{ROUTE}", at) == pytest.approx(sum(durations) / 1000)
+    seconds = rate(prometheus, "http_request_duration_seconds_sum", at)
+    average = prometheus.value(
+        f"rate(http_request_duration_seconds_sum{ROUTE}[1m]) / rate(http_request_duration_seconds_count{ROUTE}[1m])", at
+    )
+    assert average is not None
+    assert seconds.least / count.most <= average <= seconds.most / count.least
+
+
+class Rate:
+    """What `rate` over a minute says, and the bounds that the minute's own samples give it."""
+
+    def __init__(self, told: float, held: list[tuple[float, float]]) -> None:
+        (first, before), (last, after) = held[0], held[-1]
+        self.told = told
+        self.least = (after - before) / 60 * 0.999_999
+        self.most = (after - before) / (last - first) * 1.000_001
+
+
+def rate(prometheus: Prometheus, name: str, at: float) -> Rate:
+    told = prometheus.value(f"rate({name}{ROUTE}[1m])", at)
+    assert told, f"{name} stands still"
+    return Rate(told, prometheus.samples(f"{name}{ROUTE}[1m]", at))
+
+
+def last_scrape(prometheus: Prometheus) -> float:
+    """When the counter's newest sample was taken, in seconds since the epoch."""
+    found = prometheus.value(f"timestamp(http_requests_total{ROUTE})")
+    assert found is not None
+    return found
+
+
+def test_a_new_worker_appears_by_itself_and_the_sum_is_what_runs(
+    scraped: DeployedStack, prometheus: Prometheus, jobs: list[str]
+) -> None:
+    def begun(**options: Any) -> str:
+        job = scraped.api.post("/api/v1/jobs", JOB | options)["id"]
+        jobs.append(job)
+        path = f"/api/v1/jobs/{job}"
+        return str(until(lambda: scraped.api.get(path).get("worker"), seconds=60, what=f"a worker for {job}"))
+
+    prometheus.becomes(None, "sum(app_active_tasks_total)")
+    first = begun()
+    prometheus.becomes(1, "sum(app_active_tasks_total)")
+    # A worker at work takes no other batch: the next job's is another, which nobody has told Prometheus of
+    second = begun(priority="high")
+    assert second != first
+    prometheus.becomes(2, "sum(app_active_tasks_total)")
+    by_worker = prometheus.query("sum by (worker) (app_active_tasks_total)")
+    assert by_worker == {(("worker", worker),): 1 for worker in (first, second)}
+    scraped.api.post(f"/api/v1/jobs/{jobs[0]}/cancel", None)
+    prometheus.becomes(1, "sum(app_active_tasks_total)")
+    prometheus.becomes(2, "leaseway_jobs_created_total")
+
+
+def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(
+    make_stack: Callable[..., DeployedStack],
+) -> None:
+    # Given a stack whose lines the engine delivers
+    stack = make_stack("subscribed", MeterSubscribed=True, SweeperEnabled=False, SchedulerEnabled=False)
+    name = ("http_requests_total", "GET", "/openapi.json", "2xx")
+
+    def told() -> Samples:
+        return samples(stack.api.request("GET", "/metrics").text)
+
+    # When requests come one by one, then each is told
+    for number in range(1, 6):
+        asked(stack, 1)
+        until(lambda number=number: told().get(name) == number, seconds=120, what=f"request {number}", every=0.5)
+    # And so is what a function tells of its process, of those with requests and of others
+    until(
+        lambda: {("process_cpu_seconds_total", each) for each in ("api", "ledger")} <= told().keys(),
+        seconds=120,
+        what="what the functions used",
+        every=0.5,
+    )
+    assert told()["process_resident_memory_bytes", "ledger"] > 10_000_000
+    assert told()[name] == 5
