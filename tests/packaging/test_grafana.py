@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog import plugins
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from leaseway import metrics
 from leaseway.prometheus import FAMILIES, Kind
@@ -190,3 +193,32 @@ def test_the_shortest_range_that_is_asked_for_holds_some_scrapes() -> None:
     assert min(ranges) >= 4 * prometheus.SCRAPE_SECONDS
     (source,) = [one for one in provisioned("datasources")["datasources"] if one["type"] == "prometheus"]
     assert source["jsonData"]["timeInterval"] == f"{prometheus.SCRAPE_SECONDS}s"
+
+
+# ---- Form ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_grafanas_own_model_keeps_all_that_a_dashboard_says(name: str) -> None:
+    plugins.register_default_plugins()
+    read = json.loads(JSONEncoder().encode(Dashboard.from_json(DASHBOARDS[name])))
+    assert list(left_out(DASHBOARDS[name], read)) == []
+
+
+def left_out(said: Any, read: Any, path: str = "") -> Iterator[str]:
+    """Where what was read lacks something, or has it otherwise: a field that Grafana does not know is dropped."""
+    if isinstance(said, dict):
+        for key, value in said.items():
+            yield from left_out(value, read.get(key) if isinstance(read, dict) else None, f"{path}.{key}")
+    elif isinstance(said, list) and isinstance(read, list) and len(said) == len(read):
+        for one, other in zip(said, read, strict=True):
+            yield from left_out(one, other, f"{path}[]")
+    elif said != read:
+        yield path
+
+
+def test_a_field_that_grafana_does_not_know_is_left_out() -> None:
+    plugins.register_default_plugins()
+    board = {"title": "x", "panels": [{"type": "timeseries", "titel": "y"}]}
+    read = json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
+    assert list(left_out(board, read)) == [".panels[].titel"]
