@@ -1,5 +1,8 @@
 """Handler of the scheduler function: a schedule calls it every minute, and any number of them may run at once."""
 
+from leaseway import coldstart
+
+# isort: split
 from typing import Any
 
 import msgspec
@@ -24,3 +27,6 @@ def _note(done: TickReport) -> None:
     metrics.note("TasksSkipped", done.skipped)
     metrics.note("TasksMissed", done.missed)
     metrics.note("SchedulerLag", done.lag_ms)
+
+
+coldstart.loaded()
