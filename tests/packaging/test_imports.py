@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
+from api.access import ROUTES
 from leaseway_local import template
 
+RARE = {"PIL", "PIL.Image", "argon2", "boto3", "jwt", "pip", "setuptools", "zxcvbn"}
 HANDLERS = [resource["Properties"]["Handler"] for resource in template.read()["Resources"].values()
             if resource["Type"] == template.FUNCTION_TYPE]  # fmt: skip
 
@@ -18,6 +20,14 @@ module, _, name = sys.argv[2].rpartition(".")
 handler = getattr(importlib.import_module(module), name)
 files = sorted({str(m.__file__) for m in list(sys.modules.values()) if getattr(m, "__file__", None)})
 print(json.dumps({"callable": callable(handler), "files": files, "modules": sorted(sys.modules)}))
+"""
+
+BLUEPRINTS = """
+import json, sys
+sys.path[:0] = json.loads(sys.argv[1])
+from api.app import blueprints
+blueprints.whole_app()
+print(json.dumps(sorted(sys.modules)))
 """
 
 EXECUTORS = """
@@ -52,7 +62,14 @@ def test_a_function_starts_without_what_only_some_jobs_need(handler, in_a_bare_i
     """Pillow, argon2 and PyJWT cost a cold start; the first job or request that needs one imports it."""
     modules = in_a_bare_interpreter(REPORT, handler)["modules"]
 
-    assert not {"PIL", "PIL.Image", "argon2", "boto3", "jwt", "pip", "setuptools", "zxcvbn"} & set(modules)
+    assert not RARE & set(modules)
+
+
+def test_the_first_requests_import_every_blueprint_from_what_is_packaged_and_without_the_rare(in_a_bare_interpreter):
+    modules = in_a_bare_interpreter(BLUEPRINTS)
+
+    assert {f"api.blueprints.{name}" for name in ROUTES} <= set(modules)
+    assert not RARE & set(modules)
 
 
 def test_every_job_type_and_its_packages_are_packaged(in_a_bare_interpreter):

@@ -1,8 +1,8 @@
 """Routes, one blueprint a noun, each imported when the first request for one of its paths arrives.
 
 An environment that has just started answers one request, which is about one noun: it should not wait until the types,
-decoders and domain modules of ten others are there, a ninth of its start (`make bench-cold`). What every request needs
-is imported by `api.app` before the first, while Lambda lends a starting function more CPU.
+decoders and domain modules of ten others are there, a sixth of its start. What every request needs is imported with
+`api.app`. docs/decisions/a-blueprint-comes-with-its-request.md has the figures.
 """
 
 import importlib
