@@ -12,14 +12,13 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from grafana import DASHBOARDS, GRAFANA, expressions, targets
 from leaseway import metrics
 from leaseway.prometheus import FAMILIES, Kind
 from leaseway_local import prometheus
 from unit.test_dashboard import OF_AWS
 
 ROOT = Path(__file__).resolve().parents[2]
-GRAFANA = ROOT / "infra" / "grafana"
-DASHBOARDS = {file.stem: json.loads(file.read_text()) for file in sorted((GRAFANA / "dashboards").iterdir())}
 CLOUDWATCH = [name for name in DASHBOARDS if name.startswith("cloudwatch-")]
 SERVICES = yaml.safe_load((ROOT / "localstack" / "compose.yaml").read_text())["services"]
 # Words of PromQL that are no metric where no parenthesis follows them.
@@ -30,17 +29,6 @@ def provisioned(kind: str) -> dict[str, Any]:
     """The YAML that Grafana reads for `datasources` or `dashboards`."""
     (file,) = (GRAFANA / "provisioning" / kind).iterdir()
     return dict(yaml.safe_load(file.read_text()))
-
-
-def targets(name: str) -> Iterator[dict[str, Any]]:
-    """Every query of a dashboard."""
-    for panel in DASHBOARDS[name]["panels"]:
-        yield from panel.get("targets", [])
-
-
-def expressions() -> list[str]:
-    """Every expression of PromQL on a dashboard."""
-    return [target["expr"] for name in DASHBOARDS for target in targets(name) if "expr" in target]
 
 
 def asked_for(expression: str) -> Iterator[tuple[str, set[str]]]:
