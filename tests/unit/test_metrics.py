@@ -272,6 +272,12 @@ def test_a_late_result_and_a_lost_lease_are_told(cloud, lines) -> None:
 def test_a_change_that_was_overtaken_is_told(cloud, lines, monkeypatch) -> None:
     for name in ("ann", "ben"):
         create_account(name, 10, request_id=name)
+    transfer_overtaken(monkeypatch)
+    assert points(lines()) == {("BalanceUpdatesGranted",): [2], ("BalanceUpdatesConflicted",): [1]}
+
+
+def transfer_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann sends ben 1, and is paid 1 while that is planned."""
     real = settlement._Settlement.read
 
     def overtaken(self: Any, user: str) -> Any:
@@ -280,9 +286,9 @@ def test_a_change_that_was_overtaken_is_told(cloud, lines, monkeypatch) -> None:
             change_balance("ann", 1, request_id="o")
         return account
 
-    monkeypatch.setattr(settlement._Settlement, "read", overtaken)
-    transfer("ann", "ben", 1, owner=None, request_id="t")
-    assert points(lines()) == {("BalanceUpdatesGranted",): [2], ("BalanceUpdatesConflicted",): [1]}
+    with monkeypatch.context() as patch:
+        patch.setattr(settlement._Settlement, "read", overtaken)
+        transfer("ann", "ben", 1, owner=None, request_id="t")
 
 
 def test_a_change_that_does_not_explain_itself_is_told(cloud, capsys) -> None:
