@@ -1,4 +1,4 @@
-"""Debian's Prometheus on 127.0.0.1 with a folder of its own, scraping one deployed stack as the how-to says."""
+"""Debian's Prometheus on 127.0.0.1 with a folder of its own, configured as `leaseway prometheus` says."""
 
 import re
 import shutil
@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -16,6 +15,7 @@ import yaml
 
 from deployed import PASSWORD, DeployedStack
 from leaseway_local.processes import free_port
+from leaseway_local.prometheus import configuration
 from observe import until
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "scrape-with-prometheus.md"
@@ -77,7 +77,7 @@ def prometheus_on(stack: DeployedStack, folder: Path) -> Iterator[Prometheus]:
     """Start it, wait for its first scrape, and end it."""
     scraper(stack)
     settings = folder / "prometheus.yml"
-    settings.write_text(yaml.safe_dump(configuration(stack)))
+    settings.write_text(yaml.safe_dump(settings_for(stack)))
     port = free_port()
     command = [
         binary("prometheus"),
@@ -111,18 +111,16 @@ def ready(running: Prometheus, process: subprocess.Popen[bytes], folder: Path) -
         return False
 
 
-def configuration(stack: DeployedStack) -> dict[str, Any]:
-    """The how-to's own, with this stack's addresses."""
+def settings_for(stack: DeployedStack) -> dict[str, Any]:
+    """What `leaseway prometheus` prints, with quicker scrapes; the how-to says the same."""
+    printed = configuration(stack.outputs.api_url, SCRAPER, PASSWORD)
     (block,) = re.findall(r"```yaml\n(.+?)```", HOW_TO.read_text(), re.DOTALL)
-    found: dict[str, Any] = yaml.safe_load(block)
-    (scraped,) = found["scrape_configs"]
-    api = urlsplit(stack.outputs.api_url)
-    scraped |= {"scheme": "http", "metrics_path": f"{api.path}/metrics", "static_configs": [{"targets": [api.netloc]}]}
-    scraped["oauth2"]["token_url"] = f"{stack.outputs.api_url}/connect/token"
-    assert scraped["oauth2"]["endpoint_params"]["username"] == SCRAPER
-    scraped["oauth2"]["endpoint_params"]["password"] = PASSWORD
+    (told,), (scraped,) = yaml.safe_load(block)["scrape_configs"], printed["scrape_configs"]
+    assert told.keys() == scraped.keys()
+    assert told["oauth2"].keys() == scraped["oauth2"].keys()
+    assert told["oauth2"]["endpoint_params"].keys() == scraped["oauth2"]["endpoint_params"].keys()
     interval = f"{SCRAPE_SECONDS}s"
-    return {"global": {"scrape_interval": interval, "scrape_timeout": interval}, **found}
+    return printed | {"global": {"scrape_interval": interval, "scrape_timeout": interval}}
 
 
 def scraper(stack: DeployedStack) -> None:
