@@ -19,6 +19,13 @@ ROUTE = '{route="/openapi.json",status="2xx"}'
 JOB = {"type": "SLEEP", "payload": {"duration_ms": 600_000}, "ttl_ms": 700_000}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def first_of_a_series(scraped: DeployedStack, prometheus: Prometheus) -> None:
+    """One request that Prometheus knows of, early: a rate needs a minute of what was before."""
+    asked(scraped, 1)
+    prometheus.becomes(1, f"http_requests_total{ROUTE}")
+
+
 @pytest.fixture
 def jobs(scraped: DeployedStack) -> Iterator[list[str]]:
     """Jobs that the test makes; cancelled after it."""
@@ -54,61 +61,6 @@ def test_prometheus_knows_every_metric_by_its_kind(prometheus: Prometheus) -> No
     assert {name: told[name][0]["type"] for name in FAMILIES} == {
         name: family.kind.value for name, family in FAMILIES.items()
     }
-
-
-def test_requests_over_three_environments_are_exactly_so_many_and_the_rates_are_theirs(
-    scraped: DeployedStack, prometheus: Prometheus
-) -> None:
-    # Given a series that Prometheus has seen for a minute, and three environments
-    three_environments(scraped)
-    prometheus.becomes(3, 'http_requests_total{route="/api/v1/jobs/claim"}')
-    assert (prometheus.value('leaseway_cold_starts_total{function="api"}') or 0) >= 3
-    asked(scraped, 1)
-    prometheus.becomes(1, f"http_requests_total{ROUTE}")
-    covering(prometheus, f"http_requests_total{ROUTE}", 60)
-    # When N requests are answered
-    asked(scraped, REQUESTS)
-    # Then it says N, in all and by bucket
-    prometheus.becomes(1 + REQUESTS, f"http_requests_total{ROUTE}")
-    at = last_scrape(prometheus)
-    assert prometheus.value('http_request_duration_seconds_bucket{route="/openapi.json",le="+Inf"}', at) == 1 + REQUESTS
-    # And the rate is what came in the minute: never below it, and above it by no more than the minute lacks in samples
-    count = rate(prometheus, "http_requests_total", at)
-    assert count.least <= count.told <= count.most
-    # And the average time is that of the log's own lines
-    logged = log_lines(scraped.client, scraped.outputs["ApiFunction"])
-    durations = [line["ms"] for line in logged if line.get("route") == "/openapi.json"]
-    assert len(durations) == 1 + REQUESTS
-    assert prometheus.value(f"http_request_duration_seconds_sum{ROUTE}", at) == pytest.approx(sum(durations) / 1000)
-    seconds = rate(prometheus, "http_request_duration_seconds_sum", at)
-    average = prometheus.value(
-        f"rate(http_request_duration_seconds_sum{ROUTE}[1m]) / rate(http_request_duration_seconds_count{ROUTE}[1m])", at
-    )
-    assert average is not None
-    assert seconds.least / count.most <= average <= seconds.most / count.least
-
-
-class Rate:
-    """What `rate` over a minute says, and the bounds that the minute's own samples give it."""
-
-    def __init__(self, told: float, held: list[tuple[float, float]]) -> None:
-        (first, before), (last, after) = held[0], held[-1]
-        self.told = told
-        self.least = (after - before) / 60 * 0.999_999
-        self.most = (after - before) / (last - first) * 1.000_001
-
-
-def rate(prometheus: Prometheus, name: str, at: float) -> Rate:
-    told = prometheus.value(f"rate({name}{ROUTE}[1m])", at)
-    assert told, f"{name} stands still"
-    return Rate(told, prometheus.samples(f"{name}{ROUTE}[1m]", at))
-
-
-def last_scrape(prometheus: Prometheus) -> float:
-    """When the counter's newest sample was taken, in seconds since the epoch."""
-    found = prometheus.value(f"timestamp(http_requests_total{ROUTE})")
-    assert found is not None
-    return found
 
 
 def test_a_new_worker_appears_by_itself_and_the_sum_is_what_runs(
@@ -158,3 +110,56 @@ def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(
     )
     assert told()["process_resident_memory_bytes", "ledger"] > 10_000_000
     assert told()[name] == 5
+
+
+def test_requests_over_three_environments_are_exactly_so_many_and_the_rates_are_theirs(
+    scraped: DeployedStack, prometheus: Prometheus
+) -> None:
+    # Given three environments, and a series that Prometheus has seen for a minute
+    three_environments(scraped)
+    prometheus.becomes(3, 'http_requests_total{route="/api/v1/jobs/claim"}')
+    assert (prometheus.value('leaseway_cold_starts_total{function="api"}') or 0) >= 3
+    covering(prometheus, f"http_requests_total{ROUTE}", 60)
+    # When N requests are answered
+    asked(scraped, REQUESTS)
+    # Then it says N, in all and by bucket
+    prometheus.becomes(1 + REQUESTS, f"http_requests_total{ROUTE}")
+    at = last_scrape(prometheus)
+    assert prometheus.value('http_request_duration_seconds_bucket{route="/openapi.json",le="+Inf"}', at) == 1 + REQUESTS
+    # And the rate is what came in the minute: never below it, and above it by no more than the minute lacks in samples
+    count = rate(prometheus, "http_requests_total", at)
+    assert count.least <= count.told <= count.most
+    # And the average time is that of the log's own lines
+    logged = log_lines(scraped.client, scraped.outputs["ApiFunction"])
+    durations = [line["ms"] for line in logged if line.get("route") == "/openapi.json"]
+    assert len(durations) == 1 + REQUESTS
+    assert prometheus.value(f"http_request_duration_seconds_sum{ROUTE}", at) == pytest.approx(sum(durations) / 1000)
+    seconds = rate(prometheus, "http_request_duration_seconds_sum", at)
+    average = prometheus.value(
+        f"rate(http_request_duration_seconds_sum{ROUTE}[1m]) / rate(http_request_duration_seconds_count{ROUTE}[1m])", at
+    )
+    assert average is not None
+    assert seconds.least / count.most <= average <= seconds.most / count.least
+
+
+class Rate:
+    """What `rate` over a minute says, and the bounds that the minute's own samples give it."""
+
+    def __init__(self, told: float, held: list[tuple[float, float]]) -> None:
+        (first, before), (last, after) = held[0], held[-1]
+        self.told = told
+        self.least = (after - before) / 60 * 0.999_999
+        self.most = (after - before) / (last - first) * 1.000_001
+
+
+def rate(prometheus: Prometheus, name: str, at: float) -> Rate:
+    told = prometheus.value(f"rate({name}{ROUTE}[1m])", at)
+    assert told, f"{name} stands still"
+    return Rate(told, prometheus.samples(f"{name}{ROUTE}[1m]", at))
+
+
+def last_scrape(prometheus: Prometheus) -> float:
+    """When the counter's newest sample was taken, in seconds since the epoch."""
+    found = prometheus.value(f"timestamp(http_requests_total{ROUTE})")
+    assert found is not None
+    return found
