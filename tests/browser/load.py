@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ from watched import Watched
 
 BOUND = 90
 SLEEP_MS = 300
+LATE_MS = 1_000
+"""How overdue the look at a forgotten job is."""
 FAILING = {"type": "HTTP_GET", "payload": {"url": "http://nowhere.invalid/"}, "max_attempts": 1}
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 _REPORTED = re.compile(r"^REPORT .*\bDuration: (\d+) ms")
@@ -105,10 +108,10 @@ class Done:
         for process in map(Path, (f"/proc/{pid}" for pid in watched.engine.functions())):
             try:
                 environ, status, stat = ((process / name).read_text() for name in ("environ", "status", "stat"))
-            except OSError:
+                variables = dict(pair.split("=", 1) for pair in environ.split("\0") if "=" in pair)
+                name, stream = (variables[f"AWS_LAMBDA_{each}_NAME"] for each in ("FUNCTION", "LOG_STREAM"))
+            except (OSError, KeyError):
                 continue  # it ended
-            variables = dict(pair.split("=", 1) for pair in environ.split("\0") if "=" in pair)
-            name, stream = (variables[f"AWS_LAMBDA_{each}_NAME"] for each in ("FUNCTION", "LOG_STREAM"))
             most = re.search(r"^VmHWM:\s+(\d+)", status, re.MULTILINE)
             user, system = map(int, stat.rpartition(")")[2].split()[11:13])
             self.environments[stream] = name
@@ -149,7 +152,7 @@ def _jobs_that_run(watched: Watched, done: Done) -> None:
     until(lambda: api.get(f"/api/v1/jobs/{ids[9]}")["attempts"] == 2, seconds=BOUND, what="the second attempt")
     again = _finished(watched, ids[9])
     done.jobs.append(again)
-    done.waits.append((0, _ms(again["started_at"]) - before))
+    done.waits.append((0, _ms(again["started_at"]) - int(before)))
     done.look(watched)
 
 
@@ -173,7 +176,7 @@ def _jobs_that_wait(watched: Watched, done: Done) -> None:
         for queue, name, count in (("Low", "NumberOfMessagesVisible", 3), ("Jobs", "NumberOfMessagesNotVisible", 2)):
             _gauge(watched, f"Approximate{name}", queue, count)
         _gauge(watched, "ApproximateNumberOfMessagesVisible", "DeadLetter", 1)
-        done.lags["sweeper"] = (1_000, done.asked["sweeper"] + before - _ms(forgotten["created_at"]))
+        done.lags["sweeper"] = (LATE_MS, LATE_MS + before - _ms(forgotten["created_at"]))
         done.jobs += [_cancelled(watched, job) for job in running]
     for job in (*waiting, forgotten["id"], dead):
         done.jobs.append(_finished(watched, job))
@@ -190,7 +193,7 @@ def _scheduled(watched: Watched, done: Done) -> None:
     with _invoked(watched, "scheduler", done):
         before = _now()
         assert watched.stack.invoke("SchedulerFunction")["started"] == 1
-    done.lags["scheduler"] = (before - (made.next_run or 0), _now() - (made.next_run or 0))
+    done.lags["scheduler"] = (int(before) - (made.next_run or 0), _now() - (made.next_run or 0))
     (run,) = until(
         lambda: watched.stack.api.get(f"/api/tasks/{made.id}/history")["content"], seconds=BOUND, what="the run"
     )
@@ -222,7 +225,7 @@ def _forgotten(watched: Watched) -> dict[str, Any]:
     """A job whose message was lost, and whose look has come."""
     now = int(_now())
     item = job_item(0, owner="admin", status="CREATED", attempts=0, fence=0, version=1, created_at=now, updated_at=now,
-                    look_at=now - 1_000)  # fmt: skip
+                    look_at=now - LATE_MS)  # fmt: skip
     with inside(watched.stack):
         put_jobs([item])
     return _read(watched, item["id"]["S"])
@@ -392,6 +395,7 @@ def _reported(watched: Watched, group: str) -> list[int]:
     return [int(found[1]) for event in events if (found := _REPORTED.match(event["message"]))]
 
 
+@cache
 def _bare_mb() -> int:
     """MB of an interpreter that does nothing: every function needs more."""
     ask = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"

@@ -18,7 +18,7 @@ from observe import until
 from watched import Watched
 
 DECLARED = json.loads((Path(__file__).parents[2] / "infra" / "dashboard.json").read_text())["widgets"]
-BOUND = 90
+BOUND = 180
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ def all_lines() -> set[tuple[str, str]]:
     return {(widget["title"], line[-1]["label"]) for widget in widgets for line in widget["metrics"]}
 
 
+@pytest.mark.timeout(900)
 def test_every_widget_shows_what_was_done(watched: Watched, browser: Browser) -> None:
     # Given a dashboard that is open while a stack works
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
