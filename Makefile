@@ -12,6 +12,8 @@ UV_VERSION := 0.13.9
 SAM_VERSION := 1.170.0
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+# A process a core; a file's tests stay together, with what they share. Not for tests that measure how long something waits.
+SIDE_BY_SIDE := --numprocesses auto --dist loadfile
 UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
 NEVER := --override layers/runtime/never-installed.txt
 
@@ -47,13 +49,14 @@ api-local: setup ## Serve the API alone on port 8000, with reload, against the l
 	@$(BIN)/leaseway api-local
 
 test: lint ## Run the linters and the tests: unit, packaging, and integration on a local cloud of its own
-	@$(BIN)/pytest --ignore tests/browser --ignore tests/prometheus $(PYTEST_ARGS)
+	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/unit tests/packaging $(PYTEST_ARGS)
+	@$(BIN)/pytest tests/integration $(PYTEST_ARGS)
 
 test-unit: setup ## Run the unit tests
-	@$(BIN)/pytest tests/unit $(PYTEST_ARGS)
+	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/unit $(PYTEST_ARGS)
 
 test-packaging: setup ## Run the tests of what is packaged and of the template
-	@$(BIN)/pytest tests/packaging $(PYTEST_ARGS)
+	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/packaging $(PYTEST_ARGS)
 
 test-integration: setup ## Run the tests on a deployed stack, on a free port, beside any stack that is up
 	@$(BIN)/pytest tests/integration $(PYTEST_ARGS)
