@@ -1,6 +1,7 @@
 """Deployed stacks for tests: an engine on a free port, a stack on it, and calls of its functions."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,15 @@ class DeployedStack:
     def as_nobody(self, **headers: str) -> ApiClient:
         """The API without a token, or with what the headers say."""
         return ApiClient(self.outputs.api_url, headers=headers)
+
+    def create_jobs(self, bodies: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Create the jobs, a hundred a request; returns their ids in order."""
+        ids = []
+        for first in range(0, len(bodies), 100):
+            made = self.api.post("/api/v1/jobs/batch", {"jobs": bodies[first : first + 100]})
+            assert made["refused"] == 0, made
+            ids += [item["job"]["id"] for item in made["content"]]
+        return ids
 
     def client(self, service: str) -> Any:
         """A boto3 client of the engine, made by localstack-client."""

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,6 +76,12 @@ def _plain(image: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def job_item(client: Callable[[str], Any], table: str, job_id: str) -> dict[str, Any]:
     """The stored job, read consistently."""
     return _plain(client("dynamodb").get_item(TableName=table, Key={"id": {"S": job_id}}, ConsistentRead=True)["Item"])
+
+
+def job_items(client: Callable[[str], Any], table: str, job_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Up to 100 stored jobs, in one consistent read; in no order."""
+    keys = {"Keys": [{"id": {"S": job_id}} for job_id in job_ids], "ConsistentRead": True}
+    return [_plain(item) for item in client("dynamodb").batch_get_item(RequestItems={table: keys})["Responses"][table]]
 
 
 def process_of(log_stream: str) -> int | None:

@@ -31,16 +31,6 @@ def sleep(stack, duration_ms: int, **options: Any) -> str:
     return str(stack.api.post("/api/v1/jobs", body)["id"])
 
 
-def sleeps(stack, count: int, duration_ms: int, **options: Any) -> list[str]:
-    """Many jobs, a hundred a request."""
-    ids: list[str] = []
-    body = {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options}
-    while len(ids) < count:
-        made = stack.api.post("/api/v1/jobs/batch", {"jobs": [body] * min(100, count - len(ids))})
-        ids += [item["job"]["id"] for item in made["content"]]
-    return ids
-
-
 def read(stack, job_id: str) -> dict[str, Any]:
     return stack.api.get(f"/api/v1/jobs/{job_id}")
 
@@ -141,7 +131,8 @@ def stack_polls(node: NodeProcess) -> bool:
 @pytest.mark.timeout(500)
 def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_write_each_result_once(stack, start):
     # Given a thousand jobs and four nodes
-    job_ids = set(sleeps(stack, 1_000, 100, max_attempts=20))
+    body = {"type": "SLEEP", "payload": {"duration_ms": 100}, "max_attempts": 20}
+    job_ids = set(stack.create_jobs([body] * 1_000))
     chance = random.Random(6)
     alive = [start(f"n{number}", concurrency=3, poll_seconds=1) for number in range(4)]
     for node in alive:
