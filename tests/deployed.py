@@ -68,6 +68,16 @@ class DeployedStack:
             ids += [item["job"]["id"] for item in made["content"]]
         return ids
 
+    def retire(self) -> None:
+        """For good, hand nothing more to its functions: no message, no change, no tick of a schedule."""
+        functions, events = self.client("lambda"), self.client("events")
+        for page in functions.get_paginator("list_event_source_mappings").paginate():
+            for mapping in page["EventSourceMappings"]:
+                if f":function:{self.name}-" in mapping["FunctionArn"]:
+                    functions.delete_event_source_mapping(UUID=mapping["UUID"])
+        for rule in events.list_rules(NamePrefix=f"{self.name}-")["Rules"]:
+            events.disable_rule(Name=rule["Name"])
+
     def client(self, service: str) -> Any:
         """A boto3 client of the engine, made by localstack-client."""
         return self.clients.get(service)

@@ -11,6 +11,7 @@ Stacks live as long as the session; one name and its parameters are deployed onc
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,24 @@ from leaseway_local.engine import Engine
 from leaseway_local.engines import EngineName, chosen
 from leaseway_local.places import Home
 
+OF_MANY_MODULES = ("shared", "control", "nodes")
+
 
 def pytest_collection_modifyitems(items):
-    """What only one engine can show is skipped on the other, with the reason that its mark gives."""
+    """What one engine alone can show, or what shows nothing of one, is skipped on the other, with its mark's reason."""
     for item in items:
         mark = item.get_closest_marker("only_on")
         if mark and chosen().value != mark.args[0]:
             item.add_marker(pytest.mark.skip(reason=f"only on {mark.args[0]}: {mark.kwargs['because']}"))
+        mark = item.get_closest_marker("of_no_engine")
+        if mark and chosen() is not EngineName.MINISTACK:
+            item.add_marker(pytest.mark.skip(reason=f"on one engine is enough: {mark.kwargs['because']}"))
+
+
+@pytest.fixture(scope="session")
+def many() -> Callable[[int], int]:
+    """`many(2_000)` of a crowd: all on MiniStack, a fifth on LocalStack, whose requests take five times as long."""
+    return lambda number: number // 5 if chosen() is EngineName.LOCALSTACK else number
 
 
 @pytest.fixture(scope="session")
@@ -49,9 +61,24 @@ def engine(home):
 
 
 @pytest.fixture(scope="session")
-def make_stack(engine, home):
+def deployed() -> dict[tuple, DeployedStack]:
+    """The stacks that were deployed so far, each by its name, overlay and parameters."""
+    return {}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _retire_stacks(deployed):
+    """LocalStack polls for each mapping, and polling for twenty stacks takes a core: a module's own ends with it."""
+    yield
+    for wanted, stack in list(deployed.items()):
+        if chosen() is EngineName.LOCALSTACK and wanted[0] not in OF_MANY_MODULES:
+            stack.retire()
+            deployed.pop(wanted).api.close()
+
+
+@pytest.fixture(scope="session")
+def make_stack(engine, home, deployed):
     """Deploys a stack: `make_stack(name, overlay=folder with more functions code, **template parameters)`."""
-    deployed: dict[tuple, DeployedStack] = {}
 
     def make(name: str, *, overlay: Path | None = None, **parameters: Any) -> DeployedStack:
         given = {key: _as_parameter(value) for key, value in parameters.items()}

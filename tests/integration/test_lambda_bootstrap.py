@@ -34,6 +34,8 @@ ADMIN = {"username": "root", "password": "orbit-lantern-mosaic"}
 
 Invoke = Callable[..., Any]
 
+pytestmark = pytest.mark.of_no_engine(because="these are the packages and Lambda's own bootstrap, with bare tables")
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):

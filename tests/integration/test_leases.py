@@ -5,7 +5,6 @@ The stack of this module has a short lease; a killed worker's job must be finish
 
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -227,20 +226,19 @@ def test_a_message_that_is_no_jobs_is_dropped_by_the_judge(quick):
     until(lambda: depth(quick, "DeadLetterQueueUrl") == 0, seconds=20, what="an empty dead-letter queue")
 
 
-def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_five_sweeps(make_stack):
+def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_five_sweeps(make_stack, many):
     stack = make_stack("idle", LeaseSeconds=LEASE, FirstLookSeconds=1, SweeperEnabled="false")
     with no_workers(stack):
-        with ThreadPoolExecutor(8) as pool:
-            job_ids = list(pool.map(lambda _: sleep(stack, 1), range(2_000)))
-        assert depth(stack) == len(set(job_ids)) == 2_000
+        job_ids = stack.create_jobs([{"type": "SLEEP", "payload": {"duration_ms": 1}}] * many(2_000))
+        assert depth(stack) == len(set(job_ids)) == many(2_000)
 
         looked = 0
         for _ in range(5):
             report = stack.invoke("SweeperFunction", {})
             looked += report["looked"]
             assert report["resent"] == 0
-        assert looked >= 2_000
-        assert depth(stack) == 2_000
+        assert looked >= many(2_000)
+        assert depth(stack) == many(2_000)
         stack.client("sqs").purge_queue(QueueUrl=stack.outputs["JobsQueueUrl"])
 
 

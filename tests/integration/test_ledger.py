@@ -73,31 +73,32 @@ def test_every_change_is_explained_by_an_entry(bank, user):
     assert (then["balance"], then["version"]) == (69.75, 2)
 
 
-def test_fifty_clients_that_repeat_one_request_change_the_balance_once(bank, user):
+def test_fifty_clients_that_repeat_one_request_change_the_balance_once(bank, user, many):
     body = {"userId": user, "amount": -7}
-    start = threading.Barrier(50)
+    clients = many(50)
+    start = threading.Barrier(clients)
 
     def client(_):
         start.wait()
         return [send(bank, "/api/users/update-balance", body, "the-same-key") for _ in range(20)]
 
-    with ThreadPoolExecutor(50) as pool:
-        answers = Counter(answer for client_answers in pool.map(client, range(50)) for answer in client_answers)
+    with ThreadPoolExecutor(clients) as pool:
+        answers = Counter(answer for client_answers in pool.map(client, range(clients)) for answer in client_answers)
 
     granted = [text for status, text in answers if status == 200]
     assert len(granted) == 1, "every 200 has the same body"
     assert json.loads(granted[0])["balance"] == 93
     assert {status for status, _ in answers} <= {200, 503}
-    assert sum(answers.values()) == 1_000
+    assert sum(answers.values()) == 20 * clients
     assert bank.api.get(f"/api/users/{user}/balance")["version"] == 2
 
 
-def test_fifty_clients_that_open_one_account_open_it_once(bank):
+def test_fifty_clients_that_open_one_account_open_it_once(bank, many):
     name = f"user-{secrets.token_hex(6)}"
 
-    with ThreadPoolExecutor(50) as pool:
+    with ThreadPoolExecutor(many(50)) as pool:
         body = {"userId": name, "balance": 5}
-        answers = list(pool.map(lambda _: send(bank, "/api/users", body, "one-key"), range(50)))
+        answers = list(pool.map(lambda _: send(bank, "/api/users", body, "one-key"), range(many(50))))
 
     assert {status for status, _ in answers} <= {201, 503}
     assert len({text for status, text in answers if status == 201}) == 1
@@ -115,12 +116,15 @@ def test_a_keyed_job_is_made_once(bank):
     assert send(bank, "/api/v1/jobs", other, key)[0] == 422
 
 
-def test_random_transfers_conserve_the_sum_and_verify_clean(bank):
+def test_random_transfers_conserve_the_sum_and_verify_clean(bank, many):
     token = bank.admin.token()
-    outcome = asyncio.run(transfers(bank.outputs.api_url, token=token, accounts=40, requests=600, at_a_time=20, seed=4))
+    requests, at_a_time = many(600), many(20)
+    outcome = asyncio.run(
+        transfers(bank.outputs.api_url, token=token, accounts=40, requests=requests, at_a_time=at_a_time, seed=4)
+    )
 
     assert outcome.conserved, outcome
-    assert outcome.statuses[200] > 300
+    assert outcome.statuses[200] > requests / 2
     report = verified(bank.outputs["LedgerCheckFunction"], bank.client("lambda"))
     assert (report["clean"], report["behind"]) == (True, 0), report["listed"]
     assert report["balances"] == report["brought_in"] + report["under_way"]

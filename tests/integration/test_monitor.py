@@ -20,6 +20,8 @@ from watched import Watched
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = pytest.mark.only_on("ministack", because="the monitor belongs to the engine that `leaseway` starts")
+
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
