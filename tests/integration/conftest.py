@@ -54,7 +54,7 @@ def engine(home):
     if chosen() is EngineName.LOCALSTACK:
         yield LocalStack(os.environ["LOCALSTACK_HOST"])
         return
-    record = start_engine(home)
+    record = start_engine(home, PERSIST_STATE="0")  # nothing of it is wanted after the session
     yield record
     Engine(home).stop()
     assert not Engine(home).functions(), "the engine left functions running"
