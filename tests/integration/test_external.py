@@ -110,7 +110,7 @@ def test_a_killed_shell_workers_job_is_taken_over_by_another(stack, shell_worker
     # Given a worker that is killed in the middle of a job, with everything it started
     job_id = create(stack, {"seconds": 60, "slow_for": "victim"}, ttl_ms=300_000)
     victim = shell_worker("victim")
-    until(lambda: read(stack, job_id)["status"] == "RUNNING", seconds=20, what="the victim's claim")
+    until(lambda: read(stack, job_id)["status"] == "RUNNING", seconds=60, what="the victim's claim")
     os.killpg(victim.pid, signal.SIGKILL)
 
     # When the sweeper has found its lease ended

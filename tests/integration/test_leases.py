@@ -55,7 +55,7 @@ def item(stack, job_id):
     return job_item(stack.client, stack.outputs["JobsTable"], job_id)
 
 
-def ended(stack, job_id, seconds=60):
+def ended(stack, job_id, seconds=120):
     def finished():
         job = read(stack, job_id)
         return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
@@ -63,7 +63,7 @@ def ended(stack, job_id, seconds=60):
     return until(finished, seconds=seconds, what=f"the end of {job_id}")
 
 
-def running(stack, job_id, attempt=1, seconds=40):
+def running(stack, job_id, attempt=1, seconds=90):
     def claimed():
         job = read(stack, job_id)
         return job if job["status"] == "RUNNING" and job["attempts"] == attempt else None
@@ -191,7 +191,7 @@ def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick):
                     return True
             return False
 
-        until(lose, seconds=20, what="the message")
+        until(lose, seconds=60, what="the message")
     assert read(quick, job_id)["status"] == "CREATED"
 
     def swept():
@@ -223,7 +223,7 @@ def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_
 def test_a_message_that_is_no_jobs_is_dropped_by_the_judge(quick):
     sqs = quick.client("sqs")
     sqs.send_message(QueueUrl=quick.outputs["DeadLetterQueueUrl"], MessageBody="nonsense")
-    until(lambda: depth(quick, "DeadLetterQueueUrl") == 0, seconds=20, what="an empty dead-letter queue")
+    until(lambda: depth(quick, "DeadLetterQueueUrl") == 0, seconds=60, what="an empty dead-letter queue")
 
 
 def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_five_sweeps(make_stack, many):

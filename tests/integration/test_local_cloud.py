@@ -254,7 +254,13 @@ def test_a_failed_deployment_stops_the_engine_that_it_started(fresh, monkeypatch
 
 def test_ctrl_c_while_starting_leaves_nothing_running(fresh):
     with subprocess.Popen(
-        [LEASEWAY, "up"], env=fresh.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        [LEASEWAY, "up"],
+        env=fresh.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
     ) as command:
         assert wait_until(lambda: fresh.engine.running() is not None, 30, every=0.01)
         os.killpg(command.pid, signal.SIGINT)

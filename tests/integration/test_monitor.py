@@ -322,7 +322,7 @@ def test_killing_forwarder_and_engine_in_turn_loses_little_and_doubles_nothing(w
     watched.requests(10)
     until(lambda: watched.answered() >= start + 50, seconds=60, what="50 after the engine's stop")
     os.kill(watched.engine.running().pid, signal.SIGKILL)  # type: ignore[union-attr]
-    until(lambda: watched.engine.running() is None, seconds=10, what="the engine's death")
+    until(lambda: watched.engine.running() is None, seconds=60, what="the engine's death")
     watched.engine.start(port)
     watched.requests(10)
     # Then what was forwarded is there again, once

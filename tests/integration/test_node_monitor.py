@@ -133,7 +133,7 @@ def test_a_killed_generator_is_followed_in_time_by_one_other_and_no_message_is_l
         for _ in range(2):
             held = lease(stack)
             until(lambda: len(messages(stack)) > 5, seconds=30, what="some messages")
-            until(lambda held=held: monitor.node(int(held["node"]))[1:2] == ["generator"], seconds=10, what="its row")
+            until(lambda held=held: monitor.node(int(held["node"]))[1:2] == ["generator"], seconds=60, what="its row")
             # When it is killed
             monitor.press("k")
             pressed = time.monotonic()
@@ -141,10 +141,10 @@ def test_a_killed_generator_is_followed_in_time_by_one_other_and_no_message_is_l
                 lambda held=held: (now := lease(stack))["epoch"] != held["epoch"] and now,
                 seconds=30, what="another generator", every=0.05,
             )  # fmt: skip
-            # Then another is the generator within the lease, one attempt and a second
-            assert time.monotonic() - pressed <= LEASE_SECONDS + REFRESH_MS / 1000 + 1
+            # Then another is the generator within the lease, one attempt, and what a busy machine takes
+            assert time.monotonic() - pressed <= LEASE_SECONDS + REFRESH_MS / 1000 + 3
             assert (int(taken["epoch"]), taken["node"] != held["node"]) == (int(held["epoch"]) + 1, True)
-            until(lambda held=held: monitor.node(int(held["node"]))[1:2] == ["killed"], seconds=10, what="the dead one")
+            until(lambda held=held: monitor.node(int(held["node"]))[1:2] == ["killed"], seconds=60, what="the dead one")
         produced = len(messages(stack))
         until(lambda: len(messages(stack)) > produced + 5, seconds=30, what="messages of the third")
         # And [q] ends all of them
@@ -185,7 +185,7 @@ def test_however_a_monitor_ends_no_node_is_left(stack, tmp_path, how):
             monitor.process.send_signal(getattr(signal, how))
 
         assert monitor.process.wait(30) == (-signal.SIGKILL if how == "SIGKILL" else 0)
-        until(lambda: not monitor.left(), seconds=15, what="the nodes' end")
+        until(lambda: not monitor.left(), seconds=60, what="the nodes' end")
 
 
 def started(stack, tmp_path, *flags: str) -> subprocess.Popen[bytes]:

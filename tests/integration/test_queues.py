@@ -158,5 +158,5 @@ def test_messages_say_whose_they_are(stack):
             )
             return found.get("Messages")
 
-        (received,) = until(message, seconds=10, what="the message")
+        (received,) = until(message, seconds=60, what="the message")
     assert received["Attributes"]["MessageGroupId"] == read(stack, job_id)["owner"]

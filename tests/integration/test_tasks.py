@@ -85,7 +85,7 @@ def run_of(stack, task):
     return read(stack, task)["run"]
 
 
-def running(stack, task, attempt=1, seconds=40):
+def running(stack, task, attempt=1, seconds=90):
     def claimed():
         run = run_of(stack, task)
         return run if run and run["status"] == "RUNNING" and run["attempts"] == attempt else None
@@ -93,7 +93,7 @@ def running(stack, task, attempt=1, seconds=40):
     return until(claimed, seconds=seconds, what=f"attempt {attempt} of {task['name']}", every=0.05)
 
 
-def ended(stack, task, seconds=60):
+def ended(stack, task, seconds=120):
     def over():
         run = run_of(stack, task)
         return run if run and run["status"] in ENDED else None
