@@ -129,9 +129,9 @@ def environment(root: Path) -> dict[str, str]:
         "LAMBDA_RUNTIME_EXECUTOR": "local",
         "LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT": "60",
         "LAMBDA_KEEPALIVE_MS": "120000",
-        # Seconds from one batch to the next, and at the most until an empty queue is looked at again: 1 and 10 otherwise.
-        "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.2",
-        "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.5",
+        # Seconds from one batch to the next, and at the most until an empty queue is looked at again: 1 and 10 else.
+        "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.5",
+        "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "2",
         "PROCESS_EXECUTOR_PYTHON": str(Path(sys.executable).resolve()),
     }
 

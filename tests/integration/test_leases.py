@@ -140,7 +140,7 @@ def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick
 
 
 def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick):
-    job_id = sleep(quick, 60_000, ttl_ms=120_000, max_attempts=10)
+    job_id = sleep(quick, 60_000, ttl_ms=600_000, max_attempts=10)
     for attempt in (1, 2, 3):
         kill_worker(running(quick, job_id, attempt)["worker"])
 
