@@ -154,6 +154,7 @@ def test_silence_of_the_sweeper_and_the_scheduler_calls_until_they_speak(watched
     each_minute(watched)  # its slot comes while other tests run
 
 
+@pytest.mark.timeout(600)
 def test_messages_that_nobody_takes_call_by_their_age(watched: Watched) -> None:
     ages = {
         "jobs-age": lambda: new_job(watched),
@@ -165,7 +166,12 @@ def test_messages_that_nobody_takes_call_by_their_age(watched: Watched) -> None:
         "external-age": lambda: new_job(watched, "EXTERNAL", {}),
         "ordered-age": lambda: new_job(watched, order_key="one"),
     }
-    assert {name: watched.state(name) for name in ages} == dict.fromkeys(ages, "OK")
+    until(
+        lambda: {name: watched.state(name) for name in ages} == dict.fromkeys(ages, "OK"),
+        seconds=150,
+        what="the minutes to end in which jobs of other tests waited long",
+        every=1,
+    )
     with watched.without_mappings("WorkerFunction"):
         for make in ages.values():
             make()
@@ -179,6 +185,7 @@ def run_of_a_task(watched: Watched) -> None:
     watched.stack.api.post(f"/api/tasks/{made['id']}/run", None)
 
 
+@pytest.mark.timeout(600)
 def test_dead_letters_call_by_their_age_and_their_jobs_when_they_are_judged(watched: Watched) -> None:
     # Given messages that are received more often than their queues allow, and nobody who judges them
     letters = {"dead-letter-age": ("", {}), "ordered-dead-letter-age": ("Ordered", {"order_key": secrets.token_hex(4)})}
