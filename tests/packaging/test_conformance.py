@@ -196,6 +196,15 @@ def test_a_function_ends_before_what_calls_it_gives_up(described, translated):
         assert bounds(described, properties(described, name)["Timeout"])[1] <= GATEWAY_SECONDS, name
 
 
+def test_the_door_knows_tls_only(described, translated):
+    """A REST API's own address answers HTTPS and nothing else; a function's URL or a domain would need a look."""
+    assert list(of_type(translated, "AWS::ApiGateway::RestApi")) == ["Api"]
+    for kind in ("AWS::Lambda::Url", "AWS::ApiGateway::DomainName", "AWS::ApiGatewayV2::Api"):
+        assert not of_type(translated, kind)
+    address = described["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"]
+    assert address.startswith("https://${Api}.execute-api.")
+
+
 def test_a_function_with_its_layers_fits_into_an_environment(unpacked):
     size = sum(
         path.stat().st_size
