@@ -126,6 +126,7 @@ def environment(root: Path) -> dict[str, str]:
         "PROVIDER_OVERRIDE_DYNAMODBSTREAMS": "v2",
         "DYNAMODB_IN_MEMORY": "1",
         "CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES": "1",  # the deployer makes custom resources
+        "CFN_NO_WAIT_ITERATIONS": "15",  # looks, a second apart from then on, whether a function is active; 5 else
         "LAMBDA_RUNTIME_EXECUTOR": "local",
         "LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT": "60",
         "LAMBDA_KEEPALIVE_MS": "120000",
