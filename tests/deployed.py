@@ -69,14 +69,18 @@ class DeployedStack:
         return ids
 
     def retire(self) -> None:
-        """For good, hand nothing more to its functions: no message, no change, no tick of a schedule."""
+        """For good: hand no message, no change and no tick of a schedule to its functions any more, and remove them."""
         functions, events = self.client("lambda"), self.client("events")
+        for rule in events.list_rules(NamePrefix=f"{self.name}-")["Rules"]:
+            events.disable_rule(Name=rule["Name"])
         for page in functions.get_paginator("list_event_source_mappings").paginate():
             for mapping in page["EventSourceMappings"]:
                 if f":function:{self.name}-" in mapping["FunctionArn"]:
                     functions.delete_event_source_mapping(UUID=mapping["UUID"])
-        for rule in events.list_rules(NamePrefix=f"{self.name}-")["Rules"]:
-            events.disable_rule(Name=rule["Name"])
+        for page in functions.get_paginator("list_functions").paginate():
+            for function in page["Functions"]:
+                if function["FunctionName"].startswith(f"{self.name}-"):
+                    functions.delete_function(FunctionName=function["FunctionName"])
 
     def client(self, service: str) -> Any:
         """A boto3 client of the engine, made by localstack-client."""
