@@ -22,7 +22,7 @@ from leaseway_local.engine import Engine
 from leaseway_local.engines import EngineName, chosen
 from leaseway_local.places import Home
 
-OF_MANY_MODULES = ("shared", "control", "nodes")
+OF_MANY_MODULES = ("shared", "bank", "control", "nodes")
 
 
 def pytest_collection_modifyitems(items):
@@ -68,7 +68,7 @@ def deployed() -> dict[tuple, DeployedStack]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _retire_stacks(deployed):
-    """LocalStack polls for each mapping, and polling for twenty stacks takes a core: a module's own ends with it."""
+    """LocalStack polls for each mapping and each function, for twenty stacks with a whole core: a module's own go."""
     yield
     for wanted, stack in list(deployed.items()):
         if chosen() is EngineName.LOCALSTACK and wanted[0] not in OF_MANY_MODULES:

@@ -24,6 +24,19 @@ def name() -> str:
 
 
 @pytest.fixture(scope="module")
+def hasty(make_stack):
+    """A stack with short lock-outs and keys that are cached for three seconds, which pages of two origins may call."""
+    return make_stack(
+        "identity",
+        LockoutSeconds=FIRST_LOCK,
+        LockoutCapSeconds=LONGEST_LOCK,
+        KeyCacheSeconds=3,
+        CorsOrigins=f"{ORIGIN},https://other.example.com",
+        WorkerEnabled=False,
+    )
+
+
+@pytest.fixture(scope="module")
 def aside() -> Iterator[ThreadPoolExecutor]:
     """Waits while other tests run, for what takes half a minute: so long the gateway keeps an authorizer's answer."""
     with ThreadPoolExecutor() as waiting:
@@ -96,24 +109,23 @@ def test_the_first_admin_was_made_at_deployment(stack) -> None:
 # ---- Lock-out -----------------------------------------------------------------------------------------------------
 
 
-def test_a_thousand_wrong_passwords_from_twenty_sides_open_nothing(make_stack, name, many) -> None:
-    # Given a User on a stack whose lock-outs are short
-    stack = make_stack("lockout", LockoutSeconds=FIRST_LOCK, LockoutCapSeconds=LONGEST_LOCK, WorkerEnabled=False)
-    stack.as_user(name)
+def test_a_thousand_wrong_passwords_from_twenty_sides_open_nothing(hasty, name, many) -> None:
+    # Given a User where lock-outs are short
+    hasty.as_user(name)
     # When twenty sides try fifty passwords each
     with ThreadPoolExecutor(many(20)) as sides:
-        answers = list(sides.map(lambda guess: ask(stack, name, f"guess-{guess}"), range(many(1_000))))
+        answers = list(sides.map(lambda guess: ask(hasty, name, f"guess-{guess}"), range(many(1_000))))
     # Then none gets in, and all hear the same
     assert {(answer.status_code, answer.json()["error"]) for answer in answers} == {(400, "invalid_grant")}
     # And the right password is refused while the name is locked
-    locked = until(lambda: long_lock(stack, name), seconds=30, what="a fresh lock-out", every=0)
-    right = ask(stack, name, PASSWORD)
+    locked = until(lambda: long_lock(hasty, name), seconds=30, what="a fresh lock-out", every=0)
+    right = ask(hasty, name, PASSWORD)
     assert (right.status_code, right.json()["error"]) == (400, "invalid_grant")
     assert 1 <= int(right.headers["retry-after"]) <= LONGEST_LOCK
     # And is good after it
-    until(lambda: ask(stack, name, PASSWORD).status_code == 200, seconds=locked + 30, what="the end of the lock-out")
+    until(lambda: ask(hasty, name, PASSWORD).status_code == 200, seconds=locked + 30, what="the end of the lock-out")
     # And a name that nobody has is locked in the same words
-    nobody = [ask(stack, f"no-{name}", "guess").json() for _ in range(6)]
+    nobody = [ask(hasty, f"no-{name}", "guess").json() for _ in range(6)]
     assert {tuple(answer) for answer in nobody} == {tuple(right.json())}
     assert nobody[-1] == right.json()
 
@@ -127,22 +139,21 @@ def long_lock(stack, name: str) -> int | None:
 # ---- Rotation -----------------------------------------------------------------------------------------------------
 
 
-def test_a_rotation_under_load_logs_nobody_out(make_stack, name) -> None:
-    # Given a stack whose keys are cached for three seconds, and sides that call it all the time
-    stack = make_stack("rotation", KeyCacheSeconds=3, WorkerEnabled=False)
-    stack.as_user(name)
-    old = stack.admin.token()
+def test_a_rotation_under_load_logs_nobody_out(hasty, name) -> None:
+    # Given keys that are cached for three seconds, and sides that call all the time
+    hasty.as_user(name)
+    old = hasty.admin.token()
     statuses: list[int] = []
     kinds: set[str] = set()
     over = threading.Event()
 
     def call_all_the_time() -> None:
         while not over.is_set():
-            fresh = ask(stack, name, PASSWORD).json()["access_token"]
+            fresh = ask(hasty, name, PASSWORD).json()["access_token"]
             kinds.add(opened(fresh)[0]["kid"])
             for token in (fresh, old):
                 headers = {"authorization": f"Bearer {token}"}
-                answer = httpx.get(f"{stack.outputs.api_url}/api/v1/me", headers=headers, trust_env=False, timeout=60)
+                answer = httpx.get(f"{hasty.outputs.api_url}/api/v1/me", headers=headers, trust_env=False, timeout=60)
                 statuses.append(answer.status_code)
 
     with ThreadPoolExecutor(4) as sides:
@@ -150,8 +161,8 @@ def test_a_rotation_under_load_logs_nobody_out(make_stack, name) -> None:
         try:
             until(lambda: len(statuses) > 40, seconds=60, what="load")
             # When the key is rotated
-            new = stack.client("secretsmanager").put_secret_value(
-                SecretId=stack.outputs["TokenSecret"], SecretString=secrets.token_hex(32)
+            new = hasty.client("secretsmanager").put_secret_value(
+                SecretId=hasty.outputs["TokenSecret"], SecretString=secrets.token_hex(32)
             )["VersionId"]
             # Then the new key signs after the cache time, and never does a good token get a 401
             until(lambda: new in kinds, seconds=60, what="a token signed with the new key")
@@ -184,15 +195,14 @@ def test_over_the_rate_a_429_problem_arrives(make_stack) -> None:
         assert refusal.headers["retry-after"] == "1"
 
 
-def test_pages_of_named_origins_may_call_and_others_may_not(make_stack, subtests) -> None:
-    # Given a stack that names one origin
-    stack = make_stack("cors", CorsOrigins=f"{ORIGIN},https://other.example.com", WorkerEnabled=False)
+def test_pages_of_named_origins_may_call_and_others_may_not(hasty, subtests) -> None:
+    # Given a stack that names two origins
     preflight = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
-    for path, item in stack.api.get("/openapi.json")["paths"].items():
+    for path, item in hasty.api.get("/openapi.json")["paths"].items():
         with subtests.test(path):
             url = path.replace("{", "").replace("}", "")
             # When a browser asks for leave, without a token
-            asked = stack.as_nobody(origin=ORIGIN, **preflight).request("OPTIONS", url)
+            asked = hasty.as_nobody(origin=ORIGIN, **preflight).request("OPTIONS", url)
             # Then every path grants it, for its own methods
             assert asked.status_code == 204
             assert asked.headers["access-control-allow-origin"] == ORIGIN
@@ -200,13 +210,13 @@ def test_pages_of_named_origins_may_call_and_others_may_not(make_stack, subtests
             granted = set(asked.headers["access-control-allow-headers"].split(", "))
             assert granted == {"authorization", "content-type", "idempotency-key", "if-match"}
             # And another origin gets none
-            foreign = stack.as_nobody(origin="https://evil.example.com", **preflight).request("OPTIONS", url)
+            foreign = hasty.as_nobody(origin="https://evil.example.com", **preflight).request("OPTIONS", url)
             assert not [header for header in foreign.headers if header.startswith("access-control")]
     # And the answers themselves, refusals too, can be read by the named origin alone
     for path in ("/health", "/openapi.json"):
-        shown = stack.as_nobody(origin=ORIGIN).request("GET", path)
+        shown = hasty.as_nobody(origin=ORIGIN).request("GET", path)
         assert (shown.headers["access-control-allow-origin"], shown.headers["vary"]) == (ORIGIN, "origin")
-        hidden = stack.as_nobody(origin="null").request("GET", path)
+        hidden = hasty.as_nobody(origin="null").request("GET", path)
         assert "access-control-allow-origin" not in hidden.headers
 
 

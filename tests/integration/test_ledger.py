@@ -21,7 +21,7 @@ from observe import until
 
 @pytest.fixture(scope="module")
 def bank(make_stack):
-    """A stack of its own: verification counts everybody's money."""
+    """Apart from other tests' accounts: verification counts everybody's money."""
     return make_stack("bank", LedgerCheckEnabled=False)
 
 

@@ -64,7 +64,7 @@ clients = st.lists(st.lists(updates | moves | reversals, min_size=3, max_size=10
 
 @pytest.fixture(scope="module")
 def stack(make_stack):
-    return make_stack("threads", LedgerCheckEnabled=False)
+    return make_stack("bank", LedgerCheckEnabled=False)
 
 
 @pytest.fixture(scope="module")
