@@ -65,31 +65,31 @@ def no_workers(stack, output):
         client.update_event_source_mapping(UUID=mapping, Enabled=True)
 
 
-def median_wait_of_fifty_high(stack):
-    """Seconds; twice fifty, because this machine does other things too."""
-    rounds = [completed(stack, stack.create_jobs([SLEEP_50 | {"priority": "high"}] * 50)) for _ in range(2)]
+def median_wait_of_high(stack, number):
+    """Seconds; of twice that number, because this machine does other things too."""
+    rounds = [completed(stack, stack.create_jobs([SLEEP_50 | {"priority": "high"}] * number)) for _ in range(2)]
     return median(waited(job) for jobs in rounds for job in jobs)
 
 
-def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack):
+def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack, many):
     # Given warm workers, and what fifty high jobs wait when they are alone
-    median_wait_of_fifty_high(stack)
-    alone = median_wait_of_fifty_high(stack)
+    median_wait_of_high(stack, many(50))
+    alone = median_wait_of_high(stack, many(50))
     # When fifty high ones are queued behind two thousand low ones at which workers are busy
     with no_workers(stack, "LowQueueUrl"):
-        low = stack.create_jobs([SLEEP_50 | {"priority": "low"}] * 2_000)
-        assert depth(stack, "LowQueueUrl") == 2_000
+        low = stack.create_jobs([SLEEP_50 | {"priority": "low"}] * many(2_000))
+        assert depth(stack, "LowQueueUrl") == many(2_000)
     until(lambda: read(stack, low[0])["status"] != "CREATED", seconds=30, what="the flood")
     # (up to three times: what else this machine does comes and goes, a queue that is shared would fail each time)
-    flooded = median_wait_of_fifty_high(stack)
+    flooded = median_wait_of_high(stack, many(50))
     for _ in range(2):
         if flooded > 2 * alone:
-            flooded = min(flooded, median_wait_of_fifty_high(stack))
+            flooded = min(flooded, median_wait_of_high(stack, many(50)))
     # Then those wait at most twice as long
     left = depth(stack, "LowQueueUrl")
     stack.client("sqs").purge_queue(QueueUrl=stack.outputs["LowQueueUrl"])
     until(lambda: depth(stack, "LowQueueUrl") == 0, seconds=30, what="the flood's end")
-    alone = max(alone, median_wait_of_fifty_high(stack))
+    alone = max(alone, median_wait_of_high(stack, many(50)))
     print(f"alone {alone:.3f} s, in the flood {flooded:.3f} s, low ones left {left}")
     assert left, "the flood was over"
     assert flooded <= 2 * alone
