@@ -12,8 +12,10 @@ UV_VERSION := 0.13.9
 SAM_VERSION := 1.170.0
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
-# A process a core; a file's tests stay together, with what they share. Not for tests that measure how long something waits.
+# A process a core; a file's tests stay together, with what they share.
 SIDE_BY_SIDE := --numprocesses auto --dist loadfile
+# Two at most of those that have an engine each: half of what they take is waiting, and more engines would fill any laptop.
+TWO_ENGINES := --numprocesses 2 --dist loadfile
 UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
 NEVER := --override layers/runtime/never-installed.txt
 
@@ -50,7 +52,7 @@ api-local: setup ## Serve the API alone on port 8000, with reload, against the l
 
 test: lint ## Run the linters and the tests: unit, packaging, and integration on a local cloud of its own
 	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/unit tests/packaging $(PYTEST_ARGS)
-	@$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+	@$(BIN)/pytest $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
 
 test-unit: setup ## Run the unit tests
 	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/unit $(PYTEST_ARGS)
@@ -58,8 +60,8 @@ test-unit: setup ## Run the unit tests
 test-packaging: setup ## Run the tests of what is packaged and of the template
 	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/packaging $(PYTEST_ARGS)
 
-test-integration: setup ## Run the tests on a deployed stack, on a free port, beside any stack that is up
-	@$(BIN)/pytest tests/integration $(PYTEST_ARGS)
+test-integration: setup ## Run the tests on deployed stacks, on free ports, beside any stack that is up
+	@$(BIN)/pytest $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
 
 localstack-host: setup ## Build a LocalStack that needs no Docker, pinned, in .localstack; does nothing when it is there
 	@$(BIN)/python -m leaseway_local.localstack_build

@@ -7,7 +7,8 @@
         stack = make_stack("quick", LeaseSeconds=3, SweeperEnabled=False)
         stack.invoke("SweeperFunction")
 
-Stacks live as long as the session; one name and its parameters are deployed once.
+Stacks live as long as the session; one name and its parameters are deployed once. Of processes side by side
+(`--numprocesses`) each is a session, with an engine of its own, or on LocalStack with stacks of its own.
 """
 
 import os
@@ -23,6 +24,9 @@ from leaseway_local.engines import EngineName, chosen
 from leaseway_local.places import Home
 
 OF_MANY_MODULES = ("shared", "bank", "control", "nodes")
+
+OF_THIS_PROCESS = f"-{process}" if (process := os.environ.get("PYTEST_XDIST_WORKER")) else ""
+"""What tells its stacks from those of the process beside it."""
 
 
 def pytest_collection_modifyitems(items):
@@ -84,7 +88,7 @@ def make_stack(engine, home, deployed):
         given = {key: _as_parameter(value) for key, value in parameters.items()}
         wanted = (name, overlay, tuple(sorted(given.items())))
         if wanted not in deployed:
-            deployed[wanted] = deploy(engine, home, f"leaseway-{name}", given, overlay)
+            deployed[wanted] = deploy(engine, home, f"leaseway-{name}{OF_THIS_PROCESS}", given, overlay)
         return deployed[wanted]
 
     yield make
