@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from deployed import DeployedStack
-from integration.conftest import deployed, engine, home, make_stack  # noqa: F401 - fixtures
 from leaseway_local.places import Home
 from prometheus.prometheus_server import Prometheus, prometheus_on
 from watched import Watched

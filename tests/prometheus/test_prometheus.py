@@ -1,6 +1,6 @@
 """Debian's Prometheus on the deployed stack: it signs in, scrapes, and answers the seed's queries by what was done."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -11,7 +11,7 @@ from deployed import DeployedStack
 from leaseway.prometheus import FAMILIES
 from observe import log_lines, until
 from prometheus.prometheus_server import Prometheus, covering, lint
-from scraped import Samples, samples
+from scraped import samples
 
 REQUESTS = 45
 # A route that nothing but this test asks for.
@@ -85,31 +85,6 @@ def test_a_new_worker_appears_by_itself_and_the_sum_is_what_runs(
     scraped.api.post(f"/api/v1/jobs/{jobs[0]}/cancel", None)
     prometheus.becomes(1, "sum(app_active_tasks_total)")
     prometheus.becomes(created + 2, "sum(leaseway_jobs_created_total)")
-
-
-def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(
-    make_stack: Callable[..., DeployedStack],
-) -> None:
-    # Given a stack whose lines the engine delivers
-    stack = make_stack("subscribed", MeterSubscribed=True, SweeperEnabled=False, SchedulerEnabled=False)
-    name = ("http_requests_total", "GET", "/openapi.json", "2xx")
-
-    def told() -> Samples:
-        return samples(stack.api.request("GET", "/metrics").text)
-
-    # When requests come one by one, then each is told
-    for number in range(1, 6):
-        asked(stack, 1)
-        until(lambda number=number: told().get(name) == number, seconds=120, what=f"request {number}", every=0.5)
-    # And so is what a function tells of its process, of those with requests and of others
-    until(
-        lambda: {("process_cpu_seconds_total", each) for each in ("api", "ledger")} <= told().keys(),
-        seconds=120,
-        what="what the functions used",
-        every=0.5,
-    )
-    assert told()["process_resident_memory_bytes", "ledger"] > 10_000_000
-    assert told()[name] == 5
 
 
 def test_requests_over_three_environments_are_exactly_so_many_and_the_rates_are_theirs(

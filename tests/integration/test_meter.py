@@ -1,0 +1,37 @@
+"""The meter on the deployed stack, fed by the log groups' own subscriptions, as on AWS."""
+
+import httpx
+import pytest
+
+from observe import until
+from scraped import samples
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack):
+    """A stack whose lines the engine delivers."""
+    return make_stack("subscribed", MeterSubscribed=True, SweeperEnabled=False, SchedulerEnabled=False)
+
+
+def told(stack):
+    return samples(stack.api.request("GET", "/metrics").text)
+
+
+def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(stack):
+    name = ("http_requests_total", "GET", "/openapi.json", "2xx")
+    for number in range(1, 6):
+        assert httpx.get(f"{stack.outputs.api_url}/openapi.json", timeout=60, trust_env=False).status_code == 200
+        until(lambda number=number: told(stack).get(name) == number, seconds=120, what=f"request {number}", every=0.5)
+    assert told(stack)[name] == 5
+
+
+@pytest.mark.only_on("ministack", because="LocalStack loses the lines of an environment's first invocation")
+def test_they_bring_what_functions_tell_of_their_process_at_their_first_invocation(stack):
+    # Those with requests, and others, such as the ledger's, which wrote the first account's entry
+    until(
+        lambda: {("process_cpu_seconds_total", each) for each in ("api", "ledger")} <= told(stack).keys(),
+        seconds=120,
+        what="what the functions used",
+        every=0.5,
+    )
+    assert told(stack)["process_resident_memory_bytes", "ledger"] > 10_000_000
