@@ -51,9 +51,15 @@ def main() -> None:
 
 def _inside(command: list[str]) -> int:
     _raise_loopback()
+    signal.signal(signal.SIGTERM, _ended)
     with running() as host:
         environment = os.environ | {"LOCALSTACK_HOST": host, engines.VARIABLE: EngineName.LOCALSTACK.value}
         return subprocess.run(command, env=environment, check=False).returncode
+
+
+def _ended(number: int, _: object) -> None:
+    """What was started ends with this process, as at Ctrl-C."""
+    sys.exit(128 + number)
 
 
 @contextmanager
