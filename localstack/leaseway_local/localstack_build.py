@@ -78,8 +78,18 @@ def _install_packages(interpreter: Path) -> None:
     _run(uv, "venv", "--quiet", "--clear", "--python", str(interpreter), str(PYTHON.parents[1]))
     sync = (uv, "pip", "sync", "--quiet", "--compile-bytecode", "--python", str(PYTHON))
     _run(*sync, str(_SOURCE / f"requirements-{version}.txt"))
+    if version == "3.11":
+        _mend()
     # Built apart: LocalStack's own build tools would take the plug-in for a part of LocalStack.
     _run(uv, "pip", "install", "--quiet", "--python", str(PYTHON), "--no-deps", "--editable", str(_SOURCE))
+
+
+def _mend() -> None:
+    """Python 3.11 cannot evaluate a signature of LocalStack 4.13.1, `Lock | None`, though that says 3.10 is enough."""
+    module = PYTHON.parents[1] / "lib" / "python3.11" / "site-packages" / "localstack" / "packages" / "api.py"
+    mended = f"from __future__ import annotations\n{module.read_text()}"
+    module.unlink()  # it is the same file as the installer's cache has
+    module.write_text(mended)
 
 
 def _jdk() -> Path:

@@ -1,0 +1,22 @@
+"""What the build of LocalStack changes in what it installed."""
+
+import os
+
+from leaseway_local import localstack_build
+
+
+def test_on_python_3_11_one_module_is_mended_and_the_installers_cache_is_not(monkeypatch, tmp_path):
+    source = "from threading import Lock\n\n\ndef install(lock: Lock | None = None): ...\n"
+    module = tmp_path / "venv/lib/python3.11/site-packages/localstack/packages/api.py"
+    module.parent.mkdir(parents=True)
+    cached = tmp_path / "cached.py"
+    cached.write_text(source)
+    os.link(cached, module)
+    monkeypatch.setattr(localstack_build, "PYTHON", tmp_path / "venv" / "bin" / "python")
+
+    localstack_build._mend()
+
+    names = {}
+    exec(compile(module.read_text(), "api.py", "exec"), names)
+    assert names["install"].__annotations__ == {"lock": "Lock | None"}
+    assert cached.read_text() == source
