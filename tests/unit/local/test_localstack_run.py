@@ -4,8 +4,6 @@ import signal
 import subprocess
 import sys
 
-import pytest
-
 INSIDE = """
 from contextlib import contextmanager
 from leaseway_local import localstack_run
@@ -23,12 +21,11 @@ localstack_run._inside(["sh", "-c", "echo started; exec sleep 60"])
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_localstack_ends_with_the_command_that_was_to_use_it(how):
+def test_a_localstack_ends_when_its_command_is_told_to_end():
     with subprocess.Popen([sys.executable, "-c", INSIDE], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "started\n"
 
-        process.send_signal(how)
+        process.terminate()
 
         assert process.stdout.read() == "ended\n"
-    assert process.returncode != 0
+    assert process.returncode == 128 + signal.SIGTERM
