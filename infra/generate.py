@@ -22,7 +22,8 @@ from dashboard_body import completed, with_dashboard  # noqa: E402
 from gateway_document import gateway_document  # noqa: E402 - the path comes first
 from grafana_dashboards import grafana_dashboards  # noqa: E402
 from leaseway.jobs.types import catalogue  # noqa: E402
-from leaseway_local import cli, template  # noqa: E402
+from leaseway_local import cli  # noqa: E402
+from leaseway_local.deployment import template  # noqa: E402
 from metrics_reference import metrics_reference  # noqa: E402
 from openapi_document import openapi_document  # noqa: E402
 from settings_reference import settings_reference  # noqa: E402

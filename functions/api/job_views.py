@@ -9,10 +9,10 @@ from api.job_ids import JobId
 from api.views import Time, rfc3339, time_or_none
 from leaseway.jobs import attempts
 from leaseway.jobs.attempts import Attempt, End
-from leaseway.jobs.lists import JobPage
-from leaseway.jobs.model import Job, JobStatus
-from leaseway.jobs.progress import WHOLE
+from leaseway.jobs.find.lists import JobPage
 from leaseway.jobs.queue import Queue
+from leaseway.jobs.run.progress import WHOLE
+from leaseway.jobs.table import Job, JobStatus
 from leaseway.settings import settings
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from leaseway.jobs.lists import DEEPEST_OFFSET, LARGEST_PAGE
+from leaseway.jobs.find.lists import DEEPEST_OFFSET, LARGEST_PAGE
 
 
 class Window(msgspec.Struct, forbid_unknown_fields=True):

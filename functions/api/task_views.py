@@ -7,12 +7,12 @@ from msgspec import Meta
 
 from api.job_ids import JobId
 from api.views import Time, rfc3339, time_or_none
-from leaseway.jobs.model import Job
+from leaseway.jobs.table import Job
+from leaseway.tally.task_statistics import Figures
+from leaseway.tally.task_summary import Summary
 from leaseway.tasks import CatchUp, Overlap, Task
 from leaseway.tasks.history import Entry, EntryPage
 from leaseway.tasks.overview import Standing, State, TaskPage
-from leaseway.tasks.stats import Figures
-from leaseway.tasks.summary import Summary
 
 TaskId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", examples=["1f8b6c1e2d3a4b5c6d7e8f9012345678"])]
 Milliseconds = Annotated[float, Meta(description="ms; null before the first run has ended")]

@@ -6,7 +6,7 @@ from leaseway import coldstart
 from typing import Any
 
 from leaseway import metrics
-from leaseway.jobs.dead_letters import judge
+from leaseway.jobs.upkeep.dead_letters import judge
 from leaseway.logs import log
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 
 from leaseway import metrics
+from leaseway.dynamodb.streams import lag_ms
 from leaseway.ledger.stream import LedgerMismatchError, record_changes
 from leaseway.logs import log
-from leaseway.streams import lag_ms
 
 
 @metrics.flushed("ledger")

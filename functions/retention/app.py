@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from leaseway import metrics
-from leaseway.jobs.retention import clear
+from leaseway.jobs.upkeep.retention import clear
 from leaseway.logs import log
 
 

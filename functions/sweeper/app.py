@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from leaseway import metrics
-from leaseway.jobs.active import active_by_worker
-from leaseway.jobs.sweep import SweepReport, sweep
+from leaseway.jobs.find.active import active_by_worker
+from leaseway.jobs.upkeep.sweep import SweepReport, sweep
 from leaseway.logs import log
 
 

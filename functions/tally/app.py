@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
-from leaseway import metrics, totals
-from leaseway.jobs.stream import changes, note_metrics
+from leaseway import counters as totals
+from leaseway import metrics
+from leaseway.dynamodb.streams import lag_ms
 from leaseway.logs import log
-from leaseway.streams import lag_ms
+from leaseway.tally.changes import changes, note_metrics
 
 
 @metrics.flushed("tally")

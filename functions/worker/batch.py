@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from leaseway import clock
-from leaseway.jobs import claim, finish, queue
+from leaseway.jobs import queue
 from leaseway.jobs.queue import Hiding, JobMessage
+from leaseway.jobs.run import claim, finish
 from leaseway.logs import log
 from leaseway.settings import settings
 from worker.run import Run

@@ -4,8 +4,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from leaseway.jobs import Job, finish
-from leaseway.jobs.progress import Progress
+from leaseway.jobs import Job
+from leaseway.jobs.run import finish
+from leaseway.jobs.run.progress import Progress
 from leaseway.logs import log
 
 EVERY_SECONDS = 1.0

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 from leaseway import clock, metrics, objects
-from leaseway.jobs import Job, JobError, JobStatus, content, finish, progress
+from leaseway.jobs import Job, JobError, JobStatus, content
 from leaseway.jobs.queue import Queue
+from leaseway.jobs.run import finish, progress
 from leaseway.jobs.types import JsonObject, job_type
 from leaseway.logs import log
 from worker.progress import ProgressWriter

@@ -6,14 +6,13 @@ from typing import Annotated, Any
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from leaseway_local import (
+from leaseway_local.commands import (
     api_local,
     balance,
     cloud,
     dead_letters,
     demo,
     deployments,
-    engines,
     identity,
     jobs,
     ledger,
@@ -23,11 +22,12 @@ from leaseway_local import (
     tasks,
     top,
 )
-from leaseway_local.api_client import ApiProblem
-from leaseway_local.engines import EngineName
+from leaseway_local.connection.api_client import ApiProblem
+from leaseway_local.engine import choice as engines
+from leaseway_local.engine.choice import EngineName
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.node_monitor import monitor
-from leaseway_local.terminal import complain
+from leaseway_local.terminal.terminal import complain
 
 _ENGINE = "--engine"
 

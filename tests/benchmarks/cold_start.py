@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from leaseway_local import template
-from runtime_api import Folders, execution_environment, lay_out
-from sample_events import sample_event
+from leaseway_local.deployment import template
+from support.lambda_runtime import Folders, execution_environment, lay_out
+from support.sample_events import sample_event
 
 ROUNDS = 9
 BUDGET = 1.15

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from leaseway_local.clients import Target
-from leaseway_local.connection import outputs_of, session_of
+from leaseway_local.connection.clients import Target
+from leaseway_local.connection.target import outputs_of, session_of
 from leaseway_local.errors import LocalCloudError
 
 DEBIT = 2

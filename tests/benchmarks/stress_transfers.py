@@ -21,8 +21,8 @@ import httpx
 from rich.console import Console
 
 from benchmarks.stress_balance import local_cloud
-from leaseway_local.clients import Target
-from leaseway_local.connection import clients_of, outputs_of, session_of
+from leaseway_local.connection.clients import Target
+from leaseway_local.connection.target import clients_of, outputs_of, session_of
 
 OPENING = 100
 _TIMEOUT_SECONDS = 300.0

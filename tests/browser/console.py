@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, Request, Response, expect
 
-from deployed import DeployedStack
+from support.deployed_stacks import DeployedStack
 
 SECONDS = 1000
 """Playwright counts milliseconds."""

@@ -19,14 +19,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from inside import inside
 from leaseway import clock
 from leaseway.jobs.types import catalogue
 from leaseway.tasks.definitions import Definition, create_task
-from leaseway_local.log_tail import groups
-from observe import log_lines, until
-from seeding import job_item, put_jobs
-from watched import Watched
+from leaseway_local.monitoring.log_tail import groups
+from support.as_function import inside
+from support.monitored_stack import Watched
+from support.seed_jobs import job_item, put_jobs
+from support.waiting import log_lines, until
 
 BOUND = 90
 SLEEP_MS = 300

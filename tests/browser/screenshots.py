@@ -12,9 +12,9 @@ from time import monotonic
 from playwright.sync_api import expect, sync_playwright
 
 from browser.console import Opened, opened
-from deployed import DeployedStack, deploy, start_engine
-from leaseway_local.engine import Engine
-from leaseway_local.places import ROOT, Home
+from leaseway_local.engine.engine import Engine
+from leaseway_local.engine.places import ROOT, Home
+from support.deployed_stacks import DeployedStack, deploy, start_engine
 
 FOLDER = ROOT / "docs" / "images"
 SIZE = {"width": 1280, "height": 860}

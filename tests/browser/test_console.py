@@ -13,10 +13,10 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from browser.console import PATIENCE, Opened, opened
-from dead_lettering import make_dead_letters
-from deployed import PASSWORD
-from leaseway_local.api_client import ApiClient
-from observe import until
+from leaseway_local.connection.api_client import ApiClient
+from support.dead_letters import make_dead_letters
+from support.deployed_stacks import PASSWORD
+from support.waiting import until
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 LIMIT_BYTES = 300 * 1024

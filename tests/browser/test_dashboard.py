@@ -13,9 +13,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from browser.load import Expected, expected, work, wrong
-from leaseway_local.places import Home
-from observe import until
-from watched import Watched
+from leaseway_local.engine.places import Home
+from support.monitored_stack import Watched
+from support.waiting import until
 
 DECLARED = json.loads((Path(__file__).parents[2] / "infra" / "dashboard.json").read_text())["widgets"]
 BOUND = 180

@@ -5,8 +5,8 @@ import secrets
 
 from playwright.sync_api import Browser, expect
 
-from deployed import PASSWORD
-from observe import until
+from support.deployed_stacks import PASSWORD
+from support.waiting import until
 
 TRY = "#operations-Jobs-submit_job"
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from deployed import DeployedStack, LocalStack, deploy, start_engine
-from leaseway_local.engine import Engine
-from leaseway_local.engines import EngineName, chosen
-from leaseway_local.places import Home
+from leaseway_local.engine.choice import EngineName, chosen
+from leaseway_local.engine.engine import Engine
+from leaseway_local.engine.places import Home
+from support.deployed_stacks import DeployedStack, LocalStack, deploy, start_engine
 
 OF_MANY_MODULES = ("shared", "bank", "control", "nodes")
 

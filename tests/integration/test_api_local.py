@@ -4,11 +4,11 @@ import multiprocessing
 
 import pytest
 
-from leaseway_local import api_local
-from leaseway_local.api_client import ApiClient
+from leaseway_local.commands import api_local
+from leaseway_local.connection.api_client import ApiClient
+from leaseway_local.engine.processes import free_port
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.processes import free_port
-from observe import until
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")

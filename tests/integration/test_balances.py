@@ -6,7 +6,7 @@ import secrets
 import pytest
 
 from benchmarks.stress_balance import debit, is_exact
-from leaseway_local.api_client import ApiProblem
+from leaseway_local.connection.api_client import ApiProblem
 
 
 @pytest.fixture

@@ -8,13 +8,16 @@ import pytest
 from typer.testing import CliRunner
 
 from leaseway.jobs.types import catalogue
-from leaseway_local import cli, data_commands, pictures, places
-from leaseway_local.api_client import ApiClient
-from leaseway_local.cloud import demo_host
+from leaseway_local import cli
+from leaseway_local.commands import data_commands
+from leaseway_local.commands.cloud import demo_host
+from leaseway_local.connection.api_client import ApiClient
+from leaseway_local.demo import pictures
+from leaseway_local.demo.page_server import serving
+from leaseway_local.demo.samples import samples
+from leaseway_local.engine import places
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.page_server import serving
-from leaseway_local.samples import samples
-from observe import until
+from support.waiting import until
 
 
 @pytest.fixture
@@ -180,7 +183,7 @@ def demo_stack(make_stack, engine):
 
 
 def test_the_demo_shows_money_every_job_type_and_a_resized_picture(demo_stack, monkeypatch, tmp_path):
-    monkeypatch.setattr("leaseway_local.demo.default_home", lambda: places.Home(tmp_path))
+    monkeypatch.setattr("leaseway_local.commands.demo.default_home", lambda: places.Home(tmp_path))
     leaseway = _commands_on(demo_stack, monkeypatch)
 
     first, second = leaseway("demo"), leaseway("demo")

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from observe import changes, log_lines, until
+from support.waiting import changes, log_lines, until
 
 LEASE = 3
 

@@ -5,10 +5,11 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from dead_lettering import make_dead_letters
-from leaseway_local import cli, data_commands
-from leaseway_local.api_client import ApiClient
-from observe import until
+from leaseway_local import cli
+from leaseway_local.commands import data_commands
+from leaseway_local.connection.api_client import ApiClient
+from support.dead_letters import make_dead_letters
+from support.waiting import until
 
 
 @pytest.fixture

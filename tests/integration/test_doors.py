@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from deployed import PASSWORD, DeployedStack
-from forgery import forgeries, opened, signed
-from observe import until
+from support.deployed_stacks import PASSWORD, DeployedStack
+from support.forged_tokens import forgeries, opened, signed
+from support.waiting import until
 
 # The gateway refuses these before the authorizer is asked: they cannot be tokens.
 SHAPELESS = ("garbage", "alg none")

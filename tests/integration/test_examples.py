@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from dead_lettering import make_dead_letters
-from deployed import DeployedStack
-from examples import EXAMPLES, promised
-from leaseway_local import nodes
+from leaseway_local.commands import nodes
+from support.dead_letters import make_dead_letters
+from support.deployed_stacks import DeployedStack
+from support.doc_examples import EXAMPLES, promised
 
 INTERPRETERS = {".py": [sys.executable], ".sh": ["bash", "-eu"]}
 

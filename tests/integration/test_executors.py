@@ -7,9 +7,9 @@ import httpx
 import pytest
 from PIL import Image, ImageDraw
 
-from leaseway_local.api_client import ApiProblem
-from observe import TERMINAL, changes, until
-from servers import Reply, counting_server
+from leaseway_local.connection.api_client import ApiProblem
+from support.http_servers import Reply, counting_server
+from support.waiting import TERMINAL, changes, until
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from examples import FOLDER
-from observe import changes, until
+from support.doc_examples import FOLDER
+from support.waiting import changes, until
 
 LEASE = 3
 WORKER = FOLDER / "worker.sh"

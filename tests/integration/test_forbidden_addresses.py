@@ -5,9 +5,9 @@ A name that changes its address between check and connect needs a resolver of th
 
 import pytest
 
-from leaseway_local.api_client import ApiProblem
-from observe import until
-from servers import counting_server
+from leaseway_local.connection.api_client import ApiProblem
+from support.http_servers import counting_server
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hostile import TABLES, VICTIM, Hostile, media_types
+from support.hostile_requests import TABLES, VICTIM, Hostile, media_types
 
 # What the gateway refuses before the function could: a path or a method that no route has.
 NO_ROUTE = (404, "ROUTE_NOT_FOUND")

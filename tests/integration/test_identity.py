@@ -9,9 +9,9 @@ import httpx
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
 
-from deployed import PASSWORD
-from forgery import opened
-from observe import until
+from support.deployed_stacks import PASSWORD
+from support.forged_tokens import opened
+from support.waiting import until
 
 ORIGIN = "https://app.example.com"
 NEW_PASSWORD = "quarry-violin-sunday"

@@ -9,21 +9,21 @@ from typing import Any
 
 import pytest
 
-import tables
-from inside import forget_everything
 from leaseway import aws, clock, objects
 from leaseway.accounts import create_account, get_account
+from leaseway.counters import stored, total
 from leaseway.identity import get_user, issue, register, sign_in
 from leaseway.jobs import JobStatus, create_job, get_job
 from leaseway.ledger import get_entry
 from leaseway.settings import needed
 from leaseway.tasks import Definition, create_task
-from leaseway.totals import stored, total
-from leaseway_local import template
-from observe import until
-from runtime_api import FunctionError, execution_environment, lay_out
-from sample_events import sample_event
-from servers import counting_server
+from leaseway_local.deployment import template
+from support import tables
+from support.as_function import forget_everything
+from support.http_servers import counting_server
+from support.lambda_runtime import FunctionError, execution_environment, lay_out
+from support.sample_events import sample_event
+from support.waiting import until
 
 HANDLERS = {
     found["Properties"]["Handler"].removesuffix(".handler").removesuffix(".app"): found["Properties"]["Handler"]

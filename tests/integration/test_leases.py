@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from observe import changes, job_item, kill_worker, log_lines, until
+from support.waiting import changes, job_item, kill_worker, log_lines, until
 
 LEASE = 4
 

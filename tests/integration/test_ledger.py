@@ -13,10 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.stress_transfers import transfers, verified
-from leaseway_local import ledger
-from leaseway_local.api_client import ApiProblem
 from leaseway_local.cli import app
-from observe import until
+from leaseway_local.commands import ledger
+from leaseway_local.connection.api_client import ApiProblem
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")

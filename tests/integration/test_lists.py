@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from inside import inside
-from leaseway.jobs.lists import JobPage, page_of_jobs
-from leaseway.jobs.model import JobStatus
+from leaseway.jobs.find.lists import JobPage, page_of_jobs
+from leaseway.jobs.table import JobStatus
 from leaseway.settings import needed
-from metering import Meter, metered
-from observe import until
-from seeding import EPOCH_MS, job_item, put_jobs
+from support.as_function import inside
+from support.call_meter import Meter, metered
+from support.seed_jobs import EPOCH_MS, job_item, put_jobs
+from support.waiting import until
 
 LISTS = {
     "of an owner": {"owner": "alice"},

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from leaseway_local import cloud, processes
-from leaseway_local.api_client import ApiClient
-from leaseway_local.deployer import Deployer
-from leaseway_local.engine import Engine
+from leaseway_local.commands import cloud
+from leaseway_local.connection.api_client import ApiClient
+from leaseway_local.deployment.deployer import Deployer
+from leaseway_local.engine import processes
+from leaseway_local.engine.engine import Engine
+from leaseway_local.engine.places import Home
+from leaseway_local.engine.processes import free_port, wait_until
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.monitor import Monitor
-from leaseway_local.places import Home
-from leaseway_local.processes import free_port, wait_until
-from leaseway_local.terminal import Steps
+from leaseway_local.monitoring.monitor import Monitor
+from leaseway_local.terminal.terminal import Steps
 
 pytestmark = pytest.mark.only_on("ministack", because="no other engine is started, watched and stopped by `leaseway`")
 
@@ -278,7 +279,7 @@ def test_two_ups_at_once_start_one_engine(fresh):
     said = [command.communicate(timeout=180)[1] for command in commands]
 
     assert [command.returncode for command in commands] == [0, 0], said
-    serving = processes.running_with(f"leaseway_local.serve --port {fresh.port}")
+    serving = processes.running_with(f"leaseway_local.engine.serve --port {fresh.port}")
     assert serving == [fresh.engine.record().pid]
 
 

@@ -4,9 +4,9 @@ import secrets
 
 import httpx
 
-from deployed import PASSWORD
-from forgery import forgeries
-from observe import until
+from support.deployed_stacks import PASSWORD
+from support.forged_tokens import forgeries
+from support.waiting import until
 
 FUNCTIONS = ("ApiFunction", "AuthorizerFunction", "FirstAdminFunction", "WorkerFunction", "TallyFunction")
 

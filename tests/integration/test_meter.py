@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from observe import until
-from scraped import samples
+from support.prometheus_page import samples
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -17,18 +17,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from account_stream import records
 from leaseway import aws
 from leaseway import settings as leaseway_settings
 from leaseway.accounts import change_balance, create_account, get_account, transfer
+from leaseway.dynamodb.table import Table
 from leaseway.errors import LeasewayError
 from leaseway.idempotency import Key
 from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
 from leaseway.ledger.verify import verify
-from leaseway.table import Table
-from observe import until
-from wire import wire
+from support.account_stream import records
+from support.faulty_wire import wire
+from support.waiting import until
 
 OPENING = 100
 USERS = 3

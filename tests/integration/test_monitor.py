@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
-from leaseway_local.places import Home
-from observe import metric_lines, until
-from watched import Watched
+from leaseway_local.engine.places import Home
+from support.monitored_stack import Watched
+from support.waiting import metric_lines, until
 
 ROOT = Path(__file__).parents[2]
 

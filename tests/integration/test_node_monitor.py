@@ -20,12 +20,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from inside import inside
-from leaseway_local import cli, data_commands, nodes
-from leaseway_local.api_client import ApiClient
-from leaseway_local.processes import running_with
-from nodes_at_work import WITHOUT_WORKERS, nodes_on
-from observe import TERMINAL, changes, until
+from leaseway_local import cli
+from leaseway_local.commands import data_commands, nodes
+from leaseway_local.connection.api_client import ApiClient
+from leaseway_local.engine.processes import running_with
+from support.as_function import inside
+from support.node_processes import WITHOUT_WORKERS, nodes_on
+from support.waiting import TERMINAL, changes, until
 
 REFRESH_MS = 1_000
 LEASE_SECONDS = 2 * REFRESH_MS / 1000

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from nodes_at_work import WITHOUT_WORKERS, NodeProcess, nodes_on
-from observe import TERMINAL, changes, until
+from support.node_processes import WITHOUT_WORKERS, NodeProcess, nodes_on
+from support.waiting import TERMINAL, changes, until
 
 LEASE = WITHOUT_WORKERS["LeaseSeconds"]
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from observe import changes, until
+from support.waiting import changes, until
 
 NO_PICTURE = {"source": {"base64": "AAAA"}, "width": 1, "height": 1}
 

@@ -4,8 +4,9 @@ import httpx
 import yaml
 from typer.testing import CliRunner
 
-from leaseway_local import cli, data_commands
-from leaseway_local.api_client import ApiClient
+from leaseway_local import cli
+from leaseway_local.commands import data_commands
+from leaseway_local.connection.api_client import ApiClient
 
 
 def test_the_configuration_that_it_prints_lets_prometheus_in(stack, monkeypatch):

@@ -6,7 +6,7 @@ from statistics import median
 
 import pytest
 
-from observe import changes, job_items, kill_worker, until
+from support.waiting import changes, job_items, kill_worker, until
 
 LEASE = 3
 SLEEP_50 = {"type": "SLEEP", "payload": {"duration_ms": 50}}

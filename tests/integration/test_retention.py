@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import pytest
 from PIL import Image
 
-from observe import until
+from support.waiting import until
 
 
 def picture():

@@ -8,10 +8,10 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from deployed import deploy, start_engine
-from leaseway_local.engine import Engine
-from leaseway_local.places import Home
-from leaseway_local.processes import wait_until
+from leaseway_local.engine.engine import Engine
+from leaseway_local.engine.places import Home
+from leaseway_local.engine.processes import wait_until
+from support.deployed_stacks import deploy, start_engine
 
 pytestmark = pytest.mark.only_on("ministack", because="LocalStack enforces IAM with a licence only")
 

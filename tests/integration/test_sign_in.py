@@ -8,11 +8,11 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from deployed import PASSWORD, deploy
-from forgery import opened
 from leaseway_local.cli import app
+from leaseway_local.engine.places import DEFAULT_STACK
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.places import DEFAULT_STACK
+from support.deployed_stacks import PASSWORD, deploy
+from support.forged_tokens import opened
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@
 
 import pytest
 
-from inside import inside
 from leaseway import aws
+from leaseway.counters import total
 from leaseway.settings import needed
-from leaseway.totals import total
-from metering import describe, units_of_change
-from observe import until
-from seeding import job_item, put_jobs
+from support.as_function import inside
+from support.call_meter import describe, units_of_change
+from support.seed_jobs import job_item, put_jobs
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")

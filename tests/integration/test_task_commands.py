@@ -6,10 +6,11 @@ import secrets
 import pytest
 from typer.testing import CliRunner
 
-from leaseway_local import cli, data_commands
-from leaseway_local.api_client import ApiClient
-from leaseway_local.samples import samples
-from observe import until
+from leaseway_local import cli
+from leaseway_local.commands import data_commands
+from leaseway_local.connection.api_client import ApiClient
+from leaseway_local.demo.samples import samples
+from support.waiting import until
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from datetime import datetime
 
 import pytest
 
-from inside import inside
 from leaseway import clock
 from leaseway.tasks.tick import tick
-from leaseway_local.engines import EngineName, chosen
-from leaseway_local.samples import SECONDS, samples
-from observe import changes, job_item, kill_worker, log_lines, until
+from leaseway_local.demo.samples import SECONDS, samples
+from leaseway_local.engine.choice import EngineName, chosen
+from support.as_function import inside
+from support.waiting import changes, job_item, kill_worker, log_lines, until
 
 LEASE = 4
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from samtranslator.translator.transform import transform
 
-from described import of_type
-from leaseway_local import packaging, template
+from leaseway_local.deployment import packaging, template
+from support.template_lookup import of_type
 
 
 @dataclass(frozen=True)

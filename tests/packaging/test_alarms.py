@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from described import default, of_type, target
 from leaseway import metrics
-from leaseway_local import template
+from leaseway_local.deployment import template
+from support.template_lookup import default, of_type, target
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()

@@ -7,9 +7,9 @@ import zipfile
 
 import pytest
 
-from leaseway_local import layers, packaging
+from leaseway_local.deployment import layers, packaging
+from leaseway_local.engine.places import ROOT
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.places import ROOT
 
 UNCHECKED_HASH = 0b01  # flags of a .pyc that is never compared with its source
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from leaseway_local import localstack_run
+from leaseway_local.engine import localstack_run
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "localstack"

@@ -11,8 +11,8 @@ from collections import Counter
 
 import pytest
 
-from described import bounds, default, listed, of_type, properties, statements, target
-from leaseway_local.places import ROOT
+from leaseway_local.engine.places import ROOT
+from support.template_lookup import bounds, default, listed, of_type, properties, statements, target
 
 # CloudFormation: resources, parameters and outputs of a template, bytes of one that comes from a bucket.
 RESOURCES, PARAMETERS, OUTPUTS, TEMPLATE_BYTES = 500, 200, 200, 1_000_000

@@ -12,11 +12,11 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from grafana import DASHBOARDS, GRAFANA, expressions, targets
 from leaseway import metrics
 from leaseway.prometheus import FAMILIES, Kind
-from leaseway_local import prometheus
-from unit.test_dashboard import OF_AWS
+from leaseway_local.commands import prometheus
+from support.grafana_dashboards import DASHBOARDS, GRAFANA, expressions, targets
+from unit.infra.test_dashboard import OF_AWS
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOUDWATCH = [name for name in DASHBOARDS if name.startswith("cloudwatch-")]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from api.access import ROUTES
-from leaseway_local import template
+from leaseway_local.deployment import template
 
 RARE = {"PIL", "PIL.Image", "argon2", "boto3", "jwt", "pip", "setuptools", "zxcvbn"}
 HANDLERS = [resource["Properties"]["Handler"] for resource in template.read()["Resources"].values()

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from msgspec import inspect
 
-from described import default, listed, of_type, properties, statements, target
-from leaseway.jobs.create import DAY_MS, LONGEST_DELAY_MS
+from leaseway.jobs.create.create import DAY_MS, LONGEST_DELAY_MS
 from leaseway.jobs.types import _discover
 from leaseway.settings import Settings
-from leaseway_local import template
+from leaseway_local.deployment import template
+from support.template_lookup import default, listed, of_type, properties, statements, target
 
 FUNCTIONS = {
     "ApiFunction",

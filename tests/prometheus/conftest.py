@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from deployed import DeployedStack
-from leaseway_local.places import Home
+from leaseway_local.engine.places import Home
 from prometheus.prometheus_server import Prometheus, prometheus_on
-from watched import Watched
+from support.deployed_stacks import DeployedStack
+from support.monitored_stack import Watched
 
 
 @pytest.fixture(scope="session")

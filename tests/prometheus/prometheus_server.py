@@ -13,10 +13,10 @@ import httpx
 import pytest
 import yaml
 
-from deployed import PASSWORD, DeployedStack
-from leaseway_local.processes import free_port
-from leaseway_local.prometheus import configuration
-from observe import until
+from leaseway_local.commands.prometheus import configuration
+from leaseway_local.engine.processes import free_port
+from support.deployed_stacks import PASSWORD, DeployedStack
+from support.waiting import until
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "scrape-with-prometheus.md"
 SCRAPER = "prometheus"

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from deployed import DeployedStack
 from leaseway.prometheus import FAMILIES
-from observe import log_lines, until
 from prometheus.prometheus_server import Prometheus, covering, lint
-from scraped import samples
+from support.deployed_stacks import DeployedStack
+from support.prometheus_page import samples
+from support.waiting import log_lines, until
 
 REQUESTS = 45
 # A route that nothing but this test asks for.

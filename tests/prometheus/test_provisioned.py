@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployed import DeployedStack
-from grafana import expressions
-from leaseway_local.prometheus import configuration
-from observe import until
+from leaseway_local.commands.prometheus import configuration
 from prometheus.prometheus_server import Prometheus, binary
+from support.deployed_stacks import DeployedStack
+from support.grafana_dashboards import expressions
+from support.waiting import until
 
 FAILING = {"type": "HTTP_GET", "payload": {"url": "http://nowhere.invalid/"}, "max_attempts": 1}
 # Nothing fails so while nothing is wrong.

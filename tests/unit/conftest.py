@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 from moto import mock_aws
 
-import tables
-from inside import forget_everything
 from leaseway import aws, clock
 from leaseway.logs import log
 from leaseway.settings import Settings, settings
+from support import tables
+from support.as_function import forget_everything
 
 NAMES = {
     "ACCOUNTS_TABLE": "accounts",

@@ -11,20 +11,22 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from account_stream import records
-from leaseway import clock, totals
+from leaseway import clock
+from leaseway import counters as totals
 from leaseway.accounts import change_balance, create_account, get_account, transfer
+from leaseway.counters import Change, Group
 from leaseway.errors import LeasewayError
 from leaseway.generator import Lease, produce, try_to_become
 from leaseway.idempotency import Key
-from leaseway.jobs import Job, Options, cancel_job, create_job, external, retry_job
-from leaseway.jobs.claim import Claimed, claim
-from leaseway.jobs.dead_letters import judge
-from leaseway.jobs.finish import complete, fail, give_back, give_up, report
-from leaseway.jobs.lists import page_of_jobs
-from leaseway.jobs.progress import told as told_progress
-from leaseway.jobs.remove import remove_job
-from leaseway.jobs.replay import replay
+from leaseway.jobs import Job, Options, cancel_job, create_job, retry_job
+from leaseway.jobs.control.remove import remove_job
+from leaseway.jobs.control.replay import replay
+from leaseway.jobs.find.lists import page_of_jobs
+from leaseway.jobs.run import external
+from leaseway.jobs.run.claim import Claimed, claim
+from leaseway.jobs.run.finish import complete, fail, give_back, give_up, report
+from leaseway.jobs.run.progress import told as told_progress
+from leaseway.jobs.upkeep.dead_letters import judge
 from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
 from leaseway.ledger.statements import Wanted
@@ -32,8 +34,8 @@ from leaseway.ledger.stream import record_changes, write
 from leaseway.prometheus.meter import count_lines
 from leaseway.prometheus.page import page
 from leaseway.settings import settings
-from leaseway.totals import Change, Group
-from metering import metered
+from support.account_stream import records
+from support.call_meter import metered
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "costs.md"
 START = 1_700_000_000

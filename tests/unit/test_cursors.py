@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leaseway import aws, cursors
 from leaseway.errors import InvalidInputError
 from leaseway.settings import SettingsInvalidError
-from metering import metered
+from support.call_meter import metered
 
 BOUND = ("owner", "alice", "COMPLETED", None)
 

@@ -18,8 +18,8 @@ from leaseway.accounts import (
 )
 from leaseway.errors import RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import Key, KeyReusedError
-from metering import metered
-from wire import cancelled, refused, wire
+from support.call_meter import metered
+from support.faulty_wire import cancelled, refused, wire
 
 KEY = Key("alice", "POST /api/users/update-balance", "k-1")
 TRANSACTION = "TransactWriteItems"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from leaseway import aws
-from metering import Item, describe, metered, size_of, units_of_change
+from support.call_meter import Item, describe, metered, size_of, units_of_change
 
 
 def job(**more: Any) -> Item:

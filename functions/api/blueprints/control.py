@@ -26,9 +26,9 @@ from leaseway.jobs import (
     parse_status,
     retry_job,
 )
-from leaseway.jobs.bulk import CANCELLABLE, MOST_TOGETHER, RETRYABLE, Report, cancel_jobs, retry_jobs
-from leaseway.jobs.lists import Selection
-from leaseway.jobs.remove import remove_job
+from leaseway.jobs.control.bulk import CANCELLABLE, MOST_TOGETHER, RETRYABLE, Report, cancel_jobs, retry_jobs
+from leaseway.jobs.control.remove import remove_job
+from leaseway.jobs.find.lists import Selection
 from leaseway.jobs.tags import TAG_PATTERN
 
 control = Blueprint(__name__)

@@ -14,8 +14,8 @@ from api.views import Time, rfc3339
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import UnavailableError
 from leaseway.jobs import VersionMovedError
-from leaseway.jobs.lists import UseCursorError, page_of_dead_letters
-from leaseway.jobs.replay import LARGEST_REPLAY, DeadLetterNotFoundError, replay, replay_all
+from leaseway.jobs.control.replay import LARGEST_REPLAY, DeadLetterNotFoundError, replay, replay_all
+from leaseway.jobs.find.lists import UseCursorError, page_of_dead_letters
 
 dead_letters = Blueprint(__name__)
 

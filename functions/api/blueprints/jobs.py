@@ -30,9 +30,9 @@ from leaseway.jobs import (
     get_result,
     parse_status,
 )
-from leaseway.jobs.batch import LARGEST_BATCH, Wanted, create_jobs
-from leaseway.jobs.lists import UseCursorError, page_of_jobs
-from leaseway.jobs.placement import Priority
+from leaseway.jobs.create.batch import LARGEST_BATCH, Wanted, create_jobs
+from leaseway.jobs.create.placement import Priority
+from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 
 jobs = Blueprint(__name__)

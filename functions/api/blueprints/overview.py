@@ -10,10 +10,11 @@ from api.blueprints.jobs import NewJob
 from api.job_ids import job_id
 from api.routes import Call, Operation, operation
 from api.views import Time, rfc3339
-from leaseway import clock, totals
+from leaseway import clock
+from leaseway import counters as totals
 from leaseway.errors import NotYoursError, UnavailableError
 from leaseway.jobs import JobNotFoundError, NotFinishedError, catalogue, link_to_result
-from leaseway.jobs.model import JobStatus
+from leaseway.jobs.table import JobStatus
 from leaseway.objects import ObjectNotFoundError
 
 overview = Blueprint(__name__)

@@ -25,6 +25,7 @@ from api.task_views import (
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.jobs import TtlTooLongError, UnknownJobTypeError
+from leaseway.tally.task_summary import summary
 from leaseway.tasks import (
     AlreadyRunningError,
     CatchUp,
@@ -42,7 +43,6 @@ from leaseway.tasks.definitions import LONGEST_JITTER_SECONDS
 from leaseway.tasks.history import LARGEST_PAGE, STATUSES, page_of_history
 from leaseway.tasks.overview import page_of_tasks, standing_of, with_last_run
 from leaseway.tasks.slots import read_task
-from leaseway.tasks.summary import summary
 
 tasks = Blueprint(__name__)
 

@@ -12,10 +12,11 @@ from api.requests import plain_text
 from api.routes import Call, Operation, operation
 from api.views import rfc3339
 from leaseway.errors import InvalidInputError, UnavailableError
-from leaseway.jobs import JobNotFoundError, JobStatus, UnknownJobTypeError, external, progress
-from leaseway.jobs.external import LONGEST_WAIT_SECONDS, MOST_TYPES, NotClaimableError
-from leaseway.jobs.finish import LONGEST_ERROR, LeaseLostError
-from leaseway.jobs.progress import LONGEST_NOTE, Progress
+from leaseway.jobs import JobNotFoundError, JobStatus, UnknownJobTypeError
+from leaseway.jobs.run import external, progress
+from leaseway.jobs.run.external import LONGEST_WAIT_SECONDS, MOST_TYPES, NotClaimableError
+from leaseway.jobs.run.finish import LONGEST_ERROR, LeaseLostError
+from leaseway.jobs.run.progress import LONGEST_NOTE, Progress
 
 workers = Blueprint(__name__)
 

@@ -1,5 +1,5 @@
 """`leaseway monitor`: nodes started together, a live table of what they do, and keys to disturb them."""
 
-from leaseway_local.node_monitor.command import monitor
+from leaseway_local.commands.monitor import monitor
 
 __all__ = ["monitor"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leaseway.jobs import claim, finish
+from leaseway.jobs.run import claim, finish
 from unit.api.gateway import call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leaseway.jobs.create import LONGEST_EXTERNAL_TTL_MS
+from leaseway.jobs.create.create import LONGEST_EXTERNAL_TTL_MS
 from leaseway.settings import settings
 from unit.api.gateway import call, post, user
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hostile import TABLES, VICTIM, Hostile
 from leaseway import aws
+from support.hostile_requests import TABLES, VICTIM, Hostile
 from unit.api.gateway import Answered, base64_text, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")

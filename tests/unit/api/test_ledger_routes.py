@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from account_stream import records
 from leaseway import aws, clock
-from leaseway.jobs import claim, finish
-from leaseway.jobs.model import JobModel
+from leaseway.jobs.run import claim, finish
+from leaseway.jobs.table import JobModel
 from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings
-from metering import metered
+from support.account_stream import records
+from support.call_meter import metered
 from unit.api.gateway import ADMIN, Answered, call, post, user
 
 TRANSFERS = "/api/v1/transfers"

@@ -5,7 +5,7 @@ import pytest
 
 from leaseway import aws, health
 from leaseway.settings import needed
-from metering import metered
+from support.call_meter import metered
 from unit.api.gateway import REQUEST_ID, Answered, call
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from leaseway import totals
-from leaseway.jobs import claim, finish
-from leaseway.jobs.claim import Claimed
-from leaseway.jobs.model import Job
-from leaseway.totals import Change, Group
+from leaseway import counters as totals
+from leaseway.counters import Change, Group
+from leaseway.jobs.run import claim, finish
+from leaseway.jobs.run.claim import Claimed
+from leaseway.jobs.table import Job
 from unit.api.gateway import ADMIN, Answered, call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")

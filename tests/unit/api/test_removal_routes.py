@@ -2,8 +2,8 @@
 
 import pytest
 
-from leaseway.jobs import claim, finish
-from metering import metered
+from leaseway.jobs.run import claim, finish
+from support.call_meter import metered
 from unit.api.gateway import call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")

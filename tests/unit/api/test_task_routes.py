@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from leaseway.jobs import claim, finish
+from leaseway.jobs.run import claim, finish
 from leaseway.tasks.tick import tick
-from metering import metered
+from support.call_meter import metered
 from unit.api.gateway import call, post, user
 from unit.tasks.watch import Watch
 

@@ -3,7 +3,7 @@ import pytest
 from leaseway.identity import BadCredentialsError, LockedOutError, lockout, passwords, register, sign_in
 from leaseway.identity.model import AttemptsModel
 from leaseway.settings import settings
-from metering import metered
+from support.call_meter import metered
 from unit.identity.conftest import StoppedClock
 
 GOOD = "orbit-lantern-mosaic"

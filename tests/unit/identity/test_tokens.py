@@ -24,7 +24,7 @@ from leaseway.identity import (
     tokens,
 )
 from leaseway.identity.keys import KeyRing, key_ring
-from metering import metered
+from support.call_meter import metered
 from unit.identity.conftest import StoppedClock
 
 ALICE = User(username="alice", role=Role.USER, token_generation=1, created_at=0, updated_at=0)

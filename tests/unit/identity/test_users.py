@@ -21,7 +21,7 @@ from leaseway.identity import (
     sign_in,
 )
 from leaseway.identity.model import UserModel
-from metering import metered
+from support.call_meter import metered
 
 GOOD = "orbit-lantern-mosaic"
 

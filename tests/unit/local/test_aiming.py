@@ -6,12 +6,13 @@ import json
 import httpx
 import pytest
 
-from leaseway_local import gateway_responses, outputs
-from leaseway_local.api_client import ApiClient, ApiProblem
-from leaseway_local.clients import Clients, Target
+from leaseway_local.connection import outputs
+from leaseway_local.connection.api_client import ApiClient, ApiProblem
+from leaseway_local.connection.clients import Clients, Target
+from leaseway_local.connection.outputs import Outputs
+from leaseway_local.deployment import gateway_responses
+from leaseway_local.engine.places import Home
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.outputs import Outputs
-from leaseway_local.places import Home
 
 VALUES = {"ApiUrl": "https://abc.example/live", "ApiId": "abc", "ApiStage": "live", "JobsQueueUrl": "q"}
 

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from leaseway_local import custom_resources
-from leaseway_local.clients import Clients, Target
+from leaseway_local.connection.clients import Clients, Target
+from leaseway_local.connection.outputs import Outputs
+from leaseway_local.deployment import custom_resources
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.outputs import Outputs
 
 TEMPLATE = {"Resources": {"FirstAdmin": {"Properties": {"ServiceToken": {"Fn::GetAtt": ["AdminFunction", "Arn"]}}}}}
 OUTPUTS = Outputs(Target.LOCALSTACK, "leaseway", "us-east-1", "http://127.0.0.1:1", {"AdminFunction": "maker"})

@@ -3,9 +3,11 @@
 import pytest
 from typer.testing import CliRunner
 
-from leaseway_local import cli, cloud, data_commands, engines
-from leaseway_local.clients import Target
-from leaseway_local.engines import EngineName
+from leaseway_local import cli
+from leaseway_local.commands import cloud, data_commands
+from leaseway_local.connection.clients import Target
+from leaseway_local.engine import choice as engines
+from leaseway_local.engine.choice import EngineName
 from leaseway_local.errors import LocalCloudError
 
 

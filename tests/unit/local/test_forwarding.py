@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from leaseway_local import log_reader
-from leaseway_local.alarm_states import state_of
-from leaseway_local.clients import Target
-from leaseway_local.embedded_metrics import data_of
+from leaseway_local.connection.clients import Target
+from leaseway_local.connection.outputs import Outputs
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.forwarder import KEPT_MS, Call, Journal
-from leaseway_local.log_reader import Position
-from leaseway_local.meter_feed import MeterFeed, subscribed_lines
-from leaseway_local.outputs import Outputs
+from leaseway_local.monitoring import log_reader
+from leaseway_local.monitoring.alarm_states import state_of
+from leaseway_local.monitoring.embedded_metrics import data_of
+from leaseway_local.monitoring.forwarder import KEPT_MS, Call, Journal
+from leaseway_local.monitoring.log_reader import Position
+from leaseway_local.monitoring.meter_feed import MeterFeed, subscribed_lines
 
 NOW_MS = 1_700_000_000_000
 
@@ -105,7 +105,7 @@ def test_a_journal_cut_short_by_a_death_ends_with_its_last_whole_call(tmp_path: 
 
 
 def test_a_journal_forgets_what_no_dashboard_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("leaseway_local.forwarder._LARGEST_JOURNAL", 500)
+    monkeypatch.setattr("leaseway_local.monitoring.forwarder._LARGEST_JOURNAL", 500)
     journal = Journal(tmp_path / "journal")
     for number in range(20):
         journal.append(call(number, NOW_MS + number * KEPT_MS // 5))

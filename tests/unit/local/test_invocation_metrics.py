@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from leaseway_local import invocation_metrics
-from leaseway_local.invocation_metrics import Invocations
+from leaseway_local.monitoring import invocation_metrics
+from leaseway_local.monitoring.invocation_metrics import Invocations
 
 NOW_MS = 1_700_000_000_000
 

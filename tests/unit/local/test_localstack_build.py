@@ -2,7 +2,7 @@
 
 import os
 
-from leaseway_local import localstack_build
+from leaseway_local.engine import localstack_build
 
 
 def test_on_python_3_11_one_module_is_mended_and_the_installers_cache_is_not(monkeypatch, tmp_path):

@@ -6,7 +6,7 @@ import sys
 
 INSIDE = """
 from contextlib import contextmanager
-from leaseway_local import localstack_run
+from leaseway_local.engine import localstack_run
 
 @contextmanager
 def running():

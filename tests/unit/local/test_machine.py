@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from leaseway_local import engine, processes
-from leaseway_local.cloud import demo_host
-from leaseway_local.engine import Engine, EngineRecord, engine_environment, wanted_port
+from leaseway_local.commands.cloud import demo_host
+from leaseway_local.engine import engine, processes
+from leaseway_local.engine.engine import Engine, EngineRecord, engine_environment, wanted_port
+from leaseway_local.engine.places import Home
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.places import Home
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 DEAF = [

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 
+from leaseway_local.deployment.stacks import CONTENT_TAG, Stack
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.stacks import CONTENT_TAG, Stack
 
 BODY = {"TemplateBody": '{"Parameters": {"Kept": {}, "Given": {}}}'}
 

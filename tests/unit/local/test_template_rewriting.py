@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from leaseway_local import template
+from leaseway_local.deployment import template
 from leaseway_local.errors import LocalCloudError
 
 LOCATIONS = template.Locations(

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from leaseway import metrics, totals
+from leaseway import counters as totals
+from leaseway import metrics
 from leaseway.accounts import create_account
+from leaseway.counters import stored
 from leaseway.prometheus import meter
 from leaseway.prometheus.families import BUCKETS
-from leaseway.totals import stored
-from log_deliveries import delivery
-from metering import metered
+from support.call_meter import metered
+from support.log_deliveries import delivery
 from unit.api.gateway import call, post
 
 Said = Callable[..., list[str]]

@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 
-from account_stream import records
 from leaseway import metrics
 from leaseway.accounts import InsufficientFundsError, change_balance, create_account
-from leaseway.jobs import Options, cancel_job, claim, create_job, finish, retry_job
-from leaseway.jobs.dead_letters import judge
+from leaseway.jobs import Options, cancel_job, create_job, retry_job
+from leaseway.jobs.run import claim, finish
+from leaseway.jobs.upkeep.dead_letters import judge
 from leaseway.prometheus import FAMILIES, Kind
 from leaseway.prometheus.text import Histogram, rendered
-from log_deliveries import delivery
-from metering import metered
-from scraped import Samples, samples
+from support.account_stream import records
+from support.call_meter import metered
+from support.log_deliveries import delivery
+from support.prometheus_page import Samples, samples
 from unit.api.gateway import ADMIN, Answered, call, user
 
 SLEEP = {"duration_ms": 1}

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from leaseway import aws, totals
-from leaseway.jobs import JobStatus, claim, create_job
-from leaseway.jobs.stream import changes
+from leaseway import aws
+from leaseway import counters as totals
+from leaseway.counters import total
+from leaseway.jobs import JobStatus, create_job
+from leaseway.jobs.run import claim
 from leaseway.settings import needed
-from leaseway.totals import total
-from seeding import job_item, put_jobs
+from leaseway.tally.changes import changes
+from support.seed_jobs import job_item, put_jobs
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from leaseway import clock
-from leaseway.jobs.model import Job, JobModel
+from leaseway.jobs.table import Job, JobModel
 from leaseway.tasks import Definition, Task, create_task
 from leaseway.tasks.history import Entry, page_of_history
 from leaseway.tasks.slots import read_run, read_task

@@ -7,15 +7,16 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from leaseway import aws
-from leaseway.jobs import JobStatus, claim, finish, queue
-from leaseway.jobs.claim import Claimed
-from leaseway.jobs.model import Job, JobModel
+from leaseway.jobs import JobStatus, queue
 from leaseway.jobs.queue import TASKS
+from leaseway.jobs.run import claim, finish
+from leaseway.jobs.run.claim import Claimed
+from leaseway.jobs.table import Job, JobModel
 from leaseway.settings import settings
 from leaseway.tasks import AlreadyRunningError, CatchUp, Overlap, TaskNotFoundError, slots, start_now
 from leaseway.tasks.model import TaskModel, slot_job_id
 from leaseway.tasks.tick import tick
-from metering import metered
+from support.call_meter import metered
 from unit.tasks.conftest import again, all_runs, entries, jobs_in_the_table, last_run
 
 MINUTE = 60_000
@@ -273,7 +274,7 @@ def test_a_lost_message_is_the_sweepers_to_send(watch, make, monkeypatch):
         tick()
     assert waiting_messages() == 0
     # When the sweeper comes
-    from leaseway.jobs.sweep import sweep
+    from leaseway.jobs.upkeep.sweep import sweep
 
     watch.move(minutes=3)
     sweep()

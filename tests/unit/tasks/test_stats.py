@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from leaseway import clock, totals
-from leaseway.jobs import stream
-from leaseway.table import Item
-from leaseway.tasks.stats import Figures, run_stats
-from metering import metered
+from leaseway import clock
+from leaseway import counters as totals
+from leaseway.dynamodb.table import Item
+from leaseway.tally import changes as stream
+from leaseway.tally.task_statistics import Figures, run_stats
+from support.call_meter import metered
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -9,16 +9,17 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from moto import mock_aws
 
-import tables
-from inside import forget_everything
 from leaseway import aws, clock
-from leaseway.jobs import claim, finish, queue
-from leaseway.jobs.model import Job
+from leaseway.jobs import queue
+from leaseway.jobs.run import claim, finish
+from leaseway.jobs.table import Job
 from leaseway.tasks import CatchUp, Definition, Overlap, Task, create_task
 from leaseway.tasks import tick as ticking
 from leaseway.tasks.history import Entry, page_of_history
 from leaseway.tasks.schedule import schedule
 from leaseway.tasks.slots import read_run, read_task
+from support import tables
+from support.as_function import forget_everything
 from unit.tasks.crontab_model import cron_slots, interval_slots
 from unit.tasks.watch import Watch
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from job_steps import claimed, read
 from leaseway import aws
-from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, finish, progress, retry_job
-from leaseway.jobs.model import JobModel
-from leaseway.jobs.progress import Progress
+from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, retry_job
+from leaseway.jobs.run import finish, progress
+from leaseway.jobs.run.progress import Progress
+from leaseway.jobs.table import JobModel
 from leaseway.settings import needed, settings
-from metering import metered
+from support.call_meter import metered
+from support.job_steps import claimed, read
 from worker import progress as writing
 from worker.app import handler
 

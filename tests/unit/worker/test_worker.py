@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from job_steps import read
 from leaseway import aws, clock
-from leaseway.jobs import Job, JobStatus, Options, claim, create_job, finish
+from leaseway.jobs import Job, JobStatus, Options, create_job
+from leaseway.jobs.run import claim, finish
 from leaseway.settings import needed, settings
+from support.job_steps import read
 from worker.app import handler
 
 pytestmark = pytest.mark.usefixtures("worker_cloud")
@@ -165,7 +166,7 @@ def test_an_executor_that_outlives_its_deadline_ends_the_process_after_its_neigh
                           AWS_ACCESS_KEY_ID="t", AWS_SECRET_ACCESS_KEY="t", AWS_DEFAULT_REGION="us-east-1")
         from types import SimpleNamespace
         from moto import mock_aws
-        import tables
+        from support import tables
         with mock_aws():
             from leaseway import aws
             aws.client("dynamodb").create_table(**tables.jobs("jobs"))

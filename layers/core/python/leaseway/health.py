@@ -15,8 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from leaseway import aws, clock
 from leaseway.accounts.model import AccountModel
 from leaseway.errors import UnavailableError
-from leaseway.jobs.model import JobModel
 from leaseway.jobs.queue import NORMAL, depth
+from leaseway.jobs.table import JobModel
 from leaseway.settings import needed
 
 BOUND_SECONDS = 4

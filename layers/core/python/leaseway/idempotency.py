@@ -11,9 +11,9 @@ import msgspec
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from leaseway import clock
+from leaseway.dynamodb.table import Item, Part, Table
 from leaseway.errors import ConflictError
 from leaseway.settings import settings
-from leaseway.table import Item, Part, Table
 
 
 class KeyReusedError(ConflictError):

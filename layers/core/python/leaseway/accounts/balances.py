@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 
 from leaseway import clock, metrics
-from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
 from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import (
@@ -15,10 +14,11 @@ from leaseway.accounts.refusals import (
     UserExistsError,
 )
 from leaseway.accounts.settlement import settle
+from leaseway.dynamodb.failures import CALL_FAILURES, Fate, fate
+from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.idempotency import Key, KeyedRequest
 from leaseway.settings import settings
-from leaseway.table import ConditionRefusedError
 
 _TRIES = 4
 _FIRST_WAIT_SECONDS = 0.05

@@ -3,7 +3,7 @@
 import msgspec
 from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
 
-from leaseway.table import Item, Table
+from leaseway.dynamodb.table import Item, Table
 
 
 class Account(msgspec.Struct, frozen=True):

@@ -14,7 +14,6 @@ import msgspec
 from pynamodb.expressions.condition import Condition
 
 from leaseway import clock, metrics
-from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
 from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import (
@@ -24,9 +23,10 @@ from leaseway.accounts.refusals import (
     is_recorded,
     recorded,
 )
+from leaseway.dynamodb.failures import CALL_FAILURES, Fate, fate
+from leaseway.dynamodb.table import Item, Part, TransactionCancelledError, transact
 from leaseway.errors import LeasewayError, OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import KeyedRequest
-from leaseway.table import Item, Part, TransactionCancelledError, transact
 
 T = TypeVar("T")
 

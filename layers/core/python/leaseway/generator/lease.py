@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from pynamodb.expressions.condition import Condition
 
 from leaseway import clock
+from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.generator.model import GENERATOR, NodeModel
-from leaseway.table import ConditionRefusedError, Item
 
 
 class Lease(msgspec.Struct, frozen=True):

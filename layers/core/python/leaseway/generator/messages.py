@@ -14,13 +14,14 @@ import uuid
 
 import msgspec
 
-from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
+from leaseway.dynamodb.failures import CALL_FAILURES, Fate, fate
+from leaseway.dynamodb.table import Part, TransactionCancelledError, transact
 from leaseway.errors import UnavailableError
 from leaseway.generator.lease import DeposedError, Lease, is_still
 from leaseway.generator.model import GENERATOR, NodeModel
-from leaseway.jobs import content, create, queue
-from leaseway.jobs.model import Job, JobModel
-from leaseway.table import Part, TransactionCancelledError, transact
+from leaseway.jobs import content, queue
+from leaseway.jobs.create import create
+from leaseway.jobs.table import Job, JobModel
 
 OWNER = "@generator"
 """Owner of all messages: no user can have a name that begins so."""

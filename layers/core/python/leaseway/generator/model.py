@@ -2,7 +2,7 @@
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
-from leaseway.table import Table
+from leaseway.dynamodb.table import Table
 
 COUNTER = "taskId"
 """The item whose `value` is the number that a node took last."""

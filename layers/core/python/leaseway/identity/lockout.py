@@ -11,10 +11,10 @@ guesses at once gain nothing over one after the other:
 import msgspec
 
 from leaseway import clock
+from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.identity.model import AttemptsModel
 from leaseway.settings import settings
-from leaseway.table import ConditionRefusedError, Item
 
 _FORGOTTEN_AFTER_MS = 86_400_000
 _TRIES = 25

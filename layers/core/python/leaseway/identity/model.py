@@ -5,7 +5,7 @@ from enum import StrEnum
 import msgspec
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
-from leaseway.table import Item, Table
+from leaseway.dynamodb.table import Item, Table
 
 
 class Role(StrEnum):

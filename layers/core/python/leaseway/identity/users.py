@@ -4,10 +4,10 @@ import re
 
 from leaseway import clock
 from leaseway.accounts.model import AccountModel
+from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, NotFoundError
 from leaseway.identity import lockout, passwords
 from leaseway.identity.model import Role, User, UserModel, user_from_item
-from leaseway.table import ConditionRefusedError
 
 USERNAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._@:-]{0,127}$"
 """The same as an account's user id: a user owns the account of his own name."""

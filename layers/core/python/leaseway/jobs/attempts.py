@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from leaseway.jobs.model import Job
+    from leaseway.jobs.table import Job
 
 MOST_KEPT = 20
 """The latest attempts are kept; retries by hand may make more than a job may have by itself."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from leaseway import objects
-from leaseway.jobs.model import Job
+from leaseway.jobs.table import Job
 from leaseway.settings import settings
 
 

@@ -7,11 +7,11 @@ or none that was created when the row says, is passed over by lists: a creation 
 import re
 from collections.abc import Iterator, Sequence
 
-from leaseway.batches import delete_items, put_items
+from leaseway.dynamodb.batches import delete_items, put_items
+from leaseway.dynamodb.table import Item
 from leaseway.errors import InvalidInputError, UnavailableError
-from leaseway.jobs.model import Job, created_key, owner_shard
+from leaseway.jobs.table import Job, created_key, owner_shard
 from leaseway.settings import settings
-from leaseway.table import Item
 
 MOST_TAGS = 10
 TAG_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._:/@=+-]{0,63}$"

@@ -9,9 +9,9 @@ from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttrib
 from leaseway import aws
 from leaseway.accounts.model import entry_name
 from leaseway.accounts.postings import parse_entry_name
+from leaseway.dynamodb.table import Item, Table
 from leaseway.errors import NotFoundError, UnavailableError
 from leaseway.settings import needed
-from leaseway.table import Item, Table
 
 
 class EntryNotFoundError(NotFoundError):

@@ -7,12 +7,12 @@ import msgspec
 from leaseway import aws, clock
 from leaseway.accounts.model import AccountModel, account_from_item, entry_name
 from leaseway.accounts.refusals import AccountNotFoundError
+from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError
 from leaseway.ledger.entries import Entry, EntryModel, entries_of, entry_from_item, get_entry, model_of
 from leaseway.ledger.stream import entry_of_change
 from leaseway.ledger.verify import STILL_MS
 from leaseway.settings import needed
-from leaseway.table import ConditionRefusedError, Item
 
 
 class NotRepairableError(ConflictError):

@@ -14,9 +14,9 @@ from leaseway.accounts.balances import allowed
 from leaseway.accounts.postings import Accounts, Origin, Posting, parse_entry_name
 from leaseway.accounts.settlement import settle
 from leaseway.accounts.transfers import next_entry_name
+from leaseway.dynamodb.table import Item, Part, Table
 from leaseway.errors import ConflictError
 from leaseway.ledger.entries import Entry, get_entry
-from leaseway.table import Item, Part, Table
 
 
 class AlreadyReversedError(ConflictError):

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from leaseway.accounts.model import account_from_item
+from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.ledger.entries import Entry, EntryModel, entry_from_item, model_of
-from leaseway.table import ConditionRefusedError, Item
 
 Record = Mapping[str, Any]
 """A record of DynamoDB Streams with NEW_AND_OLD_IMAGES."""

@@ -20,10 +20,10 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from leaseway import aws
+from leaseway.counters import Change, Counters, Steps, TallyReport, count
 from leaseway.metrics import NAMESPACE
 from leaseway.prometheus.families import BUCKETS
 from leaseway.settings import needed
-from leaseway.totals import Change, Counters, Steps, TallyReport, count
 
 SCOPE = "meters"
 BETWEEN = "|"

@@ -3,13 +3,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from leaseway.jobs.active import active_by_worker
-from leaseway.jobs.stream import EVER
+from leaseway.counters import DEAD_LETTERS, WHOLE, stored
+from leaseway.dynamodb.table import Item
+from leaseway.jobs.find.active import active_by_worker
 from leaseway.prometheus import meter
 from leaseway.prometheus.families import BUCKETS
 from leaseway.prometheus.text import Histogram, Labels, Values, rendered
-from leaseway.table import Item
-from leaseway.totals import DEAD_LETTERS, WHOLE, stored
+from leaseway.tally.changes import EVER
 
 _BALANCE_UPDATES = "BalanceUpdates"
 _JOBS = {short: f"leaseway_jobs_{short}_total" for short in EVER.values()}

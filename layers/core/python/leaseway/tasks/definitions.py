@@ -9,10 +9,10 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
+from leaseway.dynamodb.table import ConditionRefusedError, TransactionCancelledError, transact
 from leaseway.errors import ConflictError, InvalidInputError, UnavailableError
-from leaseway.jobs import create
+from leaseway.jobs.create import create
 from leaseway.settings import settings
-from leaseway.table import ConditionRefusedError, TransactionCancelledError, transact
 from leaseway.tasks.model import (
     LISTED,
     CatchUp,

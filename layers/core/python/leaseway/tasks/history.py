@@ -14,11 +14,11 @@ from typing import Any
 import msgspec
 
 from leaseway import aws, cursors
-from leaseway.batches import read_items
+from leaseway.dynamodb.batches import read_items
+from leaseway.dynamodb.table import Item, Part
 from leaseway.errors import InvalidInputError
-from leaseway.jobs.model import Job, JobStatus, job_from_item
+from leaseway.jobs.table import Job, JobStatus, job_from_item
 from leaseway.settings import needed, settings
-from leaseway.table import Item, Part
 from leaseway.tasks.model import HISTORY_SHARDS, HistoryModel, Task, recent_key, slot_job_id
 
 LARGEST_PAGE = 100

@@ -9,9 +9,9 @@ import msgspec
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.indexes import AllProjection, GlobalSecondaryIndex, KeysOnlyProjection
 
+from leaseway.dynamodb.table import Item, Table
 from leaseway.errors import NotFoundError
 from leaseway.settings import settings
-from leaseway.table import Item, Table
 from leaseway.tasks.schedule import Schedule, schedule
 
 LISTED = "task"

@@ -6,9 +6,9 @@ from enum import StrEnum
 import msgspec
 
 from leaseway import aws, clock, cursors
-from leaseway.batches import read_items
+from leaseway.dynamodb.batches import read_items
 from leaseway.errors import InvalidInputError
-from leaseway.jobs.model import Job, JobStatus, job_from_item
+from leaseway.jobs.table import Job, JobStatus, job_from_item
 from leaseway.settings import needed
 from leaseway.tasks.model import LISTED, Task, task_from_item
 from leaseway.tasks.slots import read_run, read_task

@@ -19,12 +19,14 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
-from leaseway.accounts.delivery import CALL_FAILURES, Fate, fate
+from leaseway.dynamodb.failures import CALL_FAILURES, Fate, fate
+from leaseway.dynamodb.table import Part, TransactionCancelledError, transact
 from leaseway.errors import ConflictError, OutcomeUnknownError, UnavailableError
-from leaseway.jobs import content, create, finish, queue
-from leaseway.jobs.model import Job, JobModel, JobStatus, job_from_item
+from leaseway.jobs import content, queue
+from leaseway.jobs.create import create
+from leaseway.jobs.run import finish
+from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
 from leaseway.settings import settings
-from leaseway.table import Part, TransactionCancelledError, transact
 from leaseway.tasks import history
 from leaseway.tasks.model import CatchUp, Overlap, Task, TaskModel, TaskNotFoundError, slot_job_id, task_from_item
 from leaseway.tasks.schedule import Due

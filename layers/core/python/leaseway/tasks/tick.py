@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from leaseway import clock
-from leaseway.batches import read_items
+from leaseway.dynamodb.batches import read_items
 from leaseway.jobs import queue
-from leaseway.jobs.model import Job, job_from_item
+from leaseway.jobs.table import Job, job_from_item
 from leaseway.logs import log
 from leaseway.settings import settings
 from leaseway.tasks.model import Task, TaskModel, task_from_item

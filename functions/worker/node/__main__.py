@@ -1,0 +1,31 @@
+"""`python -m worker.node`: a node, with a function's settings in its environment."""
+
+import logging
+import os
+import sys
+
+from leaseway import coldstart
+
+# isort: split
+from leaseway.logs import log
+from worker.node.options import parse
+from worker.node.process import Node
+
+
+def main() -> None:
+    """Run a node until it is told to end."""
+    options = parse(sys.argv[1:])
+    # Standard output is for the monitor: logs, metrics and what an executor prints go elsewhere.
+    sys.stdout = sys.stderr
+    for handler in log.handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(sys.stderr)
+    node = Node(options)
+    coldstart.loaded()
+    status = node.run()
+    sys.stderr.flush()
+    os._exit(status)  # an executor that never returns would keep the interpreter
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""A candidate: a node that tries to become the generator, and produces messages while it is."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from leaseway import clock
+from leaseway.errors import UnavailableError
+from leaseway.generator import DeposedError, Held, Lease, give_up, produce, renew, take_number, try_to_become
+from leaseway.logs import log
+from worker.node.options import Options
+from worker.node.reports import Reports
+
+_FAILURES = (ClientError, BotoCoreError, UnavailableError)
+_LATE_SECONDS = 0.05
+"""A lease that ends is tried for so much later at the earliest, and up to twice that: not by all at once."""
+
+
+class Candidate:
+    """The thread of a node that may become the generator. `on_change` hears whether it is."""
+
+    def __init__(self, options: Options, reports: Reports, on_change: Callable[[bool], None]) -> None:
+        self._options = options
+        self._reports = reports
+        self._on_change = on_change
+        self._stop = threading.Event()
+
+    def run(self) -> None:
+        """Take a number, then try and generate by turns, until stopped."""
+        number = self._number()
+        while not self._stop.is_set():
+            lease = self._attempt(number)
+            if isinstance(lease, Lease):
+                self._on_change(True)
+                log.info("generator", extra={"action": "generate", "node": number, "epoch": lease.epoch})
+                self._reports.switched_to_generator()
+                self._generate(lease)
+                self._on_change(False)
+                self._reports.switched_to_handler()
+            else:
+                self._stop.wait(self._pause(lease))
+
+    def stop(self) -> None:
+        """Be the generator no more, and try no more."""
+        self._stop.set()
+
+    def _number(self) -> int:
+        while True:
+            try:
+                number = take_number()
+            except _FAILURES as failure:
+                log.warning("no number yet", extra={"action": "number", "error": str(failure)})
+                self._stop.wait(1)
+                if self._stop.is_set():
+                    return 0
+            else:
+                log.info("numbered", extra={"action": "number", "node": number})
+                self._reports.numbered(number)
+                return number
+
+    def _attempt(self, number: int) -> Lease | Held:
+        try:
+            return try_to_become(number, self._options.name, self._options.lease_ms)
+        except _FAILURES as failure:
+            log.warning("no attempt", extra={"action": "become", "error": str(failure)})
+            return Held(clock.now_ms() + self._options.refresh_ms)
+
+    def _pause(self, held: Held) -> float:
+        """Until the lease ends, if nobody renews it, and never longer than it takes to renew one."""
+        late = random.uniform(_LATE_SECONDS, 2 * _LATE_SECONDS)  # noqa: S311 - jitter, not a secret
+        until_its_end = max(0, held.until - clock.now_ms()) / 1000 + late
+        return min(self._options.refresh_ms / 1000, until_its_end)
+
+    def _generate(self, lease: Lease) -> None:
+        try:
+            _Generation(lease, self._options, self._reports, self._stop).run()
+        except DeposedError:
+            log.warning("deposed", extra={"action": "generate", "node": lease.node, "epoch": lease.epoch})
+
+
+class _Generation:
+    """One epoch of one generator: it renews the lease and produces messages, each at its interval."""
+
+    def __init__(self, lease: Lease, options: Options, reports: Reports, stop: threading.Event) -> None:
+        self._lease = lease
+        self._options = options
+        self._reports = reports
+        self._stop = stop
+        self._number = 0
+        self._next_message = time.monotonic()
+        self._next_renewal = time.monotonic() + options.refresh_ms / 1000
+
+    def run(self) -> None:
+        """Until it is stopped or deposed. Raises DeposedError."""
+        while not self._stop.is_set():
+            now = time.monotonic()
+            if now >= self._next_renewal:
+                self._renew(now)
+            if now >= self._next_message:
+                self._produce(now)
+            self._stop.wait(max(0.0, min(self._next_renewal, self._next_message) - time.monotonic()))
+        give_up(self._lease)
+
+    def _renew(self, now: float) -> None:
+        self._next_renewal = now + self._options.refresh_ms / 1000
+        try:
+            self._lease = renew(self._lease, self._options.lease_ms)
+        except _FAILURES as failure:
+            # Half of the lease is left, and nothing is written after another took over.
+            self._next_renewal = now + self._options.refresh_ms / 4_000
+            log.warning("not renewed", extra={"action": "renew", "error": str(failure)})
+
+    def _produce(self, now: float) -> None:
+        interval = self._options.interval_ms / 1000
+        # After a stall it goes on at its pace, rather than make up for it.
+        self._next_message = max(self._next_message + interval, now)
+        try:
+            produce(self._lease, self._number + 1, self._options.failure_percent)
+        except _FAILURES as failure:
+            log.warning("not produced", extra={"action": "produce", "error": str(failure)})
+            return  # the same number comes next: an epoch's numbers have no gap
+        self._number += 1
+        self._reports.generated()

@@ -1,0 +1,1 @@
+"""Controlling jobs: cancel, retry, replay and remove."""

@@ -1,0 +1,160 @@
+"""Control: a client cancels a job, or has one that ended badly tried again.
+
+CREATED, RUNNING --cancel--> CANCELLED      a result that still comes is refused by its fence
+FAILED, CANCELLED --retry--> CREATED        the same job: id, fence and attempts go on counting
+"""
+
+from collections.abc import Callable
+
+from pynamodb.expressions.update import Action
+
+from leaseway import clock
+from leaseway.dynamodb.table import ConditionRefusedError, Item
+from leaseway.errors import ConflictError, MovedError
+from leaseway.jobs import queue
+from leaseway.jobs.attempts import End
+from leaseway.jobs.find.read import get_job
+from leaseway.jobs.run import finish, progress
+from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item, live_key
+
+_TRIES = 5
+
+Step = Callable[[Job], list[Action] | None]
+"""Decides what to write on a job as it stands; None where there is nothing to be done."""
+
+# What an end and its attempt leave on a job, and a new life must not keep.
+_OF_AN_END = (
+    JobModel.outcome_key,
+    JobModel.owner_outcome_key,
+    JobModel.finished_at,
+    JobModel.deadline,
+    JobModel.claim_token,
+    JobModel.dead_lettered_at,
+    JobModel.dead_letter_key,
+    JobModel.expires_at,
+)
+
+
+class VersionMovedError(MovedError):
+    """The job has changed since it was read."""
+
+    code = "VERSION_MOVED"
+
+
+class AlreadyEndedError(ConflictError):
+    """The job has ended; there is nothing left to cancel."""
+
+    code = "ALREADY_ENDED"
+
+
+class NotRetryableError(ConflictError):
+    """Only a job that is FAILED or CANCELLED can be tried again."""
+
+    code = "NOT_RETRYABLE"
+
+
+def cancel_job(job_id: str, *, owner: str | None, actor: str, if_version: int | None = None) -> Job:
+    """End a job that has not ended. One read and one write of four units; a cancelled job is answered as it is.
+
+    A running executor is told at its worker's next heartbeat, a third of the lease at the latest. Its result is
+    refused in any case, drawn:
+
+        client  --cancel: RUNNING, so granted-->  CANCELLED
+        worker  --complete: not RUNNING, so refused-->  lease lost
+
+    Raises:
+        JobNotFoundError: there is none, or none of this owner's.
+        AlreadyEndedError: it is COMPLETED or FAILED.
+        VersionMovedError: `if_version` is given and is not its version, or it keeps changing.
+    """
+    return _changed(job_id, owner, if_version, cancelling(actor))
+
+
+def retry_job(job_id: str, *, owner: str | None, if_version: int | None = None) -> Job:
+    """Try a job again that FAILED or was CANCELLED. One read, one write of four units and one send.
+
+    It gets as many attempts more as it had been given, and its crashes are forgotten. The fence is never reset, so
+    nothing of an earlier attempt can be taken for one of the new.
+
+    Raises:
+        JobNotFoundError: there is none, or none of this owner's.
+        NotRetryableError: it is neither FAILED nor CANCELLED.
+        VersionMovedError: `if_version` is given and is not its version, or it keeps changing.
+    """
+    job = _changed(job_id, owner, if_version, retrying)
+    queue.send([queue.message_of(job)])
+    return job
+
+
+def cancelling(actor: str) -> Step:
+    """The step that cancels a job in the name of `actor`; it raises AlreadyEndedError."""
+
+    def step(job: Job) -> list[Action] | None:
+        if job.status is JobStatus.CANCELLED:
+            return None
+        if job.status.terminal:
+            raise AlreadyEndedError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
+        reason = f"cancelled by {actor}"
+        past = finish.remembered(job, End.CANCELLED, reason)
+        return [*finish.ended(job, JobStatus.CANCELLED), JobModel.error_message.set(reason), *past]
+
+    return step
+
+
+def retrying(job: Job, run_after: int | None = None) -> list[Action]:
+    """The step that gives a job another life, not before `run_after` (ms) where that is given.
+
+    Its message is the caller's to send. It raises NotRetryableError.
+    """
+    if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
+        raise NotRetryableError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
+    now = clock.now_ms()
+    granted = job.max_attempts - (job.attempts_before or 0)
+    return [
+        JobModel.status.set(JobStatus.CREATED.value),
+        JobModel.updated_at.set(now),
+        JobModel.version.add(1),
+        JobModel.max_attempts.set(job.attempts + granted),
+        JobModel.attempts_before.set(job.attempts),
+        JobModel.crashes.set(0),
+        JobModel.live_key.set(live_key(job.id)),
+        JobModel.look_at.set(finish.first_look(run_after or now)),
+        *([JobModel.run_after.set(run_after)] if run_after else []),
+        *(name.remove() for name in _OF_AN_END),
+        *progress.erased(),
+    ]
+
+
+def changed_as_seen(job: Job, step: Step) -> Job:
+    """Apply what `step` decides to the very job that was seen. One write, no read; none where nothing is to be done.
+
+    Raises:
+        VersionMovedError: the job is not as it was seen any more.
+    """
+    try:
+        return _apply(step, job)
+    except ConditionRefusedError:
+        raise VersionMovedError("it has changed since it was found", job_id=job.id) from None
+
+
+def _changed(job_id: str, owner: str | None, if_version: int | None, step: Step) -> Job:
+    """Apply what `step` decides to the very version that it saw; decide anew while others move the job."""
+    job = get_job(job_id, owner=owner)
+    for _ in range(_TRIES):
+        if if_version not in (None, job.version):
+            raise VersionMovedError(f"its version is {job.version}", job_id=job.id, version=job.version)
+        try:
+            return _apply(step, job)
+        except ConditionRefusedError as refusal:
+            job = _job(refusal.item or {}, job) if refusal.item else get_job(job_id, owner=owner)
+    raise VersionMovedError("others keep changing it", job_id=job_id)
+
+
+def _apply(step: Step, job: Job) -> Job:
+    """Write what `step` decides on the very version that was seen; ConditionRefusedError where it has moved."""
+    actions = step(job)
+    return job if actions is None else _job(JobModel.change(job.id, actions, JobModel.version == job.version), job)
+
+
+def _job(item: Item, before: Job) -> Job:
+    return job_from_item(item) or before

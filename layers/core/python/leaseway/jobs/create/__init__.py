@@ -1,0 +1,1 @@
+"""Creating jobs: one at a time and in batches."""

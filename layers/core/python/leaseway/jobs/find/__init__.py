@@ -1,0 +1,1 @@
+"""Finding jobs: one by id, and lists."""

@@ -1,0 +1,1 @@
+"""Running jobs: claims, leases, progress and outcomes."""

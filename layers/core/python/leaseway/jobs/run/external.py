@@ -1,0 +1,229 @@
+"""Workers anywhere: jobs of external types, handed to whoever asks and held by nothing but their lease.
+
+    asks ----> receive, claim, delete the message ----> holds the job with its claim token
+    works ---> heartbeat, complete, fail: written only while that token is the job's newest and the job RUNNING
+    dies ----> its lease ends; the sweeper sends a new message; who receives that takes the job over
+
+A worker on Lambda keeps its message hidden while it works. One that speaks HTTP has no message: it is deleted by the
+claim, and the sweeper is what brings the job back. Nothing else differs: fences, limits and ends are those of `claim`
+and `finish`.
+"""
+
+import random
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from pynamodb.expressions.condition import Condition
+
+from leaseway import clock
+from leaseway.dynamodb.table import ConditionRefusedError, Item
+from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, UnavailableError
+from leaseway.jobs import content, queue
+from leaseway.jobs.find.read import JobNotFoundError, get_job
+from leaseway.jobs.queue import Hiding, Queue
+from leaseway.jobs.run import claim, finish, progress
+from leaseway.jobs.run.finish import LeaseLostError
+from leaseway.jobs.run.progress import Progress
+from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
+from leaseway.jobs.types import catalogue, job_type
+from leaseway.logs import log
+from leaseway.settings import settings
+
+LONGEST_WAIT_SECONDS = 10
+MOST_TYPES = 10
+
+_POLL_SECONDS = 5  # below the client's read timeout of 10 s
+_TURN_SECONDS = 1  # of one queue among several
+_RECEIVED_SECONDS = 30  # a message is back so soon where this process dies between receiving it and claiming its job
+_OVERTIME_SECONDS = 8  # for clearing away messages that have no job left
+
+
+class NotClaimableError(ConflictError):
+    """The job cannot be claimed now."""
+
+    code = "NOT_CLAIMABLE"
+
+
+class Beat(NamedTuple):
+    """What a heartbeat found: RUNNING with the lease's new end (ms), or CANCELLED and no lease any more."""
+
+    status: JobStatus
+    deadline: int | None
+    lease_until: int | None
+
+
+def claim_next(types: Sequence[str], worker: str, wait_seconds: int = 0) -> Job | None:
+    """Claim the next job of some external types, its payload included; None where none came in time.
+
+    One receive, one write and one delete where a job waits; a receive a second and queue, or one in five seconds where
+    there is one type only, while it does not. Messages whose job is finished or held are deleted on the way.
+
+    Raises:
+        UnknownJobTypeError: there is no such type.
+        InvalidInputError: a type runs on Lambda, or has no queue here.
+        UnavailableError: the bucket did not hand out the payload; the attempt has failed.
+    """
+    queues = [_queue_of(name) for name in types]
+    random.shuffle(queues)  # who asks for several types shall not starve the last one
+    for source, received in _received(queues, wait_seconds):
+        job = _claim_received(source, received, worker)
+        if job is not None:
+            return _with_payload(job)
+    return None
+
+
+def claim_known(job_id: str, worker: str, *, owner: str | None) -> Job:
+    """Claim this very job, its payload included. One read and one write; its message finds nothing to do later.
+
+    Raises:
+        JobNotFoundError: there is none, or none of this owner's.
+        NotClaimableError: it runs on Lambda, has ended, is held by another worker, or its turn comes later.
+    """
+    job = get_job(job_id, owner=owner)
+    kind = catalogue().get(job.type)
+    if kind is None or kind.runs_on != "external":
+        raise NotClaimableError(f"jobs of type {job.type} run on Lambda", job_id=job_id, status=job.status.value)
+    outcome = _claim(job_id, worker)
+    if isinstance(outcome, claim.Claimed):
+        return msgspec.structs.replace(outcome.job, payload=job.payload)
+    reason = getattr(outcome, "reason", "another worker was quicker")
+    raise NotClaimableError(reason, job_id=job_id)
+
+
+def heartbeat(job_id: str, token: str, reached: Progress | None = None, *, owner: str | None) -> Beat:
+    """Extend the lease of the claim that got this token, and show how far it has come. One write unit, no read.
+
+    A job that was cancelled meanwhile, or whose time to live has passed, is answered as CANCELLED: stop the work.
+
+    Raises:
+        JobNotFoundError: there is none, or none of this owner's.
+        LeaseLostError: the job ended otherwise, or another claim holds it.
+    """
+    now = clock.now_ms()
+    lease_until = now + settings().lease_seconds * 1000
+    in_time = JobModel.deadline > now
+    shown = [] if reached is None else progress.written(reached)
+    try:
+        item = JobModel.change(
+            job_id, [JobModel.lease_until.set(lease_until), *shown], _held_by(token, owner) & in_time
+        )
+    except ConditionRefusedError as refusal:
+        return _beat_of_a_lost_lease(_checked(refusal.item, token, owner))
+    return Beat(JobStatus.RUNNING, int(item["deadline"]["N"]), lease_until)
+
+
+def complete(job_id: str, token: str, result: dict[str, Any], *, owner: str | None) -> None:
+    """Record the result of the claim that got this token; a repeat changes nothing. One read, one write of four units.
+
+    Raises:
+        JobNotFoundError: there is none, or none of this owner's.
+        LeaseLostError: the result comes too late, the job ended otherwise, or another claim holds it.
+    """
+    job = _read(job_id, token, owner)
+    status = finish.complete(job, result) if job.status is JobStatus.RUNNING else job.status
+    if status is not JobStatus.COMPLETED:
+        raise LeaseLostError(f"the job is {status.value}", job_id=job_id, status=status.value)
+
+
+def fail(job_id: str, token: str, error: str, *, owner: str | None) -> JobStatus:
+    """Record an error of the claim that got this token; returns CREATED where it is tried again, else FAILED.
+
+    A repeat changes nothing. One read, one write of three or four units, and a send where it is tried again.
+
+    Raises:
+        JobNotFoundError: there is none, or none of this owner's.
+        LeaseLostError: the error comes too late, the job ended otherwise, or another claim holds it.
+    """
+    job = _read(job_id, token, owner)
+    status = finish.fail(job, error) if job.status is JobStatus.RUNNING else job.status
+    if status not in (JobStatus.CREATED, JobStatus.FAILED):
+        raise LeaseLostError(f"the job is {status.value}", job_id=job_id, status=status.value)
+    return status
+
+
+def _queue_of(type_name: str) -> Queue:
+    if job_type(type_name).runs_on != "external":
+        raise InvalidInputError(f"jobs of type {type_name} run on Lambda", field="types")
+    if Queue(type_name) not in queue.deployed():
+        raise InvalidInputError(f"this deployment has no queue for {type_name}", field="types")
+    return Queue(type_name)
+
+
+def _received(queues: Sequence[Queue], wait_seconds: int) -> Iterator[tuple[Queue, queue.Received]]:
+    """Messages one by one: at once where there are some, else as they come until the wait is over."""
+    ends = time.monotonic() + wait_seconds
+    longest = _POLL_SECONDS if len(queues) == 1 else _TURN_SECONDS
+    idle = len(queues) == 1  # several are looked into before any is waited for
+    while True:
+        turn, idle = longest if idle else 0, True
+        for source in queues:
+            wait = max(0, min(turn, round(ends - time.monotonic())))
+            for received in queue.receive(source, wait_seconds=wait, hidden_seconds=_RECEIVED_SECONDS):
+                idle = False
+                yield source, received
+        left = round(ends - time.monotonic())
+        if left < -_OVERTIME_SECONDS or (idle and left <= 0):
+            return
+
+
+def _claim_received(source: Queue, received: queue.Received, worker: str) -> Job | None:
+    """The job of a message where it can be claimed. Its message is not needed any more, nor that of a finished job."""
+    try:
+        job_id = queue.parse(received.body).job_id
+    except queue.MalformedMessageError:
+        log.error("not a job's message", extra={"action": "parse", "message_id": received.message_id})
+        queue.delete([received.receipt], source)
+        return None
+    outcome = _claim(job_id, worker)
+    if isinstance(outcome, claim.NotYet) and not outcome.held:
+        queue.hide([Hiding(received.receipt, -(-(outcome.until - clock.now_ms()) // 1000))], source)
+    elif not isinstance(outcome, claim.Abandoned):
+        queue.delete([received.receipt], source)  # after the claim: a job whose message is gone is held or finished
+    return outcome.job if isinstance(outcome, claim.Claimed) else None
+
+
+def _claim(job_id: str, worker: str) -> claim.Outcome:
+    outcome = claim.claim(job_id, worker, without_message=True)
+    if isinstance(outcome, claim.Abandoned):
+        outcome = claim.take_over(outcome.job, worker, without_message=True)
+    facts = {"action": "claim", "job_id": job_id, "worker": worker, "outcome": type(outcome).__name__}
+    log.info("claim from outside", extra=facts)
+    return outcome
+
+
+def _with_payload(job: Job) -> Job:
+    try:
+        return msgspec.structs.replace(job, payload=content.payload_of(job))
+    except LeasewayError as failure:
+        # Nobody will hear of this claim, so nobody would ever beat for it.
+        finish.fail(job, f"its payload could not be read: {failure.detail}")
+        raise UnavailableError("the payload could not be read; the attempt has failed") from failure
+
+
+def _held_by(token: str, owner: str | None) -> Condition:
+    held: Condition = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.claim_token == token)
+    return held if owner is None else held & (JobModel.owner == owner)
+
+
+def _read(job_id: str, token: str, owner: str | None) -> Job:
+    return _checked(JobModel.read(job_id), token, owner)
+
+
+def _checked(item: Item | None, token: str, owner: str | None) -> Job:
+    """The job, if its newest claim is the one that got this token."""
+    job = job_from_item(item) if item is not None else None
+    if job is None or owner not in (None, job.owner):
+        raise JobNotFoundError
+    if job.claim_token is None or not secrets.compare_digest(job.claim_token.encode(), token.encode()):
+        raise LeaseLostError(job_id=job.id, status=job.status.value)
+    return job
+
+
+def _beat_of_a_lost_lease(job: Job) -> Beat:
+    overdue = job.status is JobStatus.RUNNING and finish.expire(job)
+    if job.status is not JobStatus.CANCELLED and not overdue:
+        raise LeaseLostError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
+    return Beat(JobStatus.CANCELLED, None, None)

@@ -1,0 +1,1 @@
+"""Upkeep of jobs: sweeping, dead letters and retention."""

@@ -1,0 +1,69 @@
+"""Dead letters: messages that no claim settled are judged again, by what their job is now."""
+
+from enum import StrEnum
+
+from leaseway import clock
+from leaseway.jobs import queue
+from leaseway.jobs.run import finish
+from leaseway.jobs.run.claim import HIDING_MARGIN_MS
+from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
+
+
+class Verdict(StrEnum):
+    """What became of a dead letter."""
+
+    DROPPED = "dropped"
+    SENT_AFRESH = "sent afresh"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class NotSentError(Exception):
+    """SQS did not take the fresh message; the dead letter must stay."""
+
+
+def judge(body: str) -> Verdict:
+    """Judge one dead letter. One consistent read, then at most one write or one send.
+
+    A finished or vanished job needs no message. A job whose turn comes later, that a worker holds or that one may
+    take over gets a fresh one: its deadline bounds how often. A job past its deadline is CANCELLED. Any other was
+    handed out `maxReceiveCount` times while it waited for a claim, and is FAILED.
+
+    Raises:
+        NotSentError: the fresh message could not be sent.
+    """
+    try:
+        message = queue.parse(body)
+    except queue.MalformedMessageError:
+        return Verdict.DROPPED  # it names no job, so no job waits for it
+    item = JobModel.read(message.job_id)
+    job = job_from_item(item) if item is not None else None
+    if job is None or job.status.terminal:
+        return Verdict.DROPPED
+    waits_until = _waits_until(job)
+    if waits_until is not None:
+        return _send_afresh(job, waits_until)
+    return _end(job)
+
+
+def _waits_until(job: Job) -> int | None:
+    """When a fresh message of this job can do something (ms); None where it waits for nothing."""
+    now = clock.now_ms()
+    if job.status is JobStatus.CREATED:
+        return job.run_after if (job.run_after or 0) > now else None
+    in_time = (job.deadline or 0) > now
+    return (job.lease_until or 0) + HIDING_MARGIN_MS if in_time else None
+
+
+def _send_afresh(job: Job, until: int) -> Verdict:
+    delay = min(queue.LONGEST_DELAY_SECONDS, max(0, -(-(until - clock.now_ms()) // 1000)))
+    if not queue.send([queue.message_of(job, delay)]):
+        raise NotSentError(job.id)
+    return Verdict.SENT_AFRESH
+
+
+def _end(job: Job) -> Verdict:
+    if job.status is JobStatus.RUNNING and (job.deadline or 0) <= clock.now_ms():
+        return Verdict.CANCELLED if finish.expire(job) else Verdict.DROPPED
+    reason = "dead letter: its message was received again and again, and no worker claimed the job"
+    return Verdict.FAILED if finish.give_up(job, reason, dead_lettered=True) else Verdict.DROPPED

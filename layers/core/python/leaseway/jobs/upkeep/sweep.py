@@ -1,0 +1,148 @@
+"""The sweep: live jobs that are due a look, found by one sparse index and settled one by one.
+
+Each look moves the job's next look in the same conditional write that judges it, so two sweeps at once do each job
+once. A job done within `FIRST_LOOK_SECONDS` is never read here.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from pynamodb.expressions.update import Action
+
+from leaseway import clock
+from leaseway.dynamodb.table import ConditionRefusedError
+from leaseway.jobs import queue
+from leaseway.jobs.run import finish
+from leaseway.jobs.run.finish import TAKEOVER_GRACE_MS
+from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
+from leaseway.settings import settings
+
+_READ_TOGETHER = 100  # BatchGetItem's limit
+
+
+class SweepReport(msgspec.Struct):
+    """What one sweep did, in jobs; `lag_ms` is how overdue the most overdue look was."""
+
+    looked: int = 0
+    resent: int = 0
+    cancelled: int = 0
+    moved: int = 0
+    left: bool = False
+    lag_ms: int = 0
+
+
+class _Sweep:
+    """One sweep: its budget, its view of the queues' depth and its report."""
+
+    def __init__(self) -> None:
+        self.now = clock.now_ms()
+        self.report = SweepReport()
+        self._deep: dict[queue.Queue, bool] = {}
+        self.outgoing: list[queue.Outgoing] = []
+        self._ends = time.monotonic() + settings().sweep_seconds
+
+    def over(self) -> bool:
+        return self.report.looked >= settings().sweep_items or time.monotonic() >= self._ends
+
+    def look(self, job: Job) -> None:
+        self.report.looked += 1
+        self.report.lag_ms = max(self.report.lag_ms, self.now - (job.look_at or self.now))
+        if job.status is JobStatus.CREATED:
+            self._look_at_created(job)
+        else:
+            self._look_at_running(job)
+
+    def _look_at_created(self, job: Job) -> None:
+        if job.run_after is not None and job.run_after > self.now:
+            self._look_at_delayed(job, job.run_after)
+            return
+        self._send_again(job, since=max(job.updated_at, job.run_after or 0))
+
+    def _send_again(self, job: Job, *, since: int) -> None:
+        """Resend a job that waits for a worker. The wait doubles at each look; a deep queue gets it once an hour."""
+        wait = self._wait(since)
+        longest = settings().look_cap_seconds * 1000
+        self._move(job, self.now + wait, resend=wait == longest or not self._backlog(queue.Queue.of(job)))
+
+    def _send_abandoned(self, job: Job, lease_until: int, deadline: int) -> None:
+        """Resend a job whose worker died, however deep its queue: it may have no message, and its time is running.
+
+        There are no more of them than there were workers, so they flood no queue.
+        """
+        self._move(job, min(deadline, self.now + self._wait(lease_until)), resend=True)
+
+    def _wait(self, since: int) -> int:
+        longest = settings().look_cap_seconds * 1000
+        return min(longest, max(settings().first_look_seconds * 1000, self.now - since))
+
+    def _backlog(self, of: queue.Queue) -> bool:
+        # Asked once a sweep, and only where a job waits for a worker.
+        if of not in self._deep:
+            self._deep[of] = queue.depth(of) > settings().sweep_backlog
+        return self._deep[of]
+
+    def _look_at_delayed(self, job: Job, run_after: int) -> None:
+        delay = -(-(run_after - self.now) // 1000)
+        if delay > queue.LONGEST_DELAY_SECONDS:
+            self._move(job, finish.first_look(run_after), resend=False)
+        else:
+            look_at = run_after + settings().first_look_seconds * 1000
+            self._move(job, look_at, resend=not queue.Queue.of(job).keeps_order, delay=delay)
+
+    def _look_at_running(self, job: Job) -> None:
+        assert job.deadline is not None and job.lease_until is not None  # noqa: S101, PT018 - RUNNING jobs have both
+        if job.deadline <= self.now:
+            self.report.cancelled += finish.expire(job)
+            return
+        if job.lease_until + TAKEOVER_GRACE_MS <= self.now:
+            self._send_abandoned(job, job.lease_until, job.deadline)
+        else:
+            self._move(job, min(job.deadline, job.lease_until + TAKEOVER_GRACE_MS), resend=False)
+
+    def _move(self, job: Job, look_at: int, *, resend: bool, delay: int = 0) -> None:
+        unchanged = (
+            (JobModel.status == job.status.value) & (JobModel.fence == job.fence) & (JobModel.look_at == job.look_at)
+        )
+        moved: list[Action] = [JobModel.look_at.set(max(look_at, self.now + 1_000))]
+        try:
+            JobModel.change(job.id, moved, unchanged)
+        except ConditionRefusedError:
+            return  # it was claimed, finished or looked at meanwhile
+        self.report.moved += 1
+        if resend:
+            self.outgoing.append(queue.message_of(job, delay))
+
+
+def sweep() -> SweepReport:
+    """Look at the live jobs that are due, oldest look first within each shard.
+
+    Reads in proportion to what is due; each job looked at costs three write units (the live index moves it).
+    """
+    run = _Sweep()
+    for shard in range(settings().outcome_shards):
+        for jobs in _due(str(shard), run):
+            for job in jobs:
+                if run.over():
+                    break
+                run.look(job)
+            run.report.resent += queue.send(run.outgoing)
+            run.outgoing.clear()
+            if run.over():
+                run.report.left = True
+                return run.report
+    return run.report
+
+
+def _due(shard: str, run: _Sweep) -> Iterator[Sequence[Job]]:
+    room = settings().sweep_items - run.report.looked
+    keys = [found.id for found in JobModel.by_look.query(shard, JobModel.look_at <= run.now, limit=room)]
+    for start in range(0, len(keys), _READ_TOGETHER):
+        yield list(_read(keys[start : start + _READ_TOGETHER]))
+
+
+def _read(ids: Sequence[str]) -> Iterator[Job]:
+    for model in JobModel.batch_get(ids, consistent_read=True):
+        job = job_from_item(model.serialize())
+        if job is not None and not job.status.terminal:
+            yield job

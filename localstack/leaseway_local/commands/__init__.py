@@ -1,0 +1,1 @@
+"""The commands of `leaseway`: one module for each group of commands."""

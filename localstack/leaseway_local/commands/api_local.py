@@ -1,0 +1,83 @@
+"""`leaseway api-local`: the API alone in this process, against the deployed tables and queues, anew at each change.
+
+Chalice's own local server answers HTTP. What API Gateway adds to a request (its id, and what the authorizer says of its
+token) is added here, by the authorizer function's own code.
+"""
+
+import base64
+import os
+import sys
+import uuid
+from typing import Annotated, Any
+
+import typer
+from chalice.app import Chalice
+
+from leaseway_local.connection.clients import Clients, Target
+from leaseway_local.connection.outputs import Outputs
+from leaseway_local.connection.target import clients_of, outputs_of
+from leaseway_local.engine.places import ROOT
+from leaseway_local.terminal.terminal import notes
+
+_SOURCES = (ROOT / "functions", ROOT / "layers" / "core" / "python")
+
+PortOption = Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=65_535)]
+
+
+def api_local(port: PortOption = 8000) -> None:
+    """Serve the API alone, with reload, against the local cloud that is up. Ctrl-C ends it."""
+    from watchfiles import PythonFilter, run_process
+
+    clients = clients_of(Target.LOCAL)
+    variables = variables_of(clients, outputs_of(Target.LOCAL))
+    notes.print(f"API on http://127.0.0.1:{port}; it starts again whenever functions/ or layers/core/ changes")
+    run_process(*_SOURCES, target=serve, args=(port, variables), watch_filter=PythonFilter(), grace_period=0.5)
+
+
+def variables_of(clients: Clients, outputs: Outputs) -> dict[str, str]:
+    """The deployed API function's environment, and the way to the engine that it is deployed to."""
+    deployed = clients.get("lambda").get_function_configuration(FunctionName=outputs["ApiFunction"])
+    return {
+        **deployed["Environment"]["Variables"],
+        "AWS_ENDPOINT_URL": str(clients.endpoint_url),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": clients.region,
+        "LOG_FORMAT": "text",
+    }
+
+
+def serve(port: int, variables: dict[str, str]) -> None:
+    """Answer on 127.0.0.1 until the process ends."""
+    from chalice.config import Config
+    from chalice.local import create_local_server
+
+    os.environ.update(variables)
+    sys.path[:0] = [str(folder) for folder in _SOURCES]
+    from api.app import blueprints
+
+    app = blueprints.whole_app()
+    app.__class__ = _BehindTheGateway
+    create_local_server(app, Config.create(chalice_stage_name="local"), "127.0.0.1", port).serve_forever()
+
+
+class _BehindTheGateway(Chalice):
+    """The application, called as API Gateway would call it."""
+
+    def __call__(self, event: dict[str, Any], context: Any) -> Any:
+        if isinstance(event.get("body"), bytes):  # the gateway hands on text
+            event |= {"body": base64.b64encode(event["body"]).decode(), "isBase64Encoded": True}
+        asked = event["requestContext"]
+        asked |= {"requestId": str(uuid.uuid4()), "stage": "local"}
+        token = event["headers"].get("authorization")
+        if token:
+            asked["authorizer"] = _what_the_authorizer_says(token)
+        return super().__call__(event, context)
+
+
+def _what_the_authorizer_says(token: str) -> dict[str, str]:
+    from authorizer.app import handler
+
+    method = "arn:aws:execute-api:us-east-1:000000000000:local/local/GET/"
+    said: dict[str, str] = handler({"type": "TOKEN", "authorizationToken": token, "methodArn": method}, None)["context"]
+    return said

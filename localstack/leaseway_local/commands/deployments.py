@@ -1,0 +1,120 @@
+"""`leaseway deploy`, `outputs`, `logs`: what is deployed to a target and what it says."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from leaseway_local.commands.cloud import demo_host
+from leaseway_local.connection.clients import Target
+from leaseway_local.connection.target import clients_of, outputs_of
+from leaseway_local.deployment.deployer import Deployer, Deployment
+from leaseway_local.engine.places import ROOT, default_home
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.monitoring import log_tail
+from leaseway_local.terminal.terminal import (
+    JsonOption,
+    Stopwatch,
+    TargetOption,
+    complain,
+    data,
+    notes,
+    print_json,
+    steps,
+)
+
+app = typer.Typer()
+
+_WATCHED = ("functions", "layers", "infra", "template.yaml")
+
+
+@app.command()
+def deploy(
+    target: TargetOption = Target.LOCAL,
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", help="A parameter of template.yaml, as Name=Value. Repeatable.")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Deploy again whenever the code changes.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Deploy template.yaml and its code to a target; nothing happens when nothing has changed."""
+    given = _parameters(parameter or [])
+    result = _deploy(target, given)
+    if json:
+        print_json(result.outputs.as_json())
+    if watch:
+        _deploy_on_changes(target, given)
+
+
+@app.command()
+def outputs(target: TargetOption = Target.LOCAL, json: JsonOption = False) -> None:
+    """Print the deployment's addresses and names."""
+    found = outputs_of(target).as_json()
+    if json:
+        print_json(found)
+        return
+    table = Table("name", Column("value", overflow="fold"), box=None, show_header=False, pad_edge=False)
+    for name, value in found.items():
+        table.add_row(name, value or "")
+    data.print(table)
+
+
+@app.command()
+def logs(
+    function: Annotated[
+        str | None,
+        typer.Argument(
+            help="api, authorizer, worker, sweeper, tally, meter, dead-letter, retention or engine; all if left out."
+        ),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    minutes: Annotated[float, typer.Option(help="How far back to begin.")] = 10,
+    target: TargetOption = Target.LOCAL,
+    json: JsonOption = False,
+) -> None:
+    """Print what the functions logged, oldest first."""
+    if function == "engine":
+        if target is not Target.LOCAL:
+            raise LocalCloudError("only the embedded engine's own log is kept here.", "Ask where the other one runs.")
+        data.print(log_tail.engine(default_home()), markup=False)
+        return
+    clients = clients_of(target)
+    groups = log_tail.groups(outputs_of(target), function)
+    for line in log_tail.lines(clients.get("logs"), groups, minutes=minutes, follow=follow):
+        if json:
+            print_json(line.as_json())
+        else:
+            data.print(line.as_text(), markup=False)
+
+
+def _deploy(target: Target, parameters: dict[str, str]) -> Deployment:
+    clients = clients_of(target)
+    if clients.local:
+        parameters = {"HttpAllowedHosts": demo_host(clients.port), **parameters}
+    watch = Stopwatch()
+    with steps() as shown:
+        result = Deployer(clients, default_home(), parameters=parameters, progress=shown.now).deploy()
+        built = f"built {', '.join(result.built)}; " if result.built else ""
+        shown.done(built + (f"stack deployed ({watch})" if result.changed else "the stack is up to date"))
+    return result
+
+
+def _deploy_on_changes(target: Target, parameters: dict[str, str]) -> None:
+    from watchfiles import PythonFilter, watch
+
+    notes.print("watching functions/, layers/, infra/ and template.yaml; Ctrl-C ends it")
+    seen = PythonFilter(extra_extensions=(".yaml", ".txt", ".json"))
+    for _ in watch(*(Path(ROOT, name) for name in _WATCHED), watch_filter=seen, raise_interrupt=False):
+        try:
+            _deploy(target, parameters)
+        except LocalCloudError as problem:  # the next change may mend it
+            complain(problem.what, problem.todo)
+
+
+def _parameters(given: list[str]) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in given]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise LocalCloudError(f"--parameter {name!r} has no value.", "Write it as --parameter Name=Value.")
+    return {name: value for name, _, value in pairs}

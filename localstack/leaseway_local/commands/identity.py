@@ -1,0 +1,140 @@
+"""`leaseway login`, `token`, `rotate-secret`: who the commands act for, and the key of tokens."""
+
+import os
+import secrets
+import string
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from leaseway_local.connection import sessions, signed_in
+from leaseway_local.connection.api_client import ApiClient, ApiProblem
+from leaseway_local.connection.clients import Target
+from leaseway_local.connection.outputs import Outputs, fetch
+from leaseway_local.connection.sessions import SignIn
+from leaseway_local.connection.target import clients_of, session_of
+from leaseway_local.engine.places import default_home
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.terminal.terminal import TargetOption, data, notes
+
+app = typer.Typer()
+
+_LETTERS = string.ascii_letters + string.digits
+_LONGEST_TOKEN_SECONDS = 3_600
+
+UserOption = Annotated[str, typer.Option("--user", help="Whose name; the first Admin if left out.")]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Even when the last rotation is so recent that sessions will end.")
+]
+
+
+@app.command()
+def login(user: UserOption = "", target: TargetOption = Target.LOCAL) -> None:
+    """Sign in; all commands act for this user from now on.
+
+    The first Admin's password comes from Secrets Manager, another's from LEASEWAY_PASSWORD or the terminal.
+    """
+    clients = clients_of(target)
+    outputs = fetch(clients)
+    admin = sessions.first_admin(clients, outputs) if not user or _given_password() is None else None
+    session = admin if admin and user in ("", admin.username) else SignIn(outputs.api_url, user, _password(user))
+    kept = signed_in.read(default_home(), outputs)
+    kept.keep(session)
+    kept.current = session.username
+    signed_in.write(default_home(), outputs, kept)
+    notes.print(f"signed in as {session.username}")
+
+
+@app.command()
+def token(user: UserOption = "", target: TargetOption = Target.LOCAL) -> None:
+    """Print a bearer token, alone on the last line: for curl, Swagger UI, and programs.
+
+    On the local cloud a name that nobody has becomes a user of its own, with a password that is kept in this folder.
+    """
+    print(_session(user, target).token() if user else session_of(target).token())  # noqa: T201 - for programs
+
+
+@app.command(name="rotate-secret")
+def rotate_secret(force: ForceOption = False, target: TargetOption = Target.LOCAL) -> None:
+    """Bring in a new key for tokens. Nobody is logged out: tokens of the old key stay good until they expire."""
+    clients = clients_of(target)
+    secret, manager = fetch(clients)["TokenSecret"], clients.get("secretsmanager")
+    age = time.time() - _current_version(manager, secret)["CreatedDate"].timestamp()
+    if _is_rotated(manager, secret) and age < _LONGEST_TOKEN_SECONDS and not force:
+        raise LocalCloudError(
+            f"the key was rotated {age / 60:.0f} minutes ago, and tokens of the one before it are still good.",
+            "Wait until an hour has passed, or say --force to end those tokens.",
+        )
+    new = "".join(secrets.choice(_LETTERS) for _ in range(64))
+    version = manager.put_secret_value(SecretId=secret, SecretString=new)["VersionId"]
+    notes.print(f"the key is rotated; version {version} signs in about a minute, when every function knows it")
+
+
+def _session(user: str, target: Target) -> SignIn:
+    """The session of a user: kept, or opened now."""
+    outputs = fetch(clients_of(target))
+    kept = signed_in.read(default_home(), outputs)
+    session = kept.session(user)
+    if session is None or not (session.password or session.good()):
+        session, made_up = _opened(user, outputs)
+        kept.keep(session, with_password=made_up)
+        signed_in.write(default_home(), outputs, kept)
+    return session
+
+
+def _opened(user: str, outputs: Outputs) -> tuple[SignIn, bool]:
+    if outputs.target is not Target.AWS and _given_password() is None:
+        password = "".join(secrets.choice(_LETTERS) for _ in range(24))
+        if _register(outputs, user, password):
+            notes.print(f"{user} is a new user of the local cloud")
+            return SignIn(outputs.api_url, user, password), True
+    return SignIn(outputs.api_url, user, _password(user)), False
+
+
+def _register(outputs: Outputs, user: str, password: str) -> bool:
+    with ApiClient(outputs.api_url) as api:
+        try:
+            api.post("/auth/register", {"username": user, "password": password})
+        except ApiProblem as problem:
+            if problem.code == "USERNAME_TAKEN":
+                return False
+            raise
+    return True
+
+
+def _given_password() -> str | None:
+    return os.environ.get("LEASEWAY_PASSWORD")
+
+
+def _password(user: str) -> str:
+    given = _given_password()
+    if given is not None:
+        return given
+    if not sys.stdin.isatty():
+        raise LocalCloudError(f"the password of {user} is needed.", "Set LEASEWAY_PASSWORD, or run this in a terminal.")
+    return str(typer.prompt(f"Password of {user}", hide_input=True, err=True))
+
+
+def _versions(manager: Any, secret: str) -> list[dict[str, Any]]:
+    return list(manager.list_secret_version_ids(SecretId=secret)["Versions"])
+
+
+def _current_version(manager: Any, secret: str) -> dict[str, Any]:
+    return next(version for version in _versions(manager, secret) if "AWSCURRENT" in version["VersionStages"])
+
+
+def _is_rotated(manager: Any, secret: str) -> bool:
+    return any("AWSPREVIOUS" in version["VersionStages"] for version in _versions(manager, secret))
+
+
+def show_admin(outputs: Outputs, admin: SignIn) -> None:
+    """Tell the first Admin's password, the first time that this folder sees the deployment."""
+    data.print(
+        f"""
+The first Admin, shown this once and kept in the secret {outputs["AdminSecret"]}:
+  username  {admin.username}
+  password  {admin.password}""",
+        markup=False,
+    )

@@ -1,0 +1,40 @@
+"""Waiting for jobs to end, by asking less and less often."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from leaseway_local.connection.api_client import ApiClient
+
+LIVE = frozenset({"CREATED", "RUNNING"})
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 1.0
+
+
+def wait_for(
+    api: ApiClient,
+    job_ids: Sequence[str],
+    timeout: float,
+    *,
+    on_look: Callable[[Sequence[dict[str, Any]]], None] = lambda left: None,
+) -> list[dict[str, Any]]:
+    """The jobs in the order asked for, each as it ended, or as it stood after `timeout` seconds.
+
+    One request a look and unfinished job; looks are 0.1 s apart at first and 1 s at last. `on_look` is told
+    the unfinished ones.
+    """
+    ends = time.monotonic() + timeout
+    pause = _FIRST_PAUSE_SECONDS
+    seen: dict[str, dict[str, Any]] = {}
+    while True:
+        for job_id in job_ids:
+            if job_id not in seen or seen[job_id]["status"] in LIVE:
+                seen[job_id] = api.get(f"/api/v1/jobs/{quote(job_id, safe='')}")
+        left = [job for job in seen.values() if job["status"] in LIVE]
+        on_look(left)
+        if not left or time.monotonic() + pause > ends:
+            return [seen[job_id] for job_id in job_ids]
+        time.sleep(pause)
+        pause = min(_LONGEST_PAUSE_SECONDS, pause * 1.3)

@@ -1,0 +1,183 @@
+"""`leaseway ledger`: show a user's entries, verify them, mend a gap, export everything.
+
+Verifying, repairing and exporting happen in the deployment's ledger-check function, which sits beside the tables and
+has the right to read them; the commands only ask for it.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import IO, Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from leaseway_local.commands.data_commands import connected, quoted
+from leaseway_local.connection import outputs
+from leaseway_local.connection.clients import Target
+from leaseway_local.connection.target import clients_of
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.terminal.rendering import console, error_console, moment, money
+from leaseway_local.terminal.terminal import JsonOption, TargetOption, print_json
+
+app = typer.Typer(no_args_is_help=True, help="Show, verify, mend and export the ledger.")
+
+User = Annotated[str, typer.Argument(help="The account's user id.", show_default=False)]
+AnyUser = Annotated[str | None, typer.Argument(help="One user's; everybody's if left out.", show_default=False)]
+
+_COLUMNS = ("user_id", "version", "at", "kind", "amount", "prev_balance", "balance_after", "currency", "reference",
+            "actor", "request_id", "counterparty", "reverses", "reconstructed")  # fmt: skip
+
+_FREE_TEXT = ("reference", "actor")
+
+
+class Format(str, Enum):  # noqa: UP042 - typer shows the members' values
+    """How an export is written."""
+
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
+@app.command()
+def show(
+    user: User,
+    size: Annotated[int, typer.Option(help="Entries, up to 100.")] = 20,
+    since: Annotated[str | None, typer.Option("--from", help="Only from this time on, such as 2026-02-04T15:30:00Z.")]
+    = None,
+    until: Annotated[str | None, typer.Option("--to", help="Only up to this time.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Only entries with this reference.")] = None,
+    target: TargetOption = Target.LOCAL,
+    as_json: JsonOption = False,
+) -> None:  # fmt: skip
+    """Show a user's latest entries, newest first."""
+    query = {"from": since, "to": until, "reference": reference, "size": size}
+    with connected(target, as_json=as_json) as api:
+        page = api.get(f"/api/users/{quoted(user)}/ledger", **query)
+    if as_json:
+        print_json(page)
+        return
+    table = _table("entry", "at", "kind", "amount", "balance", "reference", "other side")
+    for entry in page["content"]:
+        amounts = (money(entry["amount"]), money(entry["balance_after"]))
+        about = (entry["reference"] or "", entry["counterparty"] or entry["reverses"] or "")
+        table.add_row(entry["entry"], moment(entry["at"]), entry["kind"], *amounts, *about)
+    console().print(table)
+
+
+@app.command()
+def verify(user: AnyUser = None, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
+    """Check that every balance is explained, and everybody's together. Exits 1 where something does not add up."""
+    report = _ask(target, {"do": "verify", "user_id": user})
+    if as_json:
+        print_json(report)
+    else:
+        _print_report(report)
+    if not report["clean"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def repair(user: User, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
+    """Rebuild a user's missing entries from their neighbours; they are marked as reconstructed."""
+    repaired = _ask(target, {"do": "repair", "user_id": user})["repaired"]
+    if as_json:
+        print_json(repaired)
+        return
+    for entry in repaired:
+        console().print(f"rebuilt {entry['user_id']}:{entry['version']}, a {entry['kind']} of {entry['amount']}")
+    console().print(f"{len(repaired)} entries rebuilt")
+
+
+@app.command()
+def export(
+    user: AnyUser = None,
+    form: Annotated[Format, typer.Option("--format", help="csv has a header line; jsonl is one object a line.")]
+    = Format.CSV,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
+    target: TargetOption = Target.LOCAL,
+) -> None:  # fmt: skip
+    """Write out every entry, a user's in the order of their versions."""
+    with _opened(output) as file:
+        count = (_write_csv if form is Format.CSV else _write_jsonl)(file, _entries(target, user))
+    error_console().print(f"{count:,} entries exported")
+
+
+def _entries(target: Target, user: str | None) -> Iterator[dict[str, Any]]:
+    after = None
+    while True:
+        page = _ask(target, {"do": "export", "user_id": user, "after": after})
+        yield from page["entries"]
+        after = page["after"]
+        if after is None:
+            return
+
+
+def _ask(target: Target, errand: dict[str, Any]) -> dict[str, Any]:
+    """Invoke the ledger-check function and return its report.
+
+    Raises:
+        LocalCloudError: nothing is deployed, or the function failed or refused.
+    """
+    clients = clients_of(target)
+    function = outputs.fetch(clients)["LedgerCheckFunction"]
+    answer = clients.get("lambda").invoke(FunctionName=function, Payload=json.dumps(errand))
+    report = json.loads(answer["Payload"].read())
+    if answer.get("FunctionError"):
+        raise LocalCloudError(f"the check failed: {report.get('errorMessage', report)}", "`leaseway logs` says more.")
+    if "error" in report:
+        raise LocalCloudError(f"{report['error']['code']}: {report['error']['detail']}")
+    return dict(report)
+
+
+def _print_report(report: dict[str, Any]) -> None:
+    screen = console()
+    if report["listed"]:
+        table = _table("user", "version", "what", "detail")
+        for found in report["listed"]:
+            table.add_row(found["user_id"] or "", str(found["version"] or ""), found["kind"], found["detail"])
+        screen.print(table)
+    counts = f"{report['accounts']:,} accounts, {report['entries']:,} entries"
+    behind = f", {report['behind']:,} accounts whose latest entries are on their way" if report["behind"] else ""
+    verdict = "[green]clean[/]" if report["clean"] else f"[red]{report['differences']:,} differences[/]"
+    screen.print(f"{verdict}: {counts}{behind}")
+
+
+def _write_csv(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
+    writer = csv.DictWriter(file, _COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    count = 0
+    for entry in entries:
+        writer.writerow(entry | {name: _unlike_a_formula(entry[name]) for name in _FREE_TEXT if name in entry})
+        count += 1
+    return count
+
+
+def _unlike_a_formula(text: str) -> str:
+    # A spreadsheet would run a reference such as =cmd(...).
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+
+
+def _write_jsonl(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
+    count = 0
+    for entry in entries:
+        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        count += 1
+    return count
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[IO[str]]:
+    if output is None:
+        yield sys.stdout
+    else:
+        with output.open("w", encoding="utf-8", newline="") as file:
+            yield file
+
+
+def _table(*columns: str) -> Table:
+    return Table(*columns, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)

@@ -1,0 +1,50 @@
+"""`leaseway errors`: the messages that could not be handled, listed or taken out."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+
+from leaseway_local.commands.data_commands import connected, quoted
+from leaseway_local.connection.api_client import ApiClient, ApiProblem
+from leaseway_local.connection.clients import Target
+from leaseway_local.terminal.rendering import console, job_table
+from leaseway_local.terminal.terminal import JsonOption, TargetOption, print_json
+
+_OWNER = "@generator"
+_TAKEN_BY_ANOTHER = (404, 409, 412)
+
+
+def errors(
+    drain: Annotated[bool, typer.Option("--drain", help="Remove each message that is listed.")] = False,
+    target: TargetOption = Target.LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """List the generator's messages that FAILED; with --drain each is listed to one reader only, and removed."""
+    with connected(target, as_json=as_json) as api:
+        failed = list(_drained(api) if drain else _failed(api))
+    if as_json:
+        print_json({"content": failed, "totalElements": len(failed)})
+        return
+    console().print(job_table(failed, results=True))
+    console().print(f"[dim]{len(failed):,} {'removed' if drain else 'in all'}[/]")
+
+
+def _failed(api: ApiClient) -> Iterator[dict[str, Any]]:
+    query: dict[str, Any] = {"owner": _OWNER, "status": "FAILED", "type": "MESSAGE", "size": 100}
+    while True:
+        page = api.get("/api/v1/jobs", **query)
+        yield from page["content"]
+        if not page.get("cursor"):
+            return
+        query["cursor"] = page["cursor"]
+
+
+def _drained(api: ApiClient) -> Iterator[dict[str, Any]]:
+    for job in _failed(api):
+        unchanged = {"If-Match": f'"{job["version"]}"'}
+        answer = api.request("DELETE", f"/api/v1/jobs/{quoted(job['id'])}", headers=unchanged)
+        if answer.is_success:
+            yield answer.json()
+        elif answer.status_code not in _TAKEN_BY_ANOTHER:
+            raise ApiProblem(answer.status_code, answer.json())

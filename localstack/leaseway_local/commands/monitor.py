@@ -1,0 +1,76 @@
+"""The command `leaseway monitor`."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+
+from leaseway_local.commands import nodes
+from leaseway_local.connection.clients import Target
+from leaseway_local.connection.target import clients_of
+from leaseway_local.engine.places import DEFAULT_STACK, default_home
+from leaseway_local.node_monitor.children import Children
+from leaseway_local.node_monitor.screen import screen
+from leaseway_local.terminal.keys import keys
+from leaseway_local.terminal.rendering import console
+from leaseway_local.terminal.terminal import TargetOption
+
+_LOOK_SECONDS = 0.2
+_DRAIN_SECONDS = 3
+
+
+def monitor(
+    count: Annotated[int, typer.Option("--nodes", min=1, max=100, help="Nodes to start.")] = 5,
+    concurrency: Annotated[int, typer.Option(min=1, help="Messages at a time, in each node.")] = 2,
+    interval_ms: nodes.IntervalOption = 500,
+    refresh_ms: nodes.RefreshOption = 2000,
+    failure_percent: nodes.FailureOption = None,
+    target: TargetOption = Target.LOCAL,
+    stack: nodes.StackOption = DEFAULT_STACK,
+) -> None:
+    """Start nodes that generate and handle messages, and show what they do; all of them end with it."""
+    environment = nodes.with_code(nodes.environment_of(clients_of(target), stack))
+    options = {
+        "--concurrency": concurrency,
+        "--queues": "MESSAGE",
+        "--drain-seconds": _DRAIN_SECONDS,
+        "--poll-seconds": 1,  # a node that is told to end waits for its request
+        "--interval-ms": interval_ms,
+        "--refresh-ms": refresh_ms,
+        "--failure-percent": failure_percent,
+    }
+    commands = [
+        nodes.command(options | {"--name": f"monitor-{os.getpid()}-{position}"}, ["--generate", "--report"])
+        for position in range(1, count + 1)
+    ]
+    told_to_end = _told_to_end()
+    with Children(commands, environment, default_home().node_logs) as children:
+        _watch(children, told_to_end)
+
+
+def _told_to_end() -> Callable[[], bool]:
+    """Whether a signal asked for the end. They only say so: the nodes are ended in any case, and once."""
+    heard: list[int] = []
+
+    def hear(number: int, _: Any) -> None:
+        heard.append(number)
+
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, hear)
+    return lambda: bool(heard)
+
+
+def _watch(children: Children, told_to_end: Callable[[], bool]) -> None:
+    note = f"logs are in {default_home().node_logs}"
+    with keys() as pressed, Live(console=console(), auto_refresh=False, transient=False) as live:
+        while not told_to_end():
+            live.update(screen(children.all, note), refresh=True)
+            match pressed(_LOOK_SECONDS).lower():
+                case "q":
+                    return
+                case "k":
+                    killed = children.kill_generator()
+                    note = "there is no generator at the moment" if killed is None else f"killed node {killed.number}"

@@ -1,0 +1,46 @@
+"""`leaseway prometheus`: the configuration with which a Prometheus scrapes a deployment's `GET /metrics`."""
+
+import secrets
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from leaseway_local.commands.data_commands import connected
+from leaseway_local.connection.clients import Target
+from leaseway_local.terminal.terminal import TargetOption, data, notes
+
+SCRAPE_SECONDS = 15
+
+
+def prometheus(target: TargetOption = Target.LOCAL) -> None:
+    """Print a configuration for Prometheus, which scrapes the deployment as a user of its own.
+
+    Each call makes a user with the role Worker, whose password is in the configuration and nowhere else.
+    """
+    with connected(target) as api:
+        username, password = f"prometheus-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
+        api.post("/auth/register", {"username": username, "password": password})
+        api.put(f"/api/v1/users/{username}/role", {"role": "Worker"})
+        data.print(yaml.safe_dump(configuration(api.base_url, username, password), sort_keys=False), markup=False)
+    notes.print(f"{username} is a new user with the role Worker")
+
+
+def configuration(api_url: str, username: str, password: str) -> dict[str, Any]:
+    """What Prometheus needs to scrape the API at that address; `typer` prints it as YAML."""
+    api = urlsplit(api_url)
+    asked = {"grant_type": "password", "username": username, "password": password}
+    signed_in = {
+        "token_url": f"{api_url}/connect/token",
+        "client_id": "prometheus",  # Prometheus wants one; nobody looks at it
+        "client_secret": "none",
+        "endpoint_params": asked,  # overrides Prometheus' own grant
+    }
+    job = {
+        "job_name": "leaseway",
+        "scheme": api.scheme,
+        "metrics_path": f"{api.path}/metrics",
+        "static_configs": [{"targets": [api.netloc]}],
+        "oauth2": signed_in,
+    }
+    return {"global": {"scrape_interval": f"{SCRAPE_SECONDS}s"}, "scrape_configs": [job]}

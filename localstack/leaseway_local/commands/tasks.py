@@ -1,0 +1,234 @@
+"""`leaseway tasks`: define recurring tasks, run them now, pause them, and watch what they do."""
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from leaseway_local.commands.data_commands import connected
+from leaseway_local.commands.jobs import json_object
+from leaseway_local.connection.api_client import ApiClient
+from leaseway_local.connection.clients import Target
+from leaseway_local.demo.samples import SECONDS, install, samples
+from leaseway_local.errors import LocalCloudError
+from leaseway_local.terminal.rendering import STATUS_STYLE, Json, console, moment, worker_text
+from leaseway_local.terminal.terminal import JsonOption, TargetOption, print_json
+
+app = typer.Typer(no_args_is_help=True, help="Define recurring tasks, run and pause them, watch what they do.")
+
+_id = re.compile("[0-9a-f]{32}")
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The task's name or id.", show_default=False)]
+
+
+@app.command("list")
+def list_tasks(target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
+    """List the tasks by name, with their state, next slot and last run."""
+    with connected(target, as_json=as_json) as api:
+        tasks = list(_all(api))
+    if as_json:
+        print_json(tasks)
+    else:
+        console().print(task_table(tasks))
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="No other task's.", show_default=False)],
+    type_name: Annotated[str, typer.Argument(metavar="TYPE", help="Type of each run's job.", show_default=False)],
+    payload: Annotated[
+        dict[str, Any], typer.Option(parser=json_object, metavar="JSON", help="The type's parameters.")
+    ] = "{}",  # type: ignore[assignment]
+    cron: Annotated[str | None, typer.Option(help="Five fields, such as '30 4 * * 1-5'.")] = None,
+    every: Annotated[str | None, typer.Option(help="An interval instead, such as 90s, 5m or 2h.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Of the cron expression, such as Europe/Berlin.")] = None,
+    ttl_ms: Annotated[int | None, typer.Option(help="Time to live of a run's attempt in milliseconds.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Attempts before a run is FAILED.")] = None,
+    overlap: Annotated[str | None, typer.Option(help="skip, or allow runs beside each other.")] = None,
+    catch_up: Annotated[str | None, typer.Option(help="latest, or none: what becomes of missed slots.")] = None,
+    jitter_seconds: Annotated[int | None, typer.Option(help="Delay each run by up to so much.")] = None,
+    target: TargetOption = Target.LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Define a task; give --cron or --every."""
+    options = {"cron": cron, "every": every, "timezone": timezone, "ttl_ms": ttl_ms, "max_attempts": max_attempts}
+    options |= {"overlap": overlap, "catch_up": catch_up, "jitter_seconds": jitter_seconds}
+    given = {option: value for option, value in options.items() if value is not None}
+    with connected(target, as_json=as_json) as api:
+        _print_task(api.post("/api/tasks", {"name": name, "type": type_name, "payload": payload} | given), as_json)
+
+
+@app.command()
+def run(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
+    """Run a task now; its schedule goes on as before."""
+    with connected(target, as_json=as_json) as api:
+        started = api.post(f"/api/tasks/{_find(api, task)}/run")
+    if as_json:
+        print_json(started)
+    else:
+        console().print(f"started job {started['job_id']}", soft_wrap=True)
+
+
+@app.command()
+def pause(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
+    """Give a task no slots until it is resumed. A run in progress goes on."""
+    _switch(task, target, enabled=False, as_json=as_json)
+
+
+@app.command()
+def resume(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
+    """Let a task's slots come again, from now on."""
+    _switch(task, target, enabled=True, as_json=as_json)
+
+
+@app.command()
+def history(
+    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name or id; all without.")] = None,
+    status: Annotated[str | None, typer.Option(help="Such as FAILED, SKIPPED or MISSED.")] = None,
+    size: Annotated[int, typer.Option(help="Entries, up to 100.")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="The cursor that a page before this one gave.")] = None,
+    target: TargetOption = Target.LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Show runs, skipped slots and missed stretches, newest first."""
+    with connected(target, as_json=as_json) as api:
+        path = f"/api/tasks/{_find(api, task)}/history" if task else "/api/tasks/history"
+        page = api.get(path, status=status, size=size, cursor=cursor)
+    if as_json:
+        print_json(page)
+        return
+    console().print(_history_table(page["content"]))
+    if page["cursor"]:
+        console().print(f"[dim]more with[/] --cursor {page['cursor']}", soft_wrap=True)
+
+
+@app.command()
+def watch(
+    seconds: Annotated[float, typer.Option(help="Time between two looks.", min=0.2)] = 2.0,
+    looks: Annotated[int, typer.Option(help="End after so many looks; 0 goes on until Ctrl-C.", min=0)] = 0,
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Show tasks, running runs and workers, again and again."""
+    with connected(target) as api, Live(console=console(), auto_refresh=False) as live:
+        look = 0
+        while True:
+            live.update(_dashboard(api), refresh=True)
+            look += 1
+            if look == looks:
+                return
+            time.sleep(seconds)
+
+
+@app.command()
+def seed(
+    seconds: Annotated[
+        int, typer.Option(help="How long each run takes.", min=1, max=600, envvar="LEASEWAY_SAMPLE_SECONDS")
+    ] = SECONDS,
+    url: Annotated[str, typer.Option(help="The page that check-pages asks.")] = "https://example.com/",
+    target: TargetOption = Target.LOCAL,
+) -> None:
+    """Define six sample tasks; those that are there already stay as they are."""
+    with connected(target) as api:
+        for name, is_new in install(api, samples(seconds, url)):
+            console().print(f"{'defined' if is_new else 'there already':>14}  {name}")
+
+
+def _switch(task: str, target: Target, *, enabled: bool, as_json: bool) -> None:
+    with connected(target, as_json=as_json) as api:
+        _print_task(api.patch(f"/api/tasks/{_find(api, task)}", {"enabled": enabled}), as_json)
+
+
+def _all(api: ApiClient) -> Iterator[Json]:
+    cursor = None
+    while True:
+        page = api.get("/api/tasks", size=100, cursor=cursor)
+        yield from page["content"]
+        cursor = page["cursor"]
+        if not cursor:
+            return
+
+
+def _find(api: ApiClient, task: str) -> str:
+    """A task's id by its name; what looks like an id is one."""
+    if _id.fullmatch(task):
+        return task
+    for found in _all(api):
+        if found["name"] == task:
+            return str(found["id"])
+    raise LocalCloudError(f"there is no task {task!r}.", "`leaseway tasks list` shows those there are.")
+
+
+def _print_task(task: Json, as_json: bool) -> None:
+    if as_json:
+        print_json(task)
+    else:
+        console().print(task_table([task]))
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="ellipsis")
+    return table
+
+
+def task_table(tasks: Sequence[Json]) -> Table:
+    """Tasks, one a row, with their state and last run."""
+    table = _table("task", "type", "state", "schedule", "next", "worker", "seconds", "last run", "missed", "skipped")
+    for task in tasks:
+        last = task["run"] or {}
+        running = task["state"] == "RUNNING"
+        table.add_row(
+            task["name"],
+            task["type"],
+            Text(task["state"], style=STATUS_STYLE.get(task["state"], "")),
+            task["cron"] or f"every {task['every']}",
+            moment(task["next_run"]),
+            worker_text(last) if running else "",
+            f"{last['running_seconds']:.0f}" if running else "",
+            _status(last.get("status", "")),
+            str(task["missed"] or ""),
+            str(task["skipped"] or ""),
+        )
+    return table
+
+
+def _history_table(entries: list[Json]) -> Table:
+    table = _table("at", "task", "status", "slot", "worker", "attempts", "crashes", "job or reason")
+    for entry in entries:
+        last = entry["run"] or {}
+        why = last.get("job_id") or (f"{entry['slots']} slots" if entry["slots"] > 1 else "")
+        facts = (str(last.get("attempts", "")), str(last.get("crashes", "")), why)
+        slot = moment(entry["slot"]) or "by hand"
+        table.add_row(moment(entry["at"]), entry["name"], _status(entry["status"]), slot, worker_text(last), *facts)
+    return table
+
+
+def _dashboard(api: ApiClient) -> Group:
+    summary = api.get("/api/tasks/stats/summary")
+    overall = summary["overall"]
+    line = (
+        f"{overall['runs']} runs: {overall['successes']} completed, {overall['failures']} failed,"
+        f" {overall['cancelled']} cancelled, {overall['running']} running;"
+        f" {overall['missed']} slots missed, {overall['skipped']} skipped"
+    )
+    workers = _table("worker", "runs", "mean", "p95")
+    for figures in summary["by_worker"][:10]:
+        times = (_seconds(figures["mean_ms"]), _seconds(figures["p95_ms"]))
+        workers.add_row(worker_text(figures), str(figures["runs"]), *times)
+    return Group(task_table(list(_all(api))), workers, Text(line, style="dim"))
+
+
+def _status(status: str) -> Text:
+    return Text(status, style=STATUS_STYLE.get(status, ""))
+
+
+def _seconds(milliseconds: float | None) -> str:
+    return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"

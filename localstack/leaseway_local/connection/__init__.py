@@ -1,0 +1,1 @@
+"""Connecting to a deployment: AWS clients, stack outputs, sessions and the HTTP API."""

@@ -1,0 +1,1 @@
+"""Deploying template.yaml: packaging, uploading and the CloudFormation stack."""

@@ -1,0 +1,65 @@
+"""Makes the template's custom resources where an engine passes over them.
+
+CloudFormation asks the function that a custom resource names, and waits for its answer at an address that it gives.
+LocalStack's CloudFormation reports such a resource as made and asks nobody.
+"""
+
+import json
+from typing import Any
+
+from leaseway_local.connection.clients import Clients
+from leaseway_local.connection.outputs import Outputs
+from leaseway_local.engine.processes import wait_until
+from leaseway_local.errors import LocalCloudError
+
+_PREFIX = "Custom::"
+_PASSED_OVER = "unknown"  # the physical id that LocalStack gives to what it did not make
+_ANSWER_SECONDS = 20.0
+_TODO = "`leaseway logs first-admin` shows what the function says."
+
+
+def complete(clients: Clients, result: Outputs, template: dict[str, Any], bucket: str) -> list[str]:
+    """Have the functions make what the engine did not. Answers go to `bucket`. Returns the resources' names.
+
+    Raises:
+        LocalCloudError: a function failed, or gave no answer.
+    """
+    held = clients.get("cloudformation").describe_stack_resources(StackName=result.stack)["StackResources"]
+    passed_over = [
+        resource
+        for resource in held
+        if resource["ResourceType"].startswith(_PREFIX) and resource.get("PhysicalResourceId") == _PASSED_OVER
+    ]
+    for resource in passed_over:
+        name = resource["LogicalResourceId"]
+        function = template["Resources"][name]["Properties"]["ServiceToken"]["Fn::GetAtt"][0]
+        _make(clients, resource, result[function], bucket)
+    return [resource["LogicalResourceId"] for resource in passed_over]
+
+
+def _make(clients: Clients, resource: dict[str, Any], function: str, bucket: str) -> None:
+    s3, name = clients.get("s3"), resource["LogicalResourceId"]
+    key = f"answers/{resource['StackName']}-{name}.json"
+    s3.delete_object(Bucket=bucket, Key=key)
+    event = {
+        "RequestType": "Create",
+        "RequestId": key,
+        "StackId": resource["StackId"],
+        "LogicalResourceId": name,
+        "ResourceType": resource["ResourceType"],
+        "ResponseURL": s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": key}),
+    }
+    outcome = clients.get("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+    if outcome.get("FunctionError"):
+        raise LocalCloudError(f"{function} did not make {name}: {outcome['Payload'].read().decode()}", _TODO)
+    answer: dict[str, Any] = {}
+
+    def answered() -> bool:
+        try:
+            answer.update(json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]))
+        except s3.exceptions.NoSuchKey:
+            return False
+        return True
+
+    if not wait_until(answered, _ANSWER_SECONDS) or answer["Status"] != "SUCCESS":
+        raise LocalCloudError(f"{function} did not make {name}: {answer.get('Reason', 'no answer')}", _TODO)

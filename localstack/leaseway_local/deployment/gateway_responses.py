@@ -1,0 +1,39 @@
+"""Puts the gateway document's own answers where an engine leaves them out.
+
+AWS imports `x-amazon-apigateway-gateway-responses` together with the routes; MiniStack skips it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from leaseway_local.connection.outputs import Outputs
+
+_KEY = "x-amazon-apigateway-gateway-responses"
+
+
+def complete(apigateway: Any, result: Outputs, document: Path) -> bool:
+    """Put the responses that the API lacks, and deploy its stage again. Returns whether any were missing."""
+    wanted = yaml.safe_load(document.read_text()).get(_KEY, {})
+    held = apigateway.get_gateway_responses(restApiId=result["ApiId"], limit=500)["items"]
+    customised = {response["responseType"]: response for response in held if not response.get("defaultResponse")}
+    missing = {kind: answer for kind, answer in wanted.items() if not _same(customised.get(kind), answer)}
+    for kind, answer in missing.items():
+        apigateway.put_gateway_response(restApiId=result["ApiId"], responseType=kind, **_request(answer))
+    if missing:
+        apigateway.create_deployment(restApiId=result["ApiId"], stageName=result["ApiStage"])
+    return bool(missing)
+
+
+def _request(answer: dict[str, Any]) -> dict[str, Any]:
+    request = {
+        "statusCode": str(answer["statusCode"]) if "statusCode" in answer else None,
+        "responseParameters": answer.get("responseParameters"),
+        "responseTemplates": answer.get("responseTemplates"),
+    }
+    return {name: value for name, value in request.items() if value is not None}
+
+
+def _same(held: dict[str, Any] | None, answer: dict[str, Any]) -> bool:
+    return held is not None and all(held.get(name) == value for name, value in _request(answer).items())

@@ -1,0 +1,1 @@
+"""The local engine: MiniStack or LocalStack as a process of this machine."""

@@ -1,0 +1,1 @@
+"""Monitoring the local engine: forwarded metrics, alarm states and the dashboard page."""

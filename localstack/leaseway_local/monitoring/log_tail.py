@@ -1,0 +1,95 @@
+"""Log lines of the functions, from CloudWatch Logs on any target."""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from leaseway_local.connection.outputs import Outputs
+from leaseway_local.engine.places import Home
+from leaseway_local.errors import LocalCloudError
+
+METRICS = '{"_aws":'
+"""How a line begins that is read by CloudWatch, not by people."""
+
+_PAUSE = 1.0  # seconds between two looks while following
+_LATE_MS = 5_000  # a line may become readable a little after its own time
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of one function. `at` is in milliseconds since the epoch."""
+
+    at: int
+    function: str
+    message: str
+
+    def as_text(self) -> str:
+        """For a person, in local time."""
+        moment = datetime.fromtimestamp(self.at / 1000, UTC).astimezone()
+        return f"{moment:%H:%M:%S.%f}"[:-3] + f" {self.function:<12} {self.message}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program."""
+        return {"at": self.at, "function": self.function, "message": self.message}
+
+
+def groups(outputs: Outputs, function: str | None) -> Mapping[str, str]:
+    """Log groups by the functions' short names; of one function if named.
+
+    Raises:
+        LocalCloudError: no function is called that.
+    """
+    found = {
+        re.sub(r"(?<!^)(?=[A-Z])", "-", name.removesuffix("Function")).lower(): f"/aws/lambda/{value}"
+        for name, value in outputs.values.items()
+        if name.endswith("Function")
+    }
+    if function is None:
+        return found
+    wanted = re.sub(r"(?<!^)(?=[A-Z])", "-", function.removesuffix("Function")).replace("_", "-").lower()
+    if wanted not in found:
+        raise LocalCloudError(f"there is no function {function!r}.", f"There are {', '.join(found)}, and `engine`.")
+    return {wanted: found[wanted]}
+
+
+def lines(logs: Any, groups: Mapping[str, str], *, minutes: float, follow: bool) -> Iterator[Line]:
+    """Lines of those groups in the order of their time, metrics left out; endless when following."""
+    since = int((time.time() - minutes * 60) * 1000)
+    seen: set[str] = set()
+    while True:
+        fresh = [
+            (event, name)
+            for name, group in groups.items()
+            for event in _events(logs, group, since)
+            if _identity(event) not in seen and not event["message"].startswith(METRICS)
+        ]
+        for event, name in sorted(fresh, key=lambda found: found[0]["timestamp"]):
+            yield Line(event["timestamp"], name, event["message"].rstrip())
+        if not follow:
+            return
+        seen |= {_identity(event) for event, _ in fresh}
+        since = max(since, int(time.time() * 1000) - _LATE_MS)
+        time.sleep(_PAUSE)
+
+
+def _identity(event: dict[str, Any]) -> str:
+    # MiniStack gives no event ids.
+    return str(event.get("eventId") or (event["logStreamName"], event["timestamp"], event["message"]))
+
+
+def engine(home: Home) -> str:
+    """What the local engine itself printed."""
+    if not home.log.exists():
+        raise LocalCloudError("the engine has written no log.", "`leaseway up` starts it.")
+    return home.log.read_text(errors="replace").rstrip()
+
+
+def _events(logs: Any, group: str, since: int) -> Iterator[dict[str, Any]]:
+    try:
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since):
+            yield from page["events"]
+    except logs.exceptions.ResourceNotFoundException:
+        return  # a function that never ran has no log

@@ -1,0 +1,122 @@
+"""Deployed stacks for tests: an engine on a free port, a stack on it, and calls of its functions."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaseway_local.connection.api_client import ApiClient
+from leaseway_local.connection.clients import Clients, Target
+from leaseway_local.connection.outputs import Outputs
+from leaseway_local.connection.sessions import SignIn
+from leaseway_local.deployment.deployer import Deployer
+from leaseway_local.engine.engine import Engine, EngineRecord
+from leaseway_local.engine.places import Home
+from leaseway_local.engine.processes import free_port
+from leaseway_local.errors import LocalCloudError
+
+PASSWORD = "orbit-lantern-mosaic"
+"""Every test user's."""
+
+
+@dataclass(frozen=True)
+class LocalStack:
+    """A LocalStack that runs already; what tests need to know of it is what they know of an engine of their own."""
+
+    host: str
+
+    @property
+    def port(self) -> int:
+        return int(self.host.rpartition(":")[2])
+
+
+class FunctionFailedError(AssertionError):
+    """An invoked function raised; carries its error document."""
+
+
+@dataclass(frozen=True)
+class DeployedStack:
+    """One deployed stack. `outputs["JobsTable"]` and so on are the template's outputs; `outputs.api_url` is the API."""
+
+    name: str
+    outputs: Outputs
+    api: ApiClient
+    """Signed in as the first Admin."""
+    clients: Clients
+    admin: SignIn
+
+    def as_user(self, name: str) -> ApiClient:
+        """The API as that User sees it; registered at the first use."""
+        with self.as_nobody() as api:
+            answer = api.request("POST", "/auth/register", json={"username": name, "password": PASSWORD})
+            assert answer.status_code in (201, 409), answer.text
+        return ApiClient(self.outputs.api_url, auth=SignIn(self.outputs.api_url, name, PASSWORD))
+
+    def as_nobody(self, **headers: str) -> ApiClient:
+        """The API without a token, or with what the headers say."""
+        return ApiClient(self.outputs.api_url, headers=headers)
+
+    def create_jobs(self, bodies: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Create the jobs, a hundred a request; returns their ids in order."""
+        ids = []
+        for first in range(0, len(bodies), 100):
+            made = self.api.post("/api/v1/jobs/batch", {"jobs": bodies[first : first + 100]})
+            assert made["refused"] == 0, made
+            ids += [item["job"]["id"] for item in made["content"]]
+        return ids
+
+    def retire(self) -> None:
+        """For good: hand no message, no change and no tick of a schedule to its functions any more, and remove them."""
+        functions, events = self.client("lambda"), self.client("events")
+        for rule in events.list_rules(NamePrefix=f"{self.name}-")["Rules"]:
+            events.disable_rule(Name=rule["Name"])
+        for page in functions.get_paginator("list_event_source_mappings").paginate():
+            for mapping in page["EventSourceMappings"]:
+                if f":function:{self.name}-" in mapping["FunctionArn"]:
+                    functions.delete_event_source_mapping(UUID=mapping["UUID"])
+        for page in functions.get_paginator("list_functions").paginate():
+            for function in page["Functions"]:
+                if function["FunctionName"].startswith(f"{self.name}-"):
+                    functions.delete_function(FunctionName=function["FunctionName"])
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the engine, made by localstack-client."""
+        return self.clients.get(service)
+
+    def invoke(self, function: str, payload: Any = None) -> Any:
+        """Invoke a function by its output's name, such as `SweeperFunction`, and return what it answered."""
+        answer = self.client("lambda").invoke(
+            FunctionName=self.outputs[function], Payload=json.dumps({} if payload is None else payload)
+        )
+        document = json.loads(answer["Payload"].read() or b"null")
+        if answer.get("FunctionError"):
+            raise FunctionFailedError(f"{function}: {document}")
+        return document
+
+
+def start_engine(home: Home, **variables: str) -> EngineRecord:
+    """Start an engine on a port that is free, asking anew when another program was quicker."""
+    for _ in range(5):
+        try:
+            return Engine(home).start(free_port(), variables=variables)
+        except LocalCloudError as problem:
+            if "is taken" not in problem.what:
+                raise
+    pytest.fail("no free port stayed free")
+
+
+def deploy(
+    engine: EngineRecord | LocalStack,
+    home: Home,
+    name: str,
+    parameters: dict[str, str] | None = None,
+    overlay: Path | None = None,
+) -> DeployedStack:
+    """Deploy a stack to a running engine. Lines go to the meter where asked for: they double a request's work."""
+    parameters = {"MeterSubscribed": "false"} | (parameters or {})
+    clients = Clients(Target.LOCALSTACK if isinstance(engine, LocalStack) else Target.LOCAL, engine.host)
+    made = Deployer(clients, home, name, parameters, overlay).deploy()
+    return DeployedStack(name, made.outputs, ApiClient(made.outputs.api_url, auth=made.admin), clients, made.admin)

@@ -1,0 +1,24 @@
+"""Single steps of a job's life, for tests of the domain."""
+
+from typing import Any
+
+from leaseway.idempotency import Key
+from leaseway.jobs import Job, Options, create_job, get_job
+from leaseway.jobs.run import claim
+
+
+def sleep_job(*, key: Key | None = None, **options: Any) -> Job:
+    """A job of ann's that sleeps for 10 ms."""
+    return create_job("ann", "SLEEP", {"duration_ms": 10}, Options(**options), key=key)
+
+
+def claimed(created: Job, worker: str = "w1") -> Job:
+    """The job as that worker holds it; fails where the claim is refused."""
+    outcome = claim.claim(created.id, worker)
+    assert isinstance(outcome, claim.Claimed)
+    return outcome.job
+
+
+def read(created: Job) -> Job:
+    """The job as it is now."""
+    return get_job(created.id, owner=None)

@@ -1,0 +1,130 @@
+"""A stack in an engine of its own with its monitor: what its metrics say, and what its alarms make of them."""
+
+import re
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from leaseway_local.engine.engine import Engine
+from leaseway_local.engine.places import DEFAULT_STACK, Home
+from leaseway_local.engine.processes import free_port
+from leaseway_local.monitoring.alarm_states import state_of
+from leaseway_local.monitoring.monitor import Monitor, MonitorRecord
+from support.deployed_stacks import DeployedStack, deploy, start_engine
+from support.prometheus_page import Samples, samples
+from support.waiting import until
+
+HOUR = 3_600
+RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
+
+# No schedule interferes: a test that wants a sweep or a tick asks for it. The thresholds are short, to be passed.
+PARAMETERS = {
+    "SweeperEnabled": "false",
+    "SchedulerEnabled": "false",
+    "LedgerCheckEnabled": "false",
+    "AlarmAgeSeconds": "3",
+    "AlarmLagMs": "1000",
+    "AlarmLedgerLagMs": "1000",
+    "MaxReceiveCount": "1",
+}
+
+
+class Watched:
+    """The stack, its engine and its monitor."""
+
+    def __init__(self, home: Home, **parameters: str) -> None:
+        self.home = home
+        self.engine = Engine(home)
+        self.stack: DeployedStack = deploy(start_engine(home), home, DEFAULT_STACK, PARAMETERS | parameters)
+        self.tasks: dict[str, str] = {}
+        self.monitor = Monitor(home)
+        self.record: MonitorRecord = self.monitor.start(free_port())
+        self.becomes(1, "LedgerEntries")  # the first account's
+
+    def stop(self) -> None:
+        self.monitor.stop()
+        self.engine.stop()
+
+    def value(self, name: str, stat: str = "Sum", *, namespace: str = "Leaseway", **dimensions: str) -> float:
+        """A statistic of a metric over the last hour; 0 where there is nothing."""
+        by = dimensions if namespace != "Leaseway" else {"service": DEFAULT_STACK, **dimensions}
+        metric = {
+            "Namespace": namespace,
+            "MetricName": name,
+            "Dimensions": [{"Name": each, "Value": value} for each, value in by.items()],
+        }
+        query = {"Id": "q", "MetricStat": {"Metric": metric, "Period": 24 * HOUR, "Stat": stat}}
+        now = time.time()
+        answer = self.stack.client("cloudwatch").get_metric_data(
+            MetricDataQueries=[query], StartTime=now - HOUR, EndTime=now + HOUR
+        )
+        values = answer["MetricDataResults"][0]["Values"]
+        return max(values, default=0) if stat.startswith(("p", "M")) else sum(values)
+
+    def becomes(self, wanted: float, name: str, stat: str = "Sum", **dimensions: str) -> None:
+        """Wait until a statistic of a metric of ours is just that."""
+        seen: list[float] = []
+
+        def there() -> bool:
+            seen.append(self.value(name, stat, **dimensions))
+            return seen[-1] == wanted
+
+        try:
+            until(there, seconds=60, what=f"{name} to be {wanted}", every=0.3)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; it is {seen[-1]}") from None
+
+    def requests(self, count: int) -> None:
+        """So many answered requests."""
+        url = f"{self.stack.outputs.api_url}/health"
+        with ThreadPoolExecutor(3) as pool:
+            codes = list(pool.map(lambda _: httpx.get(url, timeout=60).status_code, range(count)))
+        assert codes == [200] * count
+
+    def answered(self) -> float:
+        """Requests for /health that were told of."""
+        return self.value("HttpDuration", "SampleCount", route="GET /health", status="2xx")
+
+    def page(self) -> Samples:
+        """What GET /metrics says."""
+        answer = self.stack.api.request("GET", "/metrics")
+        assert answer.status_code == 200, answer.text
+        return samples(answer.text)
+
+    def counted(self) -> float:
+        """Requests for /health that GET /metrics tells of."""
+        return self.page().get(("http_requests_total", "GET", "/health", "2xx"), 0)
+
+    def alarm(self, name: str) -> dict[str, Any]:
+        """An alarm as the engine describes it."""
+        found = self.stack.client("cloudwatch").describe_alarms(AlarmNames=[f"{DEFAULT_STACK}-{name}"])
+        (alarm,) = found["MetricAlarms"]
+        return dict(alarm)
+
+    def state(self, name: str) -> str:
+        """What an alarm says: the engine's own word where the runbook lets it count, else what the data say."""
+        alarm = self.alarm(name)
+        own = re.search(rf"^\| {name} \| .+ \| evaluates it \|$", RUNBOOK.read_text(), re.MULTILINE)
+        return str(alarm["StateValue"]) if own else state_of(self.stack.client("cloudwatch"), alarm)
+
+    def alarms(self, name: str) -> None:
+        """Wait until an alarm says ALARM."""
+        until(lambda: self.state(name) == "ALARM", seconds=60, what=f"the alarm {name}", every=0.3)
+
+    @contextmanager
+    def without_mappings(self, function: str) -> Iterator[None]:
+        """While the block runs, nothing hands messages or changes to a function, such as `WorkerFunction`."""
+        self._switch(function, enabled=False)
+        yield
+        self._switch(function, enabled=True)
+
+    def _switch(self, function: str, *, enabled: bool) -> None:
+        functions = self.stack.client("lambda")
+        name = self.stack.outputs[function]
+        for mapping in functions.list_event_source_mappings(FunctionName=name)["EventSourceMappings"]:
+            functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=enabled)

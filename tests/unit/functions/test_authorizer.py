@@ -1,0 +1,104 @@
+"""The authorizer: what it tells the gateway of a token."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+from authorizer.app import CACHE_SECONDS, app, handler
+from leaseway.errors import UnavailableError
+from leaseway.identity import Role, change_role, issue, register
+from leaseway.identity.keys import KeyRing
+from support.call_meter import metered
+from support.forged_tokens import forgeries
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+ARN = "arn:aws:execute-api:us-east-1:123456789012:abc123/live/GET/api/v1/me"
+PASSWORD = "orbit-lantern-mosaic"
+
+
+def asked(token: str, scheme: str = "Bearer ") -> Any:
+    """The authorizer's answer, as API Gateway reads it: context values are plain text."""
+    answer = handler({"type": "TOKEN", "authorizationToken": f"{scheme}{token}", "methodArn": ARN}, None)
+    assert all(isinstance(value, str) for value in answer["context"].values())
+    return json.loads(json.dumps(answer))
+
+
+def test_it_is_chalices_own_and_cached_for_half_a_minute() -> None:
+    assert [(one.name, one.ttl_seconds) for one in app.builtin_auth_handlers] == [("handler", CACHE_SECONDS)]
+    assert CACHE_SECONDS == 30
+
+
+def test_a_good_token_tells_who_calls_and_allows_every_route_of_the_stage() -> None:
+    # Given a User's token
+    token = issue(register("alice", PASSWORD)).text
+    # When the gateway asks
+    answer = asked(token)
+    # Then it hears who that is; the answer is kept for the whole token, so it is good for every route
+    assert answer["principalId"] == "alice"
+    assert answer["context"] | {"expires_at": ""} == {
+        "state": "valid",
+        "subject": "alice",
+        "role": "User",
+        "expires_at": "",
+    }
+    assert answer["policyDocument"]["Statement"] == [
+        {
+            "Action": "execute-api:Invoke",
+            "Effect": "Allow",
+            "Resource": ["arn:aws:execute-api:us-east-1:123456789012:abc123/live/*/*"],
+        }
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  "])
+def test_the_schemes_case_does_not_matter(scheme: str) -> None:
+    assert asked(issue(register("alice", PASSWORD)).text, scheme)["context"]["state"] == "valid"
+
+
+def test_a_token_that_is_not_ours_tells_nothing_but_that() -> None:
+    # Given every forgery of a good token
+    good = issue(register("alice", PASSWORD)).text
+    for kind, forged in forgeries(good, "t" * 64).items():
+        # When the gateway asks
+        answer = asked(forged)
+        # Then no name is in the answer
+        code = "TOKEN_EXPIRED" if kind == "expired" else "TOKEN_INVALID"
+        assert (answer["principalId"], answer["context"]) == ("nobody", {"state": code}), kind
+
+
+def test_a_revoked_token_is_told_apart() -> None:
+    token = issue(register("alice", PASSWORD)).text
+    change_role("alice", Role.ADMIN, actor="admin")
+    assert asked(token)["context"] == {"state": "TOKEN_REVOKED"}
+
+
+def test_a_miss_of_the_cache_costs_one_read() -> None:
+    token = issue(register("alice", PASSWORD)).text
+    asked(token)
+    with metered() as meter:
+        asked(token)
+    assert meter.operations() == {"dynamodb.GetItem": 1}
+
+
+def test_what_cannot_be_found_out_is_raised_so_that_the_gateway_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    token = issue(register("alice", PASSWORD)).text
+
+    def away(*_: Any) -> None:
+        raise UnavailableError
+
+    monkeypatch.setattr(KeyRing, "find", away)
+    with pytest.raises(UnavailableError):
+        asked(token)
+
+
+def test_neither_the_token_nor_its_parts_are_logged(logged: io.StringIO) -> None:
+    good = issue(register("alice", PASSWORD)).text
+    asked(good)
+    asked(good[:-3] + "abc")
+    text = logged.getvalue()
+    assert '"outcome":"valid"' in text
+    assert '"outcome":"TOKEN_INVALID"' in text
+    assert not [part for part in good.split(".") if part in text]

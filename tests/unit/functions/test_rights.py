@@ -1,0 +1,514 @@
+"""Each role against what its function's code calls: nothing is missing, and nothing is granted that is not used.
+
+Every function is run in memory, through its handler, over all that it does; each call is written down as the action and
+the resource that IAM would ask for. What a call does not show is in `BY_THE_PLATFORM` and `NOT_SEEN`, with its reason.
+"""
+
+import base64
+import importlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from PIL import Image
+from urllib3.exceptions import HTTPError
+
+from leaseway import aws, clock, metrics
+from leaseway.accounts import change_balance, create_account, transfer
+from leaseway.errors import UnavailableError
+from leaseway.identity import issue, register
+from leaseway.identity.keys import key_ring
+from leaseway.jobs import Options, create_job, get_job
+from leaseway.jobs.create.placement import Priority
+from leaseway.jobs.queue import NORMAL, ORDERED, TASKS, Queue
+from leaseway.jobs.run.claim import Claimed, claim
+from leaseway.jobs.run.finish import complete, give_up
+from leaseway.jobs.table import Job, JobStatus, job_from_item
+from leaseway.ledger import reverse
+from leaseway.ledger.stream import record_changes
+from leaseway.settings import settings
+from leaseway.tasks import CatchUp, Definition, create_task, start_now
+from leaseway_local.deployment import template
+from support.account_stream import records
+from support.as_function import forget_everything
+from support.log_deliveries import delivery
+from unit.api.gateway import call, post, user
+
+Right = tuple[str, str]
+"""An action and the logical name of its resource, such as `dynamodb:Query` of `JobsTable/index/live`."""
+
+PASSWORD = "orbit-lantern-mosaic"
+SLEEP = {"duration_ms": 1}
+AUDIT: dict[str, Any] = {"type": "STORAGE_AUDIT", "payload": {"duration_ms": 0}}
+EXTERNAL = tuple({"type": name, "payload": {}} for name in ("MESSAGE", "EXTERNAL"))
+OF_THEIR_OWN: tuple[dict[str, Any], ...] = (*EXTERNAL, AUDIT)
+"""Jobs of types with a queue of their own."""
+JSON = {"content-type": "application/json"}
+OBJECTS = "Bucket/owners/*"
+
+LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
+OF_A_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
+WORKED = ("JobsQueue", "HighQueue", "LowQueue", "OrderedQueue", "StorageAuditQueue", "TasksQueue")
+OF_A_STREAM = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
+# Lambda calls these in the function's name, for its mappings.
+BY_THE_PLATFORM: dict[str, set[Right]] = {
+    "WorkerRole": {(action, queue) for action in OF_A_QUEUE for queue in WORKED},
+    "DeadLetterRole": {
+        (action, queue) for action in OF_A_QUEUE for queue in ("DeadLetterQueue", "OrderedDeadLetterQueue")
+    },
+    "TallyRole": {(action, "JobsTable/stream") for action in OF_A_STREAM},
+    "RetentionRole": {(action, "JobsTable/stream") for action in OF_A_STREAM},
+    "LedgerRole": {(action, "AccountsTable/stream") for action in OF_A_STREAM},
+}
+# Used where no call shows it, or by a race that is not run here.
+NOT_SEEN: dict[str, set[Right]] = {
+    # Without it, S3 answers 403 for an object that is not there.
+    "WorkerRole": {("s3:ListBucket", "Bucket")},
+    # A tick that lost its transaction to another reads the run that the other started.
+    "SchedulerRole": {("dynamodb:GetItem", "JobsTable")},
+    # A job that keeps an order is removed where SQS does not take its message.
+    "ApiRole": {("dynamodb:DeleteItem", "JobsTable")},
+}
+TRANSACTED = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+
+
+# ---- What the template grants ------------------------------------------------------------------------------------
+
+
+def granted(role: dict[str, Any]) -> set[Right]:
+    """Every right of a role but that to write its own log."""
+    return {
+        (action, _resource(resource))
+        for policy in role["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in _listed(statement["Action"])
+        if action not in LOGS
+        for resource in _listed(statement["Resource"])
+    }
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _resource(value: dict[str, Any]) -> str:
+    if "Fn::Sub" in value:
+        return str(value["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
+    name, attribute = value["Fn::GetAtt"]
+    return f"{name}/stream" if attribute == "StreamArn" else str(name)
+
+
+# ---- What the code calls -----------------------------------------------------------------------------------------
+
+
+class Calls:
+    """The rights that calls needed. `names` leads from the kind and name of a thing to its name in the template."""
+
+    def __init__(self, names: dict[tuple[str, str], str]) -> None:
+        self.rights: set[Right] = set()
+        self._names = names
+        self._listens = False
+
+    @contextmanager
+    def of_the_function(self) -> Iterator[None]:
+        """Only what happens inside is the function's own; the rest is the test's."""
+        self._listens = True
+        try:
+            yield
+        finally:
+            self._listens = False
+
+    def note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
+        """botocore's hook, before each call and each presigned link."""
+        if self._listens:
+            self.rights |= set(getattr(self, f"_{model.service_model.service_name}")(model.name, params))
+
+    def _dynamodb(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
+        if operation in ("BatchGetItem", "BatchWriteItem"):
+            yield from ((f"dynamodb:{operation}", self._names["TABLE", table]) for table in params["RequestItems"])
+        elif operation == "TransactWriteItems":
+            parts = [part for item in params["TransactItems"] for part in item.items()]
+            yield from ((f"dynamodb:{TRANSACTED[kind]}", self._names["TABLE", to["TableName"]]) for kind, to in parts)
+        else:
+            index = f"/index/{params['IndexName']}" if params.get("IndexName") else ""
+            yield f"dynamodb:{operation}", self._names["TABLE", params["TableName"]] + index
+
+    def _sqs(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
+        yield f"sqs:{operation.removesuffix('Batch')}", self._names["URL", params["QueueUrl"]]
+
+    def _s3(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
+        if operation in ("ListObjectsV2", "HeadBucket"):
+            yield "s3:ListBucket", "Bucket"
+            return
+        # A form to upload with is signed here, for a PutObject; making it looks CreateBucket up.
+        shown = {"HeadObject": "GetObject", "CreateBucket": "PutObject", "DeleteObjects": "DeleteObject"}
+        yield f"s3:{shown.get(operation, operation)}", OBJECTS
+
+    def _secretsmanager(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
+        yield f"secretsmanager:{operation}", self._names["SECRET", params["SecretId"]]
+
+
+@pytest.fixture
+def described() -> dict[str, Any]:
+    return template.read()
+
+
+@pytest.fixture
+def calls(cloud: None, described: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """Listens to every client."""
+    admin = json.dumps({"username": "admin", "password": PASSWORD})
+    aws.client("secretsmanager").create_secret(Name="leaseway-admin", SecretString=admin)
+    monkeypatch.setenv("ADMIN_SECRET", "leaseway-admin")
+    forget_everything()
+    names = {("SECRET", "leaseway-admin"): "AdminSecret"}
+    for variable, source in described["Globals"]["Function"]["Environment"]["Variables"].items():
+        kind = variable.rpartition("_")[2]
+        if variable == "TYPE_QUEUE_URLS":
+            shown = dict(pair.split("=") for pair in source["Fn::Sub"].split(","))
+            names |= {("URL", Queue(name).url): shown[name].strip("${}") for name in shown}
+        if kind in ("TABLE", "URL", "SECRET"):
+            names[kind, getattr(settings(), variable.lower())] = source.get("Ref") or source["Fn::GetAtt"][0]
+    listening = Calls(names)
+    # Clients take the session's hooks along when they are made: none has been yet.
+    aws.session().get_component("event_emitter").register("before-parameter-build", listening.note)
+    return listening
+
+
+def run(module: str, event: Any, calls: Calls) -> Any:
+    """The function's handler on an event, listened to."""
+    handler = importlib.import_module(module).handler
+    context = SimpleNamespace(log_stream_name="stream", get_remaining_time_in_millis=lambda: 900_000)
+    with calls.of_the_function():
+        return handler(event, context)
+
+
+# ---- What each function does -------------------------------------------------------------------------------------
+
+
+def api(calls: Calls) -> None:
+    with calls.of_the_function():
+        _money_over_http()
+    record_changes(records())
+    with calls.of_the_function():
+        _ledger_over_http()
+        _jobs_over_http()
+        _external_jobs_over_http("MESSAGE", {})
+        _external_jobs_over_http("EXTERNAL", {"text": "x" * settings().inline_bytes})
+        _dead_letters_over_http()
+        _tasks_over_http()
+        _identity_over_http()
+        assert call("GET", "/health", query={"deep": ["1"]}).status == 200
+
+
+def _money_over_http() -> None:
+    keyed = {"headers": {"Idempotency-Key": "k"}}
+    for name in ("alice", "bob"):
+        post("/api/users", {"userId": name, "balance": 9})
+    post("/api/users", {"userId": "carol"}, **keyed)
+    for amount in (1, -1_000):
+        change = {"userId": "alice", "amount": amount}
+        post("/api/users/update-balance", change)
+        post("/api/users/update-balance", change, headers={"Idempotency-Key": f"{amount}"})
+    post("/api/v1/transfers", {"from": "alice", "to": "bob", "amount": 1})
+    post("/api/v1/transfers", {"from": "alice", "to": "bob", "amount": 1_000}, **keyed)
+    call("GET", "/api/users/{userId}/balance", path={"userId": "alice"})
+
+
+def _ledger_over_http() -> None:
+    alice = {"path": {"userId": "alice"}}
+    before = datetime.fromtimestamp(clock.now_ms() / 1000 - 0.001, UTC).isoformat(timespec="milliseconds")
+    call("GET", "/api/users/{userId}/ledger", **alice)
+    call("GET", "/api/users/{userId}/balance", query={"at": [before]}, **alice)
+    assert call("POST", "/api/v1/ledger/{entry}/reversal", path={"entry": "alice:2"}).status == 201
+
+
+def _jobs_over_http() -> None:
+    for body in (
+        {"type": "IMAGE_RESIZE", "payload": large_picture()},
+        {"type": "SLEEP", "payload": SLEEP},
+        *OF_THEIR_OWN,
+    ):
+        one = {"path": {"id": post("/api/v1/jobs", body, headers={"Idempotency-Key": body["type"]}).json["id"]}}
+        post("/api/v1/jobs", body, headers={"Idempotency-Key": body["type"]})
+        call("GET", "/api/v1/jobs/{id}", **one)
+        call("POST", "/api/v1/jobs/{id}/cancel", **one)
+        call("GET", "/api/v1/jobs/{id}/result", **one)
+        call("POST", "/api/v1/jobs/{id}/retry", **one)
+        call("POST", "/api/v1/jobs/{id}/cancel", **one)
+        call("DELETE", "/api/v1/jobs/{id}", **one)
+    assert post("/api/v1/jobs/batch", {"jobs": [{"type": "SLEEP", "payload": SLEEP, "tags": ["t"]}]}).status == 202
+    assert len(call("GET", "/api/v1/jobs", query={"tag": ["t"]}).json["content"]) == 1
+    for priority in Priority:
+        post("/api/v1/jobs", {"type": "SLEEP", "payload": SLEEP, "priority": priority})
+    post("/api/v1/jobs", {"type": "SLEEP", "payload": SLEEP, "order_key": "k"})
+    for status in ({}, {"status": ["FAILED"]}, {"status": ["CREATED"]}):
+        assert call("GET", "/api/v1/jobs", query=status or None).status == 200
+        assert call("GET", "/api/v1/jobs", query={**status, "owner": ["*"]}).status == (200 if status else 400)
+    first = call("GET", "/api/v1/jobs", query={"size": ["1"]}).json
+    assert call("GET", "/api/v1/jobs", query={"size": ["1"], "cursor": [first["cursor"]]}).status == 200
+    post("/api/v1/uploads", {"content_type": "image/png", "size": 1})
+
+
+def _external_jobs_over_http(kind: str, payload: dict[str, Any]) -> None:
+    def made(**options: Any) -> str:
+        return str(post("/api/v1/jobs", {"type": kind, "payload": payload, **options}).json["id"])
+
+    def claimed() -> tuple[dict[str, Any], dict[str, Any]]:
+        answer = post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).json
+        return {"path": {"id": answer["job"]["id"]}}, {"claim_token": answer["claim_token"]}
+
+    while post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).status == 200:
+        pass  # what was created before
+    large = {"text": "x" * settings().inline_bytes}
+    for end, told in (("fail", {"error": "boom"}), ("complete", {"result": large})):
+        made(max_attempts=1)
+        one, token = claimed()
+        post("/api/v1/jobs/{id}/heartbeat", token, **one)
+        assert post(f"/api/v1/jobs/{{id}}/{end}", token | told, **one).status == 200
+    early = made(delay_seconds=60)
+    body = json.dumps({"job_id": early, "ttl_ms": 1})
+    aws.client("sqs").send_message(QueueUrl=Queue(kind).url, MessageBody=body)
+    assert post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).status == 204
+    assert post("/api/v1/jobs/{id}/claim", {"worker": "w"}, path={"id": made()}).status == 200
+
+
+def _dead_letters_over_http() -> None:
+    for _ in range(2):
+        give_up(create_job("ann", "SLEEP", SLEEP), "nobody took it", dead_lettered=True)
+    one = call("GET", "/api/v1/dead-letters").json["content"][0]["id"]
+    assert call("POST", "/api/v1/dead-letters/{id}/replay", path={"id": one}).status == 202
+    assert post("/api/v1/dead-letters/replay", {}).json["replayed"] == 1
+
+
+def _tasks_over_http() -> None:
+    wanted = {"name": "nightly", "every": "1h", "type": "SLEEP", "payload": SLEEP}
+    one = {"path": {"id": post("/api/tasks", wanted).json["id"]}}
+    for _ in range(2):
+        run = call("POST", "/api/tasks/{id}/run", **one).json
+        call("POST", "/api/v1/jobs/{id}/cancel", path={"id": run["job_id"]})
+    for route in ("/api/tasks", "/api/tasks/history", "/api/tasks/stats/summary"):
+        assert call("GET", route).status == 200
+    for route in ("/api/tasks/{id}", "/api/tasks/{id}/history"):
+        assert call("GET", route, **one).status == 200
+    for body in ('{"enabled": false}', '{"name": "weekly"}'):
+        call("PATCH", "/api/tasks/{id}", body=body, headers=JSON, **one)
+    call("DELETE", "/api/tasks/{id}", **one)
+
+
+def _identity_over_http() -> None:
+    zoe = {"username": "zoe", "password": PASSWORD}
+    post("/auth/register", zoe, caller=None)
+    for password in ("wrong", PASSWORD):
+        post("/connect/token", zoe | {"grant_type": "password", "password": password}, caller=None)
+    call("GET", "/api/v1/me", caller=user("zoe"))
+    change = {"current_password": PASSWORD, "new_password": "quarry-violin-sunday"}
+    post("/api/v1/me/password", change, caller=user("zoe"))
+    call("PUT", "/api/v1/users/{username}/role", path={"username": "zoe"}, body='{"role": "Admin"}', headers=JSON)
+
+
+def authorizer(calls: Calls) -> None:
+    token = issue(register("alice", PASSWORD)).text
+    key_ring.cache_clear()
+    asked = {"type": "TOKEN", "authorizationToken": f"Bearer {token}", "methodArn": "a:b:c:d:e:f/g"}
+    assert run("authorizer.app", asked, calls)["context"]["state"] == "valid"
+
+
+def first_admin(calls: Calls) -> None:
+    ids = dict.fromkeys(("StackId", "RequestId", "LogicalResourceId"), "")
+    with pytest.raises(HTTPError):  # nobody listens for the answer
+        run("first_admin.app", {"RequestType": "Create", "ResponseURL": "http://127.0.0.1:9/", **ids}, calls)
+
+
+def worker(calls: Calls) -> None:
+    job = create_job("ann", "IMAGE_RESIZE", large_picture())
+    create_job("ann", "IMAGE_RESIZE", no_picture())
+    claim(create_job("ann", "SLEEP", SLEEP).id, "another")
+    run("worker.app", received(NORMAL, 10), calls)
+    assert get_job(job.id, owner=None).status.value == "COMPLETED"
+    for priority in (Priority.HIGH, Priority.LOW):
+        create_job("ann", "IMAGE_RESIZE", no_picture(), Options(priority=priority))
+        run("worker.app", received(Queue(priority), 1), calls)
+    create_job("ann", "STORAGE_AUDIT", {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("leaseway.objects.list_keys", unavailable)
+        run("worker.app", received(Queue("STORAGE_AUDIT"), 1), calls)
+    create_job("ann", "IMAGE_RESIZE", no_picture(), Options(order_key="k"))
+    run("worker.app", received(ORDERED, 1), calls)
+    run_of_a_task("fails", type="IMAGE_RESIZE", payload=no_picture())
+    run("worker.app", received(TASKS, 1), calls)
+    claim(run_of_a_task("held").id, "another")
+    run("worker.app", received(TASKS, 1), calls)
+
+
+def large_picture() -> dict[str, Any]:
+    """A payload that lies in the bucket."""
+    drawn = io.BytesIO()
+    Image.effect_noise((100, 100), 100).save(drawn, "PNG")
+    payload = {"source": {"base64": base64.b64encode(drawn.getvalue()).decode()}, "width": 1, "height": 1}
+    assert len(json.dumps(payload)) > settings().inline_bytes
+    return payload
+
+
+def no_picture() -> dict[str, Any]:
+    return {"source": {"base64": "AAAA"}, "width": 1, "height": 1}
+
+
+def run_of_a_task(name: str, **options: Any) -> Job:
+    wanted = {"type": "SLEEP", "payload": SLEEP} | options
+    return start_now(create_task("ann", Definition(name=name, every="1h", **wanted)).id)
+
+
+def unavailable(*_: Any) -> None:
+    raise UnavailableError("the bucket does not answer")
+
+
+def received(queue: Queue, count: int) -> Any:
+    """What a queue's mapping hands over."""
+    url = queue.url
+    messages = aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=count)["Messages"]
+    arn = f"arn:aws:sqs:us-east-1:123456789012:{url.rpartition('/')[2]}"
+    ours = {"messageId": "MessageId", "receiptHandle": "ReceiptHandle", "body": "Body"}
+    return {
+        "Records": [
+            {name: message[theirs] for name, theirs in ours.items()} | {"eventSourceARN": arn} for message in messages
+        ]
+    }
+
+
+def sweeper(calls: Calls) -> None:
+    for priority in Priority:
+        create_job("ann", "SLEEP", SLEEP, Options(priority=priority))
+    for own in OF_THEIR_OWN:
+        create_job("ann", own["type"], own["payload"])
+    create_job("ann", "SLEEP", SLEEP, Options(order_key="k"))
+    claim(create_job("ann", "SLEEP", SLEEP).id, "another")
+    run_of_a_task("waits")
+    later = time.time() + 3_000
+    with clock.fixed(lambda: later):
+        run("sweeper.app", {}, calls)
+
+
+def dead_letter(calls: Calls) -> None:
+    held = [create_job("ann", "SLEEP", SLEEP, Options(priority=priority)) for priority in Priority]
+    jobs = [create_job("ann", "SLEEP", SLEEP), *held, run_of_a_task("held")]
+    jobs += [create_job("ann", own["type"], own["payload"]) for own in OF_THEIR_OWN]
+    jobs.append(create_job("ann", "SLEEP", SLEEP, Options(order_key="k")))
+    for job in jobs[1:]:
+        claim(job.id, "another")
+    bodies = {job.id: json.dumps({"job_id": job.id, "ttl_ms": 1}) for job in jobs}
+    letters = [{"messageId": name, "body": body} for name, body in bodies.items()]
+    assert run("dead_letter.app", {"Records": letters}, calls) == {"batchItemFailures": []}
+
+
+def tally(calls: Calls) -> None:
+    create_job("ann", "SLEEP", SLEEP)
+    for _ in range(2):
+        run("tally.app", {"Records": records(table="jobs")}, calls)
+
+
+def meter(calls: Calls) -> None:
+    metrics.note("HttpDuration", 1, route="GET /health", status="2xx")
+    metrics.note("MemoryUsed", 64, function="api")
+    written = io.StringIO()
+    with redirect_stdout(written):
+        metrics.flush("api")
+    for _ in range(2):
+        run("meter.app", delivery(written.getvalue().splitlines()), calls)
+
+
+def retention(calls: Calls) -> None:
+    job = create_job("ann", "IMAGE_RESIZE", large_picture())
+    jobs = aws.client("dynamodb")
+    tagged = {":tags": {"SS": ["nightly"]}}
+    key = {"id": {"S": job.id}}
+    jobs.update_item(TableName="jobs", Key=key, UpdateExpression="SET tags = :tags", ExpressionAttributeValues=tagged)
+    jobs.delete_item(TableName="jobs", Key=key)
+    run("retention.app", {"Records": records(table="jobs")}, calls)
+
+
+def ledger(calls: Calls) -> None:
+    create_account("alice", 5, request_id="a")
+    for _ in range(2):
+        run("ledger.app", {"Records": records()}, calls)
+
+
+def ledger_check(calls: Calls) -> None:
+    for name in ("alice", "bob"):
+        create_account(name, 5, request_id=name)
+    transfer("alice", "bob", 1, owner=None, request_id="t")
+    record_changes(records())
+    reverse("alice:2", request_id="r")
+    change_balance("alice", 1, request_id="c")
+    whole = records()
+    # Half of the reversal is lost, and is to be found again from its other half.
+    lost = ("alice", "3")
+    images = [record["dynamodb"]["NewImage"] for record in whole]
+    names = [(image["user_id"]["S"], image["version"]["N"]) for image in images]
+    record_changes([record for record, name in zip(whole, names, strict=True) if name != lost])
+    for errand in ({}, {"do": "verify", "user_id": "alice"}, {"do": "repair", "user_id": "alice"}, {"do": "export"}):
+        run("ledger.check", errand, calls)
+
+
+def scheduler(calls: Calls) -> None:
+    now = float(int(time.time()))
+    with clock.fixed(lambda: now):
+        for catch_up in CatchUp:
+            wanted = {"name": catch_up.value, "every": "5m", "type": "SLEEP", "payload": SLEEP}
+            create_task("ann", Definition(**wanted, catch_up=catch_up))
+        for own in OF_THEIR_OWN:
+            create_task("ann", Definition(name=own["type"], every="5m", **own))
+    for minutes in (5, 10, 120):
+        with clock.fixed(lambda minutes=minutes: now + minutes * 60):
+            run("scheduler.app", {}, calls)
+            _end_the_first_run_and_leave_the_second()
+
+
+def _end_the_first_run_and_leave_the_second() -> None:
+    first, *rest = [job for job in map(job_from_item, jobs_in_the_table()) if job.status is JobStatus.CREATED] or [None]
+    if first is not None:
+        outcome = claim(first.id, "worker")
+        assert isinstance(outcome, Claimed)
+        complete(outcome.job, {})
+    for job in rest:
+        claim(job.id, "a worker that dies")
+
+
+def jobs_in_the_table() -> list[Any]:
+    return list(aws.client("dynamodb").scan(TableName="jobs")["Items"])
+
+
+SCENARIOS: dict[str, Callable[[Calls], None]] = {
+    "ApiRole": api,
+    "AuthorizerRole": authorizer,
+    "DeadLetterRole": dead_letter,
+    "FirstAdminRole": first_admin,
+    "LedgerCheckRole": ledger_check,
+    "LedgerRole": ledger,
+    "MeterRole": meter,
+    "RetentionRole": retention,
+    "SchedulerRole": scheduler,
+    "SweeperRole": sweeper,
+    "TallyRole": tally,
+    "WorkerRole": worker,
+}
+
+
+def test_every_functions_role_is_looked_at(described: dict[str, Any]) -> None:
+    functions = (one for one in described["Resources"].values() if one["Type"] == template.FUNCTION_TYPE)
+    assert {one["Properties"]["Role"]["Fn::GetAtt"][0] for one in functions} == SCENARIOS.keys()
+
+
+@pytest.mark.parametrize("role", sorted(SCENARIOS))
+def test_a_role_grants_exactly_what_its_function_calls(role: str, calls: Calls, described: dict[str, Any]) -> None:
+    # Given a function that did all that it does
+    SCENARIOS[role](calls)
+    used = calls.rights | BY_THE_PLATFORM.get(role, set()) | NOT_SEEN.get(role, set())
+    # Then its role names just that
+    held = granted(described["Resources"][role])
+    assert {"missing": sorted(used - held), "unused": sorted(held - used)} == {"missing": [], "unused": []}

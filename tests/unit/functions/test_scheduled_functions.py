@@ -1,0 +1,34 @@
+"""The thin handlers of the sweeper and the dead-letter function."""
+
+import importlib
+
+import pytest
+
+from leaseway.jobs import JobStatus, create_job, get_job, queue
+from support.sample_events import sample_event
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+
+def test_the_sweeper_answers_its_report():
+    report = importlib.import_module("sweeper.app").handler(sample_event("sweeper"), None)
+    assert report == {"looked": 0, "resent": 0, "cancelled": 0, "moved": 0, "left": False, "lag_ms": 0}
+
+
+def test_a_dead_letter_that_cannot_be_judged_stays_and_the_others_are_judged(monkeypatch):
+    handler = importlib.import_module("dead_letter.app").handler
+    job = create_job("ann", "SLEEP", {"duration_ms": 1})
+    judged = sample_event("dead_letter", job_id=job.id)["Records"][0]
+    real = queue.parse
+
+    def parse(text: str) -> queue.JobMessage:
+        if text == "unreadable":
+            raise RuntimeError("the table does not answer")
+        return real(text)
+
+    monkeypatch.setattr(queue, "parse", parse)
+
+    answer = handler({"Records": [{"messageId": "a", "body": "unreadable"}, judged]}, None)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "a"}]}
+    assert get_job(job.id, owner=None).status is JobStatus.FAILED

@@ -1,0 +1,96 @@
+"""infra/dashboard.json against what there is: metrics, functions, queues and job types."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaseway import metrics
+from leaseway.jobs.types import catalogue
+from leaseway_local.deployment import template
+from leaseway_local.monitoring import widgets
+from support.template_lookup import of_type
+
+SOURCE = Path(__file__).parents[3] / "infra" / "dashboard.json"
+# What AWS, or the monitor in its place, has of these two.
+OF_AWS = {
+    "AWS/Lambda": ("FunctionName", {"Duration", "Errors", "Throttles", "Invocations"}),
+    "AWS/SQS": (
+        "QueueName",
+        {
+            "ApproximateNumberOfMessagesVisible",
+            "ApproximateNumberOfMessagesNotVisible",
+            "ApproximateAgeOfOldestMessage",
+        },
+    ),
+}
+BESIDE_THE_DASHBOARD = {"FirstAdminFunction"}  # runs once a deployment
+
+Line = list[Any]
+
+
+def lines() -> list[Line]:
+    """Namespace, name, dimensions by name, and options of each line of the dashboard."""
+    body = json.loads(SOURCE.read_text())
+    found = []
+    for widget in body["widgets"]:
+        for namespace, name, *dimensions, options in widget["properties"].get("metrics", []):
+            pairs = dict(zip(dimensions[::2], dimensions[1::2], strict=True))
+            found.append([namespace, name, pairs, options])
+    return found
+
+
+@pytest.mark.parametrize("line", [line for line in lines() if line[0] == "Leaseway"], ids=lambda line: line[1])
+def test_a_metric_of_ours_is_in_the_catalogue_under_these_dimensions(line: Line) -> None:
+    _, name, dimensions, _ = line
+    assert dimensions.pop(metrics.SERVICE) == "${AWS::StackName}"
+    assert tuple(dimensions) in metrics.CATALOGUE[name].by
+
+
+@pytest.mark.parametrize("line", [line for line in lines() if line[0] != "Leaseway"], ids=lambda line: line[1])
+def test_a_metric_of_awss_is_one_that_it_has(line: Line) -> None:
+    namespace, name, dimensions, _ = line
+    dimension, known = OF_AWS[namespace]
+    assert (set(dimensions), name in known) == ({dimension}, True)
+
+
+def test_there_is_no_metric_math() -> None:
+    assert not any("expression" in options for *_, options in lines())
+    assert all({"label", "stat"} <= set(options) for *_, options in lines())
+
+
+def test_every_queue_and_every_function_is_on_it() -> None:
+    described = template.read()
+    named = set(re.findall(r"\$\{(\w+?)(?:\.QueueName)?\}", SOURCE.read_text()))
+    wanted = {*of_type(described, "AWS::SQS::Queue"), *of_type(described, template.FUNCTION_TYPE)}
+    assert wanted - BESIDE_THE_DASHBOARD == named
+
+
+def test_every_job_type_is_on_it() -> None:
+    by_type = {dimensions["type"] for _, _, dimensions, _ in lines() if "type" in dimensions}
+    assert by_type == set(catalogue())
+
+
+def test_every_metric_of_the_catalogue_is_on_it_or_is_only_counted_by_the_check() -> None:
+    assert set(metrics.CATALOGUE) - {name for _, name, *_ in lines()} == {"LedgerEntriesChecked"}
+
+
+def test_widgets_ask_for_at_most_what_one_page_of_cloudwatch_takes() -> None:
+    body = json.loads(SOURCE.read_text())
+
+    class Silent:
+        def get_metric_data(self, MetricDataQueries: list[Any], **_: Any) -> Any:  # noqa: N803 - CloudWatch's name
+            asked.append(len(MetricDataQueries))
+            return {
+                "MetricDataResults": [
+                    {"Id": query["Id"], "Timestamps": [], "Values": []} for query in MetricDataQueries
+                ]
+            }
+
+    asked: list[int] = []
+    drawn = widgets.with_data(body, Silent(), 60)
+    assert asked == [len(lines())]
+    assert asked[0] <= 500
+    assert len(drawn["widgets"]) == len(body["widgets"])

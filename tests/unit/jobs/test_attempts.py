@@ -1,0 +1,111 @@
+"""The history of attempts: what each end leaves, and that a success leaves nothing to pay for."""
+
+import pytest
+
+from leaseway.jobs import Job, JobStatus, attempts, cancel_job, retry_job
+from leaseway.jobs.attempts import End
+from leaseway.jobs.run import claim, finish
+from leaseway.jobs.table import JobModel
+from leaseway.settings import settings
+from support.call_meter import metered
+from support.job_steps import claimed, read
+from support.job_steps import sleep_job as job
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+
+def told(created: Job) -> list[tuple[int, str | None, End, str | None]]:
+    return [(one.number, one.worker, one.end, one.error) for one in attempts.of(read(created))]
+
+
+def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(time):
+    created = job(max_attempts=3)
+    for number in (1, 2):
+        finish.fail(claimed(created, f"w{number}"), f"boom {number}")
+        time.seconds += 900
+    last = claimed(created, "w3")
+    time.seconds += 1
+    assert told(created)[-1] == (3, "w3", End.RUNNING, None)
+    finish.complete(last, {})
+
+    assert told(created) == [
+        (1, "w1", End.ERROR, "boom 1"),
+        (2, "w2", End.ERROR, "boom 2"),
+        (3, "w3", End.COMPLETED, None),
+    ]
+    third = attempts.of(read(created))[-1]
+    assert (third.ended_at or 0) - (third.started_at or 0) == 1_000
+
+
+def test_a_first_success_writes_no_history():
+    mine = claimed(job())
+    finish.complete(mine, {})
+    assert "history" not in JobModel.read(mine.id)
+    assert told(mine) == [(1, "w1", End.COMPLETED, None)]
+
+
+def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(time):
+    first = claimed(job())
+    time.seconds += settings().lease_seconds + 1
+    abandoned = claim.claim(first.id, "w2")
+    assert isinstance(abandoned, claim.Abandoned)
+    claim.take_over(abandoned.job, "w2")
+
+    assert told(first) == [(1, "w1", End.CRASHED, "its worker died"), (2, "w2", End.RUNNING, None)]
+    assert attempts.of(read(first))[0].ended_at == first.lease_until
+
+
+def test_the_crash_that_was_one_too_many_is_kept_too(time):
+    mine = claimed(job(max_attempts=1))
+    time.seconds += settings().lease_seconds + 1
+    claim.claim(mine.id, "w2")
+    assert (read(mine).status, told(mine)) == (
+        JobStatus.FAILED,
+        [(1, "w1", End.CRASHED, "its worker died and no attempt is left")],
+    )
+
+
+def test_time_that_ran_out_is_kept(time):
+    mine = claimed(job(ttl_ms=1_000))
+    time.seconds += 2
+    assert finish.complete(mine, {}) is JobStatus.CANCELLED
+    assert [end for _, _, end, _ in told(mine)] == [End.EXPIRED]
+
+
+def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was():
+    mine = claimed(job())
+    cancel_job(mine.id, owner="ann", actor="root")
+    retry_job(mine.id, owner="ann")
+    finish.complete(claimed(mine, "w2"), {})
+    assert told(mine) == [(1, "w1", End.CANCELLED, "cancelled by root"), (2, "w2", End.COMPLETED, None)]
+
+
+def test_a_job_that_nobody_took_has_no_attempt_to_tell():
+    waiting = job()
+    cancel_job(waiting.id, owner="ann", actor="ann")
+    assert told(waiting) == []
+
+
+def test_a_worker_that_lost_its_lease_adds_nothing():
+    mine = claimed(job())
+    cancel_job(mine.id, owner="ann", actor="ann")
+    with pytest.raises(finish.LeaseLostError):
+        finish.fail(mine, "late")
+    assert [end for _, _, end, _ in told(mine)] == [End.CANCELLED]
+
+
+def test_errors_are_cut_and_the_latest_attempts_kept(time):
+    created = job(max_attempts=1)
+    for number in range(1, 24):
+        finish.fail(claimed(created), f"{number}:" + "x" * 500)
+        retry_job(created.id, owner="ann")
+    kept = read(created).history
+    assert [one.number for one in kept] == list(range(4, 24))
+    assert {len(one.error or "") for one in kept} == {attempts.LONGEST_ERROR}
+
+
+def test_an_entry_takes_no_write_of_its_own():
+    mine = claimed(job())
+    with metered() as meter:
+        finish.fail(mine, "boom")
+    assert (meter.writes(), meter.read_units()) == (1, 0)

@@ -1,0 +1,84 @@
+"""Creating many jobs at once."""
+
+import pytest
+
+from leaseway import aws
+from leaseway.dynamodb import batches
+from leaseway.errors import UnavailableError
+from leaseway.jobs import Job, JobStatus, Options, TtlTooLongError, UnknownJobTypeError, get_job
+from leaseway.jobs.create.batch import Wanted, create_jobs
+from leaseway.jobs.run import claim
+from support.call_meter import metered
+from unit.api.gateway import post
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+SLEEP = Wanted("SLEEP", {"duration_ms": 1})
+
+
+def test_a_hundred_jobs_take_fourteen_calls():
+    with metered() as meter:
+        jobs = create_jobs("ann", [SLEEP] * 100)
+    assert len({job.id for job in jobs}) == 100
+    assert meter.count() == 14
+    assert meter.write_units("jobs") == 300
+
+
+def test_each_job_of_a_batch_is_as_one_created_alone():
+    (job,) = create_jobs("ann", [SLEEP])
+    outcome = claim.claim(job.id, "w1")
+    assert isinstance(outcome, claim.Claimed)
+    assert get_job(job.id, owner="ann").status is JobStatus.RUNNING
+
+
+def test_what_is_wrong_with_one_refuses_that_one_only():
+    outcomes = create_jobs(
+        "ann",
+        [
+            SLEEP,
+            Wanted("NO_SUCH", {}),
+            Wanted("SLEEP", {"duration_ms": 1}, Options(ttl_ms=10**9)),
+            SLEEP,
+        ],
+    )
+    assert [type(outcome) for outcome in outcomes] == [Job, UnknownJobTypeError, TtlTooLongError, Job]
+
+
+def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkeypatch):
+    monkeypatch.setattr(batches, "_pause", lambda _: None)
+    client = aws.client("dynamodb")
+    original, keeps_back = client._make_api_call, [True, True]
+
+    def throttled(name, request):
+        if name == "BatchWriteItem" and (keeps_back.pop() if keeps_back else False):
+            return {"UnprocessedItems": request["RequestItems"]}
+        return original(name, request)
+
+    monkeypatch.setattr(client, "_make_api_call", throttled)
+    assert all(isinstance(outcome, Job) for outcome in create_jobs("ann", [SLEEP, SLEEP]))
+
+    keeps_back[:] = [True] * 50
+    assert [type(outcome) for outcome in create_jobs("ann", [SLEEP])] == [UnavailableError]
+
+
+def test_over_http_refusals_are_told_by_index():
+    answer = post(
+        "/api/v1/jobs/batch",
+        {"jobs": [{"type": "SLEEP", "payload": {"duration_ms": 1}}, {"type": "SLEEP"}, {"type": "X", "payload": {}},
+                  {"type": "SLEEP", "payload": {"duration_ms": "long"}}]},
+    )  # fmt: skip
+    assert answer.status == 202
+    assert (answer.json["accepted"], answer.json["refused"]) == (1, 3)
+    told = [(item["index"], item["problem"] and (item["problem"]["code"], item["problem"]["field"]))
+            for item in answer.json["content"]]  # fmt: skip
+    assert told == [
+        (0, None),
+        (1, ("INVALID_INPUT", "payload")),
+        (2, ("UNKNOWN_JOB_TYPE", "type")),
+        (3, ("INVALID_INPUT", "payload.duration_ms")),
+    ]
+
+
+@pytest.mark.parametrize("jobs", [[], [{"type": "SLEEP", "payload": {"duration_ms": 1}}] * 101, None])
+def test_a_batch_of_none_or_too_many_is_refused_whole(jobs):
+    assert post("/api/v1/jobs/batch", {"jobs": jobs}).status == 400

@@ -1,0 +1,272 @@
+"""Cancelling and retrying many jobs at once: which, how many at a time, and what they cost."""
+
+from typing import Any
+
+import pytest
+from botocore.exceptions import EndpointConnectionError
+
+from leaseway import aws, clock
+from leaseway.cursors import InvalidCursorError
+from leaseway.errors import InvalidInputError
+from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, get_job
+from leaseway.jobs.control import control
+from leaseway.jobs.control.bulk import Report, cancel_jobs, retry_jobs
+from leaseway.jobs.find.lists import Selection
+from leaseway.jobs.run import claim, finish
+from leaseway.settings import needed
+from support.call_meter import metered
+from unit.api.gateway import call, post, user
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+START = 1_800_000_000
+
+
+def job(owner: str = "ann", second: float = 0, **options: Any) -> Job:
+    with clock.fixed(lambda: START + second):
+        return create_job(owner, "SLEEP", {"duration_ms": 1}, Options(**options))
+
+
+def failed(owner: str = "ann", **options: Any) -> Job:
+    made = job(owner, max_attempts=1, **options)
+    finish.fail(claimed(made), "boom")
+    return made
+
+
+def claimed(made: Job) -> Job:
+    with clock.fixed(lambda: START + 100):
+        outcome = claim.claim(made.id, "w1")
+    assert isinstance(outcome, claim.Claimed)
+    return outcome.job
+
+
+def status(made: Job) -> JobStatus:
+    return get_job(made.id, owner=None).status
+
+
+def ids(report: Report) -> set[str]:
+    return {outcome.job.id for outcome in report.outcomes}
+
+
+def cancel(**wanted: Any) -> Report:
+    selected = {name: wanted.pop(name) for name in tuple(wanted) if name in Selection.__struct_fields__}
+    return cancel_jobs(Selection(**{"owner": "ann"} | selected), actor="root", **wanted)
+
+
+def retry(**wanted: Any) -> Report:
+    selected = {name: wanted.pop(name) for name in tuple(wanted) if name in Selection.__struct_fields__}
+    return retry_jobs(Selection(**{"owner": "ann"} | selected), **wanted)
+
+
+def test_waiting_and_running_jobs_of_a_type_are_cancelled_and_others_left():
+    waiting, running, theirs = job(), job(), job("bob")
+    claimed(running)
+    done = claimed(job())
+    finish.complete(done, {})
+
+    report = cancel(type_name="SLEEP")
+
+    assert (ids(report), report.changed, report.refused) == ({waiting.id, running.id}, 2, 0)
+    assert [status(one) for one in (waiting, running, done, theirs)] == [
+        JobStatus.CANCELLED, JobStatus.CANCELLED, JobStatus.COMPLETED, JobStatus.CREATED,
+    ]  # fmt: skip
+    assert get_job(waiting.id, owner=None).error_message == "cancelled by root"
+
+
+def test_failed_and_cancelled_jobs_are_tried_again_and_their_messages_sent_together():
+    bad = [failed() for _ in range(11)]
+    ended = job()
+    cancel_job(ended.id, owner="ann", actor="ann")
+    before = depth()
+    with metered() as meter:
+        report = retry(type_name="SLEEP")
+    assert ids(report) == {ended.id, *(one.id for one in bad)}
+    assert {status(one) for one in (*bad, ended)} == {JobStatus.CREATED}
+    assert depth() == before + 12
+    assert meter.count("sqs") == 2
+    assert get_job(bad[0].id, owner=None).history[0].error == "boom"
+
+
+def depth() -> int:
+    name = "ApproximateNumberOfMessages"
+    url = needed("jobs_queue_url")
+    answer = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name])
+    return int(answer["Attributes"][name])
+
+
+def test_a_dry_run_tells_the_same_jobs_and_changes_none():
+    made = [job() for _ in range(3)]
+    with metered() as meter:
+        dry = cancel(type_name="SLEEP", dry_run=True)
+    assert (meter.writes(), dry.changed, dry.refused) == (0, 0, 0)
+    assert ids(dry) == {one.id for one in made}
+    assert {outcome.job.status for outcome in dry.outcomes} == {JobStatus.CREATED}
+    assert ids(cancel(type_name="SLEEP")) == ids(dry)
+
+
+def test_the_newest_come_first_and_the_cursor_leads_through_all():
+    made = [job(second=second) for second in range(7)]
+    first = cancel(type_name="SLEEP", limit=3)
+    assert [outcome.job.id for outcome in first.outcomes] == [one.id for one in reversed(made[4:])]
+    seen, cursor = ids(first), first.cursor
+    while cursor:
+        part = cancel(type_name="SLEEP", limit=3, cursor=cursor)
+        assert not seen & ids(part)
+        seen |= ids(part)
+        cursor = part.cursor
+    assert seen == {one.id for one in made}
+    assert ids(cancel(type_name="SLEEP")) == set()
+
+
+def test_without_a_cursor_a_repetition_goes_on_too():
+    made = [failed() for _ in range(5)]
+    parts = [ids(retry(statuses=(JobStatus.FAILED,), limit=2)) for _ in range(4)]
+    assert [len(part) for part in parts] == [2, 2, 1, 0]
+    assert set.union(*parts) == {one.id for one in made}
+
+
+def test_a_tag_and_times_of_creation_narrow_the_selection():
+    blue = [job(second=second, tags=["blue"]) for second in range(4)]
+    [job(second=second) for second in range(4)]
+    assert ids(cancel(tag="blue", created_before=(START + 1) * 1000)) == {blue[0].id}
+    assert ids(cancel(tag="blue", created_from=(START + 3) * 1000)) == {blue[3].id}
+    between = cancel(created_from=(START + 1) * 1000, created_before=(START + 2) * 1000, dry_run=True)
+    assert {outcome.job.created_at for outcome in between.outcomes} == {(START + 1) * 1000}
+    assert len(between.outcomes) == 2
+    assert ids(cancel(tag="blue")) == {blue[1].id, blue[2].id}
+
+
+def test_times_bound_what_is_read_and_parts_of_them_go_on():
+    made = [job(second=second) for second in range(40)]
+    wanted = {"created_from": (START + 10) * 1000, "created_before": (START + 20) * 1000, "limit": 4, "dry_run": True}
+    seen: list[str] = []
+    cursor, keys = None, 0
+    while True:
+        with metered() as meter:
+            part = cancel(**wanted, cursor=cursor)
+        keys += meter.keys()
+        seen += [outcome.job.id for outcome in part.outcomes]
+        if (cursor := part.cursor) is None:
+            break
+    assert seen == [one.id for one in reversed(made[10:20])]
+    assert keys < 60
+
+
+def test_all_owners_are_one_selection_for_who_may():
+    mine, theirs = job(), job("bob")
+    bad = failed("bob")
+    assert ids(cancel(owner=None, type_name="SLEEP")) == {mine.id, theirs.id}
+    assert ids(retry(owner=None, type_name="SLEEP")) == {mine.id, theirs.id, bad.id}
+    tagged = job("bob", tags=["blue"])
+    assert ids(cancel(owner=None, tag="blue")) == {tagged.id}
+
+
+def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch):
+    moving, still = job(second=1), job()
+    original = control.changed_as_seen
+
+    def moved(seen: Job, step: control.Step) -> Job:
+        if seen.id == moving.id:
+            claimed(moving)
+        return original(seen, step)
+
+    monkeypatch.setattr(control, "changed_as_seen", moved)
+    report = cancel(type_name="SLEEP")
+    assert (report.changed, report.refused) == (1, 1)
+    assert [(o.job.id, getattr(o.refusal, "code", None)) for o in report.outcomes] == [
+        (moving.id, "VERSION_MOVED"), (still.id, None),
+    ]  # fmt: skip
+    assert status(moving) is JobStatus.RUNNING
+
+
+def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch):
+    made = [failed(second=second) for second in range(3)]
+    before = depth()
+    original = control.changed_as_seen
+
+    def fails_at_the_last(seen: Job, step: control.Step) -> Job:
+        if seen.id == made[0].id:
+            raise EndpointConnectionError(endpoint_url="dynamodb")
+        return original(seen, step)
+
+    monkeypatch.setattr(control, "changed_as_seen", fails_at_the_last)
+    with pytest.raises(EndpointConnectionError):
+        retry(type_name="SLEEP")
+    assert depth() == before + 2
+    assert [status(one) for one in made] == [JobStatus.FAILED, JobStatus.CREATED, JobStatus.CREATED]
+
+
+def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own():
+    for _ in range(20):
+        job()
+    with metered() as meter:
+        cancel(type_name="SLEEP", limit=20)
+    assert (meter.writes(), meter.write_units()) == (20, 80)
+    assert meter.count("dynamodb", "GetItem") == 0
+    assert meter.count("dynamodb", "BatchGetItem") <= 2
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({}, None),
+        ({"statuses": (JobStatus.COMPLETED,)}, "status"),
+        ({"statuses": (JobStatus.FAILED,)}, "status"),
+        ({"type_name": "SLEEP", "limit": 101}, "limit"),
+        ({"type_name": "SLEEP", "limit": 0}, "limit"),
+        ({"tag": "#"}, "tag"),
+        ({"created_from": 2, "created_before": 1}, "created_before"),
+    ],
+)
+def test_a_selection_that_makes_no_sense_is_refused(wanted, field):
+    with pytest.raises(InvalidInputError) as refusal:
+        cancel(**wanted)
+    assert refusal.value.field == field
+
+
+def test_a_cursor_belongs_to_its_selection_and_its_purpose():
+    for _ in range(3):
+        job()
+        failed()
+    cursor = cancel(type_name="SLEEP", limit=1, dry_run=True).cursor
+    assert cancel(type_name="SLEEP", limit=1, cursor=cursor).changed == 1
+    for other in (lambda: retry(type_name="SLEEP", cursor=cursor), lambda: cancel(owner="bob", type_name="SLEEP",
+                  cursor=cursor), lambda: cancel(created_before=1, cursor=cursor)):  # fmt: skip
+        with pytest.raises(InvalidCursorError):
+            other()
+
+
+# ---- Over HTTP ---------------------------------------------------------------------------------------------------
+
+
+def test_over_http_a_user_changes_own_jobs_only():
+    mine, theirs = job("ann"), job("bob")
+    answer = post("/api/v1/jobs/cancel", {"type": "SLEEP"}, caller=user("ann"))
+    assert (answer.status, answer.json["matched"], answer.json["changed"], answer.json["refused"]) == (200, 1, 1, 0)
+    created_at = "2027-01-15T08:00:00.000Z"
+    assert answer.json["content"] == [
+        {"id": mine.id, "type": "SLEEP", "status": "CANCELLED", "created_at": created_at, "problem": None}
+    ]
+    for owner in ("bob", "*"):
+        refused = post("/api/v1/jobs/cancel", {"type": "SLEEP", "owner": owner}, caller=user("ann"))
+        assert (refused.status, refused.json["code"]) == (403, "FORBIDDEN")
+    assert status(theirs) is JobStatus.CREATED
+
+
+def test_over_http_an_admin_names_an_owner_or_all():
+    theirs, others = failed("bob"), failed("cid")
+    named = post("/api/v1/jobs/retry", {"status": "FAILED", "owner": "bob", "dry_run": True}).json
+    assert (named["matched"], named["changed"], named["dry_run"]) == (1, 0, True)
+    every = post("/api/v1/jobs/retry", {"status": "FAILED", "owner": "*"}).json
+    assert {one["id"] for one in every["content"]} == {theirs.id, others.id}
+    assert every["cursor"] is None
+
+
+def test_over_http_times_are_rfc_3339_and_ids_keep_their_routes():
+    made = job("admin", second=1)
+    inside = {"created_after": "2027-01-15T08:00:01Z", "created_before": "2027-01-15T09:00:02+01:00"}
+    assert post("/api/v1/jobs/cancel", inside | {"dry_run": True}).json["matched"] == 1
+    assert post("/api/v1/jobs/cancel", {"created_after": "yesterday"}).status == 400
+    assert post("/api/v1/jobs/cancel", {}).json["code"] == "INVALID_INPUT"
+    assert call("POST", "/api/v1/jobs/{id}/cancel", path={"id": made.id}).json["status"] == "CANCELLED"
+    assert call("GET", "/api/v1/jobs/{id}", path={"id": "cancel"}).status == 404

@@ -1,0 +1,180 @@
+"""Cancelling, retrying and delaying jobs, against DynamoDB and SQS in memory."""
+
+import pytest
+
+from leaseway import aws, clock
+from leaseway.errors import InvalidInputError
+from leaseway.jobs import (
+    AlreadyEndedError,
+    Job,
+    JobNotFoundError,
+    JobStatus,
+    NotRetryableError,
+    VersionMovedError,
+    cancel_job,
+    queue,
+    retry_job,
+)
+from leaseway.jobs.run import claim, finish
+from leaseway.jobs.upkeep.sweep import sweep
+from leaseway.settings import needed
+from support.call_meter import metered
+from support.job_steps import claimed, read
+from support.job_steps import sleep_job as job
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+DAY = 86_400
+
+
+def cancel(created: Job, **options: int) -> Job:
+    return cancel_job(created.id, owner="ann", actor="ann", **options)
+
+
+def queued() -> dict[str, int]:
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+    answer = aws.client("sqs").get_queue_attributes(QueueUrl=needed("jobs_queue_url"), AttributeNames=names)
+    return {name.removeprefix("ApproximateNumberOf"): int(answer["Attributes"][name]) for name in names}
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_never_claimed():
+    waiting = job()
+
+    cancelled = cancel(waiting)
+
+    assert (cancelled.status, cancelled.error_message) == (JobStatus.CANCELLED, "cancelled by ann")
+    assert isinstance(claim.claim(waiting.id, "w1"), claim.Settled)
+
+
+def test_a_running_jobs_worker_is_told_and_its_result_refused():
+    mine = claimed(job())
+
+    assert cancel(mine).status is JobStatus.CANCELLED
+
+    with pytest.raises(finish.LeaseLostError):
+        finish.heartbeat(mine)
+    with pytest.raises(finish.LeaseLostError):
+        finish.complete(mine, {"n": 1})
+    assert read(mine).result is None
+
+
+def test_cancelling_twice_changes_nothing_and_a_finished_job_cannot_be_cancelled():
+    twice = job()
+    assert cancel(twice) == cancel(twice)
+    done = claimed(job())
+    finish.complete(done, {})
+    with pytest.raises(AlreadyEndedError):
+        cancel(done)
+
+
+def test_a_cancellation_costs_one_read_and_one_write_of_four_units():
+    waiting = job()
+    with metered() as meter:
+        cancel(waiting)
+    assert (meter.count("dynamodb"), meter.writes(), meter.write_units(), meter.read_units()) == (2, 1, 4, 1)
+
+
+def test_nobody_cancels_or_retries_anothers_job():
+    theirs = job()
+    with pytest.raises(JobNotFoundError):
+        cancel_job(theirs.id, owner="bob", actor="bob")
+    with pytest.raises(JobNotFoundError):
+        retry_job(theirs.id, owner="bob")
+    assert cancel_job(theirs.id, owner=None, actor="root").status is JobStatus.CANCELLED
+
+
+def test_a_change_that_came_between_is_noticed():
+    waiting = job()
+    claimed(waiting)
+    with pytest.raises(VersionMovedError):
+        cancel(waiting, if_version=waiting.version)
+    assert cancel(waiting, if_version=waiting.version + 1).status is JobStatus.CANCELLED
+
+
+def test_a_failed_job_is_tried_again_under_its_id_with_as_many_attempts_more():
+    failed = claimed(job(max_attempts=1))
+    finish.fail(failed, "boom")
+
+    again = retry_job(failed.id, owner="ann")
+
+    assert (again.status, again.max_attempts, again.attempts) == (JobStatus.CREATED, 2, 1)
+    second = claimed(again)
+    assert (second.fence, second.attempts) == (2, 2)
+    assert finish.fail(second, "boom") is JobStatus.FAILED
+    third = retry_job(failed.id, owner="ann")
+    assert (third.max_attempts, third.attempts) == (3, 2)
+    finish.complete(claimed(third), {"n": 3})
+    assert (read(failed).status, read(failed).result) == (JobStatus.COMPLETED, {"n": 3})
+
+
+def test_a_late_result_of_the_life_before_is_refused_by_the_fence():
+    first = claimed(job())
+    cancel(first)
+    retry_job(first.id, owner="ann")
+    second = claimed(first)
+
+    with pytest.raises(finish.LeaseLostError):
+        finish.complete(first, {"life": 1})
+    finish.complete(second, {"life": 2})
+    assert read(first).result == {"life": 2}
+
+
+def test_a_retry_brings_the_job_back_to_worker_and_sweeper(time):
+    failed = claimed(job(max_attempts=1))
+    finish.fail(failed, "boom")
+    before = queued()["Messages"]
+    retry_job(failed.id, owner="ann")
+    assert queued()["Messages"] == before + 1
+    time.seconds += 121
+    assert sweep().resent == 1
+
+
+def test_a_job_that_did_not_end_badly_is_not_tried_again():
+    done = claimed(job())
+    for _ in range(2):
+        with pytest.raises(NotRetryableError):
+            retry_job(done.id, owner="ann")
+        finish.complete(done, {})
+
+
+def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(time):
+    later = job(delay_seconds=600)
+
+    assert queued() == {"Messages": 0, "MessagesDelayed": 1}
+    assert isinstance(claim.claim(later.id, "w1"), claim.NotYet)
+    time.seconds += 600
+    assert claimed(later).status is JobStatus.RUNNING
+
+
+def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(time):
+    due = clock.now_ms() + 3 * DAY * 1000
+    later = job(run_at=due)
+    assert queued() == {"Messages": 0, "MessagesDelayed": 0}
+    time.seconds += 2 * DAY
+    assert sweep().looked == 0
+    time.seconds = read(later).look_at / 1000
+
+    assert sweep().resent == 1
+
+    assert queued() == {"Messages": 0, "MessagesDelayed": 1}
+    assert due / 1000 - time.seconds <= queue.LONGEST_DELAY_SECONDS
+
+
+def test_a_moment_that_has_passed_is_now(time):
+    assert job(run_at=clock.now_ms() - 1).run_after is None
+    assert queued()["Messages"] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"delay_seconds": 367 * DAY}, "delay_seconds"),
+        ({"delay_seconds": -1}, "delay_seconds"),
+        ({"delay_seconds": 1, "run_at": 1}, "delay_seconds"),
+        ({"run_at": 10**15}, "run_at"),
+    ],
+)
+def test_a_delay_that_makes_no_sense_is_refused(options, field):
+    with pytest.raises(InvalidInputError) as refusal:
+        job(**options)
+    assert refusal.value.field == field

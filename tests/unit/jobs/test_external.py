@@ -1,0 +1,384 @@
+"""Jobs for workers outside Lambda: held by a token and a lease, without a message; DynamoDB and SQS in memory."""
+
+import json
+import time as real_time
+from typing import Any
+
+import pytest
+
+from leaseway import aws, clock
+from leaseway.errors import InvalidInputError, UnavailableError
+from leaseway.jobs import (
+    Job,
+    JobNotFoundError,
+    JobStatus,
+    Options,
+    UnknownJobTypeError,
+    cancel_job,
+    create_job,
+    get_result,
+    retry_job,
+)
+from leaseway.jobs.queue import Queue
+from leaseway.jobs.run import external, progress
+from leaseway.jobs.run.external import NotClaimableError
+from leaseway.jobs.run.finish import LeaseLostError
+from leaseway.jobs.upkeep.sweep import sweep
+from leaseway.settings import settings
+from support.call_meter import metered
+from support.job_steps import read
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+EXTERNAL = Queue("EXTERNAL")
+LEASE = 30
+
+
+def job(payload: dict[str, Any] | None = None, **options: int) -> Job:
+    return create_job("ann", "EXTERNAL", payload or {"page": 1}, Options(**options))
+
+
+def claimed(worker: str = "w1") -> Job:
+    found = external.claim_next(["EXTERNAL"], worker)
+    assert found is not None
+    return found
+
+
+def token(held: Job) -> str:
+    assert held.claim_token is not None
+    return held.claim_token
+
+
+def complete(held: Job, result: dict[str, Any] | None = None) -> None:
+    external.complete(held.id, token(held), result or {}, owner=None)
+
+
+def fail(held: Job, error: str = "boom") -> JobStatus:
+    return external.fail(held.id, token(held), error, owner=None)
+
+
+def beat(held: Job) -> external.Beat:
+    return external.heartbeat(held.id, token(held), owner=None)
+
+
+def messages() -> int:
+    """Messages in the queue, seen or not."""
+    told = aws.client("sqs").get_queue_attributes(QueueUrl=EXTERNAL.url, AttributeNames=["All"])["Attributes"]
+    return sum(int(count) for name, count in told.items() if name.startswith("ApproximateNumberOf"))
+
+
+def send(body: str) -> None:
+    aws.client("sqs").send_message(QueueUrl=EXTERNAL.url, MessageBody=body)
+
+
+def message_of(one: Job) -> str:
+    return json.dumps({"job_id": one.id, "ttl_ms": one.ttl_ms})
+
+
+# ---- Claiming -----------------------------------------------------------------------------------------------------
+
+
+def test_a_job_is_claimed_kept_and_completed_without_a_message(time):
+    created = job({"page": 7}, ttl_ms=3_600_000)
+
+    held = claimed("build-7")
+
+    assert (held.id, held.status, held.worker, held.payload) == (created.id, JobStatus.RUNNING, "build-7", {"page": 7})
+    assert messages() == 0
+    time.seconds += 20
+    found = beat(held)
+    assert found == (JobStatus.RUNNING, held.deadline, clock.now_ms() + LEASE * 1000)
+    complete(held, {"pages": 12})
+    ended, result = get_result(created.id, owner="ann")
+    assert (ended.status, result, ended.attempts) == (JobStatus.COMPLETED, {"pages": 12}, 1)
+
+
+def test_a_heartbeat_shows_how_far_the_work_is():
+    job()
+    held = claimed()
+    with metered() as meter:
+        external.heartbeat(held.id, token(held), progress.told(0.4, "page 5"), owner=None)
+    assert (read(held).progress, read(held).progress_note) == (400, "page 5")
+    assert (meter.count(), meter.write_units()) == (1, 1)
+    beat(held)
+    assert read(held).progress == 400
+    complete(held)
+    assert read(held).progress == 1_000
+
+
+def test_nothing_is_claimed_where_nothing_waits():
+    assert external.claim_next(["EXTERNAL"], "w1") is None
+
+
+def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(time):
+    job()
+    with metered() as meter:
+        held = claimed()
+    assert (meter.count("dynamodb"), meter.write_units(), meter.read_units()) == (1, 3, 0)
+    assert (meter.count("sqs", "ReceiveMessage"), meter.count("sqs")) == (1, 2)
+    with metered() as meter:
+        beat(held)
+    assert (meter.count(), meter.write_units(), meter.read_units()) == (1, 1, 0)
+
+
+def test_each_job_goes_to_one_worker():
+    made = {job().id for _ in range(3)}
+    assert {claimed(f"w{number}").id for number in range(3)} == made
+    assert external.claim_next(["EXTERNAL"], "w4") is None
+
+
+def test_messages_of_finished_held_and_vanished_jobs_are_cleared_away():
+    done, held = job(), job()
+    for _ in range(2):
+        one = claimed()
+        if one.id == done.id:
+            complete(one)
+    for body in (message_of(done), message_of(held), message_of(done).replace(done.id, "0" * 32), "no job's"):
+        send(body)
+    waiting = job()
+
+    assert claimed().id == waiting.id
+    assert external.claim_next(["EXTERNAL"], "w2") is None
+
+    assert messages() == 0
+
+
+def test_a_message_that_comes_too_early_is_kept_for_its_turn(time):
+    created = job(delay_seconds=5)
+    send(message_of(created))
+
+    assert external.claim_next(["EXTERNAL"], "w1") is None
+
+    assert messages() == 2
+    time.seconds += 5
+    assert external.claim_known(created.id, "w1", owner=None).status is JobStatus.RUNNING
+
+
+def test_a_claim_waits_for_a_job_as_long_as_it_was_told():
+    began = real_time.monotonic()
+    assert external.claim_next(["EXTERNAL"], "w1", wait_seconds=1) is None
+    assert 0.9 <= real_time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("types", "error", "field"),
+    [(["SLEEP"], InvalidInputError, "types"), (["EXTERNAL", "NO_SUCH"], UnknownJobTypeError, "type")],
+)
+def test_only_external_types_are_handed_out(types, error, field):
+    with pytest.raises(error) as refusal:
+        external.claim_next(types, "w1")
+    assert refusal.value.field == field
+
+
+def test_a_type_without_a_queue_is_not_handed_out(monkeypatch):
+    monkeypatch.setenv("TYPE_QUEUE_URLS", "")
+    settings.cache_clear()
+    with pytest.raises(InvalidInputError, match="no queue"):
+        external.claim_next(["EXTERNAL"], "w1")
+
+
+def test_a_large_payload_comes_with_the_claim_and_a_large_result_is_stored():
+    large = {"text": "x" * settings().inline_bytes}
+    job(large)
+
+    held = claimed()
+    complete(held, large)
+
+    assert held.payload == large
+    assert get_result(held.id, owner="ann")[1] == large
+
+
+def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch):
+    created = job({"text": "x" * settings().inline_bytes}, max_attempts=2)
+    monkeypatch.setenv("BUCKET", "no-such-bucket")
+    settings.cache_clear()
+
+    with pytest.raises(UnavailableError):
+        external.claim_next(["EXTERNAL"], "w1")
+
+    monkeypatch.setenv("BUCKET", "leaseway-bucket")
+    settings.cache_clear()
+    assert (read(created).status, read(created).attempts) == (JobStatus.CREATED, 1)
+    assert "payload could not be read" in (read(created).error_message or "")
+
+
+# ---- One known job ------------------------------------------------------------------------------------------------
+
+
+def test_a_known_job_is_claimed_once_and_its_message_finds_nothing_to_do():
+    created = job()
+
+    held = external.claim_known(created.id, "w1", owner="ann")
+
+    assert (held.payload, held.worker) == ({"page": 1}, "w1")
+    with pytest.raises(NotClaimableError):
+        external.claim_known(created.id, "w2", owner="ann")
+    assert external.claim_next(["EXTERNAL"], "w2") is None
+    assert messages() == 0
+    complete(held)
+    with pytest.raises(NotClaimableError):
+        external.claim_known(created.id, "w2", owner="ann")
+
+
+def test_a_known_job_of_somebody_elses_or_of_lambda_is_not_handed_out():
+    with pytest.raises(JobNotFoundError):
+        external.claim_known(job().id, "w1", owner="bob")
+    with pytest.raises(NotClaimableError):
+        external.claim_known(create_job("ann", "SLEEP", {"duration_ms": 1}).id, "w1", owner="ann")
+
+
+# ---- The lease ----------------------------------------------------------------------------------------------------
+
+
+def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_changes_nothing(time):
+    created = job(ttl_ms=3_600_000)
+    dead = claimed("dead")
+    time.seconds += LEASE + 16
+
+    assert sweep().resent == 1
+    successor = claimed("successor")
+
+    assert (successor.id, successor.worker, successor.crashes, successor.fence) == (created.id, "successor", 1, 2)
+    assert successor.deadline == dead.deadline
+    for write in (beat, complete, fail):
+        with pytest.raises(LeaseLostError):
+            write(dead)
+    complete(successor, {"by": "successor"})
+    assert get_result(created.id, owner="ann")[1] == {"by": "successor"}
+
+
+def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(time):
+    """Its looks at a waiting job grow to an hour apart; a dead worker's job must not wait so long."""
+    created = job(ttl_ms=3_600_000)
+    for hour in range(3):
+        time.seconds = (read(created).look_at or 0) / 1000
+        assert sweep().looked == 1, hour
+    claimed()
+    time.seconds += LEASE + 16
+    assert sweep().resent == 1
+
+
+def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(time, monkeypatch):
+    monkeypatch.setenv("SWEEP_BACKLOG", "1")
+    settings.cache_clear()
+    held = job(ttl_ms=3_600_000)
+    assert claimed().id == held.id
+    for _ in range(3):
+        job()
+    time.seconds += LEASE + 16
+
+    assert sweep().resent == 1
+
+
+def test_a_job_whose_workers_all_die_fails_at_its_third_crash(time):
+    created = job(ttl_ms=3_600_000, max_attempts=10)
+    for number in (1, 2, 3):
+        assert claimed(f"w{number}").attempts == number
+        time.seconds = (read(created).look_at or 0) / 1000
+        assert sweep().resent == 1
+
+    assert external.claim_next(["EXTERNAL"], "w4") is None
+
+    ended = read(created)
+    assert (ended.status, ended.crashes) == (JobStatus.FAILED, 3)
+    assert messages() == 0
+
+
+def test_heartbeats_keep_the_sweeper_from_sending(time):
+    job(ttl_ms=3_600_000)
+    held = claimed()
+    for _ in range(12):
+        time.seconds += 10
+        beat(held)
+        assert sweep().resent == 0
+    complete(held)
+
+
+def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_refused():
+    job()
+    held = claimed()
+    cancel_job(held.id, owner="ann", actor="ann")
+
+    assert beat(held) == (JobStatus.CANCELLED, None, None)
+    with pytest.raises(LeaseLostError) as refusal:
+        complete(held, {"late": True})
+
+    assert refusal.value.facts["status"] == "CANCELLED"
+    assert read(held).result is None
+    retry_job(held.id, owner="ann")
+    with pytest.raises(LeaseLostError):
+        beat(held)
+
+
+def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result(time):
+    for write in (beat, complete):
+        job(ttl_ms=1_000)
+        held = claimed()
+        time.seconds += 2
+        if write is beat:
+            assert beat(held).status is JobStatus.CANCELLED
+        else:
+            with pytest.raises(LeaseLostError):
+                complete(held, {"late": True})
+        assert (read(held).status, read(held).result) == (JobStatus.CANCELLED, None)
+
+
+# ---- Ends ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_sends_the_job_back_until_no_attempt_is_left(time):
+    created = job(max_attempts=2)
+    assert fail(claimed()) is JobStatus.CREATED
+    assert messages() == 1
+    time.seconds += 60
+    again = external.claim_known(created.id, "w2", owner=None)
+    assert fail(again, "again") is JobStatus.FAILED
+    assert (read(created).error_message, read(created).attempts) == ("again", 2)
+
+
+def test_an_end_that_is_told_twice_counts_once():
+    job()
+    done = claimed()
+    complete(done, {"first": True})
+    complete(done, {"second": True})
+    assert get_result(done.id, owner="ann")[1] == {"first": True}
+
+    job()
+    failed = claimed()
+    assert fail(failed) is fail(failed, "again") is JobStatus.CREATED
+    assert (read(failed).error_message, messages()) == ("boom", 1)
+    with pytest.raises(LeaseLostError):
+        complete(failed)
+
+
+def test_without_the_token_or_the_right_owner_nothing_is_touched():
+    job()
+    held = claimed()
+    for wrong in ("", "0" * 16, str(held.fence)):
+        for write in (
+            lambda wrong=wrong: external.heartbeat(held.id, wrong, owner="ann"),
+            lambda wrong=wrong: external.complete(held.id, wrong, {}, owner="ann"),
+            lambda wrong=wrong: external.fail(held.id, wrong, "no", owner="ann"),
+        ):
+            with pytest.raises(LeaseLostError):
+                write()
+    for write in (
+        lambda: external.heartbeat(held.id, token(held), owner="bob"),
+        lambda: external.complete(held.id, token(held), {}, owner="bob"),
+        lambda: external.fail(held.id, token(held), "no", owner="bob"),
+        lambda: external.heartbeat("0" * 32, token(held), owner=None),
+    ):
+        with pytest.raises(JobNotFoundError):
+            write()
+    assert read(held) == held
+
+
+def test_the_empty_token_opens_no_job_that_nobody_claimed():
+    created = job()
+    for write in (
+        lambda: external.heartbeat(created.id, "", owner=None),
+        lambda: external.complete(created.id, "", {}, owner=None),
+    ):
+        with pytest.raises(LeaseLostError):
+            write()
+    assert read(created).status is JobStatus.CREATED

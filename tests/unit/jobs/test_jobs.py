@@ -1,0 +1,347 @@
+"""The job's state machine against DynamoDB and SQS in memory; concurrency is tested on the deployed stack."""
+
+import itertools
+
+import pytest
+
+from leaseway import aws, clock
+from leaseway.errors import InvalidInputError
+from leaseway.jobs import (
+    Job,
+    JobNotFoundError,
+    JobStatus,
+    NotFinishedError,
+    Options,
+    TtlTooLongError,
+    UnknownJobTypeError,
+    create_job,
+    get_job,
+    get_result,
+    queue,
+)
+from leaseway.jobs.run import claim, finish
+from leaseway.jobs.upkeep import dead_letters
+from leaseway.jobs.upkeep.sweep import sweep
+from leaseway.settings import needed, settings
+from support.call_meter import metered
+from support.job_steps import claimed, read, sleep_job
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+LEASE = 30_000
+
+
+def messages() -> list[str]:
+    received = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=10)
+    return [queue.parse(message["Body"]).job_id for message in received.get("Messages", [])]
+
+
+def abandoned(job: Job) -> Job:
+    outcome = claim.claim(job.id, "w2")
+    assert isinstance(outcome, claim.Abandoned)
+    return outcome.job
+
+
+def test_a_created_job_is_stored_and_sent():
+    job = sleep_job()
+
+    assert read(job).status is JobStatus.CREATED
+    assert messages() == [job.id]
+
+
+@pytest.mark.parametrize(
+    ("type_name", "payload", "options", "error", "field"),
+    [
+        ("NO_SUCH", {}, {}, UnknownJobTypeError, "type"),
+        ("SLEEP", {"duration_ms": "ten"}, {}, InvalidInputError, "payload.duration_ms"),
+        ("SLEEP", {"duration_ms": 1, "extra": 1}, {}, InvalidInputError, "payload.extra"),
+        ("SLEEP", {"duration_ms": 1}, {"ttl_ms": 840_001}, TtlTooLongError, "ttl_ms"),
+        ("SLEEP", {"duration_ms": 1}, {"ttl_ms": 0}, InvalidInputError, "ttl_ms"),
+        ("SLEEP", {"duration_ms": 1}, {"max_attempts": 0}, InvalidInputError, "max_attempts"),
+        ("SLEEP", {"duration_ms": 1}, {"max_attempts": 21}, InvalidInputError, "max_attempts"),
+    ],
+)
+def test_a_job_that_could_not_run_is_refused_and_nothing_is_stored(type_name, payload, options, error, field):
+    with metered() as meter, pytest.raises(error) as refusal:
+        create_job("ann", type_name, payload, Options(**options))
+    assert refusal.value.field == field
+    assert meter.count() == 0
+
+
+def test_somebody_elses_job_reads_as_absent():
+    job = sleep_job()
+    with pytest.raises(JobNotFoundError):
+        get_job(job.id, owner="bob")
+    assert get_job(job.id, owner=None).id == job.id
+
+
+def test_a_jobs_life_costs_three_writes_eight_units_no_read_and_one_send():
+    with metered() as meter:
+        job = sleep_job()
+        finish.complete(claimed(job), {"slept_ms": 10})
+
+    assert meter.writes("jobs") == 3
+    assert meter.write_units("jobs") == 8
+    assert meter.read_units() == 0
+    assert meter.count("dynamodb") == 3
+    assert meter.count("sqs") == 1
+
+
+def test_a_heartbeat_costs_one_unit_and_extends_the_lease(time):
+    mine = claimed(sleep_job())
+    time.seconds += 10
+    with metered() as meter:
+        until = finish.heartbeat(mine)
+    assert until == mine.lease_until + 10_000
+    assert (meter.write_units(), meter.read_units()) == (1, 0)
+
+
+def test_a_claim_starts_the_time_to_live_and_names_the_worker(time):
+    job = claimed(sleep_job(ttl_ms=5_000), "w1")
+    assert (job.status, job.worker, job.attempts, job.fence) == (JobStatus.RUNNING, "w1", 1, 1)
+    assert job.deadline == clock.now_ms() + 5_000
+    assert job.lease_until == clock.now_ms() + LEASE
+
+
+def test_a_claim_refused_by_a_live_lease_waits_for_its_end_and_reads_nothing(time):
+    mine = claimed(sleep_job())
+    with metered() as meter:
+        outcome = claim.claim(mine.id, "w2")
+    assert isinstance(outcome, claim.NotYet)
+    assert outcome.until == mine.lease_until + 5_000
+    assert (meter.count("dynamodb"), meter.read_units()) == (1, 0)
+
+
+def test_a_result_ends_the_job_and_a_repeated_message_finds_nothing_to_do():
+    mine = claimed(sleep_job())
+    assert finish.complete(mine, {"slept_ms": 10}) is JobStatus.COMPLETED
+
+    assert isinstance(claim.claim(mine.id, "w2"), claim.Settled)
+    job, result = get_result(mine.id, owner="ann")
+    assert (job.status, result) == (JobStatus.COMPLETED, {"slept_ms": 10})
+
+
+def test_an_unfinished_job_has_no_result():
+    with pytest.raises(NotFinishedError):
+        get_result(sleep_job().id, owner="ann")
+
+
+def test_a_message_without_a_job_is_settled():
+    assert isinstance(claim.claim("0" * 32, "w1"), claim.Settled)
+
+
+def test_a_large_result_lives_in_the_bucket():
+    mine = claimed(sleep_job())
+    large = {"text": "x" * settings().inline_bytes}
+    finish.complete(mine, large)
+    assert read(mine).result == large
+    assert read(mine).result_key
+
+
+def test_a_late_result_is_discarded(time):
+    mine = claimed(sleep_job(ttl_ms=1_000))
+    time.seconds += 1.5
+
+    assert finish.complete(mine, {"late": True}) is JobStatus.CANCELLED
+
+    assert (read(mine).status, read(mine).result) == (JobStatus.CANCELLED, None)
+
+
+def test_a_worker_that_lost_its_lease_changes_nothing(time):
+    mine = claimed(sleep_job())
+    time.seconds += 31
+    theirs = claim.take_over(abandoned(mine), "w2")
+    assert isinstance(theirs, claim.Claimed)
+
+    for attempt in (lambda: finish.complete(mine, {"by": "w1"}), lambda: finish.fail(mine, "no"),
+                    lambda: finish.heartbeat(mine)):  # fmt: skip
+        with pytest.raises(finish.LeaseLostError):
+            attempt()
+
+    finish.complete(theirs.job, {"by": "w2"})
+    assert read(mine).result == {"by": "w2"}
+    assert read(mine).crashes == 1
+
+
+def test_a_takeover_keeps_the_deadline_and_only_the_first_of_two_gets_it(time):
+    mine = claimed(sleep_job(ttl_ms=60_000))
+    time.seconds += 31
+    seen = abandoned(mine)
+
+    first, second = claim.take_over(seen, "w2"), claim.take_over(seen, "w3")
+
+    assert isinstance(first, claim.Claimed)
+    assert (first.job.deadline, first.job.attempts, first.job.crashes) == (mine.deadline, 2, 1)
+    assert isinstance(second, claim.NotYet)
+
+
+def test_our_own_write_repeated_by_the_sdk_is_recognised():
+    job = sleep_job()
+    mine = claimed(job)
+    assert finish.complete(mine, {"n": 1}) is JobStatus.COMPLETED
+    assert finish.complete(mine, {"n": 1}) is JobStatus.COMPLETED
+
+
+def test_an_error_sends_the_job_back_with_growing_waits_until_no_attempt_is_left(time):
+    job = sleep_job(max_attempts=3)
+    waits = []
+    for _ in range(2):
+        mine = claimed(job)
+        assert finish.fail(mine, "boom") is JobStatus.CREATED
+        waiting = read(job)
+        waits.append(waiting.run_after - clock.now_ms())
+        assert isinstance(claim.claim(job.id, "w"), claim.NotYet)
+        time.seconds += waits[-1] / 1000 + 0.01  # a float of seconds may fall short of a millisecond
+    assert finish.fail(claimed(job), "boom") is JobStatus.FAILED
+
+    assert waits[0] <= waits[1]
+    assert (read(job).attempts, read(job).error_message) == (3, "boom")
+
+
+def test_a_job_that_succeeds_in_the_end_tells_of_no_error(time):
+    job = sleep_job()
+    finish.fail(claimed(job), "boom")
+    assert read(job).error_message == "boom"
+    time.seconds += 10
+    finish.complete(claimed(job), {})
+    assert (read(job).status, read(job).error_message) == (JobStatus.COMPLETED, None)
+
+
+@pytest.mark.parametrize("attempts", range(1, 25))
+def test_the_backoff_doubles_and_stops_at_its_cap(attempts: int):
+    step = min(900_000, 1_000 * 2 ** (attempts - 1))
+    assert all(step // 2 <= finish.backoff_ms(attempts) <= step for _ in range(20))
+
+
+def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(time):
+    job = sleep_job(ttl_ms=800_000, max_attempts=20)
+    claimed(job)
+    for crash in (1, 2):
+        time.seconds += 31
+        outcome = claim.take_over(abandoned(job), "w")
+        assert isinstance(outcome, claim.Claimed)
+        assert outcome.job.crashes == crash
+    time.seconds += 31
+
+    assert isinstance(claim.claim(job.id, "w"), claim.Settled)
+    assert (read(job).status, read(job).crashes) == (JobStatus.FAILED, 3)
+    assert "died 3 times" in read(job).error_message
+
+
+def test_a_job_with_one_attempt_is_never_run_again_after_a_crash(time):
+    job = sleep_job(max_attempts=1)
+    claimed(job)
+    time.seconds += 31
+    assert isinstance(claim.claim(job.id, "w"), claim.Settled)
+    assert read(job).status is JobStatus.FAILED
+
+
+def test_the_claimer_cancels_a_job_past_its_deadline(time):
+    job = sleep_job(ttl_ms=1_000)
+    claimed(job)
+    time.seconds += 2
+    assert isinstance(claim.claim(job.id, "w2"), claim.Settled)
+    assert read(job).status is JobStatus.CANCELLED
+
+
+def test_the_sweeper_leaves_young_jobs_alone(time):
+    sleep_job()
+    time.seconds += 119
+    with metered() as meter:
+        assert sweep().looked == 0
+    assert meter.writes() == 0
+
+
+def test_a_lost_message_is_sent_again_with_doubling_waits(time):
+    job = sleep_job()
+    messages()
+    looks = []
+    for _ in range(4):
+        time.seconds = read(job).look_at / 1000
+        looks.append(time.seconds)
+        assert sweep().resent == 1
+        assert messages().count(job.id) == 1
+    gaps = [round(later - earlier) for earlier, later in itertools.pairwise(looks)]
+    assert gaps == [120, 240, 480]
+
+
+def test_the_sweeper_cancels_what_outlived_its_time(time):
+    job = sleep_job(ttl_ms=1_000)
+    claimed(job)
+    time.seconds += 121
+    assert sweep().cancelled == 1
+    assert read(job).status is JobStatus.CANCELLED
+
+
+def test_the_sweeper_sends_an_abandoned_job_again_but_not_a_held_one(time):
+    job = sleep_job(ttl_ms=800_000)
+    mine = claimed(job)
+    messages()
+    time.seconds += 121
+    finish.heartbeat(mine)
+    assert sweep().resent == 0
+    time.seconds = read(job).look_at / 1000
+    assert sweep().resent == 1
+
+
+def test_a_deep_queue_gets_no_second_message_but_once_an_hour(time, monkeypatch):
+    job = sleep_job()
+    monkeypatch.setattr(queue, "depth", lambda _: 101)
+    for _ in range(5):
+        time.seconds = read(job).look_at / 1000
+        assert sweep().resent == 0
+    time.seconds += 3_600
+    assert sweep().resent == 1
+
+
+def test_two_sweeps_at_once_do_each_job_once(time):
+    for _ in range(3):
+        sleep_job()
+    time.seconds += 121
+    assert [sweep().resent, sweep().resent] == [3, 0]
+
+
+def test_a_sweep_stops_at_its_budget_and_says_so(time, monkeypatch):
+    monkeypatch.setenv("SWEEP_ITEMS", "2")
+    settings.cache_clear()
+    for _ in range(5):
+        sleep_job()
+    time.seconds += 121
+    first = sweep()
+    assert (first.looked, first.left) == (2, True)
+    assert sweep().looked == 2
+
+
+@pytest.mark.parametrize("body", ["", "nonsense", "{}", '{"job_id": 1}'])
+def test_a_dead_letter_that_names_no_job_is_dropped(body: str):
+    assert dead_letters.judge(body) is dead_letters.Verdict.DROPPED
+
+
+def dead_letter(job: Job) -> dead_letters.Verdict:
+    return dead_letters.judge(f'{{"job_id": "{job.id}", "ttl_ms": {job.ttl_ms}}}')
+
+
+def test_a_dead_letter_is_judged_by_what_its_job_is_now(time):
+    done, held, unclaimed, dead, late = (sleep_job(ttl_ms=60_000) for _ in range(5))
+    finish.complete(claimed(done), {})
+    late_claim = claimed(late)
+    claimed(dead)
+    time.seconds += 40
+    claimed(held)
+    messages()
+
+    assert dead_letter(done) is dead_letters.Verdict.DROPPED
+    assert dead_letter(held) is dead_letters.Verdict.SENT_AFRESH
+    assert dead_letter(unclaimed) is dead_letters.Verdict.FAILED
+    assert dead_letter(dead) is dead_letters.Verdict.SENT_AFRESH  # another worker may take it over
+    time.seconds = late_claim.deadline / 1000
+    assert dead_letter(late) is dead_letters.Verdict.CANCELLED
+    assert read(unclaimed).dead_lettered_at
+    assert read(held).status is JobStatus.RUNNING
+
+
+def test_a_dead_letter_of_a_waiting_job_is_sent_afresh(time):
+    job = sleep_job()
+    finish.fail(claimed(job), "boom")
+    assert dead_letter(job) is dead_letters.Verdict.SENT_AFRESH
+    assert read(job).status is JobStatus.CREATED

@@ -1,0 +1,336 @@
+"""Metrics: one line an invocation, in the format that CloudWatch reads, and nothing that is not in the catalogue."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.metrics import MetricUnit
+
+from leaseway import clock, metrics
+from leaseway.accounts import InsufficientFundsError, change_balance, create_account, settlement, transfer
+from leaseway.idempotency import Key
+from leaseway.jobs import Options, create_job
+from leaseway.jobs.control.control import cancel_job
+from leaseway.jobs.find.active import active_by_worker
+from leaseway.jobs.run import claim, finish
+from leaseway.ledger.stream import LedgerMismatchError
+from support.account_stream import records
+from unit.api.gateway import call, post
+from worker.run import Run
+
+SLEEP = {"duration_ms": 1}
+
+Line = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def nothing_noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(metrics, "_process_told", 0.0)
+    metrics.flush("test")
+    yield
+    metrics._pending.clear()
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str]) -> Any:
+    """Flushes and gives what was written since the last look."""
+    capsys.readouterr()
+
+    def written() -> list[Line]:
+        metrics.flush("test")
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+
+    return written
+
+
+def points(lines: list[Line]) -> dict[tuple[str, ...], list[float]]:
+    """Values by metric and dimensions, as CloudWatch reads them out of the lines."""
+    found: dict[tuple[str, ...], list[float]] = {}
+    for line in lines:
+        for directive in line["_aws"]["CloudWatchMetrics"]:
+            assert directive["Namespace"] == "Leaseway"
+            for names in directive["Dimensions"]:
+                assert names[-1] == "service" or "service" in names
+                by = tuple(line[name] for name in names if name != "service")
+                for metric in directive["Metrics"]:
+                    found.setdefault((metric["Name"], *by), []).extend(line[metric["Name"]])
+    return found
+
+
+# ---- The format --------------------------------------------------------------------------------------------------
+
+
+def test_what_one_request_notes_is_one_line(lines) -> None:
+    # When a request is noted with its total and its route
+    metrics.note("HttpDuration", 12.5, route="GET /health", status="2xx")
+    metrics.note("HttpErrors", 0)
+    metrics.note("BalanceUpdatesGranted")
+    # Then one line says all of it, under each of its dimensions
+    (line,) = lines()
+    assert points([line]) == {
+        ("HttpDuration",): [12.5],
+        ("HttpDuration", "GET /health", "2xx"): [12.5],
+        ("HttpErrors",): [0],
+        ("BalanceUpdatesGranted",): [1],
+    }
+
+
+def test_counts_are_added_up_and_durations_are_kept_apart(lines) -> None:
+    for kind, wait in (("SLEEP", 5), ("SLEEP", 7), ("HTTP_GET", 9)):
+        metrics.note("JobsStarted", type=kind)
+        metrics.note("JobWait", wait, type=kind)
+    found = points(lines())
+    assert (found["JobsStarted",], found["JobsStarted", "SLEEP"], found["JobsStarted", "HTTP_GET"]) == ([3], [2], [1])
+    assert (found["JobWait",], found["JobWait", "SLEEP"]) == ([5, 7, 9], [5, 7])
+
+
+def test_a_line_holds_no_more_values_than_cloudwatch_reads(lines) -> None:
+    for wait in range(250):
+        metrics.note("JobWait", wait, type="SLEEP")
+    written = lines()
+    assert sorted(points(written)["JobWait",]) == list(range(250))
+    assert all(len(line["JobWait"]) <= 100 for line in written)
+
+
+def test_threads_lose_no_count(lines) -> None:
+    def many() -> None:
+        for _ in range(2_000):
+            metrics.note("LeasesLost")
+
+    threads = [threading.Thread(target=many) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert points(lines())["LeasesLost",] == [16_000]
+
+
+@pytest.mark.parametrize(
+    ("name", "dimensions"), [("JobsLost", {}), ("JobsCreated", {}), ("LateResults", {"user": "ann"})]
+)
+def test_a_metric_that_the_catalogue_does_not_have_so_is_refused(name: str, dimensions: dict[str, str]) -> None:
+    with pytest.raises(metrics.UnknownMetricError):
+        metrics.note(name, **dimensions)
+
+
+def test_nothing_noted_writes_nothing(lines) -> None:
+    assert lines() == []
+
+
+def test_an_environment_tells_of_its_start_once_and_of_its_memory_and_cpu_each_minute(lines, monkeypatch) -> None:
+    monkeypatch.setattr(metrics, "_process_told", None)
+    (first,) = lines()
+    assert points([first])["ColdStarts", "test"] == [1]
+    assert 5 < points([first])["MemoryUsed", "test"][0] < 5_000
+    assert lines() == []
+    monkeypatch.setattr(metrics, "_process_told", metrics._process_told - 61)
+    assert set(points(lines())) == {("MemoryUsed", "test"), ("CpuUsed", "test")}
+
+
+def test_cpu_is_told_as_what_was_used_since_it_was_told_last(lines, monkeypatch) -> None:
+    used = 2.0
+    monkeypatch.setattr(metrics.time, "process_time", lambda: used)
+    monkeypatch.setattr(metrics, "_cpu_told", 0.0)
+    told = []
+    for seconds in (2.0, 2.5, 7.0):
+        used = seconds
+        monkeypatch.setattr(metrics, "_process_told", metrics.time.monotonic() - 61)
+        told += points(lines())["CpuUsed", "test"]
+    assert told == [2_000, 500, 4_500]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
+def test_the_memory_told_is_the_functions_own_whoever_started_it() -> None:
+    ballast = bytearray(b"x") * (200 << 20)
+    ask = "from leaseway import metrics; print(metrics._most_memory())"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    asked = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert 1_000 < int(asked.stdout) < len(ballast) // 1024
+
+
+def test_a_handler_that_raises_still_tells(lines, capsys) -> None:
+    @metrics.flushed("test")
+    def handler() -> None:
+        metrics.note("LedgerMismatches")
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        handler()
+    assert '"LedgerMismatches":[1.0]' in capsys.readouterr().out
+
+
+def test_units_are_cloudwatchs_own_and_dimensions_are_few() -> None:
+    assert all(metric.unit in MetricUnit for metric in metrics.CATALOGUE.values())
+    dimensions = {name for metric in metrics.CATALOGUE.values() for names in metric.by for name in names}
+    assert dimensions == {"route", "status", "type", "function"}
+
+
+# ---- What is noted -----------------------------------------------------------------------------------------------
+
+
+def test_requests_are_told_by_declared_route_and_class_of_status(cloud, capsys) -> None:
+    post("/api/users", {"userId": "ann", "balance": 5})
+    call("GET", "/api/users/{userId}/balance", path={"userId": "nobody"})
+    call("GET", "/never/heard/of/4711")
+    found = points([json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')])
+    assert {key[1:] for key in found if key[0] == "HttpDuration" and len(key) > 1} == {
+        ("POST /api/users", "2xx"),
+        ("GET /api/users/{userId}/balance", "4xx"),
+        ("other", "4xx"),
+    }
+    assert (len(found["HttpDuration",]), found["HttpErrors",]) == (3, [0, 0, 0])
+
+
+def test_a_bug_is_an_error_of_the_service(cloud, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("ACCOUNTS_TABLE", "gone")
+    from leaseway.settings import settings
+
+    settings.cache_clear()
+    assert call("GET", "/api/users/{userId}/balance", path={"userId": "ann"}).status >= 500
+    found = points([json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')])
+    assert found["HttpErrors",] == [1]
+
+
+def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(cloud, lines) -> None:
+    for name in ("ann", "ben"):
+        create_account(name, 10, request_id=name)
+    key = Key("me", "POST /there", "key")
+    for number, amount in enumerate((5, -100, 7)):
+        for _ in range(2 if number else 1):
+            try:
+                change_balance("ann", amount, request_id=f"{number}", key=key if number == 2 else None)
+            except InsufficientFundsError:
+                continue
+    transfer("ann", "ben", 1, owner=None, request_id="t")
+    with pytest.raises(InsufficientFundsError):
+        transfer("ann", "ben", 1_000, owner=None, request_id="u")
+    found = points(lines())
+    assert found == {("BalanceUpdatesGranted",): [3], ("BalanceUpdatesRefused",): [3]}
+
+
+def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(cloud, lines) -> None:
+    # Given a job that waited a second and ran two, one that failed for good, one that is tried again
+    start = clock.now_ms() / 1000
+    with clock.fixed(lambda: start):
+        jobs = [create_job("ann", "SLEEP", SLEEP, Options(max_attempts=limit)) for limit in (1, 1, 2)]
+    with clock.fixed(lambda: start + 1):
+        claimed = [claim.claim(job.id, "w").job for job in jobs]  # type: ignore[union-attr]
+    with clock.fixed(lambda: start + 3):
+        finish.complete(claimed[0], {})
+        for job in claimed[1:]:
+            finish.fail(job, "no")
+    # When the stream is delivered, twice
+    handler = importlib.import_module("tally.app").handler
+    with clock.fixed(lambda: start + 4):
+        handler({"Records": records(table="jobs")}, None)
+        handler({"Records": records(table="jobs")}, None)
+    # Then each step is told once, in all and by type
+    found = points(lines())
+    expected = {
+        "JobsCreated": [3],
+        "JobsStarted": [3],
+        "JobWait": [1_000] * 3,
+        "JobsCompleted": [1],
+        "JobsFailed": [1],
+        "JobsRetried": [1],
+        "JobRun": [2_000] * 2,
+    }
+    assert {name[0]: values for name, values in found.items() if name[1:] == ("SLEEP",)} == expected
+    assert {name[0]: values for name, values in found.items() if len(name) == 1} == expected | {
+        "TallyLag": [4_000, 4_000]
+    }
+
+
+def test_active_jobs_are_told_by_worker(cloud) -> None:
+    for worker in ("w1", "w1", "w2"):
+        claim.claim(create_job("ann", "SLEEP", SLEEP).id, worker)
+    create_job("ann", "SLEEP", SLEEP)
+    assert active_by_worker() == {"w1": 2, "w2": 1}
+
+
+def test_a_late_result_and_a_lost_lease_are_told(cloud, lines) -> None:
+    start = clock.now_ms() / 1000
+    with clock.fixed(lambda: start):
+        late, lost = [
+            claim.claim(create_job("ann", "SLEEP", SLEEP).id, "w").job  # type: ignore[union-attr]
+            for _ in range(2)
+        ]
+        cancel_job(lost.id, owner=None, actor="ann")
+    with clock.fixed(lambda: start + 3_600):
+        for job in (late, lost):
+            Run(job, "receipt", lambda: None).execute()
+    assert points(lines()) == {("LateResults",): [1], ("LeasesLost",): [1]}
+
+
+def test_a_change_that_was_overtaken_is_told(cloud, lines, monkeypatch) -> None:
+    for name in ("ann", "ben"):
+        create_account(name, 10, request_id=name)
+    transfer_overtaken(monkeypatch)
+    assert points(lines()) == {("BalanceUpdatesGranted",): [2], ("BalanceUpdatesConflicted",): [1]}
+
+
+def transfer_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ann sends ben 1, and is paid 1 while that is planned."""
+    real = settlement._Settlement.read
+
+    def overtaken(self: Any, user: str) -> Any:
+        account = real(self, user)
+        if user == "ben":
+            change_balance("ann", 1, request_id="o")
+        return account
+
+    with monkeypatch.context() as patch:
+        patch.setattr(settlement._Settlement, "read", overtaken)
+        transfer("ann", "ben", 1, owner=None, request_id="t")
+
+
+def test_a_change_that_does_not_explain_itself_is_told(cloud, capsys) -> None:
+    create_account("ann", 5, request_id="r")
+    (record,) = records()
+    record["dynamodb"]["NewImage"]["last_entry"]["M"]["amount"] = {"N": "6"}
+    with pytest.raises(LedgerMismatchError):
+        importlib.import_module("ledger.app").handler({"Records": [record]}, None)
+    assert '"LedgerMismatches":[1.0]' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("function", "event", "told"),
+    [
+        ("sweeper", {}, {"SweepFound", "SweepResent", "SweepCancelled", "SweepLag", "JobsRunning", "ActiveJobs"}),
+        ("scheduler", {}, {"TasksStarted", "TasksSkipped", "TasksMissed", "SchedulerLag"}),
+        ("ledger.check", {}, {"LedgerDifferences", "LedgerAccountsBehind", "LedgerEntriesChecked"}),
+    ],
+)
+def test_a_scheduled_function_tells_of_each_run(cloud, capsys, function: str, event: Any, told: set[str]) -> None:
+    module = function if "." in function else f"{function}.app"
+    importlib.import_module(module).handler(event, SimpleNamespace())
+    written = capsys.readouterr().out.splitlines()
+    found = points([json.loads(line) for line in written if line.startswith('{"_aws"')])
+    assert {name[0] for name in found} == told
+
+
+def test_the_ledger_function_tells_how_far_it_is_behind(cloud, capsys) -> None:
+    start = clock.now_ms() / 1000
+    with clock.fixed(lambda: start):
+        create_account("ann", 5, request_id="r")
+    capsys.readouterr()
+    with clock.fixed(lambda: start + 60):
+        importlib.import_module("ledger.app").handler({"Records": records()}, None)
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"'))
+    assert points([json.loads(line)]) == {("LedgerLag",): [60_000], ("LedgerEntries",): [1]}
+
+
+def test_a_job_whose_message_no_claim_settled_is_told(cloud, capsys) -> None:
+    job = create_job("ann", "SLEEP", SLEEP)
+    letter = {"messageId": "a", "body": json.dumps({"job_id": job.id, "ttl_ms": 1})}
+    importlib.import_module("dead_letter.app").handler({"Records": [letter]}, None)
+    importlib.import_module("tally.app").handler({"Records": records(table="jobs")}, None)
+    assert capsys.readouterr().out.count('"JobsDeadLettered":[1.0]') == 1

@@ -1,0 +1,240 @@
+"""A node's lanes and slots, against SQS and DynamoDB in memory."""
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from leaseway import aws, clock
+from leaseway.jobs import JobStatus, Options, create_job, get_job, queue
+from leaseway.jobs.queue import NORMAL, ORDERED, Queue
+from leaseway.jobs.run import claim
+from leaseway.settings import settings
+from support.waiting import until
+from worker.batch import Received
+from worker.node.lane import Lane
+from worker.node.process import default_queues
+from worker.node.reports import Reports
+from worker.node.slots import Slots
+from worker.run import Run
+
+pytestmark = pytest.mark.usefixtures("odd_cloud")
+
+
+@pytest.fixture
+def odd_cloud(cloud, monkeypatch):
+    monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
+    settings.cache_clear()
+
+
+class Working:
+    """A lane with its two threads."""
+
+    def __init__(self, slots: int = 4, source: Queue = NORMAL) -> None:
+        self.ended: list[Run] = []
+        self.apart: list[Received] = []
+        self.slots = Slots(slots)
+        self.lane = Lane("node", source, self.slots, isolate=self._isolate, on_end=self.ended.append)
+        self._threads = [
+            threading.Thread(target=self.lane.poll, args=(1,), daemon=True),
+            threading.Thread(target=self.lane.keep, daemon=True),
+        ]
+
+    def _isolate(self, _: Queue, record: Received) -> None:
+        self.apart.append(record)
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self.lane.close()
+        self.slots.close()
+        self._threads[0].join(10)
+        self.lane.end()
+        self._threads[1].join(10)
+        self.lane.settle_last()
+        assert not any(thread.is_alive() for thread in self._threads)
+
+
+@contextmanager
+def working(**options: Any) -> Iterator[Working]:
+    made = Working(**options)
+    made.start()
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+def quick(**options: Any) -> str:
+    return create_job("ann", "QUICK", options.pop("payload", {}), Options(**options)).id
+
+
+def status(job_id: str) -> JobStatus:
+    return get_job(job_id, owner=None).status
+
+
+def left(source: Queue = NORMAL) -> tuple[int, int]:
+    """Messages that wait, and that are hidden."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    held = aws.client("sqs").get_queue_attributes(QueueUrl=source.url, AttributeNames=names)["Attributes"]
+    return int(held[names[0]]), int(held[names[1]])
+
+
+def test_jobs_run_as_slots_come_free_and_their_messages_go_as_they_end() -> None:
+    jobs = [quick() for _ in range(15)]
+
+    with working(slots=2) as node:
+        until(lambda: len(node.ended) == 15, seconds=20, what="fifteen ended jobs")
+        until(lambda: left() == (0, 0), seconds=5, what="an empty queue")
+
+    assert {status(job_id) for job_id in jobs} == {JobStatus.COMPLETED}
+
+
+def test_a_job_in_a_slot_does_not_keep_others_from_the_rest() -> None:
+    long = quick(payload={"wait_ms": 60_000})
+    with working(slots=2) as node:
+        until(lambda: status(long) is JobStatus.RUNNING, seconds=10, what="the long job")
+        short = [quick() for _ in range(3)]
+        until(lambda: len(node.ended) == 3, seconds=20, what="three ended jobs")
+    assert {status(job_id) for job_id in short} == {JobStatus.COMPLETED}
+    assert status(long) is JobStatus.CREATED, "given back"
+    assert left() == (1, 0), "and shown again"
+
+
+def test_what_is_not_asked_for_is_not_received() -> None:
+    """A message that no slot waits for keeps its receives for those that can run it."""
+    for _ in range(5):
+        quick(payload={"wait_ms": 60_000})
+    with working(slots=2):
+        until(lambda: left()[1] == 2, seconds=10, what="two jobs")
+        assert left() == (3, 2)
+
+
+def test_a_lane_that_waits_for_a_message_keeps_one_slot_only() -> None:
+    with working(slots=3, source=Queue("high")) as node:
+        taken = node.slots.reserve(10)
+        assert taken >= 2
+        node.slots.release(taken)
+
+
+def test_a_paused_lane_takes_nothing_until_it_goes_on() -> None:
+    node = Working()
+    node.lane.pause()
+    node.start()
+    job_id = quick()
+    threading.Event().wait(0.3)
+    assert status(job_id) is JobStatus.CREATED
+    node.lane.resume()
+    until(lambda: status(job_id) is JobStatus.COMPLETED, seconds=10, what="the job's end")
+    node.stop()
+
+
+def test_a_dead_workers_job_is_run_apart_and_keeps_its_slot_meanwhile() -> None:
+    job_id = quick()
+    assert isinstance(claim.claim(job_id, "dead worker"), claim.Claimed)
+    later = clock.now_ms() / 1000 + settings().lease_seconds + 1
+    with clock.fixed(lambda: later), working(slots=1) as node:
+        until(lambda: node.apart, seconds=10, what="a takeover")
+        assert node.apart[0].message.job_id == job_id
+        assert get_job(job_id, owner=None).attempts == 1, "this process has not touched it"
+
+
+def test_what_takes_over_alone_counts_the_crash_and_settles_the_message() -> None:
+    job_id = quick()
+    assert isinstance(claim.claim(job_id, "dead worker"), claim.Claimed)
+    (message,) = queue.receive(NORMAL, wait_seconds=0, hidden_seconds=30)
+    record = Received(message.message_id, message.receipt, queue.parse(message.body))
+    later = clock.now_ms() / 1000 + settings().lease_seconds + 1
+    node = Working()
+    with clock.fixed(lambda: later):
+        node.lane.take_over(record)
+        until(lambda: not node.lane.busy, seconds=10, what="its end")
+        node.lane.settle_last()
+    job = get_job(job_id, owner=None)
+    assert (job.status, job.crashes, job.worker) == (JobStatus.COMPLETED, 1, "node")
+    assert left() == (0, 0)
+
+
+def test_a_message_that_is_no_jobs_is_left_for_the_dead_letter_queue() -> None:
+    aws.client("sqs").send_message(QueueUrl=NORMAL.url, MessageBody="nonsense")
+    good = quick()
+    with working():
+        until(lambda: status(good) is JobStatus.COMPLETED, seconds=10, what="the good one's end")
+        until(lambda: left() == (0, 1), seconds=5, what="the bad one, hidden for a while")
+
+
+def test_an_order_is_kept_by_taking_one_at_a_time(monkeypatch) -> None:
+    asked: list[int] = []
+
+    def receive(_: Queue, *, most: int, **__: int) -> list[queue.Received]:
+        asked.append(most)
+        return []
+
+    monkeypatch.setattr(queue, "receive", receive)
+    node = Working(slots=5, source=ORDERED)
+    node.lane._flowing = True
+    node.start()
+    until(lambda: asked, seconds=5, what="a request")
+    node.stop()
+    assert set(asked) == {1}
+
+
+def test_a_retry_of_a_job_that_keeps_an_order_keeps_its_message_and_its_place() -> None:
+    first = quick(payload={"error": "no"}, order_key="k", max_attempts=2)
+    second = quick(order_key="k")
+    with working(source=ORDERED) as node:
+        until(lambda: len(node.ended) == 3, seconds=30, what="two attempts and the next job")
+        until(lambda: left(ORDERED) == (0, 0), seconds=5, what="an empty queue")
+    assert [run.job.id for run in node.ended] == [first, first, second]
+    assert (status(first), status(second)) == (JobStatus.FAILED, JobStatus.COMPLETED)
+
+
+def test_slots_are_waited_for_and_closed() -> None:
+    slots, got = Slots(2), []
+    assert slots.reserve(10) == 2
+    waiter = threading.Thread(target=lambda: got.append(slots.reserve(1)), daemon=True)
+    waiter.start()
+    until(lambda: slots.wanted, seconds=5, what="a waiter")
+    slots.release(1)
+    waiter.join(5)
+    assert got == [1]
+    slots.close()
+    assert slots.reserve(1) == 0
+
+
+@pytest.mark.parametrize(
+    ("enabled", "named"),
+    [("true", {"MESSAGE"}), ("false", {"normal", "high", "low", "ordered", "tasks", "MESSAGE", "STORAGE_AUDIT"})],
+)
+def test_a_node_takes_what_no_function_does_and_can_run_it(monkeypatch, enabled: str, named: set[str]) -> None:
+    monkeypatch.setenv("EXECUTORS_PACKAGE", "worker.executors")
+    monkeypatch.setenv("WORKER_ENABLED", enabled)
+    settings.cache_clear()
+    names = {each.name for each in default_queues()}
+    assert named <= names
+    assert "EXTERNAL" not in names, "its workers come over HTTP"
+    assert enabled == "false" or names == named
+
+
+def test_reports_are_lines_of_json_ended_by_crlf_and_only_where_somebody_listens() -> None:
+    told, silent = io.StringIO(newline=""), io.StringIO()
+    for reports in (Reports(told=True, stream=told), Reports(told=False, stream=silent)):
+        reports.numbered(7)
+        reports.switched_to_generator()
+        reports.generated()
+        reports.generated()
+    lines = told.getvalue().split("\r\n")
+    assert lines.pop() == ""
+    assert [json.loads(line) for line in lines] == [
+        {"msg": "createdTaskId", "taskId": 7},
+        {"msg": "switchedToGeneratorMode"},
+        {"msg": "generated", "total": 1},
+        {"msg": "generated", "total": 2},
+    ]
+    assert silent.getvalue() == ""

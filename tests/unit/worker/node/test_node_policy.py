@@ -1,0 +1,74 @@
+"""The policy for nodes against what a node calls: nothing is missing, and nothing is granted that is not used."""
+
+import json
+
+from leaseway import aws
+from leaseway.generator import Lease, give_up, produce, renew, take_number, try_to_become
+from leaseway.jobs import Job, JobStatus, Options, create_job, get_job
+from leaseway.jobs.queue import Queue
+from leaseway.jobs.run.claim import claim
+from leaseway.jobs.table import JobModel
+from leaseway.settings import settings
+from support.waiting import until
+from unit.functions.test_rights import Calls, calls, described, granted, large_picture, no_picture
+from unit.worker.node.test_lane import Working
+from worker.node.process import default_queues
+
+__all__ = ["calls", "described"]
+
+# Without it, S3 answers 403 for an object that is not there.
+NOT_SEEN = {("s3:ListBucket", "Bucket")}
+
+
+def made(source: Queue, payload: dict, *, held: bool = False) -> Job:
+    """A job of that queue; its message is still to be sent."""
+    # A retry that keeps its order deletes nothing.
+    job = create_job("ann", "IMAGE_RESIZE", payload, Options(max_attempts=1 if source.keeps_order else None))
+    JobModel.change(job.id, [JobModel.queue.set(source.name)], JobModel.id.exists())
+    if held:
+        claim(job.id, "another")
+    return job
+
+
+def send(job: Job, source: Queue) -> None:
+    body = json.dumps({"job_id": job.id, "ttl_ms": job.ttl_ms})
+    place = {"MessageGroupId": job.id, "MessageDeduplicationId": job.id} if source.keeps_order else {}
+    aws.client("sqs").send_message(QueueUrl=source.url, MessageBody=body, **place)
+
+
+def attempted(job: Job) -> bool:
+    return get_job(job.id, owner=None).attempts >= 1
+
+
+def test_the_policy_grants_exactly_what_a_node_calls(calls: Calls, described, monkeypatch) -> None:
+    # Given on every queue a job that fails, and one that another worker holds, and one that stores a picture
+    monkeypatch.setenv("WORKER_ENABLED", "false")
+    settings.cache_clear()
+    sources = default_queues()
+    failing = [(made(source, no_picture()), source) for source in sources]
+    held = [(made(source, no_picture(), held=True), source) for source in sources]
+    picture = made(sources[0], large_picture())
+    # One message a job: two lanes with the same job would meet in moto, which is not safe for threads.
+    aws.client("sqs").purge_queue(QueueUrl=sources[0].url)
+    for job, source in [*failing, *held, (picture, sources[0])]:
+        send(job, source)
+    # When a node works on all of them, and is the generator
+    with calls.of_the_function():
+        lanes = [Working(source=source) for source in sources]
+        for lane in lanes:
+            lane.start()
+        lease = try_to_become(take_number(), "node", 4_000)
+        assert isinstance(lease, Lease)
+        produce(renew(lease, 4_000), 1)
+        give_up(lease)
+        until(lambda: len(lanes[0].ended) > 1, seconds=90, what="the first queue's jobs")
+        until(lambda: all(lane.ended for lane in lanes), seconds=90, what="a job of every queue")
+        for lane in lanes:
+            lane.stop()
+    assert get_job(picture.id, owner=None).status is JobStatus.COMPLETED
+    assert all(attempted(job) for job, _ in failing)
+    # Then the policy names just what it called
+    used = calls.rights | NOT_SEEN
+    policy = {"Properties": {"Policies": [described["Resources"]["NodePolicy"]["Properties"]]}}
+    allowed = granted(policy)
+    assert {"missing": sorted(used - allowed), "unused": sorted(allowed - used)} == {"missing": [], "unused": []}
