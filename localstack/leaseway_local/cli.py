@@ -17,6 +17,7 @@ from leaseway_local.commands import (
     jobs,
     ledger,
     message_errors,
+    monitor,
     nodes,
     prometheus,
     tasks,
@@ -26,7 +27,6 @@ from leaseway_local.connection.api_client import ApiProblem
 from leaseway_local.engine import choice as engines
 from leaseway_local.engine.choice import EngineName
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.node_monitor import monitor
 from leaseway_local.terminal.terminal import complain
 
 _ENGINE = "--engine"
@@ -74,7 +74,7 @@ app.add_typer(deployments.app)
 app.add_typer(identity.app)
 app.command()(demo.demo)
 app.command()(nodes.node)
-app.command()(monitor)
+app.command()(monitor.monitor)
 app.command()(message_errors.errors)
 app.command()(top.top)
 app.command()(api_local.api_local)

@@ -1,5 +1,1 @@
-"""`leaseway monitor`: nodes started together, a live table of what they do, and keys to disturb them."""
-
-from leaseway_local.commands.monitor import monitor
-
-__all__ = ["monitor"]
+"""What `leaseway monitor` starts and shows: its nodes, and a live table of what they do."""
