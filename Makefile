@@ -12,6 +12,7 @@ UV_VERSION := 0.13.9
 SAM_VERSION := 1.170.0
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+FIGURES_ARGS ?=
 # A process a core; a file's tests stay together, with what they share.
 SIDE_BY_SIDE := --numprocesses auto --dist loadfile
 # Two at most of those that have an engine each: half of what they take is waiting, and more engines would fill any laptop.
@@ -21,7 +22,7 @@ NEVER := --override layers/runtime/never-installed.txt
 
 .PHONY: help setup run down api-local test test-unit test-packaging test-integration localstack-host test-localstack test-browser \
 	test-prometheus \
-	dashboard-picture lint format generate lock \
+	dashboard-picture lint style-figures format generate lock \
 	sam-validate sam-build sam-deploy stress-balance stress-transfers bench-cold clean
 
 help: ## List the targets
@@ -84,6 +85,9 @@ lint: setup ## Check style, types, the directions of imports, and the template
 	@$(BIN)/mypy
 	@PYTHONPATH=functions:localstack $(BIN)/lint-imports
 	@if test -f template.yaml; then $(BIN)/cfn-lint template.yaml; fi
+
+style-figures: setup ## Measure sizes, names and words; FIGURES_ARGS="--offenders functions/api" lists one folder's
+	@PYTHONPATH=tests $(BIN)/python -m style.figures $(FIGURES_ARGS)
 
 format: setup ## Format the code and sort its imports
 	@$(BIN)/ruff check --fix .
