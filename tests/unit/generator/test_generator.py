@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from leaseway import aws, clock
-from leaseway.dynamodb.table import Reason, TransactionCancelledError
+from leaseway.dynamodb.transactions import Reason, TransactionCancelledError
 from leaseway.generator import OWNER, DeposedError, Held, Lease, give_up, messages, produce, renew, take_number
 from leaseway.generator.lease import try_to_become
 from leaseway.jobs import JobStatus, get_job
@@ -133,14 +134,14 @@ def test_a_node_that_tries_to_take_over_at_that_moment_delays_a_message_only(mon
         generator(),
         [TransactionCancelledError([Reason("None", None), Reason("TransactionConflict", None)])],
     )
-    real = messages.transact
+    real = messages.transact_with_retries
 
-    def transact(parts, token):
+    def transact(parts: list[Any]) -> None:
         if answers:
             raise answers.pop()
-        real(parts, token)
+        real(parts)
 
-    monkeypatch.setattr(messages, "transact", transact)
+    monkeypatch.setattr(messages, "transact_with_retries", transact)
     # When it produces, then the message is written all the same
     produce(lease, 1)
     assert len(written()) == 1

@@ -2,8 +2,7 @@
 
 import pytest
 
-from leaseway import aws
-from leaseway.dynamodb import batches
+from leaseway import aws, clock
 from leaseway.errors import UnavailableError
 from leaseway.jobs import Job, JobStatus, Options, TtlTooLongError, UnknownJobTypeError, get_job
 from leaseway.jobs.create.batch import Wanted, create_jobs
@@ -45,7 +44,7 @@ def test_what_is_wrong_with_one_refuses_that_one_only():
 
 
 def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkeypatch):
-    monkeypatch.setattr(batches, "_pause", lambda _: None)
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
     client = aws.client("dynamodb")
     original, keeps_back = client._make_api_call, [True, True]
 

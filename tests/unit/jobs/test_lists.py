@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from leaseway import aws, cursors
+from leaseway import aws, clock, cursors
 from leaseway import counters as totals
-from leaseway.dynamodb import batches
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.jobs.find.lists import JobPage, UseCursorError, page_of_jobs
 from leaseway.jobs.table import JobStatus
@@ -158,9 +157,9 @@ def test_a_job_that_left_the_status_since_is_left_out(monkeypatch: pytest.Monkey
 
 def test_keys_that_dynamodb_keeps_back_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     put_jobs([job_item(n) for n in range(10)])
-    monkeypatch.setattr(batches, "_pause", lambda _: None)
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
     client = _Reluctant(aws.client("dynamodb"), gives=3)
-    monkeypatch.setattr(batches.aws, "client", lambda *_, **__: client)
+    monkeypatch.setattr(aws, "client", lambda *_, **__: client)
     assert numbers(page_of_jobs(owner="alice")) == list(range(9, -1, -1))
     client.gives = 0
     with pytest.raises(UnavailableError):

@@ -7,7 +7,6 @@ import pytest
 
 from leaseway import aws, clock
 from leaseway.cursors import InvalidCursorError
-from leaseway.dynamodb import batches
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.idempotency import Key, KeyReusedError
 from leaseway.jobs import Job, JobStatus, Options, create_job, get_job, tags
@@ -39,7 +38,7 @@ def rows() -> list[tuple[str, str, str]]:
 
 def keep_back(monkeypatch: pytest.MonkeyPatch) -> None:
     """The table takes nothing of a batch, however often it is asked."""
-    monkeypatch.setattr(batches, "_pause", lambda _: None)
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
     client = aws.client("dynamodb")
     original = client._make_api_call
 

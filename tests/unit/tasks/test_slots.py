@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from leaseway import aws
+from leaseway import aws, clock
 from leaseway.jobs import JobStatus, queue
 from leaseway.jobs.queue import TASKS
 from leaseway.jobs.run import claim, finish
@@ -307,7 +307,7 @@ def test_a_lost_answer_starts_the_slot_once(watch, make, monkeypatch):
     monkeypatch.setattr(
         aws, "client", lambda name, attempts=3: losing if attempts == 1 else real(name, attempts=attempts)
     )
-    monkeypatch.setattr(slots, "_sleep", lambda _: None)
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
     report = tick()
     assert (report.started + report.raced, jobs_in_the_table()) == (1, 1)
 

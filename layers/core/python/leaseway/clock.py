@@ -12,6 +12,16 @@ def now_ms() -> int:
     return int(_source() * 1000)
 
 
+def seconds_until(moment_ms: int) -> int:
+    """Whole seconds from now until a moment, rounded up; 0 if it has passed."""
+    return max(0, -(-(moment_ms - now_ms()) // 1000))
+
+
+def sleep(seconds: float) -> None:
+    """Pause the calling thread. Pauses between tries call it as `clock.sleep`, so that tests replace it here."""
+    time.sleep(seconds)
+
+
 @contextmanager
 def fixed(source: Callable[[], float]) -> Iterator[None]:
     """Read the time (seconds since the epoch) from `source` while the block runs."""

@@ -19,8 +19,6 @@ needs the order of the stream: one batch a shard at a time, no second one before
 
 import base64
 import hashlib
-import random
-import time
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +28,10 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from leaseway import aws, clock
-from leaseway.dynamodb.table import Item
+from leaseway.dynamodb.query import Query
+from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.table import Item, Part
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
 from leaseway.settings import needed, settings
 
 SLICE_RECORDS = 100
@@ -41,18 +42,8 @@ SLICE_OWNERS = 96
 
 _MARKER_SECONDS = 48 * 3600  # a stream keeps a record for 24 hours, so no delivery is repeated later
 _ID_BYTES = 8
-_ATTEMPTS = 8
-_BUSY = frozenset(
-    {
-        "ProvisionedThroughputExceeded",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ThrottlingError",
-        "ThrottlingException",
-        "TransactionConflict",
-        "TransactionInProgressException",
-    }
-)
+_TRIES = 8
+_BACKOFF = Backoff(first=0.025)
 
 
 class Group(NamedTuple):
@@ -147,33 +138,12 @@ def by_type(owner: str | None = None) -> dict[str, dict[str, int]]:
 
 def stored(scope: str) -> list[Item]:
     """Every item of a scope, as it is now: consistent Queries, one for each MB."""
-    client = aws.client("dynamodb")
-    found: list[Item] = []
-    start: dict[str, Any] = {}
-    while True:
-        answer = client.query(
-            TableName=needed("totals_table"),
-            KeyConditionExpression="#scope = :scope",
-            ExpressionAttributeNames={"#scope": "scope"},
-            ExpressionAttributeValues={":scope": {"S": scope}},
-            ConsistentRead=True,
-            **start,
-        )
-        found += answer["Items"]
-        if "LastEvaluatedKey" not in answer:
-            return found
-        start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+    return list(Query(table="totals_table", key=("scope", scope), consistent=True).items())
 
 
 def _counted(scope: str) -> Counter[tuple[str, str]]:
-    answer = aws.client("dynamodb").query(
-        TableName=needed("totals_table"),
-        KeyConditionExpression="#scope = :scope",
-        ExpressionAttributeNames={"#scope": "scope"},
-        ExpressionAttributeValues={":scope": {"S": scope}},
-    )
     counts: Counter[tuple[str, str]] = Counter()
-    for item in answer["Items"]:
+    for item in Query(table="totals_table", key=("scope", scope)).items():
         for name, value in item.items():
             status, bar, type_name = name.partition("|")
             if bar:
@@ -191,8 +161,9 @@ def count(changes: Iterable[Change], counted: Callable[[Change], None] = lambda 
     A batch that changes no count writes nothing.
 
     Raises:
-        botocore.exceptions.ClientError: still busy or conflicting after several tries, or refused; the batch may be
-            repeated as it is.
+        TransactionCancelledError, UnavailableError, OutcomeUnknownError: still conflicting, throttled or without an
+            answer after several tries; the batch may be repeated as it is.
+        botocore.exceptions.ClientError: refused.
     """
     given = list(changes)
     pending = [change for change in given if change.before != change.after or change.more]
@@ -275,26 +246,17 @@ def _put_marker(digests: Sequence[bytes]) -> dict[str, Any]:
     }
 
 
-def _transact(actions: list[dict[str, Any]]) -> None:
-    for attempt in range(_ATTEMPTS):
+def _transact(actions: list[Part]) -> None:
+    for attempt in _BACKOFF.attempts(_TRIES):
         try:
-            aws.client("dynamodb").transact_write_items(TransactItems=actions)
+            transact_with_retries(actions)
             return
-        except ClientError as failure:
-            reasons = failure.response.get("CancellationReasons", [])
-            if reasons and reasons[0]["Code"] == "ConditionalCheckFailed":
-                raise _RepeatedError(_covered(reasons[0]["Item"])) from failure
-            if not _busy(failure, reasons) or attempt == _ATTEMPTS - 1:
+        except TransactionCancelledError as cancelled:
+            marker = cancelled.reasons[0]
+            if marker.refused and marker.item is not None:
+                raise _RepeatedError(_covered(marker.item)) from cancelled
+            if not cancelled.is_passing or attempt == _TRIES - 1:
                 raise
-        _pause(random.uniform(0, min(1.0, 0.025 * 2**attempt)))  # noqa: S311 - jitter, not a secret
-
-
-_pause = time.sleep
-
-
-def _busy(failure: ClientError, reasons: Sequence[dict[str, Any]]) -> bool:
-    codes = {reason["Code"] for reason in reasons} - {"None"} or {failure.response["Error"]["Code"]}
-    return codes <= _BUSY
 
 
 def _covered(marker: Item) -> list[bytes]:

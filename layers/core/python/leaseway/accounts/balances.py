@@ -14,7 +14,7 @@ from leaseway.accounts.refusals import (
     UserExistsError,
 )
 from leaseway.accounts.settlement import settle
-from leaseway.dynamodb.failures import CALL_FAILURES, Fate, fate
+from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
 from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.idempotency import Key, KeyedRequest
@@ -182,10 +182,10 @@ def _written_once(write: Callable[[], Account], user_id: str, request_id: str) -
         try:
             return write()
         except CALL_FAILURES as failure:
-            match fate(failure):
-                case Fate.REFUSED:
+            match classify_failure(failure):
+                case FailedWrite.REFUSED:
                     raise
-                case Fate.UNCLEAR:
+                case FailedWrite.UNCLEAR:
                     return _find_own_change(user_id, request_id, failure)
         time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311 - jitter, not a secret
     raise UnavailableError(f"the table did not take the write in {_TRIES} tries; nothing was changed")

@@ -23,8 +23,9 @@ from leaseway.accounts.refusals import (
     is_recorded,
     recorded,
 )
-from leaseway.dynamodb.failures import CALL_FAILURES, Fate, fate
-from leaseway.dynamodb.table import Item, Part, TransactionCancelledError, transact
+from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
+from leaseway.dynamodb.table import Item, Part
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact
 from leaseway.errors import LeasewayError, OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import KeyedRequest
 
@@ -249,10 +250,10 @@ class _Settlement:
         return bool(moved)
 
     def _pause_after(self, failure: Exception) -> None:
-        match fate(failure):
-            case Fate.REFUSED:
+        match classify_failure(failure):
+            case FailedWrite.REFUSED:
                 raise failure
-            case Fate.UNCLEAR:
+            case FailedWrite.UNCLEAR:
                 self._unclear = True
         self._pause()
 

@@ -1,19 +1,22 @@
 """Reading and writing many items in few calls."""
 
-import random
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from leaseway import aws
+from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Item
 from leaseway.errors import UnavailableError
 from leaseway.settings import needed
 
-_TOGETHER = 100  # BatchGetItem's limit
-_WRITTEN_TOGETHER = 25  # BatchWriteItem's
-_ATTEMPTS = 6
+READ_TOGETHER = 100
+"""Keys that one BatchGetItem takes."""
 
-_Request = dict[str, dict[str, Item]]
+_WRITE_TOGETHER = 25  # BatchWriteItem's limit
+_TRIES = 6
+_BACKOFF = Backoff(first=0.05)
+
+_T = TypeVar("_T")
 
 
 def read_items(
@@ -21,61 +24,64 @@ def read_items(
 ) -> list[Item]:
     """The items that have those keys, in no order; a key without an item brings nothing.
 
-    One BatchGetItem for a hundred keys. Half a read unit an item and 4 KB, a whole one where `consistent`.
+    One BatchGetItem per hundred keys. Half a read unit per item and 4 KB, a whole one if `consistent`.
 
     Raises:
-        UnavailableError: DynamoDB kept some of them back, several times.
+        UnavailableError: DynamoDB left some of them out, several times.
     """
+    distinct = dict.fromkeys(keys)  # DynamoDB refuses a key that comes twice
+    return read_keys(table_setting, [{hash_name: {"S": key}} for key in distinct], consistent=consistent)
+
+
+def read_keys(table_setting: str, keys: Sequence[Item], *, consistent: bool = False) -> list[Item]:
+    """The items of those keys, which must differ; otherwise as `read_items`."""
     table = needed(table_setting)
-    items: list[Item] = []
-    left = [{hash_name: {"S": key}} for key in dict.fromkeys(keys)]  # a key that comes twice is refused
-    for attempt in range(_ATTEMPTS + len(left) // _TOGETHER):
-        if not left:
-            return items
-        if attempt:
-            _pause(random.uniform(0, 0.02 * 2 ** min(attempt, _ATTEMPTS)))  # noqa: S311 - jitter, not a secret
-        wanted = {table: {"Keys": left[:_TOGETHER], "ConsistentRead": consistent}}
-        answer = aws.client("dynamodb").batch_get_item(RequestItems=wanted)
-        items += answer["Responses"].get(table, [])
-        left = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", []) + left[_TOGETHER:]
-    if left:
-        raise UnavailableError("the table kept part of what was asked for back; try again")
-    return items
+    return [item for part in _parts(keys, READ_TOGETHER) for item in _read_part(table, part, consistent)]
 
 
 def put_items(table_setting: str, items: Sequence[Item]) -> list[Item]:
-    """Put the items, whatever is there; returns those that the table did not take in several tries.
+    """Put the items, replacing what is there; returns those that the table did not take in several tries.
 
-    One BatchWriteItem for 25 items. It has no conditions, so nothing else may write under these keys.
+    One BatchWriteItem per 25 items. It has no conditions, so nothing else may write under these keys.
     """
-    return [put["PutRequest"]["Item"] for put in _write(table_setting, [{"PutRequest": {"Item": i}} for i in items])]
+    unwritten = _write(table_setting, [{"PutRequest": {"Item": item}} for item in items])
+    return [request["PutRequest"]["Item"] for request in unwritten]
 
 
 def delete_items(table_setting: str, keys: Sequence[Item]) -> list[Item]:
     """Delete the items of those keys; returns the keys that the table did not take in several tries.
 
-    One BatchWriteItem for 25 keys. Deleting what is not there is harmless.
+    One BatchWriteItem per 25 keys. Deleting an item that does not exist is harmless.
     """
-    return [
-        gone["DeleteRequest"]["Key"] for gone in _write(table_setting, [{"DeleteRequest": {"Key": k}} for k in keys])
-    ]
+    unwritten = _write(table_setting, [{"DeleteRequest": {"Key": key}} for key in keys])
+    return [request["DeleteRequest"]["Key"] for request in unwritten]
 
 
-def _write(table_setting: str, requests: Sequence[_Request]) -> list[_Request]:
-    parts = [requests[start : start + _WRITTEN_TOGETHER] for start in range(0, len(requests), _WRITTEN_TOGETHER)]
-    return [left for part in parts for left in _write_part(needed(table_setting), part)]
+def _parts(everything: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
+    return (everything[start : start + size] for start in range(0, len(everything), size))
 
 
-def _write_part(table: str, requests: Sequence[_Request]) -> Sequence[_Request]:
-    left = requests
-    for attempt in range(_ATTEMPTS):
-        if attempt:
-            _pause(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - jitter, not a secret
-        answer = aws.client("dynamodb").batch_write_item(RequestItems={table: left})
-        left = answer.get("UnprocessedItems", {}).get(table, [])
-        if not left:
+def _read_part(table: str, keys: Sequence[Item], consistent: bool) -> list[Item]:
+    items: list[Item] = []
+    for _ in _BACKOFF.attempts(_TRIES):
+        request = {table: {"Keys": keys, "ConsistentRead": consistent}}
+        answer = aws.client("dynamodb").batch_get_item(RequestItems=request)
+        items += answer["Responses"].get(table, [])
+        keys = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
+        if not keys:
+            return items
+    raise UnavailableError("the table left out some of the items; try again")
+
+
+def _write(table_setting: str, requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    table = needed(table_setting)
+    return [request for part in _parts(requests, _WRITE_TOGETHER) for request in _write_part(table, part)]
+
+
+def _write_part(table: str, requests: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    for _ in _BACKOFF.attempts(_TRIES):
+        answer = aws.client("dynamodb").batch_write_item(RequestItems={table: requests})
+        requests = answer.get("UnprocessedItems", {}).get(table, [])
+        if not requests:
             break
-    return left
-
-
-_pause = time.sleep
+    return requests

@@ -1,13 +1,16 @@
-"""What a failed call to the accounts table leaves behind: nothing, something, or nobody knows."""
+"""What a failed write leaves behind: nothing, something, or an open question."""
 
 from enum import Enum
 
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
 
 CALL_FAILURES = (ClientError, HTTPClientError, ConnectTimeoutError, EndpointConnectionError)
-"""Every way in which a call fails on its way, or at DynamoDB."""
+"""Every way in which a call fails on its way or in DynamoDB."""
 
-# DynamoDB answers these before it writes: the change can be sent again.
+PASSING_REASONS = frozenset({"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Reasons of a cancelled transaction that pass by themselves: the same transaction may succeed a moment later."""
+
+# DynamoDB answers with these before it writes.
 _NOT_WRITTEN = frozenset(
     {
         "ProvisionedThroughputExceededException",
@@ -19,27 +22,27 @@ _NOT_WRITTEN = frozenset(
 _STILL_RUNNING = "TransactionInProgressException"
 
 
-class Fate(Enum):
-    """What became of a write whose call failed."""
+class FailedWrite(Enum):
+    """What a write whose call failed has done."""
 
     NOT_WRITTEN = "not written"
-    """It can be sent again."""
+    """Nothing; it can be sent again."""
 
     UNCLEAR = "unclear"
-    """It may have been written: its answer was lost, or the server failed in the middle."""
+    """Perhaps everything: its answer was lost, or the server failed while it worked."""
 
     REFUSED = "refused"
-    """DynamoDB does not want it, and would not want it again."""
+    """Nothing, and sending it again would not help."""
 
 
-def fate(failure: Exception) -> Fate:
-    """What became of the write that failed so."""
+def classify_failure(failure: Exception) -> FailedWrite:
+    """What the write that failed with `failure` has done."""
     if isinstance(failure, ConnectTimeoutError | EndpointConnectionError):
-        return Fate.NOT_WRITTEN  # never connected, so nothing was sent
+        return FailedWrite.NOT_WRITTEN  # never connected, so nothing was sent
     if not isinstance(failure, ClientError):
-        return Fate.UNCLEAR
+        return FailedWrite.UNCLEAR
     code = failure.response["Error"]["Code"]
     if code in _NOT_WRITTEN:
-        return Fate.NOT_WRITTEN
+        return FailedWrite.NOT_WRITTEN
     server_failed = failure.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 400) >= 500
-    return Fate.UNCLEAR if server_failed or code == _STILL_RUNNING else Fate.REFUSED
+    return FailedWrite.UNCLEAR if server_failed or code == _STILL_RUNNING else FailedWrite.REFUSED

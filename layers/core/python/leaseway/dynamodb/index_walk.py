@@ -9,13 +9,11 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
-from leaseway import aws
+from leaseway.dynamodb.query import Query, Range, typed
 from leaseway.dynamodb.table import Item
-from leaseway.settings import needed
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True):
@@ -30,7 +28,7 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     """An index of the jobs table, or a table that is one, and the shards to walk."""
 
     name: str | None
-    """None where the table itself is walked."""
+    """None to walk the table itself."""
     table: str = "jobs_table"
     """The setting that names the table."""
     hash_name: str
@@ -45,10 +43,6 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     below: str | None = None
     """Where a walk begins; no key may equal it."""
 
-    def typed(self, sort: str | int) -> dict[str, str]:
-        """A range key as DynamoDB spells it."""
-        return {"N" if self.numeric else "S": str(sort)}
-
 
 class _Shard:
     """One shard: keys read and not yet taken, and where to read on."""
@@ -58,15 +52,22 @@ class _Shard:
         self.ended = False
         self._index = index
         self._number = number
-        self._request = _request(index, number, after)
+        self._query = Query(
+            table=index.table,
+            index=index.name,
+            key=(index.hash_name, index.hashes[number]),
+            range=_range(index, number, after),
+            descending=index.descending,
+        )
+        self._start = _start(index, number, after)
 
     def fetch(self, limit: int) -> int:
         """Read the next `limit` keys at most; returns how many there were. One Query."""
-        answer = aws.client("dynamodb").query(**self._request, Limit=limit)
-        self.read.extend(self._position(item) for item in answer["Items"])
-        self.ended = "LastEvaluatedKey" not in answer
-        self._request["ExclusiveStartKey"] = answer.get("LastEvaluatedKey")
-        return len(answer["Items"])
+        page = self._query.page(start=self._start, limit=limit)
+        self.read.extend(self._position(item) for item in page.items)
+        self.ended = page.after is None
+        self._start = page.after
+        return len(page.items)
 
     def _position(self, item: Item) -> Position:
         index = self._index
@@ -128,42 +129,26 @@ def _share(mean: float) -> int:
     return math.ceil(mean + 3 * math.sqrt(mean))
 
 
-def _request(index: Index, number: int, after: Position | None) -> dict[str, Any]:
-    request: dict[str, Any] = {
-        "TableName": needed(index.table),
-        "KeyConditionExpression": "#h = :h",
-        "ExpressionAttributeNames": {"#h": index.hash_name},
-        "ExpressionAttributeValues": {":h": {"S": index.hashes[number]}},
-        "ScanIndexForward": not index.descending,
-    }
-    if index.name is not None:
-        request["IndexName"] = index.name
-    if bounds := _bounds(index, number, after):
-        expression, values = bounds
-        request["KeyConditionExpression"] += f" AND #r {expression}"
-        request["ExpressionAttributeNames"]["#r"] = index.range_name
-        request["ExpressionAttributeValues"] |= values
-    if after is not None and number == after.shard:
-        request["ExclusiveStartKey"] = {
-            index.hash_name: {"S": index.hashes[number]},
-            index.range_name: index.typed(after.sort),
-            **({"id": {"S": after.id}} if index.name is not None else {}),
-        }
-    return request
+def _start(index: Index, number: int, after: Position | None) -> Item | None:
+    if after is None or number != after.shard:
+        return None
+    key = {index.hash_name: typed(index.hashes[number]), index.range_name: typed(after.sort)}
+    return key | ({"id": typed(after.id)} if index.name is not None else {})
 
 
-def _bounds(index: Index, number: int, after: Position | None) -> tuple[str, dict[str, Any]] | None:
-    """The range of a shard that is left to walk: a condition on the range key, and its values."""
-    beyond = "<" if index.descending else ">"
-    from_: str | int | None = index.below
+def _range(index: Index, number: int, after: Position | None) -> Range | None:
+    """The part of a shard that is left to walk, as a condition on the range key."""
+    bound: str | int | None = index.below
+    includes_bound = False
     if after is not None:
         # (range key, shard) orders the walk: at the position's own range key, lower shards have been taken whole,
         # higher ones not at all, and its own shard up to the position itself.
-        from_ = after.sort
-        beyond = beyond if number < after.shard else beyond + "="
-    if index.lowest is None:
-        return None if from_ is None else (f"{beyond} :r", {":r": index.typed(from_)})
-    if from_ is None:
-        return ">= :l", {":l": index.typed(index.lowest)}
-    # One condition is all there may be, and BETWEEN includes both: keys that name their job are in one shard only.
-    return "BETWEEN :l AND :r", {":l": index.typed(index.lowest), ":r": index.typed(from_)}
+        bound, includes_bound = after.sort, number >= after.shard
+    if bound is None:
+        return None if index.lowest is None else Range(index.range_name, ">=", index.lowest)
+    if index.lowest is not None:
+        # One condition is all there may be, and BETWEEN includes both: keys that name their job are in one shard only.
+        return Range(index.range_name, "BETWEEN", index.lowest, bound)
+    if index.descending:
+        return Range(index.range_name, "<=" if includes_bound else "<", bound)
+    return Range(index.range_name, ">=" if includes_bound else ">", bound)

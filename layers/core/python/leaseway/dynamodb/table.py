@@ -1,7 +1,7 @@
 """DynamoDB tables through pynamodb: the base model, and writes that say why they were refused."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 from pynamodb.connection.table import TableConnection
@@ -26,26 +26,6 @@ class ConditionRefusedError(Exception):
     def __init__(self, item: Item | None) -> None:
         super().__init__("condition refused")
         self.item = item
-
-
-class TransactionCancelledError(Exception):
-    """None of a transaction's parts was written. Carries the reason of each part, in order."""
-
-    def __init__(self, reasons: "list[Reason]") -> None:
-        super().__init__("transaction cancelled: " + ", ".join(reason.code for reason in reasons))
-        self.reasons = reasons
-
-
-class Reason(NamedTuple):
-    """Why a part stopped its transaction ("None" where it did not), and the item that refused it."""
-
-    code: str
-    item: Item | None
-
-    @property
-    def refused(self) -> bool:
-        """The part's condition was false."""
-        return self.code == "ConditionalCheckFailed"
 
 
 class Table(Model):
@@ -168,23 +148,3 @@ def _refusal(failure: ClientError) -> ConditionRefusedError | None:
     if failure.response["Error"]["Code"] != "ConditionalCheckFailedException":
         return None
     return ConditionRefusedError(failure.response.get("Item"))
-
-
-def transact(parts: Sequence[Part], token: str) -> None:
-    """All parts or none: one TransactWriteItems, two write units a part and KB, also where it is cancelled.
-
-    `token` (up to 36 characters) names this very transaction: for ten minutes, sending it again writes nothing and
-    answers as the first time. The SDK does not repeat it; the caller decides.
-
-    Raises:
-        TransactionCancelledError: nothing was written; says why, with the items that refused.
-        botocore.exceptions.ClientError: DynamoDB refused for another reason.
-        botocore.exceptions.BotoCoreError: no answer.
-    """
-    try:
-        aws.client("dynamodb", attempts=1).transact_write_items(TransactItems=list(parts), ClientRequestToken=token)
-    except ClientError as failure:
-        if failure.response["Error"]["Code"] != "TransactionCanceledException":
-            raise
-        reasons = failure.response.get("CancellationReasons", [])
-        raise TransactionCancelledError([Reason(r.get("Code", "None"), r.get("Item")) for r in reasons]) from None

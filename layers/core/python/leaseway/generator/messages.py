@@ -8,15 +8,13 @@ So all messages of an epoch are written before the first of the next, however lo
 """
 
 import hashlib
-import random
-import time
-import uuid
 
 import msgspec
 
-from leaseway.dynamodb.failures import CALL_FAILURES, Fate, fate
-from leaseway.dynamodb.table import Part, TransactionCancelledError, transact
-from leaseway.errors import UnavailableError
+from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.table import Part
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
+from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.generator.lease import DeposedError, Lease, is_still
 from leaseway.generator.model import GENERATOR, NodeModel
 from leaseway.jobs import content, queue
@@ -29,6 +27,7 @@ OWNER = "@generator"
 TYPE = "MESSAGE"
 
 _TRIES = 6
+_BACKOFF = Backoff(first=0.02)
 
 
 def produce(lease: Lease, number: int, failure_percent: float | None = None) -> Job:
@@ -63,11 +62,11 @@ def _message(lease: Lease, number: int, failure_percent: float | None) -> Job:
 
 
 def _write(parts: list[Part]) -> None:
-    """Send the transaction until it is clear what came of it; under one token it writes nothing twice."""
-    token = uuid.uuid4().hex
-    for attempt in range(_TRIES):
+    """Send the transaction until it is clear what came of it. Its job's id makes a repetition harmless."""
+    failure: Exception
+    for _ in _BACKOFF.attempts(_TRIES):
         try:
-            transact(parts, token)
+            transact_with_retries(parts)
             return
         except TransactionCancelledError as cancelled:
             put, check = cancelled.reasons
@@ -75,11 +74,7 @@ def _write(parts: list[Part]) -> None:
                 raise DeposedError from None
             if put.refused:
                 return  # it was written before
-            token = uuid.uuid4().hex  # a node that tried to take over was in the way: nothing was written
-            failure: Exception = cancelled
-        except CALL_FAILURES as lost:
-            if fate(lost) is Fate.REFUSED:
-                raise
+            failure = cancelled  # a node that tried to take over was in the way: nothing was written
+        except OutcomeUnknownError as lost:
             failure = lost
-        time.sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
     raise UnavailableError("DynamoDB took no message; try again") from failure

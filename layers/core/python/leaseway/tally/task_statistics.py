@@ -10,15 +10,15 @@ step, so it is within 10% of the true one. Runs that ended by themselves (COMPLE
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
 
-from leaseway import aws, clock
+from leaseway import clock
 from leaseway.counters import Counters, Steps
+from leaseway.dynamodb.query import Query
 from leaseway.dynamodb.table import Item
 from leaseway.jobs.table import JobStatus
-from leaseway.settings import needed, settings
+from leaseway.settings import settings
 
 MOST_WORKERS = 100
 """Workers a summary names: the latest, by name, since a Lambda worker's begins with its day."""
@@ -108,20 +108,9 @@ def _middle(bucket: int) -> float:
     return float(round(2 ** ((bucket - 0.5) / _STEPS_AN_OCTAVE))) if bucket else 1.0
 
 
-def _items(scope: str, most: int | None = None) -> Iterator[Item]:
-    request: dict[str, Any] = {
-        "TableName": needed("totals_table"),
-        "KeyConditionExpression": "#s = :s",
-        "ExpressionAttributeNames": {"#s": "scope"},
-        "ExpressionAttributeValues": {":s": {"S": scope}},
-        "ScanIndexForward": False,
-    }
-    while True:
-        answer = aws.client("dynamodb").query(**request, **({"Limit": most} if most else {}))
-        yield from (item for item in answer["Items"] if not _gone(item))
-        if most or "LastEvaluatedKey" not in answer:
-            return
-        request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+def _items(scope: str, limit: int | None = None) -> Iterator[Item]:
+    items = Query(table="totals_table", key=("scope", scope), descending=True).items(limit=limit)
+    return (item for item in items if not _gone(item))
 
 
 def _gone(item: Item) -> bool:

@@ -9,7 +9,8 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
-from leaseway.dynamodb.table import ConditionRefusedError, TransactionCancelledError, transact
+from leaseway.dynamodb.table import ConditionRefusedError
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact
 from leaseway.errors import ConflictError, InvalidInputError, UnavailableError
 from leaseway.jobs.create import create
 from leaseway.settings import settings

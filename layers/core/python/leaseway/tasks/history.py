@@ -9,16 +9,18 @@ Entries sort by `entry`, which is a time and an id and therefore a position in e
 import heapq
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 
 import msgspec
 
-from leaseway import aws, cursors
+from leaseway import cursors
 from leaseway.dynamodb.batches import read_items
+from leaseway.dynamodb.query import Query, Range
 from leaseway.dynamodb.table import Item, Part
 from leaseway.errors import InvalidInputError
 from leaseway.jobs.table import Job, JobStatus, job_from_item
-from leaseway.settings import needed, settings
+from leaseway.settings import settings
 from leaseway.tasks.model import HISTORY_SHARDS, HistoryModel, Task, recent_key, slot_job_id
 
 LARGEST_PAGE = 100
@@ -143,26 +145,16 @@ def _collect(task_id: str | None, status: str | None, size: int, after: str | No
 
 def _read(task_id: str | None, count: int, after: str | None) -> list[Item]:
     """The next `count` entries, newest first."""
+    older = Range("entry", "<", after) if after else None
     if task_id is not None:
-        return _query({"#h": "task_id"}, task_id, count, after)
+        query = Query(table="history_table", key=("task_id", task_id), range=older, descending=True)
+        return list(query.items(limit=count))
     shards = (
-        _query({"#h": "recent_key"}, str(shard), count, after, IndexName="recent") for shard in range(HISTORY_SHARDS)
+        Query(table="history_table", index="recent", key=("recent_key", str(shard)), range=older, descending=True)
+        for shard in range(HISTORY_SHARDS)
     )
-    return list(heapq.merge(*shards, key=lambda item: item["entry"]["S"], reverse=True))[:count]
-
-
-def _query(names: dict[str, str], key: str, count: int, after: str | None, **more: str) -> list[Item]:
-    values = {":h": {"S": key}} | ({":e": {"S": after}} if after else {})
-    answer = aws.client("dynamodb").query(
-        TableName=needed("history_table"),
-        KeyConditionExpression="#h = :h" + (" AND #e < :e" if after else ""),
-        ExpressionAttributeNames=names | ({"#e": "entry"} if after else {}),
-        ExpressionAttributeValues=values,
-        ScanIndexForward=False,
-        Limit=count,
-        **more,
-    )
-    return list(answer["Items"])
+    pages = (query.items(limit=count) for query in shards)
+    return list(islice(heapq.merge(*pages, key=lambda item: str(item["entry"]["S"]), reverse=True), count))
 
 
 def _entries(items: Sequence[Item], status: str | None) -> Iterator[tuple[str, Entry | None]]:

@@ -5,11 +5,11 @@ from enum import StrEnum
 
 import msgspec
 
-from leaseway import aws, clock, cursors
+from leaseway import clock, cursors
 from leaseway.dynamodb.batches import read_items
+from leaseway.dynamodb.query import Query
 from leaseway.errors import InvalidInputError
 from leaseway.jobs.table import Job, JobStatus, job_from_item
-from leaseway.settings import needed
 from leaseway.tasks.model import LISTED, Task, task_from_item
 from leaseway.tasks.slots import read_run, read_task
 
@@ -86,16 +86,10 @@ def page_of_tasks(*, owner: str | None, size: int = 50, cursor: str | None = Non
 
 
 def all_tasks() -> list[Task]:
-    """Every task by name, without its runs. A query and a read for a hundred of them."""
-    tasks: list[Task] = []
-    after: _Place | None = None
-    while keys := _keys(LARGEST_PAGE, after):
-        found = _tasks([key.id for key in keys])
-        tasks += [found[key.id] for key in keys if key.id in found]
-        after = keys[-1]
-        if len(keys) < LARGEST_PAGE:
-            break
-    return tasks
+    """Every task by name, without its runs. A query per MB of keys and a read per hundred tasks."""
+    ids = [key.id for key in _keys()]
+    tasks = _tasks(ids)
+    return [tasks[task_id] for task_id in ids if task_id in tasks]
 
 
 def standing_of(task_id: str, *, owner: str | None) -> Standing:
@@ -112,18 +106,10 @@ def with_last_run(task: Task) -> Standing:
     return Standing(task=task, last=read_run(task.last_job_id), at=clock.now_ms())
 
 
-def _keys(count: int, after: _Place | None) -> list[_Place]:
+def _keys(count: int | None = None, after: _Place | None = None) -> list[_Place]:
     start = {"id": {"S": after.id}, "list_key": {"S": LISTED}, "name": {"S": after.name}} if after else None
-    answer = aws.client("dynamodb").query(
-        TableName=needed("tasks_table"),
-        IndexName="listed",
-        KeyConditionExpression="#l = :l",
-        ExpressionAttributeNames={"#l": "list_key"},
-        ExpressionAttributeValues={":l": {"S": LISTED}},
-        Limit=count,
-        **({"ExclusiveStartKey": start} if start else {}),
-    )
-    return [_Place(item["name"]["S"], item["id"]["S"]) for item in answer["Items"]]
+    items = Query(table="tasks_table", index="listed", key=("list_key", LISTED)).items(start=start, limit=count)
+    return [_Place(item["name"]["S"], item["id"]["S"]) for item in items]
 
 
 def _tasks(ids: Sequence[str]) -> dict[str, Task]:

@@ -7,8 +7,6 @@
 A message that is lost after the transaction is the sweeper's to send again.
 """
 
-import random
-import time
 import uuid
 import zlib
 from enum import StrEnum
@@ -19,9 +17,10 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
-from leaseway.dynamodb.failures import CALL_FAILURES, Fate, fate
-from leaseway.dynamodb.table import Part, TransactionCancelledError, transact
-from leaseway.errors import ConflictError, OutcomeUnknownError, UnavailableError
+from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.table import Part
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
+from leaseway.errors import ConflictError, UnavailableError
 from leaseway.jobs import content, queue
 from leaseway.jobs.create import create
 from leaseway.jobs.run import finish
@@ -32,6 +31,7 @@ from leaseway.tasks.model import CatchUp, Overlap, Task, TaskModel, TaskNotFound
 from leaseway.tasks.schedule import Due
 
 _TRIES = 6
+_BACKOFF = Backoff(first=0.02)
 _ENDED = tuple(status.value for status in JobStatus if status.terminal)
 
 
@@ -84,13 +84,13 @@ def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> Outc
         UnavailableError: others kept changing the task; nothing was written, and the next tick sees it.
         OutcomeUnknownError: the answer was lost; where it was written, the sweeper sends the message.
     """
-    for attempt in range(_TRIES):
+    for _ in _BACKOFF.attempts(_TRIES):
         moment = clock.now_ms() if now is None else now
         if task.next_run is None or task.next_run > moment:
             return Outcome(Settled.RACED)
         plan = _plan_slot(task, last, moment)
         try:
-            _send(plan.parts)
+            transact_with_retries(plan.parts)
         except TransactionCancelledError as cancelled:
             if _exists_already(plan, cancelled):
                 return _pass_over(task, plan)
@@ -98,7 +98,6 @@ def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> Outc
             if found is None:
                 return Outcome(Settled.RACED)
             task, last = found, read_run(found.last_job_id)
-            _pause(attempt)
         else:
             return plan.outcome
     raise UnavailableError(f"task {task.id} kept changing")
@@ -114,7 +113,7 @@ def start_now(task_id: str) -> Job:
         OutcomeUnknownError: the answer was lost.
     """
     task = read_task(task_id)
-    for attempt in range(_TRIES):
+    for _ in _BACKOFF.attempts(_TRIES):
         last = read_run(task.last_job_id)
         now = clock.now_ms()
         if task.overlap is Overlap.SKIP and _standing(last, now) is _Standing.ALIVE:
@@ -122,13 +121,14 @@ def start_now(task_id: str) -> Job:
         job = _run_of(task, uuid.uuid4().hex, None, now)
         actions = [TaskModel.last_job_id.set(job.id)]
         try:
-            _send([TaskModel.change_part(task.id, actions, _as_read(task)), *_starting(task, job, last, now)])
+            transact_with_retries(
+                [TaskModel.change_part(task.id, actions, _as_read(task)), *_starting(task, job, last, now)]
+            )
         except TransactionCancelledError as cancelled:
             found = _as_it_is(task, cancelled)
             if found is None:
                 raise TaskNotFoundError(task_id=task_id) from None
             task = found
-            _pause(attempt)
         else:
             queue.send([queue.message_of(job)])
             return job
@@ -247,24 +247,6 @@ def _jitter_ms(task: Task, slot: int) -> int:
     return zlib.crc32(f"{task.id}/{slot}".encode()) % (task.jitter_seconds * 1000 + 1)
 
 
-def _send(parts: list[Part]) -> None:
-    """Send a transaction; where its answer is lost, again under the same token, which writes nothing twice."""
-    token = uuid.uuid4().hex
-    for attempt in range(_TRIES):
-        try:
-            transact(parts, token)
-            return
-        except CALL_FAILURES as failure:
-            outcome = fate(failure)
-            if outcome is Fate.REFUSED:
-                raise
-            last = failure
-            _pause(attempt)
-    if outcome is Fate.NOT_WRITTEN:
-        raise UnavailableError("DynamoDB took no write; try again") from last
-    raise OutcomeUnknownError from last
-
-
 def _exists_already(plan: _Plan, cancelled: TransactionCancelledError) -> bool:
     # Only the job's own put can find a job there; the task was as it had been read.
     return plan.outcome.job is not None and not cancelled.reasons[0].refused and cancelled.reasons[1].refused
@@ -274,7 +256,7 @@ def _pass_over(task: Task, plan: _Plan) -> Outcome:
     """The slot has its job, though the task does not know: as after a restored backup. It is not run again."""
     assert plan.outcome.job is not None  # noqa: S101 - that is what exists already
     try:
-        _send([plan.parts[0]])
+        transact_with_retries([plan.parts[0]])
     except TransactionCancelledError:
         return Outcome(Settled.RACED)
     return Outcome(Settled.RACED)
@@ -286,10 +268,3 @@ def _as_it_is(task: Task, cancelled: TransactionCancelledError) -> Task | None:
     if not refusal.refused:
         return task
     return task_from_item(refusal.item) if refusal.item else None
-
-
-def _pause(attempt: int) -> None:
-    _sleep(random.uniform(0, 0.02 * 2**attempt))  # noqa: S311 - jitter, not a secret
-
-
-_sleep = time.sleep

@@ -10,15 +10,14 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from leaseway import clock
-from leaseway.dynamodb.batches import read_items
+from leaseway.dynamodb.batches import READ_TOGETHER, read_items
+from leaseway.dynamodb.query import Query, Range
 from leaseway.jobs import queue
 from leaseway.jobs.table import Job, job_from_item
 from leaseway.logs import log
 from leaseway.settings import settings
-from leaseway.tasks.model import Task, TaskModel, task_from_item
+from leaseway.tasks.model import Task, task_from_item
 from leaseway.tasks.slots import Outcome, Settled, settle_slot
-
-_READ_TOGETHER = 100
 
 
 class TickReport(msgspec.Struct):
@@ -106,9 +105,10 @@ def _settle_shard(shard: str, run: _Tick) -> None:
 
 def _due(shard: str, run: _Tick) -> Iterator[Sequence[Task]]:
     room = settings().schedule_items - run.report.due
-    keys = [found.id for found in TaskModel.by_slot.query(shard, TaskModel.next_run <= run.now, limit=room)]
-    for start in range(0, len(keys), _READ_TOGETHER):
-        items = read_items("tasks_table", keys[start : start + _READ_TOGETHER], consistent=True)
+    query = Query(table="tasks_table", index="due", key=("due_key", shard), range=Range("next_run", "<=", run.now))
+    keys = [item["id"]["S"] for item in query.items(limit=room)]
+    for start in range(0, len(keys), READ_TOGETHER):
+        items = read_items("tasks_table", keys[start : start + READ_TOGETHER], consistent=True)
         yield sorted((task_from_item(item) for item in items), key=lambda task: task.next_run or run.now)
 
 
@@ -119,5 +119,4 @@ def _last_runs(tasks: Sequence[Task]) -> dict[str, Job]:
 
 
 def _delay(job: Job) -> int:
-    wait = (job.run_after or 0) - clock.now_ms()
-    return min(queue.LONGEST_DELAY_SECONDS, max(0, -(-wait // 1000)))
+    return min(queue.LONGEST_DELAY_SECONDS, clock.seconds_until(job.run_after or 0))

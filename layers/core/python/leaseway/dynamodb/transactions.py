@@ -1,0 +1,86 @@
+"""Transactions: several conditional writes, all of them or none."""
+
+import uuid
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from botocore.exceptions import ClientError
+
+from leaseway import aws
+from leaseway.dynamodb.failures import CALL_FAILURES, PASSING_REASONS, FailedWrite, classify_failure
+from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.table import Item, Part
+from leaseway.errors import OutcomeUnknownError, UnavailableError
+
+_TRIES = 6
+_BACKOFF = Backoff(first=0.02)
+
+
+class Reason(NamedTuple):
+    """Why a part stopped its transaction ("None" if it did not), and the item that refused it."""
+
+    code: str
+    item: Item | None
+
+    @property
+    def refused(self) -> bool:
+        """The part's condition was false."""
+        return self.code == "ConditionalCheckFailed"
+
+
+class TransactionCancelledError(Exception):
+    """None of a transaction's parts was written. Carries the reason of each part, in order."""
+
+    def __init__(self, reasons: list[Reason]) -> None:
+        super().__init__("transaction cancelled: " + ", ".join(reason.code for reason in reasons))
+        self.reasons = reasons
+
+    @property
+    def is_passing(self) -> bool:
+        """Other transactions or throttling stopped it: the same transaction may succeed a moment later."""
+        return {reason.code for reason in self.reasons} <= PASSING_REASONS
+
+
+def transact(parts: Sequence[Part], token: str) -> None:
+    """Write all parts or none: one TransactWriteItems, two write units per part and KB, even if it is cancelled.
+
+    `token` (up to 36 characters) identifies the transaction: for ten minutes, sending it again writes nothing and
+    answers as the first time. The SDK does not repeat it; the caller decides.
+
+    Raises:
+        TransactionCancelledError: nothing was written; carries the reasons and the items that refused.
+        botocore.exceptions.ClientError: DynamoDB refused for another reason.
+        botocore.exceptions.BotoCoreError: no answer.
+    """
+    try:
+        aws.client("dynamodb", attempts=1).transact_write_items(TransactItems=list(parts), ClientRequestToken=token)
+    except ClientError as failure:
+        if failure.response["Error"]["Code"] != "TransactionCanceledException":
+            raise
+        reasons = failure.response.get("CancellationReasons", [])
+        raise TransactionCancelledError([Reason(r.get("Code", "None"), r.get("Item")) for r in reasons]) from None
+
+
+def transact_with_retries(parts: Sequence[Part]) -> None:
+    """Send a transaction, and again under the same token while its answer is lost or DynamoDB throttles.
+
+    The token makes the repetition safe: what was written already is not written twice.
+
+    Raises:
+        TransactionCancelledError: as `transact`; a cancelled transaction is not repeated.
+        UnavailableError: DynamoDB accepted none of the tries; nothing was written.
+        OutcomeUnknownError: the last answer was lost.
+        botocore.exceptions.ClientError: DynamoDB refused for another reason.
+    """
+    token = uuid.uuid4().hex
+    for _ in _BACKOFF.attempts(_TRIES):
+        try:
+            transact(parts, token)
+            return
+        except CALL_FAILURES as failure:
+            fate, last = classify_failure(failure), failure
+            if fate is FailedWrite.REFUSED:
+                raise
+    if fate is FailedWrite.NOT_WRITTEN:
+        raise UnavailableError("DynamoDB took no write; try again") from last
+    raise OutcomeUnknownError from last
