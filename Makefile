@@ -52,11 +52,11 @@ api-local: setup ## Serve the API alone on port 8000, with reload, against the l
 	@$(BIN)/leaseway api-local
 
 test: lint ## Run the linters and the tests: unit, packaging, and integration on a local cloud of its own
-	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/unit tests/packaging $(PYTEST_ARGS)
+	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/style tests/unit tests/packaging $(PYTEST_ARGS)
 	@$(BIN)/pytest $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
 
-test-unit: setup ## Run the unit tests
-	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/unit $(PYTEST_ARGS)
+test-unit: setup ## Run the unit tests and those of style
+	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/style tests/unit $(PYTEST_ARGS)
 
 test-packaging: setup ## Run the tests of what is packaged and of the template
 	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/packaging $(PYTEST_ARGS)

@@ -1,0 +1,86 @@
+"""Names and words: functions are named by verbs, classes by a name of their own, and prose has no private idiom."""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+
+import pytest
+
+from style import words
+from style.source_code import AREAS, PRODUCTION, ROOT, Prose, SourceFile, read_area, read_pages
+
+# Predecessors and plans of the project that its readers have never seen.
+UNKNOWN_TO_READERS = re.compile(r"\bthe seed\b|\bseeds\b|DESIGN\.md|Tasker's word", re.IGNORECASE)
+CONFIGURATION = ("Makefile", "pyproject.toml", "samconfig.toml", "template.yaml")
+
+# The most of each per area; lower them as the text improves, never raise them.
+PARTICIPLES_PERCENT = {"layer and functions": 12.8, "leaseway_local": 8.7, "infra": 8.2}
+IDIOM_VARIABLES = {"layer and functions": 155, "leaseway_local": 124, "infra": 9, "tests": 368}
+IDIOM_WORDS = {"layer and functions": 147, "leaseway_local": 46, "infra": 2, "tests": 107, "docs": 129}
+REPEATED_CLASSES = 19
+UNKNOWN_WORDS = 23
+
+
+@pytest.fixture(scope="module")
+def areas() -> dict[str, list[SourceFile]]:
+    return {name: read_area(ROOT, folders) for name, folders in AREAS.items()}
+
+
+@pytest.fixture(scope="module")
+def prose(areas: dict[str, list[SourceFile]]) -> dict[str, list[Prose]]:
+    """Docstrings and comments of each area, and the pages."""
+    of_code = {
+        name: list(chain.from_iterable((*module.docstrings, *module.comments) for module in modules))
+        for name, modules in areas.items()
+    }
+    return {**of_code, "docs": read_pages(ROOT)}
+
+
+@pytest.mark.parametrize("area", PARTICIPLES_PERCENT)
+def test_functions_are_named_by_verbs(area: str, areas: dict[str, list[SourceFile]]) -> None:
+    functions = sum(len(module.functions) for module in areas[area])
+    allowed = int(PARTICIPLES_PERCENT[area] * functions / 100)
+    assert_at_most(allowed, words.participle_functions(areas[area]))
+
+
+@pytest.mark.parametrize("area", IDIOM_VARIABLES)
+def test_variables_are_named_by_what_they_hold(area: str, areas: dict[str, list[SourceFile]]) -> None:
+    assert_at_most(IDIOM_VARIABLES[area], words.idiom_variables(areas[area]))
+
+
+@pytest.mark.parametrize("area", IDIOM_WORDS)
+def test_prose_has_no_private_idiom(area: str, prose: dict[str, list[Prose]]) -> None:
+    telling = words.matches_in(prose[area], words.TELLING)
+    assert_at_most(IDIOM_WORDS[area], chain(telling, words.matches_in(prose[area], words.IDIOM_WORDS)))
+
+
+def test_a_class_name_is_used_once_in_production_code(areas: dict[str, list[SourceFile]]) -> None:
+    offenders = list(words.repeated_classes(chain.from_iterable(areas[name] for name in PRODUCTION)))
+    names = {offender.what for offender in offenders}
+    assert len(names) <= REPEATED_CLASSES, _listed(offenders)
+
+
+def test_text_refers_only_to_what_its_readers_can_see(prose: dict[str, list[Prose]]) -> None:
+    configuration = [Prose(Path(name), 1, (ROOT / name).read_text()) for name in CONFIGURATION]
+    everything = [*chain.from_iterable(prose.values()), *configuration]
+    assert_at_most(UNKNOWN_WORDS, words.matches_in(everything, UNKNOWN_TO_READERS))
+
+
+@pytest.mark.parametrize("name", ["stored", "_told", "withdrawn", "_changed_view", "written"])
+def test_a_participle_is_recognised(name: str) -> None:
+    assert words.begins_with_participle(name)
+
+
+@pytest.mark.parametrize("name", ["store", "need", "feed_meter", "proceed", "is_stored", "read", "embed", "__init__"])
+def test_a_verb_is_no_participle(name: str) -> None:
+    assert not words.begins_with_participle(name)
+
+
+def assert_at_most(allowed: int, offenders: Iterable[words.Offender]) -> None:
+    offenders = sorted(offenders)
+    assert len(offenders) <= allowed, f"{len(offenders)}, allowed {allowed}:\n{_listed(offenders)}"
+
+
+def _listed(offenders: Sequence[words.Offender]) -> str:
+    return "\n".join(str(offender) for offender in offenders)
