@@ -7,12 +7,11 @@ from msgspec import Meta
 
 from api.job_ids import JobId
 from api.views import Time, rfc3339, time_or_none
-from leaseway.jobs import attempts
-from leaseway.jobs.attempts import Attempt, End
+from leaseway.jobs.attempts import list_attempts
 from leaseway.jobs.find.lists import JobPage
+from leaseway.jobs.job import Attempt, AttemptEnd, Job, JobStatus
 from leaseway.jobs.queue import Queue
 from leaseway.jobs.run.progress import WHOLE
-from leaseway.jobs.table import Job, JobStatus
 from leaseway.settings import settings
 
 
@@ -24,7 +23,7 @@ class AttemptView(msgspec.Struct):
     started_at: Time | None
     ended_at: Time | None
     end: Annotated[
-        End,
+        AttemptEnd,
         Meta(
             description="CRASHED: its worker died; EXPIRED: the time to live passed; RETURNED: its worker was"
             " stopped, and the attempt did not count"
@@ -167,7 +166,7 @@ def job_view(job: Job) -> JobView:
         task_id=job.task_id,
         progress=None if job.progress is None else job.progress / WHOLE,
         progress_note=job.progress_note,
-        history=[_attempt_view(attempt) for attempt in attempts.of(job)],
+        history=[_attempt_view(attempt) for attempt in list_attempts(job)],
     )
 
 

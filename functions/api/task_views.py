@@ -7,7 +7,7 @@ from msgspec import Meta
 
 from api.job_ids import JobId
 from api.views import Time, rfc3339, time_or_none
-from leaseway.jobs.table import Job
+from leaseway.jobs.job import Job
 from leaseway.tally.task_statistics import Figures
 from leaseway.tally.task_summary import Summary
 from leaseway.tasks import CatchUp, Overlap, Task

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from leaseway.jobs.find.lists import JobPage, page_of_jobs
-from leaseway.jobs.table import JobStatus
+from leaseway.jobs.job import JobStatus
 from leaseway.settings import needed
 from support.as_function import inside
 from support.call_meter import Meter, metered

@@ -6,7 +6,8 @@ from typing import Any
 
 from leaseway import aws
 from leaseway.jobs import table as model
-from leaseway.jobs.table import JobModel, JobStatus
+from leaseway.jobs.job import JobStatus
+from leaseway.jobs.table import JobModel
 from leaseway.settings import needed
 
 EPOCH_MS = 1_700_000_000_000
@@ -19,7 +20,7 @@ def job_item(
     job_id = hashlib.md5(f"{owner}/{number}".encode()).hexdigest()
     kept, created = JobStatus(status), EPOCH_MS + number
     keys = {"owner_key": model.owner_key(owner, job_id), "created_key": model.created_key(created, job_id)}
-    if kept.terminal:
+    if kept.is_terminal:
         keys["owner_outcome_key"] = model.owner_outcome_key(owner, kept, job_id)
         keys["outcome_key"] = model.outcome_key(kept, job_id)
     else:

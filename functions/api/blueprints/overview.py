@@ -14,7 +14,7 @@ from leaseway import clock
 from leaseway import counters as totals
 from leaseway.errors import NotYoursError, UnavailableError
 from leaseway.jobs import JobNotFoundError, NotFinishedError, catalogue, link_to_result
-from leaseway.jobs.table import JobStatus
+from leaseway.jobs.job import JobStatus
 from leaseway.objects import ObjectNotFoundError
 
 overview = Blueprint(__name__)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from leaseway.jobs.job import Job
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
-from leaseway.jobs.table import Job
 from unit.api.gateway import call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")

@@ -4,9 +4,9 @@ import pytest
 
 from leaseway import counters as totals
 from leaseway.counters import Change, Group
+from leaseway.jobs.job import Job
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
-from leaseway.jobs.table import Job
 from unit.api.gateway import ADMIN, Answered, call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")

@@ -26,10 +26,11 @@ from leaseway.identity import issue, register
 from leaseway.identity.keys import key_ring
 from leaseway.jobs import Options, create_job, get_job
 from leaseway.jobs.create.placement import Priority
+from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.queue import NORMAL, ORDERED, TASKS, Queue
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.run.finish import complete, give_up
-from leaseway.jobs.table import Job, JobStatus, job_from_item
+from leaseway.jobs.table import job_from_item
 from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings

@@ -2,8 +2,9 @@
 
 import pytest
 
-from leaseway.jobs import Job, JobStatus, attempts, cancel_job, retry_job
-from leaseway.jobs.attempts import End
+from leaseway.jobs import Job, JobStatus, cancel_job, retry_job
+from leaseway.jobs.attempts import LONGEST_ERROR, list_attempts
+from leaseway.jobs.job import AttemptEnd
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
@@ -14,8 +15,8 @@ from support.job_steps import sleep_job as job
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
-def told(created: Job) -> list[tuple[int, str | None, End, str | None]]:
-    return [(one.number, one.worker, one.end, one.error) for one in attempts.of(read(created))]
+def told(created: Job) -> list[tuple[int, str | None, AttemptEnd, str | None]]:
+    return [(one.number, one.worker, one.end, one.error) for one in list_attempts(read(created))]
 
 
 def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(time):
@@ -25,15 +26,15 @@ def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(time):
         time.seconds += 900
     last = claimed(created, "w3")
     time.seconds += 1
-    assert told(created)[-1] == (3, "w3", End.RUNNING, None)
+    assert told(created)[-1] == (3, "w3", AttemptEnd.RUNNING, None)
     finish.complete(last, {})
 
     assert told(created) == [
-        (1, "w1", End.ERROR, "boom 1"),
-        (2, "w2", End.ERROR, "boom 2"),
-        (3, "w3", End.COMPLETED, None),
+        (1, "w1", AttemptEnd.ERROR, "boom 1"),
+        (2, "w2", AttemptEnd.ERROR, "boom 2"),
+        (3, "w3", AttemptEnd.COMPLETED, None),
     ]
-    third = attempts.of(read(created))[-1]
+    third = list_attempts(read(created))[-1]
     assert (third.ended_at or 0) - (third.started_at or 0) == 1_000
 
 
@@ -41,7 +42,7 @@ def test_a_first_success_writes_no_history():
     mine = claimed(job())
     finish.complete(mine, {})
     assert "history" not in JobModel.read(mine.id)
-    assert told(mine) == [(1, "w1", End.COMPLETED, None)]
+    assert told(mine) == [(1, "w1", AttemptEnd.COMPLETED, None)]
 
 
 def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(time):
@@ -51,8 +52,8 @@ def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(time):
     assert isinstance(abandoned, claim.Abandoned)
     claim.take_over(abandoned.job, "w2")
 
-    assert told(first) == [(1, "w1", End.CRASHED, "its worker died"), (2, "w2", End.RUNNING, None)]
-    assert attempts.of(read(first))[0].ended_at == first.lease_until
+    assert told(first) == [(1, "w1", AttemptEnd.CRASHED, "its worker died"), (2, "w2", AttemptEnd.RUNNING, None)]
+    assert list_attempts(read(first))[0].ended_at == first.lease_until
 
 
 def test_the_crash_that_was_one_too_many_is_kept_too(time):
@@ -61,7 +62,7 @@ def test_the_crash_that_was_one_too_many_is_kept_too(time):
     claim.claim(mine.id, "w2")
     assert (read(mine).status, told(mine)) == (
         JobStatus.FAILED,
-        [(1, "w1", End.CRASHED, "its worker died and no attempt is left")],
+        [(1, "w1", AttemptEnd.CRASHED, "its worker died and no attempt is left")],
     )
 
 
@@ -69,7 +70,7 @@ def test_time_that_ran_out_is_kept(time):
     mine = claimed(job(ttl_ms=1_000))
     time.seconds += 2
     assert finish.complete(mine, {}) is JobStatus.CANCELLED
-    assert [end for _, _, end, _ in told(mine)] == [End.EXPIRED]
+    assert [end for _, _, end, _ in told(mine)] == [AttemptEnd.EXPIRED]
 
 
 def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was():
@@ -77,7 +78,7 @@ def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was():
     cancel_job(mine.id, owner="ann", actor="root")
     retry_job(mine.id, owner="ann")
     finish.complete(claimed(mine, "w2"), {})
-    assert told(mine) == [(1, "w1", End.CANCELLED, "cancelled by root"), (2, "w2", End.COMPLETED, None)]
+    assert told(mine) == [(1, "w1", AttemptEnd.CANCELLED, "cancelled by root"), (2, "w2", AttemptEnd.COMPLETED, None)]
 
 
 def test_a_job_that_nobody_took_has_no_attempt_to_tell():
@@ -91,7 +92,7 @@ def test_a_worker_that_lost_its_lease_adds_nothing():
     cancel_job(mine.id, owner="ann", actor="ann")
     with pytest.raises(finish.LeaseLostError):
         finish.fail(mine, "late")
-    assert [end for _, _, end, _ in told(mine)] == [End.CANCELLED]
+    assert [end for _, _, end, _ in told(mine)] == [AttemptEnd.CANCELLED]
 
 
 def test_errors_are_cut_and_the_latest_attempts_kept(time):
@@ -101,7 +102,7 @@ def test_errors_are_cut_and_the_latest_attempts_kept(time):
         retry_job(created.id, owner="ann")
     kept = read(created).history
     assert [one.number for one in kept] == list(range(4, 24))
-    assert {len(one.error or "") for one in kept} == {attempts.LONGEST_ERROR}
+    assert {len(one.error or "") for one in kept} == {LONGEST_ERROR}
 
 
 def test_an_entry_takes_no_write_of_its_own():

@@ -8,7 +8,7 @@ from leaseway import aws, clock, cursors
 from leaseway import counters as totals
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.jobs.find.lists import JobPage, UseCursorError, page_of_jobs
-from leaseway.jobs.table import JobStatus
+from leaseway.jobs.job import JobStatus
 from leaseway.settings import settings
 from support.call_meter import metered
 from support.seed_jobs import EPOCH_MS, job_item, put_jobs

@@ -114,4 +114,4 @@ def test_the_mapping_filters_out_nothing_that_counts() -> None:
         counts = change.before != change.after
         passed = any(passes(record, pattern) for pattern in filters)
         assert passed or not counts, f"{before} -> {after} would not be counted"
-        assert counts or not passed or before.terminal, f"{before} -> {after} invokes for nothing"
+        assert counts or not passed or before.is_terminal, f"{before} -> {after} invokes for nothing"

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from leaseway import clock
-from leaseway.jobs.table import Job, JobModel
+from leaseway.jobs.job import Job
+from leaseway.jobs.table import JobModel
 from leaseway.tasks import Definition, Task, create_task
 from leaseway.tasks.history import Entry, page_of_history
 from leaseway.tasks.slots import read_run, read_task

@@ -8,10 +8,11 @@ from botocore.exceptions import ConnectionClosedError
 
 from leaseway import aws, clock
 from leaseway.jobs import JobStatus, queue
+from leaseway.jobs.job import Job
 from leaseway.jobs.queue import TASKS
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
-from leaseway.jobs.table import Job, JobModel
+from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
 from leaseway.tasks import AlreadyRunningError, CatchUp, Overlap, TaskNotFoundError, slots, start_now
 from leaseway.tasks.model import TaskModel, slot_job_id

@@ -6,8 +6,9 @@ import pytest
 
 from leaseway import aws, clock
 from leaseway.jobs import create_job, queue
+from leaseway.jobs.job import Job
 from leaseway.jobs.queue import NORMAL, TASKS, Queue
-from leaseway.jobs.table import Job, JobModel
+from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep.dead_letters import Verdict, judge
 from leaseway.jobs.upkeep.sweep import sweep
 

@@ -11,8 +11,8 @@ from moto import mock_aws
 
 from leaseway import aws, clock
 from leaseway.jobs import queue
+from leaseway.jobs.job import Job
 from leaseway.jobs.run import claim, finish
-from leaseway.jobs.table import Job
 from leaseway.tasks import CatchUp, Definition, Overlap, Task, create_task
 from leaseway.tasks import tick as ticking
 from leaseway.tasks.history import Entry, page_of_history
@@ -132,7 +132,7 @@ class Simulation:
     def _work(self) -> None:
         """A worker takes the last run, or finishes the one it has."""
         last = self._last()
-        if last is None or last.status.terminal:
+        if last is None or last.status.is_terminal:
             return
         match self.draw(st.sampled_from(["claim", "complete", "fail", "nothing"])):
             case "claim":
@@ -197,7 +197,7 @@ class Simulation:
         assert after.last_slot == due[-1]
         runs = [entry.job for entry in entries if entry.job]
         started = after.last_job_id != before.last_job_id
-        live = [job for job in runs if not job.status.terminal]
+        live = [job for job in runs if not job.status.is_terminal]
         if after.overlap is Overlap.SKIP:
             assert len(live) <= 1
         if started:

@@ -19,7 +19,8 @@ from leaseway.generator.lease import DeposedError, Lease, is_still
 from leaseway.generator.model import GENERATOR, NodeModel
 from leaseway.jobs import content, queue
 from leaseway.jobs.create import create
-from leaseway.jobs.table import Job, JobModel
+from leaseway.jobs.job import Job
+from leaseway.jobs.table import JobModel
 
 OWNER = "@generator"
 """Owner of all messages: no user can have a name that begins so."""

@@ -1,70 +1,48 @@
-"""The attempts of a job: who made each, from when to when, and how it ended.
+"""The history of a job's attempts: who made each, from when to when, and how it ended.
 
-An attempt that did not complete is kept in the very write that ends it or takes it over, so the history costs no write
-of its own and a job that succeeds at once has none. The last attempt, under way or completed, is what the job says.
+An attempt that did not complete is added in the same write that ends it or takes it over, so the history costs no write
+of its own, and a job that succeeds at once has none. The last attempt, if it runs or completed, is in the job itself.
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 
-if TYPE_CHECKING:
-    from leaseway.jobs.table import Job
+from leaseway.jobs.job import Attempt, AttemptEnd, Job, JobStatus
 
-MOST_KEPT = 20
-"""The latest attempts are kept; retries by hand may make more than a job may have by itself."""
+LONGEST_HISTORY = 20
+"""The latest attempts that are kept; with retries by hand there may be more than `max_attempts`."""
 
 LONGEST_ERROR = 200
-"""Characters of an attempt's error that are kept; the job's own `error_message` is longer."""
+"""Characters of an attempt's error that are kept; the job's own `error_message` may be longer."""
+
+_END_OF_LAST = {JobStatus.RUNNING: AttemptEnd.RUNNING, JobStatus.COMPLETED: AttemptEnd.COMPLETED}
 
 
-class End(StrEnum):
-    """How an attempt ended; RUNNING where it has not."""
-
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    ERROR = "ERROR"
-    CRASHED = "CRASHED"
-    """Its worker fell silent for longer than its lease."""
-    EXPIRED = "EXPIRED"
-    """The job's time to live passed."""
-    CANCELLED = "CANCELLED"
-    RETURNED = "RETURNED"
-    """Its worker was stopped and gave the job back; the attempt did not count, and the next has its number."""
-
-
-class Attempt(msgspec.Struct, frozen=True, array_like=True):
-    """One attempt. Times are milliseconds since the epoch."""
-
-    number: int
-    worker: str | None
-    started_at: int | None
-    ended_at: int | None
-    end: End
-    error: str | None = None
-
-
-def of(job: "Job") -> list[Attempt]:
-    """The attempts of a job that are known, oldest first, with the one under way or completed."""
-    last = {"RUNNING": End.RUNNING, "COMPLETED": End.COMPLETED}.get(job.status)
-    if last is None:
+def list_attempts(job: Job) -> list[Attempt]:
+    """List the latest attempts at a job, oldest first, including the one that runs or completed."""
+    end = _END_OF_LAST.get(job.status)
+    if end is None:
         return list(job.history)
-    return [*job.history, Attempt(job.attempts, job.worker, job.started_at, job.finished_at, last)]
+    return [*job.history, Attempt(job.attempts, job.worker, job.started_at, job.finished_at, end)]
 
 
-def history_after(job: "Job", end: End, now: int, error: str) -> str:
-    """What a RUNNING job's history is, as the table holds it, once its attempt has ended so.
+def extend_history(job: Job, end: AttemptEnd, now: int, error: str) -> Sequence[Attempt]:
+    """Add the present attempt of a RUNNING job to its history, as ended by `end`.
 
-    Whoever writes it must have seen the job under the same fence: until the attempt ends, nobody else adds to it.
+    Write it only under the fence that the job was read with: until the attempt ends, no other write adds to it.
     """
-    # Nobody saw the worker die; its lease's end is when it counted as dead.
-    ended_at = min(now, job.lease_until or now) if end is End.CRASHED else now
+    # A crash is noticed late: the worker counts as dead from the end of its lease.
+    ended_at = min(now, job.lease_until or now) if end is AttemptEnd.CRASHED else now
     attempt = Attempt(job.attempts, job.worker, job.started_at, ended_at, end, error[:LONGEST_ERROR])
-    return msgspec.json.encode([*job.history, attempt][-MOST_KEPT:]).decode()
+    return [*job.history, attempt][-LONGEST_HISTORY:]
 
 
-def parse(text: str) -> Sequence[Attempt]:
-    """The history as the table holds it."""
+def encode_history(history: Sequence[Attempt]) -> str:
+    """Encode a history as the table holds it."""
+    return msgspec.json.encode(history).decode()
+
+
+def decode_history(text: str) -> tuple[Attempt, ...]:
+    """Decode a history from the table."""
     return msgspec.json.decode(text, type=tuple[Attempt, ...])

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from leaseway import objects
-from leaseway.jobs.table import Job
+from leaseway.jobs.job import Job
 from leaseway.settings import settings
 
 

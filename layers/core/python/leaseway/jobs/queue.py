@@ -15,7 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import aws, clock
 from leaseway.errors import UnavailableError
-from leaseway.jobs.table import Job
+from leaseway.jobs.job import Job
 from leaseway.logs import log
 from leaseway.settings import SettingsInvalidError, needed, settings
 

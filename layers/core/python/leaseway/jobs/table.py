@@ -1,7 +1,6 @@
-"""The jobs table and the job as the rest of the domain sees it."""
+"""The jobs table, its indexes, and the job in an item."""
 
 import zlib
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -10,92 +9,9 @@ from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from leaseway import clock
 from leaseway.dynamodb.table import Item, Table
-from leaseway.errors import InvalidInputError
-from leaseway.jobs import attempts
-from leaseway.jobs.attempts import Attempt
+from leaseway.jobs.attempts import decode_history
+from leaseway.jobs.job import Job, JobStatus
 from leaseway.settings import settings
-
-
-class JobStatus(StrEnum):
-    """Where a job stands: CREATED and RUNNING are alive, the others are its end."""
-
-    CREATED = "CREATED"
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-    @property
-    def terminal(self) -> bool:
-        """No transition leaves it by itself."""
-        return self not in LIVE
-
-
-LIVE = (JobStatus.CREATED, JobStatus.RUNNING)
-
-
-def parse_status(text: str) -> JobStatus:
-    """A status by name; FINISHED is Tasker's word for COMPLETED.
-
-    Raises:
-        InvalidInputError: there is no such status.
-    """
-    try:
-        return JobStatus.COMPLETED if text == "FINISHED" else JobStatus(text)
-    except ValueError:
-        known = ", ".join(JobStatus.__members__)
-        raise InvalidInputError(f"unknown status {text!r}; there are {known}", field="status") from None
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job at one moment. Times are milliseconds since the epoch, UTC."""
-
-    id: str
-    type: str
-    payload: dict[str, Any]
-    owner: str
-    status: JobStatus
-    result: dict[str, Any] | None = None
-    error_message: str | None = None
-    ttl_ms: int
-    attempts: int = 0
-    crashes: int = 0
-    max_attempts: int
-    worker: str | None = None
-    created_at: int
-    started_at: int | None = None
-    finished_at: int | None = None
-    updated_at: int
-    run_after: int | None = None
-    deadline: int | None = None
-    lease_until: int | None = None
-    fence: int = 0
-    version: int = 1
-    claim_token: str | None = None
-    payload_key: str | None = None
-    result_key: str | None = None
-    look_at: int | None = None
-    dead_lettered_at: int | None = None
-    retention_days: int | None = None
-    """How long it is kept once it is finished, where it was created with a time of its own."""
-    expires_at: int | None = None
-    """When it is gone, in seconds since the epoch; None while it is alive."""
-    attempts_before: int | None = None
-    """Attempts made before the last retry by hand; None where there was none."""
-    task_id: str | None = None
-    """The recurring task that made it."""
-    order_key: str | None = None
-    """Jobs of its owner with the same one start one by one, in the order of creation."""
-    queue: str | None = None
-    """Names its queue; None for the normal one, and for the one of tasks where a task made it."""
-    slot: int | None = None
-    """The slot of its schedule that it runs for; None where somebody started it by hand."""
-    tags: tuple[str, ...] = ()
-    history: tuple[Attempt, ...] = ()
-    """Attempts that did not complete; `attempts.of` adds the last one."""
-    progress: int | None = None
-    """Thousandths of the work that the last attempt told to be done; None where it told nothing."""
-    progress_note: str | None = None
 
 
 class OwnerIndex(GlobalSecondaryIndex[Any]):
@@ -275,7 +191,7 @@ def job_from_item(item: Item) -> Job | None:
     for name in _JSON_FIELDS & known.keys():
         known[name] = msgspec.json.decode(known[name])
     known.setdefault("payload", {})
-    known["history"] = attempts.parse(known["history"]) if "history" in known else ()
+    known["history"] = decode_history(known["history"]) if "history" in known else ()
     known["tags"] = tuple(sorted(known.get("tags", ())))
     known["status"] = JobStatus(known["status"])
     return Job(**known)

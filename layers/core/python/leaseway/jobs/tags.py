@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from leaseway.dynamodb.batches import delete_items, put_items
 from leaseway.dynamodb.table import Item
 from leaseway.errors import InvalidInputError, UnavailableError
-from leaseway.jobs.table import Job, created_key, owner_shard
+from leaseway.jobs.job import Job
+from leaseway.jobs.table import created_key, owner_shard
 from leaseway.settings import settings
 
 MOST_TAGS = 10

@@ -6,7 +6,7 @@ from typing import Any
 from leaseway import metrics
 from leaseway.counters import DEAD_LETTERS, Change, Group, Steps
 from leaseway.dynamodb.table import Item
-from leaseway.jobs.table import JobStatus
+from leaseway.jobs.job import JobStatus
 from leaseway.tally.task_statistics import run_steps
 
 _DEAD_LETTERED = "JobsDeadLettered"

@@ -17,7 +17,7 @@ from leaseway import clock
 from leaseway.counters import Counters, Steps
 from leaseway.dynamodb.query import Query
 from leaseway.dynamodb.table import Item
-from leaseway.jobs.table import JobStatus
+from leaseway.jobs.job import JobStatus
 from leaseway.settings import settings
 
 MOST_WORKERS = 100
@@ -96,7 +96,7 @@ def _counted(image: Item) -> Iterator[tuple[Counters, Counter[str]]]:
         taken = max(0, int(image["finished_at"]["N"]) - int(image["started_at"]["N"]))
         counted.update({"ms": taken, "timed": 1, f"b{_bucket(taken)}": 1})
     yield Counters(_TASKS, image["task_id"]["S"]), counted
-    if status.terminal and "worker" in image:
+    if status.is_terminal and "worker" in image:
         yield Counters(_WORKERS, image["worker"]["S"], settings().history_days), counted
 
 

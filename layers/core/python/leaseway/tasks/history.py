@@ -19,7 +19,8 @@ from leaseway.dynamodb.batches import read_items
 from leaseway.dynamodb.query import Query, Range
 from leaseway.dynamodb.table import Item, Part
 from leaseway.errors import InvalidInputError
-from leaseway.jobs.table import Job, JobStatus, job_from_item
+from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.table import job_from_item
 from leaseway.settings import settings
 from leaseway.tasks.model import HISTORY_SHARDS, HistoryModel, Task, recent_key, slot_job_id
 

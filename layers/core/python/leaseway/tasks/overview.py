@@ -9,7 +9,8 @@ from leaseway import clock, cursors
 from leaseway.dynamodb.batches import read_items
 from leaseway.dynamodb.query import Query
 from leaseway.errors import InvalidInputError
-from leaseway.jobs.table import Job, JobStatus, job_from_item
+from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.table import job_from_item
 from leaseway.tasks.model import LISTED, Task, task_from_item
 from leaseway.tasks.slots import read_run, read_task
 

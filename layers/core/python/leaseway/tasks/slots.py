@@ -23,8 +23,9 @@ from leaseway.dynamodb.transactions import TransactionCancelledError, transact_w
 from leaseway.errors import ConflictError, UnavailableError
 from leaseway.jobs import content, queue
 from leaseway.jobs.create import create
+from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.run import finish
-from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
+from leaseway.jobs.table import JobModel, job_from_item
 from leaseway.settings import settings
 from leaseway.tasks import history
 from leaseway.tasks.model import CatchUp, Overlap, Task, TaskModel, TaskNotFoundError, slot_job_id, task_from_item
@@ -32,7 +33,7 @@ from leaseway.tasks.schedule import Due
 
 _TRIES = 6
 _BACKOFF = Backoff(first=0.02)
-_ENDED = tuple(status.value for status in JobStatus if status.terminal)
+_ENDED = tuple(status.value for status in JobStatus if status.is_terminal)
 
 
 class AlreadyRunningError(ConflictError):
@@ -155,7 +156,7 @@ def read_run(job_id: str | None) -> Job | None:
 
 def _standing(last: Job | None, now: int) -> _Standing:
     """Whether the last run may still be at work. A dead worker's run is waited for as long as a takeover takes."""
-    if last is None or last.status.terminal:
+    if last is None or last.status.is_terminal:
         return _Standing.FREE
     if last.status is JobStatus.CREATED:
         return _Standing.ALIVE

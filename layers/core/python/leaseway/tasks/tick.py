@@ -13,7 +13,8 @@ from leaseway import clock
 from leaseway.dynamodb.batches import READ_TOGETHER, read_items
 from leaseway.dynamodb.query import Query, Range
 from leaseway.jobs import queue
-from leaseway.jobs.table import Job, job_from_item
+from leaseway.jobs.job import Job
+from leaseway.jobs.table import job_from_item
 from leaseway.logs import log
 from leaseway.settings import settings
 from leaseway.tasks.model import Task, task_from_item

@@ -12,7 +12,7 @@ from leaseway.errors import InvalidInputError, LeasewayError
 from leaseway.jobs import queue
 from leaseway.jobs.control import control
 from leaseway.jobs.find.lists import LARGEST_PAGE, Selection, find
-from leaseway.jobs.table import LIVE, Job, JobStatus
+from leaseway.jobs.job import LIVE, Job, JobStatus
 from leaseway.jobs.tags import checked_tag
 
 MOST_TOGETHER = LARGEST_PAGE

@@ -12,10 +12,10 @@ from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError, MovedError
 from leaseway.jobs import queue
-from leaseway.jobs.attempts import End
 from leaseway.jobs.find.read import get_job
+from leaseway.jobs.job import AttemptEnd, Job, JobStatus
 from leaseway.jobs.run import finish, progress
-from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item, live_key
+from leaseway.jobs.table import JobModel, job_from_item, live_key
 
 _TRIES = 5
 
@@ -92,10 +92,10 @@ def cancelling(actor: str) -> Step:
     def step(job: Job) -> list[Action] | None:
         if job.status is JobStatus.CANCELLED:
             return None
-        if job.status.terminal:
+        if job.status.is_terminal:
             raise AlreadyEndedError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
         reason = f"cancelled by {actor}"
-        past = finish.remembered(job, End.CANCELLED, reason)
+        past = finish.remembered(job, AttemptEnd.CANCELLED, reason)
         return [*finish.ended(job, JobStatus.CANCELLED), JobModel.error_message.set(reason), *past]
 
     return step

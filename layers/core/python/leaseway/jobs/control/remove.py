@@ -3,7 +3,8 @@
 from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.jobs.control.control import VersionMovedError
 from leaseway.jobs.find.read import NotFinishedError, get_job
-from leaseway.jobs.table import Job, JobModel
+from leaseway.jobs.job import Job
+from leaseway.jobs.table import JobModel
 
 
 def remove_job(job_id: str, *, owner: str | None, if_version: int | None = None) -> Job:
@@ -17,7 +18,7 @@ def remove_job(job_id: str, *, owner: str | None, if_version: int | None = None)
         VersionMovedError: `if_version` is given and is not its version, or it was retried meanwhile.
     """
     job = get_job(job_id, owner=owner)
-    if not job.status.terminal:
+    if not job.status.is_terminal:
         raise NotFinishedError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
     if if_version not in (None, job.version):
         raise VersionMovedError(f"its version is {job.version}", job_id=job.id, version=job.version)

@@ -26,7 +26,8 @@ from leaseway.jobs import queue
 from leaseway.jobs.control.control import VersionMovedError, changed_as_seen, retrying
 from leaseway.jobs.find.lists import dead_letter_index
 from leaseway.jobs.find.read import JobNotFoundError, get_job
-from leaseway.jobs.table import Job, job_from_item
+from leaseway.jobs.job import Job
+from leaseway.jobs.table import job_from_item
 from leaseway.settings import needed, settings
 
 LARGEST_REPLAY = 100

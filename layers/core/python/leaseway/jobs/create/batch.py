@@ -10,7 +10,7 @@ from leaseway.dynamodb.table import Item
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import content, queue, tags
 from leaseway.jobs.create.create import NOT_IN_TURN, NOTHING_SAID, Options, new_checked_job, stored, withdrawn
-from leaseway.jobs.table import Job
+from leaseway.jobs.job import Job
 
 LARGEST_BATCH = 100
 

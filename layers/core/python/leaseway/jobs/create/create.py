@@ -15,8 +15,9 @@ from leaseway.jobs import content, queue
 from leaseway.jobs import tags as tagging
 from leaseway.jobs.create import placement
 from leaseway.jobs.create.placement import Asked, Priority
+from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.run import finish
-from leaseway.jobs.table import Job, JobModel, JobStatus, created_key, live_key, owner_key
+from leaseway.jobs.table import JobModel, created_key, live_key, owner_key
 from leaseway.jobs.types import JobType, job_type
 from leaseway.settings import settings
 

@@ -27,7 +27,8 @@ from leaseway.dynamodb.batches import read_items
 from leaseway.dynamodb.index_walk import Index, Position, Walk
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import tags
-from leaseway.jobs.table import LIVE, Job, JobStatus, created_key, job_from_item
+from leaseway.jobs.job import LIVE, Job, JobStatus
+from leaseway.jobs.table import created_key, job_from_item
 from leaseway.settings import settings
 
 LARGEST_PAGE = 100

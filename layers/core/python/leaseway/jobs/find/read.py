@@ -7,7 +7,8 @@ import msgspec
 from leaseway import objects
 from leaseway.errors import ConflictError, InvalidInputError, NotFoundError
 from leaseway.jobs import content
-from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
+from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.table import JobModel, job_from_item
 
 
 class JobNotFoundError(NotFoundError):
@@ -45,7 +46,7 @@ def get_result(job_id: str, *, owner: str | None) -> tuple[Job, dict[str, Any] |
         NotFinishedError: it is CREATED or RUNNING.
     """
     job = get_job(job_id, owner=owner)
-    if not job.status.terminal:
+    if not job.status.is_terminal:
         raise NotFinishedError(f"the job is {job.status.value}", job_id=job_id, status=job.status.value)
     return job, job.result if job.status is JobStatus.COMPLETED else None
 

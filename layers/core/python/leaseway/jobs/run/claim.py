@@ -13,9 +13,9 @@ from pynamodb.expressions.update import Action
 
 from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError, Item
-from leaseway.jobs.attempts import End
+from leaseway.jobs.job import AttemptEnd, Job, JobStatus
 from leaseway.jobs.run import finish, progress
-from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
+from leaseway.jobs.table import JobModel, job_from_item
 from leaseway.settings import settings
 
 
@@ -89,7 +89,7 @@ def take_over(abandoned: Job, worker: str, *, without_message: bool = False) -> 
     nobody_came_first = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.fence == abandoned.fence)
     lease_ran_out = JobModel.lease_until < now
     time_left = JobModel.deadline > now
-    past = finish.remembered(abandoned, End.CRASHED, "its worker died")
+    past = finish.remembered(abandoned, AttemptEnd.CRASHED, "its worker died")
     try:
         item = JobModel.change(
             abandoned.id,
@@ -129,7 +129,7 @@ def _judge(item: Item | None, token: str, now: int) -> Outcome:
     job = job_from_item(item) if item is not None else None
     if job is None:
         return Settled("gone")
-    if job.status.terminal:
+    if job.status.is_terminal:
         return Settled("finished")
     if job.status is JobStatus.CREATED:
         return NotYet(job.run_after or now, "its turn comes later", held=False)

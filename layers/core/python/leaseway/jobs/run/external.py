@@ -23,11 +23,12 @@ from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, UnavailableError
 from leaseway.jobs import content, queue
 from leaseway.jobs.find.read import JobNotFoundError, get_job
+from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.queue import Hiding, Queue
 from leaseway.jobs.run import claim, finish, progress
 from leaseway.jobs.run.finish import LeaseLostError
 from leaseway.jobs.run.progress import Progress
-from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
+from leaseway.jobs.table import JobModel, job_from_item
 from leaseway.jobs.types import catalogue, job_type
 from leaseway.logs import log
 from leaseway.settings import settings

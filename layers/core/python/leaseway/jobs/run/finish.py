@@ -20,11 +20,12 @@ from pynamodb.expressions.update import Action
 from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError, Item, Part
 from leaseway.errors import ConflictError
-from leaseway.jobs import attempts, content, queue
-from leaseway.jobs.attempts import End
+from leaseway.jobs import content, queue
+from leaseway.jobs.attempts import encode_history, extend_history
+from leaseway.jobs.job import AttemptEnd, Job, JobStatus
 from leaseway.jobs.run import progress
 from leaseway.jobs.run.progress import Progress
-from leaseway.jobs.table import Job, JobModel, JobStatus, dead_letter_key, job_from_item, outcome_key, owner_outcome_key
+from leaseway.jobs.table import JobModel, dead_letter_key, job_from_item, outcome_key, owner_outcome_key
 from leaseway.logs import log
 from leaseway.settings import settings
 
@@ -100,7 +101,7 @@ def fail(job: Job, error: str, *, run_after: int | None = None, has_objects: boo
         LeaseLostError: the job was finished, cancelled or claimed by another.
     """
     message = error[:LONGEST_ERROR]
-    past = remembered(job, End.ERROR, message)
+    past = remembered(job, AttemptEnd.ERROR, message)
     if job.attempts >= job.max_attempts:
         actions = [*ended(job, JobStatus.FAILED), JobModel.error_message.set(message), *past, *_noted(has_objects)]
         return _end_attempt(job, actions, JobStatus.FAILED)
@@ -131,7 +132,7 @@ def give_back(job: Job) -> bool:
         JobModel.look_at.set(first_look(clock.now_ms())),
         JobModel.deadline.remove(),
         JobModel.lease_until.remove(),
-        *remembered(job, End.RETURNED, "its worker was stopped"),
+        *remembered(job, AttemptEnd.RETURNED, "its worker was stopped"),
     ]
     try:
         JobModel.change(job.id, actions, _still_ours(job) & in_time)
@@ -155,7 +156,7 @@ def expire(job: Job) -> bool:
     now = clock.now_ms()
     ttl_passed = JobModel.deadline <= now
     message = f"cancelled: not finished within its time to live of {job.ttl_ms} ms"
-    return _end_for(job, JobStatus.CANCELLED, message, ttl_passed, remembered(job, End.EXPIRED, message))
+    return _end_for(job, JobStatus.CANCELLED, message, ttl_passed, remembered(job, AttemptEnd.EXPIRED, message))
 
 
 def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered: bool = False) -> bool:
@@ -165,7 +166,7 @@ def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered:
     """
     now = clock.now_ms()
     nobody_holds_it = JobModel.lease_until.does_not_exist() | (JobModel.lease_until < now)
-    extra = remembered(job, End.CRASHED, reason)
+    extra = remembered(job, AttemptEnd.CRASHED, reason)
     extra += [JobModel.crashes.set(crashes)] if crashes is not None else []
     if dead_lettered:
         extra += [JobModel.dead_lettered_at.set(now), JobModel.dead_letter_key.set(dead_letter_key(job.id))]
@@ -184,7 +185,7 @@ def superseding_part(job: Job, now: int) -> Part:
     died = job.lease_until is not None and job.lease_until <= now - TAKEOVER_GRACE_MS
     reason = "its worker died, and the task's next run came before another took over" if died else "its time passed"
     message = JobModel.error_message.set(f"cancelled: {reason}")
-    past = remembered(job, End.CRASHED if died else End.EXPIRED, reason)
+    past = remembered(job, AttemptEnd.CRASHED if died else AttemptEnd.EXPIRED, reason)
     actions = [*ended(job, JobStatus.CANCELLED), message, JobModel.crashes.set(job.crashes + died), *past]
     return JobModel.change_part(job.id, actions, unchanged & (ttl_passed | nobody_took_over))
 
@@ -245,11 +246,11 @@ def ended(job: Job, status: JobStatus) -> list[Action]:
     ]
 
 
-def remembered(job: Job, end: End, error: str) -> list[Action]:
+def remembered(job: Job, end: AttemptEnd, error: str) -> list[Action]:
     """What the end of an attempt that did not complete adds to the history; nothing where none was under way."""
     if job.status is not JobStatus.RUNNING:
         return []
-    return [JobModel.history.set(attempts.history_after(job, end, clock.now_ms(), error))]
+    return [JobModel.history.set(encode_history(extend_history(job, end, clock.now_ms(), error)))]
 
 
 def _waiting(message: str, run_after: int) -> list[Action]:

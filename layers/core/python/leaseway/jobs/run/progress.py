@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from pynamodb.expressions.update import Action
 
-from leaseway.jobs.table import Job, JobModel
+from leaseway.jobs.job import Job
+from leaseway.jobs.table import JobModel
 
 WHOLE = 1_000
 """Progress is kept in thousandths, as a whole number."""

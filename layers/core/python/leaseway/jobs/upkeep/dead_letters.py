@@ -4,9 +4,10 @@ from enum import StrEnum
 
 from leaseway import clock
 from leaseway.jobs import queue
+from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.claim import HIDING_MARGIN_MS
-from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
+from leaseway.jobs.table import JobModel, job_from_item
 
 
 class Verdict(StrEnum):
@@ -38,7 +39,7 @@ def judge(body: str) -> Verdict:
         return Verdict.DROPPED  # it names no job, so no job waits for it
     item = JobModel.read(message.job_id)
     job = job_from_item(item) if item is not None else None
-    if job is None or job.status.terminal:
+    if job is None or job.status.is_terminal:
         return Verdict.DROPPED
     waits_until = _waits_until(job)
     if waits_until is not None:

@@ -16,7 +16,7 @@ from leaseway import clock, objects
 from leaseway.dynamodb.table import Item
 from leaseway.errors import LeasewayError
 from leaseway.jobs import tags
-from leaseway.jobs.table import JobStatus
+from leaseway.jobs.job import JobStatus
 from leaseway.logs import log
 
 _LATE_WRITES_SECONDS = 12 * 3600

@@ -13,9 +13,10 @@ from pynamodb.expressions.update import Action
 from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.jobs import queue
+from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.finish import TAKEOVER_GRACE_MS
-from leaseway.jobs.table import Job, JobModel, JobStatus, job_from_item
+from leaseway.jobs.table import JobModel, job_from_item
 from leaseway.settings import settings
 
 _READ_TOGETHER = 100  # BatchGetItem's limit
@@ -144,5 +145,5 @@ def _due(shard: str, run: _Sweep) -> Iterator[Sequence[Job]]:
 def _read(ids: Sequence[str]) -> Iterator[Job]:
     for model in JobModel.batch_get(ids, consistent_read=True):
         job = job_from_item(model.serialize())
-        if job is not None and not job.status.terminal:
+        if job is not None and not job.status.is_terminal:
             yield job
