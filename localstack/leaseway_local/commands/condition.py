@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,23 +13,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from leaseway_local.connection import outputs
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import Outputs
+from leaseway_local.deployment import template
 from leaseway_local.deployment.stacks import Stack
 from leaseway_local.engine.engine import Engine
 from leaseway_local.engine.places import DEFAULT_STACK, default_home
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.monitoring.monitor import Monitor
 
-FUNCTIONS = (
-    "ApiFunction",
-    "AuthorizerFunction",
-    "WorkerFunction",
-    "SweeperFunction",
-    "SchedulerFunction",
-    "TallyFunction",
-    "MeterFunction",
-    "DeadLetterFunction",
-    "RetentionFunction",
-)
 _QUEUE_URL = "QueueUrl"
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -89,11 +80,13 @@ def _deployed(clients: Clients) -> Iterator[Part]:
     except (LocalCloudError, ClientError, BotoCoreError):
         return
     yield _asked("API", lambda: _api(found, local=clients.local))
-    for name in FUNCTIONS:
-        yield _asked(name, lambda name=name: _function(clients, found, name))  # type: ignore[misc]
+    source = template.read()
+    for name in template.function_names(source):
+        polled = len(template.event_sources(source, name))
+        yield _asked(name, partial(_function, clients, found, name, polled))
     for output in (name for name in found.values if name.endswith(_QUEUE_URL)):
         name = _WORD.sub(" ", output.removesuffix("Url")).lower()
-        yield _asked(name, lambda name=name, output=output: _queue(clients, name, found[output]))  # type: ignore[misc]
+        yield _asked(name, partial(_queue, clients, name, found[output]))
 
 
 def _asked(name: str, ask: Callable[[], Part]) -> Part:
@@ -114,14 +107,20 @@ def _api(found: Outputs, *, local: bool) -> Part:
     return Part("API", "answers" if reply.is_success else f"HTTP {reply.status_code}", reply.is_success, found.api_url)
 
 
-def _function(clients: Clients, found: Outputs, name: str) -> Part:
+def _function(clients: Clients, found: Outputs, name: str, event_sources: int) -> Part:
+    if name not in found.values:
+        return Part(name, "missing", False, "the deployed stack has no such function; `leaseway deploy` adds it")
     functions = clients.get("lambda")
-    held = functions.get_function_configuration(FunctionName=found[name])
+    state = str(functions.get_function_configuration(FunctionName=found[name]).get("State", "Active"))
     mappings = functions.list_event_source_mappings(FunctionName=found[name])["EventSourceMappings"]
-    state = str(held.get("State", "Active"))
-    idle = [mapping["State"].lower() for mapping in mappings if mapping["State"] not in ("Enabled", "Creating")]
-    detail = found[name] + (f", its event source is {idle[0]}" if idle else "")
-    return Part(name, state.lower(), state == "Active" and not idle, detail)
+    problems = [
+        f"an event source is {mapping['State'].lower()}"
+        for mapping in mappings
+        if mapping["State"] not in ("Enabled", "Creating")
+    ]
+    if len(mappings) < event_sources:
+        problems.append(f"{event_sources - len(mappings)} of {event_sources} event sources missing")
+    return Part(name, state.lower(), state == "Active" and not problems, ", ".join([found[name], *problems]))
 
 
 def _queue(clients: Clients, name: str, url: str) -> Part:

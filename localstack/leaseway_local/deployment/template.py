@@ -17,6 +17,8 @@ FUNCTION_TYPE = "AWS::Serverless::Function"
 LAYER_TYPE = "AWS::Serverless::LayerVersion"
 API_TYPE = "AWS::Serverless::Api"
 
+_POLLED_EVENTS = ("SQS", "DynamoDB")
+
 _LONG_NAMES = {"Ref": "Ref", "Condition": "Condition"}
 
 
@@ -129,3 +131,9 @@ def gateway_path(template: dict[str, Any]) -> Path:
 def function_names(template: dict[str, Any]) -> list[str]:
     """Logical names of the functions, in the template's order."""
     return [name for name, resource in template["Resources"].items() if resource["Type"] == FUNCTION_TYPE]
+
+
+def event_sources(template: dict[str, Any], function: str) -> list[str]:
+    """Names of the function's events that Lambda polls: queues and streams."""
+    events = template["Resources"][function]["Properties"].get("Events", {})
+    return [name for name, event in events.items() if event["Type"] in _POLLED_EVENTS]
