@@ -8,8 +8,8 @@ from msgspec import Meta
 from api.job_ids import JobId
 from api.views import Time, rfc3339, time_or_none
 from leaseway.jobs.job import Job
-from leaseway.tally.task_statistics import Figures
-from leaseway.tally.task_summary import Summary
+from leaseway.tally.task_statistics import RunStatistics
+from leaseway.tally.task_summary import TaskSummary
 from leaseway.tasks import CatchUp, Overlap, Task
 from leaseway.tasks.history import Entry, EntryPage
 from leaseway.tasks.overview import Standing, State, TaskPage
@@ -190,9 +190,9 @@ def history_view(page: EntryPage) -> EntryPageView:
     return EntryPageView(content=[_entry_view(entry) for entry in page.content], cursor=page.cursor)
 
 
-def summary_view(summary: Summary) -> SummaryView:
+def summary_view(summary: TaskSummary) -> SummaryView:
     """The statistics for JSON."""
-    overall = summary.stats.overall
+    overall = summary.statistics.overall
     return SummaryView(
         overall=OverallView(
             **_figures(overall), running=overall.running, missed=summary.missed, skipped=summary.skipped
@@ -209,7 +209,8 @@ def summary_view(summary: Summary) -> SummaryView:
             for task, figures in summary.by_task()
         ],
         by_worker=[
-            WorkerFiguresView(**_figures(figures), worker=worker) for worker, figures in summary.stats.by_worker.items()
+            WorkerFiguresView(**_figures(figures), worker=worker)
+            for worker, figures in summary.statistics.by_worker.items()
         ],
     )
 
@@ -227,7 +228,7 @@ def _entry_view(entry: Entry) -> HistoryEntryView:
     )
 
 
-def _figures(figures: Figures) -> dict[str, Any]:
+def _figures(figures: RunStatistics) -> dict[str, Any]:
     return {
         "runs": figures.runs,
         "successes": figures.successes,

@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 
-from leaseway import counters as totals
 from leaseway import metrics
+from leaseway.counters import count
 from leaseway.dynamodb.streams import lag_ms
 from leaseway.logs import log
-from leaseway.tally.changes import changes, note_metrics
+from leaseway.tally.changes import note_metrics, read_changes
 
 
 @metrics.flushed("tally")
@@ -27,7 +27,7 @@ def handler(event: dict[str, Any], context: Any) -> None:
     """Count one batch; what an earlier delivery counted is skipped."""
     if (lag := lag_ms(event["Records"])) is not None:
         metrics.note("TallyLag", lag)
-    report = totals.count(changes(event["Records"]), note_metrics)
+    report = count(read_changes(event["Records"]), note_metrics)
     log.info("counted", extra={"action": "tally", **msgspec.to_builtins(report)})
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from leaseway import aws, clock, objects
 from leaseway.accounts import create_account, get_account
-from leaseway.counters import stored, total
+from leaseway.counters import read_scope
 from leaseway.identity import get_user, issue, register, sign_in
 from leaseway.jobs import JobStatus, create_job, get_job
+from leaseway.jobs.find.totals import count_jobs
 from leaseway.ledger import get_entry
 from leaseway.settings import needed
 from leaseway.tasks import Definition, create_task
@@ -132,13 +133,13 @@ def scheduler(invoke: Invoke) -> None:
 def tally(invoke: Invoke) -> None:
     invoke(sample_event("tally"))
 
-    assert total("alice", "CREATED", "SLEEP") == 1
+    assert count_jobs("alice", "CREATED", "SLEEP") == 1
 
 
 def meter(invoke: Invoke) -> None:
     invoke(sample_event("meter"))
 
-    assert any(item["shard"]["S"].startswith("http|GET /sample|2xx|") for item in stored("meters"))
+    assert any(item["shard"]["S"].startswith("http|GET /sample|2xx|") for item in read_scope("meters"))
 
 
 def ledger(invoke: Invoke) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from leaseway import aws
-from leaseway.counters import total
+from leaseway.jobs.find.totals import count_jobs
 from leaseway.settings import needed
 from support.as_function import inside
 from support.call_meter import describe, units_of_change
@@ -18,7 +18,7 @@ def counted(make_stack):
 
 def totals_of(stack, owner):
     with inside(stack):
-        return {status: total(owner, status) for status in (None, "CREATED", "RUNNING", "COMPLETED")}
+        return {status: count_jobs(owner, status) for status in (None, "CREATED", "RUNNING", "COMPLETED")}
 
 
 def eventually(stack, owner, expected):

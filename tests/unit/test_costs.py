@@ -11,10 +11,8 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from leaseway import clock
-from leaseway import counters as totals
+from leaseway import clock, counters
 from leaseway.accounts import change_balance, create_account, get_account, transfer
-from leaseway.counters import Change, Group
 from leaseway.errors import LeasewayError
 from leaseway.generator import Lease, produce, try_to_become
 from leaseway.idempotency import Key
@@ -22,6 +20,7 @@ from leaseway.jobs import Job, Options, cancel_job, create_job, retry_job
 from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.control.replay import replay
 from leaseway.jobs.find.lists import page_of_jobs
+from leaseway.jobs.find.totals import count_by_type
 from leaseway.jobs.run import external
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.run.finish import complete, fail, give_back, give_up, report
@@ -34,8 +33,10 @@ from leaseway.ledger.stream import record_changes, write
 from leaseway.prometheus.meter import count_lines
 from leaseway.prometheus.page import page
 from leaseway.settings import settings
+from leaseway.tally.job_totals import Group
 from support.account_stream import records
 from support.call_meter import metered
+from support.job_changes import job_change
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "costs.md"
 START = 1_700_000_000
@@ -127,7 +128,7 @@ def delivered() -> None:
 def counted_jobs() -> None:
     """Jobs of several owners and types, counted over all the shards of their counters."""
     for number in range(50):
-        totals.count([Change(f"job-{number}", None, Group(f"user-{number % 5}", "FAILED", f"TYPE_{number % 9}"))])
+        counters.count([job_change(f"job-{number}", None, Group(f"user-{number % 5}", "FAILED", f"TYPE_{number % 9}"))])
 
 
 _batches = count()
@@ -195,7 +196,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
         [long_ledger],
         lambda: page_of_entries("alice", Wanted(), owner=None, size=20),
     ),
-    "count jobs by status and type": ([counted_jobs], totals.by_type),
+    "count jobs by status and type": ([counted_jobs], count_by_type),
     "count a request for the metrics page": ([], metered_lines(1)),
     "count 100 requests of one route at once": ([], metered_lines(100)),
     "count 100 requests of eight routes at once": ([], metered_lines(100, 8)),

@@ -11,9 +11,9 @@ from api.job_ids import job_id
 from api.routes import Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway import clock
-from leaseway import counters as totals
 from leaseway.errors import NotYoursError, UnavailableError
 from leaseway.jobs import JobNotFoundError, NotFinishedError, catalogue, link_to_result
+from leaseway.jobs.find.totals import count_by_type
 from leaseway.jobs.job import JobStatus
 from leaseway.objects import ObjectNotFoundError
 
@@ -92,7 +92,7 @@ class LinkView(msgspec.Struct):
 def show_overview(call: Call[None, Whose]) -> OverviewView:
     """By status and by type. One read of a few counters, however many jobs there are."""
     owner = call.caller.listed_owner(call.query.owner)
-    by_type = totals.by_type(owner)
+    by_type = count_by_type(owner)
     types = [TypeCounts(name, _every_status(counts)) for name, counts in by_type.items()]
     whole = {status: sum(counted.jobs[status] for counted in types) for status in JobStatus.__members__}
     return OverviewView(rfc3339(clock.now_ms()), owner, whole, types)

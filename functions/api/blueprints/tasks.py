@@ -25,7 +25,7 @@ from api.task_views import (
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.jobs import TtlTooLongError, UnknownJobTypeError
-from leaseway.tally.task_summary import summary
+from leaseway.tally.task_summary import read_summary
 from leaseway.tasks import (
     AlreadyRunningError,
     CatchUp,
@@ -330,4 +330,4 @@ def show_summary(call: Call[None, None]) -> SummaryView:
 
     A 95th percentile is within a tenth of the true one.
     """
-    return summary_view(summary())
+    return summary_view(read_summary())

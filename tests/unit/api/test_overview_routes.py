@@ -2,11 +2,12 @@
 
 import pytest
 
-from leaseway import counters as totals
-from leaseway.counters import Change, Group
+from leaseway.counters import count
 from leaseway.jobs.job import Job
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
+from leaseway.tally.job_totals import Group
+from support.job_changes import job_change
 from unit.api.gateway import ADMIN, Answered, call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("cloud")
 
 def counted(owner: str, status: str, type_name: str, times: int) -> None:
     added = Group(owner, status, type_name)
-    totals.count([Change(f"{added}-{number}", None, added) for number in range(times)])
+    count([job_change(f"{added}-{number}", None, added) for number in range(times)])
 
 
 def job_of(owner: str, result: dict[str, object]) -> Job:

@@ -6,16 +6,17 @@ from types import SimpleNamespace
 import pytest
 
 from leaseway import aws, clock
-from leaseway.counters import count, dead_letters
+from leaseway.counters import count
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import Job, JobStatus, Options, create_job, get_job, queue, retry_job
 from leaseway.jobs.control.replay import DeadLetterNotFoundError, Replayed, replay, replay_all
 from leaseway.jobs.find.lists import UseCursorError, page_of_dead_letters
+from leaseway.jobs.find.totals import count_dead_letters
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep.dead_letters import Verdict, judge
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import needed, settings
-from leaseway.tally.changes import changes
+from leaseway.tally.changes import read_changes
 from support.account_stream import records
 from support.call_meter import metered
 from unit.api.gateway import call, post, user
@@ -81,12 +82,12 @@ def test_a_list_goes_on_by_cursor_and_by_page(time):
 
 def test_dead_letters_are_counted_as_they_come_and_go(time):
     first, second, *_ = dead(3, time)
-    count(changes(records(table="jobs")))
-    assert (dead_letters(), page_of_dead_letters(size=1).total_elements) == (3, 3)
+    count(read_changes(records(table="jobs")))
+    assert (count_dead_letters(), page_of_dead_letters(size=1).total_elements) == (3, 3)
     replay(first.id)
     aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": {"S": second.id}})
-    count(changes(records(table="jobs")))
-    assert dead_letters() == 1
+    count(read_changes(records(table="jobs")))
+    assert count_dead_letters() == 1
 
 
 def test_a_replayed_job_leaves_the_list_runs_at_once_and_no_longer_expires(time):

@@ -5,12 +5,14 @@ from typing import Any
 import pytest
 
 from leaseway import aws, clock, cursors
-from leaseway import counters as totals
+from leaseway.counters import count
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.jobs.find.lists import JobPage, UseCursorError, page_of_jobs
 from leaseway.jobs.job import JobStatus
 from leaseway.settings import settings
+from leaseway.tally.job_totals import Group
 from support.call_meter import metered
+from support.job_changes import job_change
 from support.seed_jobs import EPOCH_MS, job_item, put_jobs
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -229,7 +231,7 @@ def test_the_page_size_may_change_between_pages() -> None:
 
 def test_totals_count_the_list_not_the_page(monkeypatch: pytest.MonkeyPatch) -> None:
     put_jobs([job_item(n) for n in range(30)])
-    totals.count(totals.Change(str(n), None, totals.Group("alice", "COMPLETED", "SLEEP")) for n in range(30))
+    count(job_change(str(n), None, Group("alice", "COMPLETED", "SLEEP")) for n in range(30))
     page = page_of_jobs(owner="alice", status=JobStatus.COMPLETED, size=20)
     assert (page.total_elements, page.total_pages) == (30, 2)
 

@@ -10,14 +10,15 @@ from PIL import Image
 
 import worker.app
 from leaseway import aws, clock, objects
-from leaseway.counters import count, total
+from leaseway.counters import count
 from leaseway.errors import InvalidInputError
 from leaseway.idempotency import Key
 from leaseway.jobs import Job, JobNotFoundError, JobStatus, cancel_job, create_job, retry_job
+from leaseway.jobs.find.totals import count_jobs
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep.retention import Cleared, NotClearedError, clear
 from leaseway.settings import needed
-from leaseway.tally.changes import changes
+from leaseway.tally.changes import read_changes
 from support.account_stream import records
 from support.call_meter import metered
 from support.job_steps import claimed, read
@@ -32,7 +33,7 @@ KEY = Key("ann", "POST /api/v1/jobs", "k")
 LARGE = {"text": "x" * 5_000}
 
 
-def stored() -> list[str]:
+def read_scope() -> list[str]:
     """The keys in the bucket, below the owner's prefix."""
     found = aws.client("s3").list_objects_v2(Bucket=needed("bucket")).get("Contents", [])
     return sorted(one["Key"].removeprefix("owners/") for one in found)
@@ -141,7 +142,7 @@ def test_payload_result_and_picture_go_with_their_job_and_nothing_else_does():
     run_by_a_worker()
     upload = objects.owner_prefix("ann") + "uploads/1"
     objects.put_bytes(upload, b"x", "image/png")
-    assert {name for name in stored() if mine.id in name} == {
+    assert {name for name in read_scope() if mine.id in name} == {
         f"ann/jobs/{mine.id}/{name}" for name in ("payload.json", "image-1.png")
     }
     # When the job's item is removed
@@ -149,7 +150,7 @@ def test_payload_result_and_picture_go_with_their_job_and_nothing_else_does():
     report = clear(removals())
     # Then its objects are gone, and only those
     assert report == Cleared(jobs=1, objects=2)
-    assert stored() == sorted([f"ann/jobs/{other.id}/{name}" for name in ("payload.json", "image-1.png")]
+    assert read_scope() == sorted([f"ann/jobs/{other.id}/{name}" for name in ("payload.json", "image-1.png")]
                               + ["ann/uploads/1"])  # fmt: skip
     # And a repeated delivery finds nothing
     assert clear(removals()) == Cleared(jobs=1, objects=0)
@@ -159,10 +160,10 @@ def test_a_small_picture_of_a_small_payload_is_found_too():
     small = picture() | {"source": {"base64": tiny()}}
     mine = create_job("ann", "IMAGE_RESIZE", small)
     run_by_a_worker()
-    assert stored() == [f"ann/jobs/{mine.id}/image-1.png"]
+    assert read_scope() == [f"ann/jobs/{mine.id}/image-1.png"]
     remove(mine)
     clear(removals())
-    assert stored() == []
+    assert read_scope() == []
 
 
 def tiny() -> str:
@@ -196,11 +197,11 @@ def test_what_an_attempt_left_that_lost_its_lease_is_found(time):
     with pytest.raises(finish.LeaseLostError):
         finish.complete(first, LARGE)
     finish.complete(second.job, {})
-    assert len(stored()) == 2
+    assert len(read_scope()) == 2
     # When the job is removed, then they go
     remove(first)
     clear(removals())
-    assert stored() == []
+    assert read_scope() == []
 
 
 def test_a_later_job_of_the_same_key_keeps_its_payload():
@@ -215,9 +216,9 @@ def test_a_later_job_of_the_same_key_keeps_its_payload():
     again = create_job("ann", "IMAGE_RESIZE", picture(), key=KEY)
     assert again.id == mine.id
     # When the record of the removal comes late, then what was written since stays
-    kept = stored()
+    kept = read_scope()
     assert clear(removals()).objects == 0
-    assert stored() == kept
+    assert read_scope() == kept
 
 
 def test_what_the_bucket_keeps_makes_the_batch_come_again_and_holds_no_other_job_up(monkeypatch):
@@ -230,11 +231,11 @@ def test_what_the_bucket_keeps_makes_the_batch_come_again_and_holds_no_other_job
     # When the batch is cleared, then it raises, and the second is done
     with pytest.raises(NotClearedError, match=jobs[0].id):
         clear(gone)
-    assert [name for name in stored() if jobs[1].id in name] == []
+    assert [name for name in read_scope() if jobs[1].id in name] == []
     # And when the bucket is well again, the repeated batch does the rest
     client.keeps = ""
     clear(gone)
-    assert stored() == []
+    assert read_scope() == []
 
 
 class _Stubborn:
@@ -258,7 +259,7 @@ def test_more_objects_than_a_page_holds_all_go():
     for number in range(1_003):
         objects.put_bytes(objects.job_key("ann", mine.id, f"{number}.bin"), b"x", "image/png")
     assert objects.remove_of_job("ann", mine.id, clock.now_ms() // 1000) == 1_003
-    assert stored() == []
+    assert read_scope() == []
 
 
 def test_what_is_no_job_or_not_removed_is_passed_over():
@@ -270,5 +271,5 @@ def test_what_is_no_job_or_not_removed_is_passed_over():
 def test_an_expired_job_is_counted_no_more():
     put_jobs([job_item(n, owner="ann") for n in range(3)])
     aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": job_item(1, owner="ann")["id"]})
-    count(changes(records(table="jobs")))
-    assert (total("ann", "COMPLETED"), total()) == (2, 2)
+    count(read_changes(records(table="jobs")))
+    assert (count_jobs("ann", "COMPLETED"), count_jobs()) == (2, 2)

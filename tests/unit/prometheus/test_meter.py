@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from leaseway import counters as totals
+from leaseway import counters as engine
 from leaseway import metrics
 from leaseway.accounts import create_account
-from leaseway.counters import stored
+from leaseway.counters import read_scope
 from leaseway.prometheus import meter
 from leaseway.prometheus.families import BUCKETS
 from support.call_meter import metered
@@ -54,7 +54,7 @@ def given(*lines: str, **options: Any) -> None:
 def counters() -> dict[str, dict[str, int]]:
     """What is stored, by item without its copy."""
     found: dict[str, dict[str, int]] = {}
-    for item in stored(meter.SCOPE):
+    for item in read_scope(meter.SCOPE, consistent=True):
         name = item["shard"]["S"]
         key = name if name.startswith(meter.MEMORY) else name.rpartition(meter.BETWEEN)[0]
         for attribute, value in item.items():
@@ -99,7 +99,7 @@ def test_a_delivery_that_failed_half_way_is_completed_by_its_repetition(
     request_lines: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = request_lines(*[1] * 250)
-    real, left = totals._transact, iter([True, False])
+    real, left = engine._transact, iter([True, False])
 
     def failing(actions: list[Any]) -> None:
         if not next(left):
@@ -107,7 +107,7 @@ def test_a_delivery_that_failed_half_way_is_completed_by_its_repetition(
         real(actions)
 
     with monkeypatch.context() as patched:
-        patched.setattr(totals, "_transact", failing)
+        patched.setattr(engine, "_transact", failing)
         with pytest.raises(ClientError):
             given(*lines)
     assert counters()[HEALTH]["le_0.005"] == 100

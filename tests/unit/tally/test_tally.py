@@ -10,12 +10,11 @@ import pytest
 import yaml
 
 from leaseway import aws
-from leaseway import counters as totals
-from leaseway.counters import total
 from leaseway.jobs import JobStatus, create_job
+from leaseway.jobs.find.totals import count_jobs
 from leaseway.jobs.run import claim
-from leaseway.settings import needed
-from leaseway.tally.changes import changes
+from leaseway.settings import needed, settings
+from leaseway.tally.changes import read_changes
 from support.seed_jobs import job_item, put_jobs
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -45,22 +44,22 @@ def test_a_job_is_counted_where_it_stands() -> None:
     claim.claim(running.id, worker="w")
     assert tally(stream()) is None
     tally(stream())
-    assert (total("ann"), total("ann", "CREATED"), total("ann", "RUNNING")) == (2, 1, 1)
-    assert total("ann", "RUNNING", "SLEEP") == 1
+    assert (count_jobs("ann"), count_jobs("ann", "CREATED"), count_jobs("ann", "RUNNING")) == (2, 1, 1)
+    assert count_jobs("ann", "RUNNING", "SLEEP") == 1
 
 
 def test_a_deleted_job_is_counted_no_more() -> None:
     put_jobs([job_item(1), job_item(2)])
     aws.client("dynamodb").delete_item(TableName=needed("jobs_table"), Key={"id": job_item(1)["id"]})
     tally(stream())
-    assert (total("alice"), total()) == (1, 1)
+    assert (count_jobs("alice"), count_jobs()) == (1, 1)
 
 
 def test_an_item_that_is_no_job_blocks_nobody() -> None:
     aws.client("dynamodb").put_item(TableName=needed("jobs_table"), Item={"id": {"S": "stray"}})
     put_jobs([job_item(1)])
     tally(stream())
-    assert total() == 1
+    assert count_jobs() == 1
 
 
 def test_what_cannot_be_counted_raises_so_that_the_whole_batch_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,12 +67,12 @@ def test_what_cannot_be_counted_raises_so_that_the_whole_batch_comes_again(monke
     records = stream()
     with monkeypatch.context() as patched:
         patched.setenv("TOTALS_TABLE", "gone")
-        totals.settings.cache_clear()
+        settings.cache_clear()
         with pytest.raises(Exception, match=r"ResourceNotFound|not found"):
             tally(records)
-    totals.settings.cache_clear()
+    settings.cache_clear()
     tally(records)
-    assert total() == 1
+    assert count_jobs() == 1
 
 
 def image(status: JobStatus | None) -> dict[str, Any] | None:
@@ -110,8 +109,8 @@ def test_the_mapping_filters_out_nothing_that_counts() -> None:
         images = {"OldImage": image(before), "NewImage": image(after)}
         held = {key: value for key, value in images.items() if value}
         record = {"eventID": "1", "eventName": name, "dynamodb": held}
-        (change,) = changes([record])
-        counts = change.before != change.after
+        (change,) = read_changes([record])
+        counts = bool(change.steps)
         passed = any(passes(record, pattern) for pattern in filters)
         assert passed or not counts, f"{before} -> {after} would not be counted"
         assert counts or not passed or before.is_terminal, f"{before} -> {after} invokes for nothing"

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from leaseway import clock
-from leaseway import counters as totals
+from leaseway import clock, counters
 from leaseway.dynamodb.table import Item
-from leaseway.tally import changes as stream
-from leaseway.tally.task_statistics import Figures, run_stats
+from leaseway.tally.changes import read_changes
+from leaseway.tally.task_statistics import RunStatistics, read_statistics
 from support.call_meter import metered
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -39,7 +38,7 @@ def record(event: str, old: Item | None, new: Item | None) -> dict[str, Any]:
 
 def count(records: list[dict[str, Any]]) -> None:
     for start in range(0, len(records), 100):
-        totals.count(stream.changes(records[start : start + 100]))
+        counters.count(read_changes(records[start : start + 100]))
 
 
 def test_runs_are_counted_by_task_and_by_worker():
@@ -47,7 +46,7 @@ def test_runs_are_counted_by_task_and_by_worker():
     count(life(1, took=1_000) + life(2, end="FAILED", took=3_000) + life(3, task="t2", worker="w2", end="CANCELLED"))
     count(life(4, task=None) + life(5, task="t2", worker="w2")[:2])
     # When the statistics are read
-    stats = run_stats()
+    stats = read_statistics()
     # Then each run is counted at its task and its worker
     t1, t2 = stats.by_task["t1"], stats.by_task["t2"]
     assert (t1.runs, t1.successes, t1.failures, t1.mean_ms) == (2, 1, 1, 2_000)
@@ -59,31 +58,31 @@ def test_runs_are_counted_by_task_and_by_worker():
 def test_a_repeated_batch_is_counted_once():
     records = life(1) + life(2) + life(3)
     count(records)
-    before = run_stats()
+    before = read_statistics()
     # When the stream repeats it, cut otherwise
     count(records[:5])
     count(records[5:])
-    assert run_stats() == before
+    assert read_statistics() == before
 
 
 def test_a_run_that_is_tried_again_by_hand_has_not_ended():
     count(life(1, end="FAILED"))
     count([record("retry", image("FAILED", 1), image("CREATED", 1))])
-    assert run_stats().by_task["t1"] == Figures()
-    assert run_stats().by_worker["w1"].runs == 0
+    assert read_statistics().by_task["t1"] == RunStatistics()
+    assert read_statistics().by_worker["w1"].runs == 0
 
 
 def test_a_run_that_expires_stays_counted():
     count(life(1))
     count([record("gone", image("COMPLETED", 1), None)])
-    assert run_stats().by_task["t1"].successes == 1
+    assert read_statistics().by_task["t1"].successes == 1
 
 
 def test_percentiles_are_within_a_tenth():
     chance = random.Random(7)
     durations = sorted(int(chance.lognormvariate(9, 1)) + 1 for _ in range(400))
     count([record for number, took in enumerate(durations) for record in life(number, took=took)])
-    figures = run_stats().overall
+    figures = read_statistics().overall
     assert figures.p95_ms == pytest.approx(durations[379], rel=0.1)
     assert figures.mean_ms == pytest.approx(sum(durations) / 400, rel=0.001)
 
@@ -93,7 +92,7 @@ def test_a_summary_reads_the_same_for_any_number_of_runs(runs):
     for number in range(0, runs, 33):
         count([entry for more in range(min(33, runs - number)) for entry in life(number + more, took=5_000 + more)])
     with metered() as meter:
-        assert run_stats().overall.runs == runs
+        assert read_statistics().overall.runs == runs
     assert meter.operations() == {"dynamodb.Query": 2}
     assert (meter.keys(), meter.read_units()) == (2, 1)
 
@@ -101,12 +100,12 @@ def test_a_summary_reads_the_same_for_any_number_of_runs(runs):
 def test_many_tasks_and_workers_in_one_batch_fit_into_transactions():
     records = [entry for n in range(99) for entry in life(n, task=f"t{n}", worker=f"w{n}")[2:]]
     count(records)
-    assert run_stats().overall.runs == 99
+    assert read_statistics().overall.runs == 99
 
 
 def test_a_worker_that_ran_nothing_for_long_is_forgotten():
     count(life(1))
-    assert run_stats().by_worker
+    assert read_statistics().by_worker
     later = clock.now_ms() / 1000 + 91 * 86_400
     with clock.fixed(lambda: later):
-        assert (run_stats().by_worker, run_stats().overall.runs) == ({}, 1)
+        assert (read_statistics().by_worker, read_statistics().overall.runs) == ({}, 1)

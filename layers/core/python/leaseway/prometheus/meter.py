@@ -7,7 +7,7 @@ Items of the totals table under the scope "meters", all of them counters that on
     memory|api                bytes as last reported, and when
 
 The last number of a counter is one of four copies, chosen by the log stream: environments that report at once write to
-different items. CloudWatch Logs may deliver lines again; `totals.count` knows them by their ids.
+different items. CloudWatch Logs may deliver lines again; `counters.count` knows them by their ids.
 """
 
 import zlib
@@ -20,7 +20,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from leaseway import aws
-from leaseway.counters import Change, Counters, Steps, TallyReport, count
+from leaseway.counters import Change, Counters, CountReport, Steps, count
 from leaseway.metrics import NAMESPACE
 from leaseway.prometheus.families import BUCKETS
 from leaseway.settings import needed
@@ -51,7 +51,7 @@ class Point(NamedTuple):
     """Milliseconds since the epoch."""
 
 
-def count_lines(stream: str, lines: Iterable[LogEvent]) -> TallyReport:
+def count_lines(stream: str, lines: Iterable[LogEvent]) -> CountReport:
     """Add what lines of one log stream tell to the stored counters; a line that was added before is not added again.
 
     A line that is no embedded metric is left out. A transaction for every 100 lines: 2 write units for its marker and 2
@@ -62,7 +62,7 @@ def count_lines(stream: str, lines: Iterable[LogEvent]) -> TallyReport:
     """
     copy = str(zlib.crc32(stream.encode()) % _COPIES)
     told = [(str(line["id"]), list(points(line["message"]))) for line in lines]
-    report = count(Change(name, None, None, _steps(said, copy)) for name, said in told)
+    report = count(Change(name, _steps(said, copy)) for name, said in told)
     for point in _last_memory(point for _, said in told for point in said):
         _keep_memory(point)
     return report

@@ -3,16 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
-from leaseway.counters import DEAD_LETTERS, WHOLE, stored
+from leaseway.counters import read_scope
 from leaseway.dynamodb.table import Item
 from leaseway.jobs.find.active import active_by_worker
+from leaseway.jobs.find.totals import ALL_JOBS, DEAD_LETTERS
 from leaseway.prometheus import meter
 from leaseway.prometheus.families import BUCKETS
 from leaseway.prometheus.text import Histogram, Labels, Values, rendered
-from leaseway.tally.changes import EVER
+from leaseway.tally.job_totals import CUMULATIVE
 
 _BALANCE_UPDATES = "BalanceUpdates"
-_JOBS = {short: f"leaseway_jobs_{short}_total" for short in EVER.values()}
+_JOBS = {short: f"leaseway_jobs_{short}_total" for short in CUMULATIVE.values()}
 _BUCKETS = (*(meter.bucket(bound) for bound in BUCKETS), meter.bucket(float("inf")))
 
 
@@ -23,8 +24,8 @@ def page() -> str:
     `active_by_worker` reads. Consistent, because a counter that went back would be taken for a restart: Prometheus
     would add all of it again.
     """
-    counted = _Counted(stored(meter.SCOPE))
-    jobs = stored(WHOLE)
+    counted = _Counted(read_scope(meter.SCOPE, consistent=True))
+    jobs = read_scope(ALL_JOBS.scope, consistent=True)
     return rendered(
         {
             "http_requests_total": {labels: sum(told.counts) for labels, told in counted.requests.items()},
@@ -34,7 +35,7 @@ def page() -> str:
             "process_cpu_seconds_total": {names: told["CpuUsed"] / 1e6 for names, told in counted.processes.items()},
             "leaseway_cold_starts_total": {names: told["ColdStarts"] for names, told in counted.processes.items()},
             **_jobs(jobs),
-            "leaseway_dead_letters": {(): max(0, _total(stored(DEAD_LETTERS.scope)))},
+            "leaseway_dead_letters": {(): max(0, _total(read_scope(DEAD_LETTERS.scope, consistent=True)))},
             "leaseway_balance_updates_total": counted.balance_updates,
         }
     )

@@ -1,81 +1,78 @@
-"""The jobs table's stream: records become changes of the totals."""
+"""The jobs table's stream: what each record adds to the counters, and what it means for the metrics."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from leaseway import metrics
-from leaseway.counters import DEAD_LETTERS, Change, Group, Steps
+from leaseway.counters import Change, Counters, Steps
 from leaseway.dynamodb.table import Item
 from leaseway.jobs.job import JobStatus
-from leaseway.tally.task_statistics import run_steps
+from leaseway.tally.job_totals import Group, count_for_ever, group_of, move, move_dead_letter
+from leaseway.tally.task_statistics import move_run
 
 _DEAD_LETTERED = "JobsDeadLettered"
-
-EVER: Mapping[str, str] = {
-    "JobsCreated": "created",
-    "JobsStarted": "started",
-    "JobsCompleted": "completed",
-    "JobsFailed": "failed",
-    "JobsCancelled": "cancelled",
-    "JobsRetried": "retried",
-}
-"""Metrics that are also counted for good, and what they are called there: short, for a counter's item is billed by its
-size."""
-
 _RAN = (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
-def changes(records: Iterable[Mapping[str, Any]]) -> Iterator[Change]:
+class JobChange(Change, frozen=True):
+    """A record of the jobs stream."""
+
+    type_name: str | None
+    metrics: Mapping[str, float]
+    """By name; empty if the status stayed."""
+
+
+def read_changes(records: Iterable[Mapping[str, Any]]) -> Iterator[JobChange]:
     """The change of each record (DynamoDB Streams, NEW_AND_OLD_IMAGES), in their order.
 
-    An image that is not a job counts as absent: it must not block its shard, and it is no job to be counted.
+    An image that is not a job counts as absent: it must not block its shard.
     """
     for record in records:
         images = record["dynamodb"]
         old, new = images.get("OldImage"), images.get("NewImage")
-        after, told = _group(new), _metrics(old, new)
-        yield Change(
-            record["eventID"],
-            _group(old),
-            after,
-            {**run_steps(old, new), **_dead_letter_steps(old, new)},
-            {f"{EVER[name]}/{after.type}": 1 for name in told if after and name in EVER},
-            told,
+        before, after = group_of(old), group_of(new)
+        noted = _metrics_of(old, new)
+        steps = _add_up(
+            move(before, after),
+            count_for_ever(noted, after.type) if after else {},
+            move_run(old, new),
+            move_dead_letter(old, new),
         )
+        yield JobChange(record["eventID"], steps, after.type if after else None, noted)
 
 
-def note_metrics(change: Change) -> None:
-    """Note what a change means for the metrics."""
+def note_metrics(change: JobChange) -> None:
+    """Note the metrics of a change."""
     for name, value in change.metrics.items():
-        by = {"type": change.after.type} if change.after and name != _DEAD_LETTERED else {}
+        by = {"type": change.type_name} if change.type_name and name != _DEAD_LETTERED else {}
         metrics.note(name, value, **by)
 
 
-def _dead_letter_steps(old: Item | None, new: Item | None) -> Steps:
-    """A job becomes a dead letter, or is one no more: tried again, or removed."""
-    before, after = (image is not None and "dead_letter_key" in image for image in (old, new))
-    image = new if after else old
-    if before == after or image is None:
-        return {}
-    return {DEAD_LETTERS: {f"{image['status']['S']}|{image['type']['S']}": after - before}}
+def _add_up(*parts: Steps) -> Steps:
+    sums: dict[Counters, Counter[str]] = {}
+    for part in parts:
+        for counters, steps in part.items():
+            sums.setdefault(counters, Counter()).update(steps)
+    return sums
 
 
-def _metrics(old: Item | None, new: Item | None) -> Mapping[str, float]:
-    """Metrics by name; nothing where the status stays."""
-    before, after = _group(old), _group(new)
+def _metrics_of(old: Item | None, new: Item | None) -> Mapping[str, float]:
+    before, after = group_of(old), group_of(new)
     if new is None or after is None or (before and before.status == after.status):
         return {}
-    noted: dict[str, float] = {_counter(before, JobStatus(after.status)): 1}
+    values: dict[str, float] = {_transition(before, JobStatus(after.status)): 1}
     if after.status == JobStatus.RUNNING:
-        noted["JobWait"] = _between(_ready_at(old or {}), _time(new, "started_at"))
+        values["JobWait"] = _between(_ready_at(old or {}), _time(new, "started_at"))
     if after.status in _RAN and "started_at" in new and before and before.status == JobStatus.RUNNING:
-        noted["JobRun"] = _between(_time(new, "started_at"), _time(new, "finished_at"))
+        values["JobRun"] = _between(_time(new, "started_at"), _time(new, "finished_at"))
     if after.status == JobStatus.FAILED and _time(new, "dead_lettered_at") > _time(old or {}, "dead_lettered_at"):
-        noted[_DEAD_LETTERED] = 1
-    return noted
+        values[_DEAD_LETTERED] = 1
+    return values
 
 
-def _counter(before: Group | None, after: JobStatus) -> str:
+def _transition(before: Group | None, after: JobStatus) -> str:
+    """The metric that counts jobs which go from `before` to `after`."""
     if after is JobStatus.CREATED and before:
         return "JobsRetried"
     return "JobsStarted" if after is JobStatus.RUNNING else f"Jobs{after.value.capitalize()}"
@@ -92,10 +89,3 @@ def _time(image: Item, name: str) -> int:
 def _between(start: int, end: int) -> int:
     # The clocks of two environments differ by a little.
     return max(0, end - start) if start else 0
-
-
-def _group(image: Item | None) -> Group | None:
-    try:
-        return Group(*(image[name]["S"] for name in Group._fields)) if image else None
-    except KeyError:
-        return None

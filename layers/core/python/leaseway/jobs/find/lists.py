@@ -21,12 +21,12 @@ from collections.abc import Sequence
 
 import msgspec
 
-from leaseway import counters as totals
 from leaseway import cursors
 from leaseway.dynamodb.batches import read_items
 from leaseway.dynamodb.index_walk import Index, Position, Walk
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import tags
+from leaseway.jobs.find.totals import count_dead_letters, count_jobs
 from leaseway.jobs.job import LIVE, Job, JobStatus
 from leaseway.jobs.table import created_key, job_from_item
 from leaseway.settings import settings
@@ -252,7 +252,7 @@ def _length(selection: Selection, found: _Found, offset: int) -> int | None:
     # is known: a list's cost should not depend on where it ends.
     status = selection.statuses[0].value if selection.statuses else None
     counted = (
-        totals.dead_letters() if selection.dead_lettered else totals.total(selection.owner, status, selection.type_name)
+        count_dead_letters() if selection.dead_lettered else count_jobs(selection.owner, status, selection.type_name)
     )
     return max(counted, offset + len(found.content)) if found.length is None else found.length
 
