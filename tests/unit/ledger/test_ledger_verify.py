@@ -7,6 +7,7 @@ import pytest
 
 from leaseway import aws, clock
 from leaseway.accounts import AccountNotFoundError, change_balance, create_account, transfer
+from leaseway.errors import UnavailableError
 from leaseway.ledger import Entry, get_entry, reverse
 from leaseway.ledger.export import export
 from leaseway.ledger.repair import NotRepairableError, repair
@@ -243,6 +244,24 @@ def test_an_export_holds_every_entry_once_with_decimal_amounts(monkeypatch):
     assert [row["version"] for row in alice] == [1, 2, 3, 4, 5, 6]
     assert [Decimal(row["balance_after"]) for row in alice][:2] == [Decimal("1.00"), Decimal("1.25")]
     assert alice[0]["amount"] == "1.00"
+
+
+def test_a_table_that_keeps_withholding_entries_makes_the_check_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a transfer whose other side DynamoDB never returns
+    deliver()
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
+    calls = 0
+
+    def withhold(RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's name
+        nonlocal calls
+        calls += 1
+        assert calls < 20, "the read is repeated without a bound"
+        return {"Responses": {}, "UnprocessedKeys": RequestItems}
+
+    monkeypatch.setattr(aws.client("dynamodb"), "batch_get_item", withhold)
+    # When the ledger is verified, then it gives up and reports no difference that it has not seen
+    with pytest.raises(UnavailableError):
+        verify()
 
 
 def test_the_check_reports_counts_and_logs_each_difference(capsys):

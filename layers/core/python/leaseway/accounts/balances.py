@@ -1,7 +1,5 @@
 """Balances: each change is one conditional write, and a lost answer never debits twice."""
 
-import random
-import time
 from collections.abc import Callable
 
 from leaseway import clock, metrics
@@ -15,13 +13,14 @@ from leaseway.accounts.refusals import (
 )
 from leaseway.accounts.settlement import settle
 from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
+from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.idempotency import Key, KeyedRequest
 from leaseway.settings import settings
 
 _TRIES = 4
-_FIRST_WAIT_SECONDS = 0.05
+_BACKOFF = Backoff(first=0.05)
 
 
 def get_account(user_id: str, *, owner: str | None) -> Account:
@@ -100,11 +99,11 @@ def change_balance(  # noqa: PLR0913 - all but the first two are named
     origin = Origin(request_id=request_id, reference=reference, actor=actor)
     if key is not None:
         keyed = KeyedRequest.of(key, user_id, amount, reference)
-        return settle([user_id], lambda accounts: [allowed(accounts, change)], origin, keyed=keyed)[0]
+        return settle([user_id], lambda accounts: [check_posting(accounts, change)], origin, keyed=keyed)[0]
     return _change_unread(change, origin)
 
 
-def allowed(accounts: Accounts, posting: Posting) -> Posting:
+def check_posting(accounts: Accounts, posting: Posting) -> Posting:
     """The posting, where its account can take it.
 
     Raises:
@@ -178,7 +177,7 @@ def _written_once(write: Callable[[], Account], user_id: str, request_id: str) -
         we        --UpdateItem-->  DynamoDB: applied        --answer lost-->  we: last_entry is ours: it succeeded
         we        --UpdateItem-->  (lost)                                     we: last_entry is another's: 503
     """
-    for attempt in range(_TRIES):
+    for _ in _BACKOFF.attempts(_TRIES):
         try:
             return write()
         except CALL_FAILURES as failure:
@@ -187,7 +186,6 @@ def _written_once(write: Callable[[], Account], user_id: str, request_id: str) -
                     raise
                 case FailedWrite.UNCLEAR:
                     return _find_own_change(user_id, request_id, failure)
-        time.sleep(random.uniform(0, _FIRST_WAIT_SECONDS * 2**attempt))  # noqa: S311 - jitter, not a secret
     raise UnavailableError(f"the table did not take the write in {_TRIES} tries; nothing was changed")
 
 

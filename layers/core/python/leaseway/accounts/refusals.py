@@ -1,4 +1,4 @@
-"""What an account refuses."""
+"""Errors of accounts."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ class AccountNotFoundError(NotFoundError):
 
 
 class UserExistsError(ConflictError):
-    """There is already an account of this user."""
+    """This user already has an account."""
 
     code = "USER_EXISTS"
 
@@ -45,10 +45,10 @@ _RECORDED: dict[str, type[LeasewayError]] = {
 
 
 def is_recorded(error: LeasewayError) -> bool:
-    """Whether an error is an answer that a repeat of the same keyed request gets again."""
+    """Whether the error is recorded as the answer to a keyed request, so that repeats get it again."""
     return error.code in _RECORDED
 
 
-def recorded(code: str, facts: dict[str, Any]) -> LeasewayError:
-    """The refusal with that code and those facts."""
+def rebuild_refusal(code: str, facts: dict[str, Any]) -> LeasewayError:
+    """Build the refusal again from its recorded code and facts."""
     return _RECORDED[code](**facts)

@@ -1,14 +1,13 @@
-"""Settlements: changes that depend on what was read, made in one transaction on the very versions that were read.
+"""Changes accounts in one transaction that succeeds only if they still have the versions that were read.
 
 we       read alice v7, bob v3 -> decide -> {alice: v7 -> v8, bob: v3 -> v4}    both or neither
-another  alice v7 -> v8 in between: ours is cancelled and brings alice v8 along -> decide again, without a read
+another  alice v7 -> v8 in between: ours is cancelled and returns alice v8 -> decide again, without a read
 """
 
-import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import msgspec
 from pynamodb.expressions.condition import Condition
@@ -21,69 +20,89 @@ from leaseway.accounts.refusals import (
     BalanceLimitError,
     InsufficientFundsError,
     is_recorded,
-    recorded,
+    rebuild_refusal,
 )
-from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
+from leaseway.dynamodb.failures import CALL_FAILURES, PASSING_REASONS, FailedWrite, classify_failure
+from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Item, Part
-from leaseway.dynamodb.transactions import TransactionCancelledError, transact
+from leaseway.dynamodb.transactions import Reason, TransactionCancelledError, transact
 from leaseway.errors import LeasewayError, OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import KeyedRequest
 
-T = TypeVar("T")
-
 PATIENCE_SECONDS = 5.0
-"""How long a settlement tries again while others change the same accounts."""
+"""How long a settlement is repeated while other requests change the same accounts."""
 
 _GRANTED, _REFUSED = "BalanceUpdatesGranted", "BalanceUpdatesRefused"
 _REFUSALS = (AccountNotFoundError, InsufficientFundsError, BalanceLimitError)
-_FIRST_WAIT_SECONDS = 0.02
-_LONGEST_WAIT_SECONDS = 0.4
-# Reasons that pass: somebody else's transaction, or too many of them.
-_PASSING = frozenset({"None", "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError",
-                      "ProvisionedThroughputExceeded"})  # fmt: skip
+_BACKOFF = Backoff(first=0.02, longest=0.4)
+_REPEATABLE_REASONS = PASSING_REASONS | {"ConditionalCheckFailed"}
 
 
-class Once(Protocol):
-    """A put that only the first settlement of its kind can make, and that lasts."""
+class OneTimePut(Protocol):
+    """A put of a permanent item, which only the first settlement of its kind can make."""
 
-    def part(self, after: Sequence[Account], origin: Origin) -> Part:
-        """The put; refused where an earlier one is."""
+    def build_part(self, after: Sequence[Account], origin: Origin) -> Part:
+        """Build the put; its condition refuses it if the item exists."""
 
-    def refused(self, item: Item) -> LeasewayError:
-        """What to tell a settlement that came too late."""
+    def build_refusal(self, item: Item) -> LeasewayError:
+        """Build the error of a settlement that finds the item of an earlier one."""
 
-    def made_by(self, item: Item) -> str:
-        """The request id of the settlement that made the item."""
+    def read_request_id(self, item: Item) -> str:
+        """Return the id of the request whose settlement put the item."""
 
 
-class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a settlement came to: the accounts after it, or a refusal."""
+class SettlementAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The outcome of a settlement: the accounts after it, or a refusal. Stored as JSON under an idempotency key."""
 
     accounts: list[Account] = []
     refusal: str | None = None
     facts: dict[str, int | str] = {}
 
-    def given(self) -> list[Account]:
-        """The accounts, in the order of the postings; a refusal is raised."""
+    def unwrap(self) -> list[Account]:
+        """Return the accounts in the order of the postings, or raise the refusal."""
         if self.refusal is not None:
-            raise recorded(self.refusal, self.facts)
+            raise rebuild_refusal(self.refusal, self.facts)
         return self.accounts
 
 
-class _Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """A transaction to send, and what the request is answered once it is through."""
+class _Refusals(NamedTuple):
+    """The reason of each part of a cancelled plan; `record` and `once` are None if the plan has no such part."""
 
-    answer: Answer
+    record: Reason | None
+    accounts: dict[str, Reason]
+    once: Reason | None
+
+    @property
+    def changed_accounts(self) -> dict[str, Account | None]:
+        """The accounts that are not as they were read, as they are now; None if there is no account."""
+        refused = {user: reason.item for user, reason in self.accounts.items() if reason.refused}
+        return {user: account_from_item(item) if item else None for user, item in refused.items()}
+
+
+class _SettlementPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction to send, and the answer to give once it is committed."""
+
+    answer: SettlementAnswer
     token: str
-    counted_as: str | None
-    """The metric that counts it, once it is through."""
-    record: list[Part] = []
+    metric: str | None
+    """Counts the settlement once it is committed."""
+    record: Part | None
     accounts: dict[str, Part]
-    once: list[Part] = []
+    once: Part | None = None
 
     @property
     def parts(self) -> list[Part]:
-        return [*self.record, *self.accounts.values(), *self.once]
+        """All parts, in the order in which `refusals_in` reads their reasons."""
+        return [part for part in (self.record, *self.accounts.values(), self.once) if part]
+
+    def refusals_in(self, cancelled: TransactionCancelledError) -> _Refusals:
+        """Assign the reasons of a cancellation to the parts of this plan."""
+        reasons = iter(cancelled.reasons)
+        # One statement per kind of part, in the order of `parts`: each takes the next reasons.
+        record = next(reasons, None) if self.record else None
+        accounts = dict(zip(self.accounts, reasons, strict=False))
+        once = next(reasons, None) if self.once else None
+        return _Refusals(record, accounts, once)
 
 
 def settle(  # noqa: PLR0913 - what may be left out is named
@@ -92,110 +111,130 @@ def settle(  # noqa: PLR0913 - what may be left out is named
     origin: Origin,
     *,
     keyed: KeyedRequest | None = None,
-    once: Once | None = None,
+    once: OneTimePut | None = None,
     read: bool = True,
 ) -> list[Account]:
-    """Make the postings that `decide` chooses, all of them or none; returns each account after its posting.
+    """Make the postings that `decide` returns, all of them or none; returns each account after its posting.
 
-    `decide` is asked anew whenever an account has changed, and raises to refuse. One consistent read an account
-    (none with `read` False, which takes the accounts for absent until told otherwise) and one transaction: an item
-    an account, one for `keyed`, one for `once`. Under `keyed` a refusal is recorded too, by a transaction of as
-    many items; without it a refusal costs no write.
+    `decide` gets the accounts by user id. It is called again whenever one of them has changed, and raises to refuse:
+
+        def move_ten(accounts: Accounts) -> list[Posting]:
+            return [
+                check_posting(accounts, Posting(user_id="alice", amount=-10, kind="update")),
+                check_posting(accounts, Posting(user_id="bob", amount=10, kind="update")),
+            ]
+
+        alice, bob = settle(["alice", "bob"], move_ten, Origin(request_id=request_id))
+
+    If alice has 4, `check_posting` raises InsufficientFundsError, and so does `settle`. If another request pays her
+    between the read and the write, the transaction is cancelled and `move_ten` decides again on her new balance.
+
+    `keyed` stores the answer, a refusal too, for repeats of the request; `once` allows one such settlement for ever.
+
+    One consistent read per account (with `read` False none: the accounts are presumed absent) and one transaction of
+    one item per account, one for `keyed` and one for `once`. A refusal without `keyed` costs no write.
 
     Raises:
-        LeasewayError: what `decide` raised, now or the first time the keyed request came.
+        LeasewayError: what `decide` raised, now or when the keyed request came first.
         KeyReusedError: the key belongs to another request.
-        UnavailableError: others kept changing the accounts, or DynamoDB took no write; nothing was changed.
+        UnavailableError: other requests kept changing the accounts, or DynamoDB took no write; nothing was changed.
         OutcomeUnknownError: the answer was lost.
     """
     settlement = _Settlement(decide, origin, keyed, once)
     settlement.accounts = {user: settlement.read(user) if read else None for user in users}
-    return settlement.run().given()
+    return settlement.run().unwrap()
 
 
 class _Settlement:
-    """One settlement under way: what is known of the accounts, and how much patience is left."""
+    """A settlement in progress: the accounts as last read, and the time left to repeat it."""
 
     def __init__(
         self,
         decide: Callable[[Accounts], Sequence[Posting]],
         origin: Origin,
         keyed: KeyedRequest | None,
-        once: Once | None,
+        once: OneTimePut | None,
     ) -> None:
         self.accounts: dict[str, Account | None] = {}
         self._decide = decide
         self._origin = origin
         self._keyed = keyed
         self._once = once
-        self._ends = time.monotonic() + PATIENCE_SECONDS
-        self._waits = 0
-        self._unclear = False
-        self._asked_again = False
+        self._gives_up_at = time.monotonic() + PATIENCE_SECONDS
+        self._pauses = 0
+        self._outcome_unclear = False
+        self._sent_after_deadline = False
 
     def read(self, user_id: str) -> Account | None:
-        """The account, by a consistent read that is repeated while it fails on the way."""
+        """Read the account consistently; a read that fails on the way is repeated."""
         while True:
             try:
                 item = AccountModel.read(user_id)
             except CALL_FAILURES as failure:
                 self._pause_after(failure)
-                self._unclear = False  # a read leaves nothing behind
+                self._outcome_unclear = False  # a read changes nothing
             else:
                 return account_from_item(item) if item else None
 
-    def run(self) -> Answer:
-        """Plan, send, and learn from each cancellation until one plan is through."""
+    def run(self) -> SettlementAnswer:
+        """Plan and send, and after each cancellation again, until a transaction is committed."""
         plan = self._plan()
         while True:
             try:
                 transact(plan.parts, plan.token)
             except TransactionCancelledError as cancelled:
-                if answer := self._given_before(plan, cancelled):
-                    return answer
-                # Nobody has touched the accounts: the same plan goes out again, under the same token.
-                plan = self._plan() if self._has_learned(plan, cancelled) else plan
+                refusals = plan.refusals_in(cancelled)
+                if earlier_answer := self._find_earlier_answer(plan, refusals):
+                    return earlier_answer
+                # If no account has changed, the same plan goes out again under the same token.
+                plan = self._plan() if self._adopt_changes(refusals, cancelled) else plan
                 self._pause()
             except CALL_FAILURES as failure:
-                # Likewise; applied already, it is not applied again.
+                # The same plan and token again: if it was applied already, it is not applied twice.
                 self._pause_after(failure)
             else:
-                _count(plan.counted_as)
+                _count(plan.metric)
                 return plan.answer
 
-    def _plan(self) -> _Plan:
-        self._unclear = False  # an account has moved on, so no earlier plan can still be applied
-        token = uuid.uuid4().hex
+    def _plan(self) -> _SettlementPlan:
+        self._outcome_unclear = False  # an account has changed, so no earlier plan can still be applied
         try:
             postings = self._decide(self.accounts)
         except LeasewayError as refusal:
-            counted_as = _REFUSED if isinstance(refusal, _REFUSALS) else None
-            if self._keyed is None or not is_recorded(refusal):
-                _count(counted_as)
-                raise
-            answer = Answer(refusal=refusal.code, facts=refusal.facts)
-            unchanged = {user: AccountModel.check_part(user, self._as_known(user)) for user in self.accounts}
-            return _Plan(
-                answer=answer,
-                token=token,
-                counted_as=counted_as,
-                record=self._record(answer),
-                accounts=unchanged,
-            )
-        after = [self._after(posting) for posting in postings]
-        return _Plan(
-            answer=(answer := Answer(after)),
-            token=token,
-            counted_as=None if postings[0].kind == "opening" else _GRANTED,
-            record=self._record(answer),
-            accounts={pair[0].user_id: self._change(*pair) for pair in zip(postings, after, strict=True)},
-            once=[self._once.part(after, self._origin)] if self._once else [],
+            return self._plan_refusal(refusal)
+        after = [self._apply(posting) for posting in postings]
+        answer = SettlementAnswer(after)
+        return _SettlementPlan(
+            answer=answer,
+            token=uuid.uuid4().hex,
+            metric=None if postings[0].kind == "opening" else _GRANTED,
+            record=self._build_record(answer),
+            accounts={
+                posting.user_id: self._build_change(posting, account)
+                for posting, account in zip(postings, after, strict=True)
+            },
+            once=self._once.build_part(after, self._origin) if self._once else None,
         )
 
-    def _record(self, answer: Answer) -> list[Part]:
-        return [self._keyed.record(msgspec.json.encode(answer).decode())] if self._keyed else []
+    def _plan_refusal(self, refusal: LeasewayError) -> _SettlementPlan:
+        """Plan to record a refusal, on condition that the accounts are as read; raise it if nothing records it."""
+        metric = _REFUSED if isinstance(refusal, _REFUSALS) else None
+        if self._keyed is None or not is_recorded(refusal):
+            _count(metric)
+            raise refusal
+        answer = SettlementAnswer(refusal=refusal.code, facts=refusal.facts)
+        return _SettlementPlan(
+            answer=answer,
+            token=uuid.uuid4().hex,
+            metric=metric,
+            record=self._build_record(answer),
+            accounts={user: AccountModel.check_part(user, self._is_unchanged(user)) for user in self.accounts},
+        )
 
-    def _after(self, posting: Posting) -> Account:
+    def _build_record(self, answer: SettlementAnswer) -> Part | None:
+        return self._keyed.record(msgspec.json.encode(answer).decode()) if self._keyed else None
+
+    def _apply(self, posting: Posting) -> Account:
         account = self.accounts[posting.user_id]
         now = clock.now_ms()
         if account is None:
@@ -208,76 +247,72 @@ class _Settlement:
             last_request_id=self._origin.request_id,
         )
 
-    def _change(self, posting: Posting, after: Account) -> Part:
+    def _build_change(self, posting: Posting, after: Account) -> Part:
         entry = entry_attribute(posting, self._origin, after.updated_at)
         if self.accounts[posting.user_id] is None:
-            return AccountModel.put_part(new_item(after, entry), self._as_known(posting.user_id))
+            return AccountModel.put_part(new_item(after, entry), self._is_unchanged(posting.user_id))
         actions = [
             AccountModel.balance.set(after.balance),
             AccountModel.version.set(after.version),
             AccountModel.updated_at.set(after.updated_at),
             AccountModel.last_entry.set(entry),
         ]
-        return AccountModel.change_part(posting.user_id, actions, self._as_known(posting.user_id))
+        return AccountModel.change_part(posting.user_id, actions, self._is_unchanged(posting.user_id))
 
-    def _as_known(self, user_id: str) -> Condition:
+    def _is_unchanged(self, user_id: str) -> Condition:
         account = self.accounts[user_id]
         return AccountModel.user_id.does_not_exist() if account is None else AccountModel.version == account.version
 
-    def _given_before(self, plan: _Plan, cancelled: TransactionCancelledError) -> Answer | None:
-        """The answer that was given already: to this key, or to this very request whose answer was lost."""
-        refusing = [reason.item if reason.refused else None for reason in cancelled.reasons]
-        of_record, of_accounts, of_once = _cut(refusing, len(plan.record), len(plan.accounts))
-        if self._keyed and of_record[0]:
-            return msgspec.json.decode(self._keyed.replay(of_record[0]), type=Answer)
-        ours = self._origin.request_id
-        if any(account_from_item(item).last_request_id == ours for item in of_accounts if item):
+    def _find_earlier_answer(self, plan: _SettlementPlan, refusals: _Refusals) -> SettlementAnswer | None:
+        """The answer recorded under this key, or this request's own if it was committed and the answer was lost."""
+        if self._keyed and (record := _refusing_item(refusals.record)):
+            return msgspec.json.decode(self._keyed.replay(record), type=SettlementAnswer)
+        request_id = self._origin.request_id
+        if any(account and account.last_request_id == request_id for account in refusals.changed_accounts.values()):
             return plan.answer
-        if self._once and of_once and of_once[0]:
-            if self._once.made_by(of_once[0]) != ours:
-                raise self._once.refused(of_once[0])
+        if self._once and (item := _refusing_item(refusals.once)):
+            if self._once.read_request_id(item) != request_id:
+                raise self._once.build_refusal(item)
             return plan.answer
         return None
 
-    def _has_learned(self, plan: _Plan, cancelled: TransactionCancelledError) -> bool:
-        """Take over the accounts that a cancellation brought; whether there were any."""
-        if not {reason.code for reason in cancelled.reasons} <= _PASSING:
+    def _adopt_changes(self, refusals: _Refusals, cancelled: TransactionCancelledError) -> bool:
+        """Replace the accounts that have changed by what the cancellation returned; False if none has."""
+        if not {reason.code for reason in cancelled.reasons} <= _REPEATABLE_REASONS:
             raise cancelled
-        of_accounts = _cut(cancelled.reasons, len(plan.record), len(plan.accounts))[1]
-        moved = [(user, reason) for user, reason in zip(plan.accounts, of_accounts, strict=False) if reason.refused]
-        self.accounts |= {user: account_from_item(reason.item) if reason.item else None for user, reason in moved}
+        changed = refusals.changed_accounts
+        self.accounts |= changed
         metrics.note("BalanceUpdatesConflicted")
-        return bool(moved)
+        return bool(changed)
 
     def _pause_after(self, failure: Exception) -> None:
         match classify_failure(failure):
             case FailedWrite.REFUSED:
                 raise failure
             case FailedWrite.UNCLEAR:
-                self._unclear = True
+                self._outcome_unclear = True
         self._pause()
 
     def _pause(self) -> None:
-        if time.monotonic() >= self._ends:
-            # A lost answer is asked for once more, however long it took to be lost.
-            if not self._unclear or self._asked_again:
-                raise self._gave_up()
-            self._asked_again = True
-        longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2**self._waits)
-        self._waits += 1
-        time.sleep(random.uniform(0, longest))  # noqa: S311 - jitter, not a secret
+        if time.monotonic() >= self._gives_up_at:
+            # A lost answer is looked for once more, however long the lost call took.
+            if not self._outcome_unclear or self._sent_after_deadline:
+                raise self._build_give_up_error()
+            self._sent_after_deadline = True
+        _BACKOFF.pause(self._pauses)
+        self._pauses += 1
 
-    def _gave_up(self) -> LeasewayError:
-        request = self._origin.request_id
-        if not self._unclear:
+    def _build_give_up_error(self) -> LeasewayError:
+        request_id = self._origin.request_id
+        if not self._outcome_unclear:
             return UnavailableError("the accounts are busy; nothing was changed")
-        return (RepeatableOutcomeUnknownError if self._keyed else OutcomeUnknownError)(request_id=request)
+        return (RepeatableOutcomeUnknownError if self._keyed else OutcomeUnknownError)(request_id=request_id)
 
 
-def _count(counted_as: str | None) -> None:
-    if counted_as:
-        metrics.note(counted_as)
+def _refusing_item(reason: Reason | None) -> Item | None:
+    return reason.item if reason and reason.refused else None
 
 
-def _cut(listed: Sequence[T], records: int, accounts: int) -> tuple[Sequence[T], Sequence[T], Sequence[T]]:
-    return listed[:records], listed[records : records + accounts], listed[records + accounts :]
+def _count(metric: str | None) -> None:
+    if metric:
+        metrics.note(metric)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from leaseway.accounts.balances import allowed
+from leaseway.accounts.balances import check_posting
 from leaseway.accounts.model import Account, entry_name
 from leaseway.accounts.postings import Accounts, Origin, Posting
 from leaseway.accounts.refusals import AccountNotFoundError, SameAccountError
@@ -54,15 +54,15 @@ def transfer(  # noqa: PLR0913 - all but the first three are named
     origin = Origin(request_id=request_id, reference=reference, actor=actor)
     keyed = KeyedRequest.of(key, sender, receiver, amount, reference) if key else None
     after = settle(
-        [sender, receiver], lambda accounts: _postings(accounts, sender, receiver, amount), origin, keyed=keyed
+        [sender, receiver], lambda accounts: _build_postings(accounts, sender, receiver, amount), origin, keyed=keyed
     )
     return Transfer(amount, *after)
 
 
-def _postings(accounts: Accounts, sender: str, receiver: str, amount: int) -> list[Posting]:
-    taken = Posting(user_id=sender, amount=-amount, kind="transfer", counterparty=next_entry_name(accounts, receiver))
-    given = Posting(user_id=receiver, amount=amount, kind="transfer", counterparty=next_entry_name(accounts, sender))
-    return [allowed(accounts, taken), allowed(accounts, given)]
+def _build_postings(accounts: Accounts, sender: str, receiver: str, amount: int) -> list[Posting]:
+    debit = Posting(user_id=sender, amount=-amount, kind="transfer", counterparty=next_entry_name(accounts, receiver))
+    credit = Posting(user_id=receiver, amount=amount, kind="transfer", counterparty=next_entry_name(accounts, sender))
+    return [check_posting(accounts, debit), check_posting(accounts, credit)]
 
 
 def next_entry_name(accounts: Accounts, user_id: str) -> str:

@@ -6,12 +6,11 @@ from typing import Any
 import msgspec
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute
 
-from leaseway import aws
 from leaseway.accounts.model import entry_name
 from leaseway.accounts.postings import parse_entry_name
+from leaseway.dynamodb.query import Query, Range
 from leaseway.dynamodb.table import Item, Table
 from leaseway.errors import NotFoundError, UnavailableError
-from leaseway.settings import needed
 
 
 class EntryNotFoundError(NotFoundError):
@@ -115,22 +114,17 @@ def entries_of(  # noqa: PLR0913 - all but the first three are named
     newest_first: bool = False,
     consistent: bool = False,
 ) -> Iterator[Entry]:
-    """A user's entries of the versions from `first` to `last`, at most `limit`. A Query a begun MB or `limit`."""
-    request: dict[str, Any] = {
-        "TableName": needed("ledger_table"),
-        "KeyConditionExpression": "#u = :u AND #v BETWEEN :first AND :last",
-        "ExpressionAttributeNames": {"#u": "user_id", "#v": "version"},
-        "ExpressionAttributeValues": {":u": {"S": user_id}, ":first": {"N": str(first)}, ":last": {"N": str(last)}},
-        "ScanIndexForward": not newest_first,
-        "ConsistentRead": consistent,
-        **({"Limit": limit} if limit else {}),
-    }
-    while first <= last:
-        page = aws.client("dynamodb").query(**request)
-        yield from map(entry_from_item, page["Items"])
-        if limit or "LastEvaluatedKey" not in page:
-            return
-        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    """A user's entries of the versions from `first` to `last`, at most `limit`. One Query per MB."""
+    if first > last:
+        return iter(())  # DynamoDB refuses such a range
+    query = Query(
+        table="ledger_table",
+        key=("user_id", user_id),
+        range=Range("version", "BETWEEN", first, last),
+        descending=newest_first,
+        consistent=consistent,
+    )
+    return map(entry_from_item, query.items(limit=limit))
 
 
 def last_entry(user_id: str, version: int, *, consistent: bool = False) -> Entry | None:

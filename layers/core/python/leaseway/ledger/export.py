@@ -1,47 +1,38 @@
-"""Export: every entry, page by page, amounts as the decimals that people read."""
+"""Exports the ledger page by page, with amounts as decimal text."""
 
 from typing import Any
 
 import msgspec
 
-from leaseway import aws
+from leaseway.dynamodb.query import Query, Scan
+from leaseway.dynamodb.table import Item
 from leaseway.ledger.entries import entry_from_item
 from leaseway.money import to_decimal
-from leaseway.settings import needed, settings
+from leaseway.settings import settings
 
 PAGE = 1_000
 
-Key = dict[str, Any]
-
 
 class ExportPage(msgspec.Struct, frozen=True):
-    """Entries with decimal amounts as text, and the key to go on after; None at the end."""
+    """Entries with amounts as decimal text, and the key to start the next page after; None at the end."""
 
     entries: list[dict[str, Any]]
-    after: Key | None
+    after: Item | None
 
 
-def export(user_id: str | None = None, after: Key | None = None) -> ExportPage:
-    """The next page of one user's entries, or of everybody's. A user's come in the order of their versions."""
-    request: dict[str, Any] = {"TableName": needed("ledger_table"), "Limit": PAGE, "ConsistentRead": True}
-    request |= {"ExclusiveStartKey": after} if after else {}
-    client = aws.client("dynamodb")
+def export(user_id: str | None = None, after: Item | None = None) -> ExportPage:
+    """Read the next page of one user's entries, in order of version, or of all users' entries. One Query or Scan."""
+    reading: Query | Scan
     if user_id is None:
-        # What is not an entry has no balance: the marks of reversed entries share the table.
-        page = client.scan(
-            **request, FilterExpression="attribute_exists(#b)", ExpressionAttributeNames={"#b": "balance_after"}
-        )
+        # The markers of reversed entries share the table; only entries have a balance.
+        reading = Scan(table="ledger_table", having="balance_after", consistent=True)
     else:
-        page = client.query(
-            **request,
-            KeyConditionExpression="#u = :u",
-            ExpressionAttributeNames={"#u": "user_id"},
-            ExpressionAttributeValues={":u": {"S": user_id}},
-        )
-    entries = [_row(msgspec.to_builtins(entry_from_item(item))) for item in page["Items"]]
-    return ExportPage(entries, page.get("LastEvaluatedKey"))
+        reading = Query(table="ledger_table", key=("user_id", user_id), consistent=True)
+    page = reading.page(start=after, limit=PAGE)
+    entries = [_to_row(msgspec.to_builtins(entry_from_item(item))) for item in page.items]
+    return ExportPage(entries, page.after)
 
 
-def _row(entry: dict[str, Any]) -> dict[str, Any]:
+def _to_row(entry: dict[str, Any]) -> dict[str, Any]:
     amounts = {name: str(to_decimal(entry[name])) for name in ("amount", "prev_balance", "balance_after")}
     return {**entry, **amounts, "currency": settings().currency}

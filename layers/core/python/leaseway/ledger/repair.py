@@ -4,15 +4,15 @@ from collections.abc import Iterator
 
 import msgspec
 
-from leaseway import aws, clock
+from leaseway import clock
 from leaseway.accounts.model import AccountModel, account_from_item, entry_name
 from leaseway.accounts.refusals import AccountNotFoundError
+from leaseway.dynamodb.query import Scan
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError
 from leaseway.ledger.entries import Entry, EntryModel, entries_of, entry_from_item, get_entry, model_of
 from leaseway.ledger.stream import entry_of_change
 from leaseway.ledger.verify import STILL_MS
-from leaseway.settings import needed
 
 
 class NotRepairableError(ConflictError):
@@ -106,17 +106,8 @@ def _between(name: str, created_at: int, before: Entry | None, after: Entry) -> 
 
 def _other_side(name: str) -> Entry | None:
     """The entry that names `name` as its other side. Reads the whole ledger."""
-    pages = (
-        aws.client("dynamodb")
-        .get_paginator("scan")
-        .paginate(
-            TableName=needed("ledger_table"),
-            FilterExpression="#c = :n",
-            ExpressionAttributeNames={"#c": "counterparty"},
-            ExpressionAttributeValues={":n": {"S": name}},
-        )
-    )
-    return next((entry_from_item(item) for page in pages for item in page["Items"]), None)
+    items = Scan(table="ledger_table", having="counterparty").items()
+    return next((entry_from_item(item) for item in items if item["counterparty"].get("S") == name), None)
 
 
 def _put(entry: Entry) -> bool:

@@ -10,7 +10,7 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from leaseway import clock
 from leaseway.accounts import Account, BalanceLimitError, InsufficientFundsError
-from leaseway.accounts.balances import allowed
+from leaseway.accounts.balances import check_posting
 from leaseway.accounts.postings import Accounts, Origin, Posting, parse_entry_name
 from leaseway.accounts.settlement import settle
 from leaseway.accounts.transfers import next_entry_name
@@ -75,33 +75,33 @@ def reverse(name: str, *, request_id: str, reference: str | None = None, actor: 
     entry = get_entry(name)
     if entry.kind == "reversal" or entry.amount == 0:
         raise NotReversibleError
-    marker = _Marker(entry)
+    marker = _ReversalMarker(entry)
     users = [entry.user_id, *([parse_entry_name(entry.counterparty)[0]] if entry.counterparty else [])]
     origin = Origin(request_id=request_id, reference=reference, actor=actor)
     try:
-        return Reversal(name, settle(users, lambda accounts: _postings(accounts, entry), origin, once=marker))
+        return Reversal(name, settle(users, lambda accounts: _build_postings(accounts, entry), origin, once=marker))
     except (InsufficientFundsError, BalanceLimitError):
-        # The refusal is true and beside the point where the entry has been reversed already.
-        marker.refuse_if_made()
+        # If the entry has been reversed already, that is the reason to report.
+        marker.check_absent()
         raise
 
 
-def _postings(accounts: Accounts, entry: Entry) -> list[Posting]:
+def _build_postings(accounts: Accounts, entry: Entry) -> list[Posting]:
     if entry.counterparty is None:
-        return [allowed(accounts, _back(entry.user_id, -entry.amount, entry.name))]
+        return [check_posting(accounts, _build_reversal(entry.user_id, -entry.amount, entry.name))]
     other = parse_entry_name(entry.counterparty)[0]
     own_name, other_name = next_entry_name(accounts, entry.user_id), next_entry_name(accounts, other)
     return [
-        allowed(accounts, _back(entry.user_id, -entry.amount, entry.name, other_name)),
-        allowed(accounts, _back(other, entry.amount, entry.counterparty, own_name)),
+        check_posting(accounts, _build_reversal(entry.user_id, -entry.amount, entry.name, other_name)),
+        check_posting(accounts, _build_reversal(other, entry.amount, entry.counterparty, own_name)),
     ]
 
 
-def _back(user_id: str, amount: int, reverses: str, counterparty: str | None = None) -> Posting:
+def _build_reversal(user_id: str, amount: int, reverses: str, counterparty: str | None = None) -> Posting:
     return Posting(user_id=user_id, amount=amount, kind="reversal", counterparty=counterparty, reverses=reverses)
 
 
-class _Marker:
+class _ReversalMarker:
     """The item that lets an entry be reversed once; both sides of a transfer have the sender's."""
 
     def __init__(self, entry: Entry) -> None:
@@ -109,8 +109,8 @@ class _Marker:
         user_id, self._version = parse_entry_name(side)
         self._partition = f"{user_id}#reversals"
 
-    def part(self, after: Sequence[Account], origin: Origin) -> Part:
-        """Put the item, unless it is there."""
+    def build_part(self, after: Sequence[Account], origin: Origin) -> Part:
+        """Build the put of the item; refused if the item exists."""
         item = ReversalModel(
             self._partition,
             self._version,
@@ -120,16 +120,16 @@ class _Marker:
         )
         return ReversalModel.put_part(item, ReversalModel.user_id.does_not_exist())
 
-    def refused(self, item: Item) -> AlreadyReversedError:
-        """The refusal that names the reversal made before."""
+    def build_refusal(self, item: Item) -> AlreadyReversedError:
+        """Build the error that names the earlier reversal."""
         return AlreadyReversedError(reversal=item["reversal"]["S"])
 
-    def made_by(self, item: Item) -> str:
-        """The request that made the item."""
+    def read_request_id(self, item: Item) -> str:
+        """Return the id of the request that reversed the entry."""
         return str(item["request_id"]["S"])
 
-    def refuse_if_made(self) -> None:
-        """Raise AlreadyReversedError where the item is there. One read."""
+    def check_absent(self) -> None:
+        """Raise AlreadyReversedError if the item exists. One read."""
         item = ReversalModel.read(self._partition, self._version)
         if item is not None:
-            raise self.refused(item)
+            raise self.build_refusal(item)

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from leaseway import aws, clock
+from leaseway import clock
 from leaseway.accounts.model import Account, AccountModel, account_from_item
 from leaseway.accounts.postings import parse_entry_name
 from leaseway.accounts.refusals import AccountNotFoundError
+from leaseway.dynamodb.batches import READ_TOGETHER, read_keys
+from leaseway.dynamodb.query import Scan
 from leaseway.ledger.entries import Entry, EntryModel, entries_of, entry_from_item, last_entry
-from leaseway.settings import needed
 
 STILL_MS = 600_000
 """An account untouched for this long has no entry under way: what is missing is a gap."""
@@ -112,7 +113,7 @@ def _verify_account(cut: _Cut, cuts: _Cuts, found: Verification) -> None:
             found.brought_in += entry.amount
         else:
             legs.append(entry)
-            if len(legs) == _BATCH:
+            if len(legs) == READ_TOGETHER:
                 _verify_pairs(legs, cuts, found)
                 legs = []
         previous = entry
@@ -150,7 +151,7 @@ def _verify_end(account: Account, last: Entry | None, found: Verification) -> No
 
 def _verify_pairs(legs: list[Entry], cuts: _Cuts, found: Verification) -> None:
     """The other side of each transfer is there, names this one, and moved the opposite amount."""
-    others = _entries_named([leg.counterparty for leg in legs if leg.counterparty])
+    others = _read_entries([leg.counterparty for leg in legs if leg.counterparty])
     for leg in legs:
         assert leg.counterparty is not None  # noqa: S101 - that makes it a leg
         user_id, version = parse_entry_name(leg.counterparty)
@@ -207,23 +208,11 @@ def _known(user_id: str) -> Account:
 
 
 def _all_accounts() -> Iterator[Account]:
-    request = {"TableName": needed("accounts_table"), "ConsistentRead": True}
-    pages = aws.client("dynamodb").get_paginator("scan").paginate(**request)
-    return (account_from_item(item) for page in pages for item in page["Items"])
+    return map(account_from_item, Scan(table="accounts_table", consistent=True).items())
 
 
-_BATCH = 100  # keys that one BatchGetItem takes
-
-
-def _entries_named(names: list[str]) -> dict[str, Entry]:
-    """Those of the named entries that there are. One BatchGetItem, and one more for what it left."""
+def _read_entries(names: list[str]) -> dict[str, Entry]:
+    """Those of the named entries that exist, by name. One BatchGetItem per hundred."""
     keys = [EntryModel.key_of(*parse_entry_name(name)) for name in dict.fromkeys(names)]
-    table = needed("ledger_table")
-    found: dict[str, Entry] = {}
-    while keys:
-        request = {table: {"Keys": keys, "ConsistentRead": True}}
-        answer = aws.client("dynamodb").batch_get_item(RequestItems=request)
-        entries = map(entry_from_item, answer["Responses"].get(table, []))
-        found |= {entry.name: entry for entry in entries}
-        keys = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
-    return found
+    entries = map(entry_from_item, read_keys("ledger_table", keys, consistent=True))
+    return {entry.name: entry for entry in entries}
