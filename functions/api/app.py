@@ -48,7 +48,7 @@ def answer(request: Request, get_response: Callable[[Request], Response]) -> Res
     return response
 
 
-@metrics.flushed("api")
+@metrics.flush_after("api")
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
     """Answer one Lambda proxy event."""
     answered: dict[str, Any] = app(event, context)

@@ -21,7 +21,7 @@ app = Chalice(app_name="leaseway-authorizer", configure_logs=False, env={})
 
 
 @app.authorizer(ttl_seconds=CACHE_SECONDS)
-@metrics.flushed("authorizer")
+@metrics.flush_after("authorizer")
 def handler(request: AuthRequest) -> AuthResponse:
     """What the token of a request is worth. Where that cannot be found out it raises: 503, and nothing is kept."""
     try:

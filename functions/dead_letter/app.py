@@ -10,7 +10,7 @@ from leaseway.jobs.upkeep.dead_letters import judge
 from leaseway.logs import log
 
 
-@metrics.flushed("dead-letter")
+@metrics.flush_after("dead-letter")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Judge each dead letter; one that could not be judged stays in the queue."""
     failed = [record["messageId"] for record in event["Records"] if not _judged(record)]

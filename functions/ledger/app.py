@@ -20,7 +20,7 @@ from leaseway.ledger.stream import LedgerMismatchError, record_changes
 from leaseway.logs import log
 
 
-@metrics.flushed("ledger")
+@metrics.flush_after("ledger")
 def handler(event: dict[str, Any], context: Any) -> None:
     """Write the entries of one batch; what an earlier delivery wrote is left as it is."""
     if (lag := lag_ms(event["Records"])) is not None:

@@ -28,7 +28,7 @@ class Errand(msgspec.Struct):
     after: dict[str, Any] | None = None
 
 
-@metrics.flushed("ledger-check")
+@metrics.flush_after("ledger-check")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Do one errand and answer its report as JSON values."""
     errand = msgspec.convert(event, Errand)

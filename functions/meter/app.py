@@ -21,7 +21,7 @@ _LINES = "DATA_MESSAGE"
 """The kind of delivery that brings lines; others try whether anybody is there."""
 
 
-@metrics.flushed("meter")
+@metrics.flush_after("meter")
 def handler(event: dict[str, Any], context: Any) -> None:
     """Count one delivery; what an earlier one counted is skipped."""
     delivery = msgspec.json.decode(gzip.decompress(base64.b64decode(event["awslogs"]["data"])))

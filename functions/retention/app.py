@@ -17,7 +17,7 @@ from leaseway.jobs.upkeep.retention import clear
 from leaseway.logs import log
 
 
-@metrics.flushed("retention")
+@metrics.flush_after("retention")
 def handler(event: dict[str, Any], context: Any) -> None:
     """Delete what the removed jobs of one batch left."""
     report = clear(event["Records"])

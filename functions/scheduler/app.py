@@ -12,7 +12,7 @@ from leaseway.logs import log
 from leaseway.tasks.tick import TickReport, tick
 
 
-@metrics.flushed("scheduler")
+@metrics.flush_after("scheduler")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Settle what is due; answers the report, so that whoever invokes it by hand sees what was done."""
     done = tick()

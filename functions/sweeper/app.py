@@ -13,7 +13,7 @@ from leaseway.jobs.upkeep.sweep import SweepReport, sweep
 from leaseway.logs import log
 
 
-@metrics.flushed("sweeper")
+@metrics.flush_after("sweeper")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Sweep once; answers the report, so that whoever invokes it by hand sees what was done."""
     done = sweep()

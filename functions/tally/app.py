@@ -22,7 +22,7 @@ from leaseway.logs import log
 from leaseway.tally.changes import note_metrics, read_changes
 
 
-@metrics.flushed("tally")
+@metrics.flush_after("tally")
 def handler(event: dict[str, Any], context: Any) -> None:
     """Count one batch; what an earlier delivery counted is skipped."""
     if (lag := lag_ms(event["Records"])) is not None:

@@ -12,7 +12,7 @@ from leaseway.settings import settings
 from worker.batch import Batch, Received
 
 
-@metrics.flushed("worker")
+@metrics.flush_after("worker")
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Process a batch; answers which messages stay in the queue (`ReportBatchItemFailures`)."""
     received, malformed = _parse(event["Records"])

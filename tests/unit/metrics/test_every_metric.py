@@ -13,6 +13,7 @@ from leaseway.jobs import Options, create_job
 from leaseway.jobs.control.control import cancel_job, retry_job
 from leaseway.jobs.run import claim, finish
 from leaseway.ledger.stream import LedgerMismatchError
+from leaseway.metrics import process
 from leaseway_local.deployment import template
 from support.account_stream import records
 from support.grafana_dashboards import DASHBOARDS, targets
@@ -75,7 +76,7 @@ def test_whatever_is_named_is_told_when_everything_happens(
     cloud: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given an environment that begins, and all that can happen in it
-    monkeypatch.setattr(metrics, "_process_told", None)
+    monkeypatch.setattr(process, "_last_report", None)
     balances(monkeypatch)
     jobs()
     metrics.flush("test")

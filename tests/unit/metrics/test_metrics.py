@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,6 +23,7 @@ from leaseway.jobs.control.control import cancel_job
 from leaseway.jobs.find.active import active_by_worker
 from leaseway.jobs.run import claim, finish
 from leaseway.ledger.stream import LedgerMismatchError
+from leaseway.metrics import notes, process
 from support.account_stream import records
 from unit.api.gateway import call, post
 from worker.run import Run
@@ -33,10 +35,10 @@ Line = dict[str, Any]
 
 @pytest.fixture(autouse=True)
 def nothing_noted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(metrics, "_process_told", 0.0)
+    monkeypatch.setattr(process, "_last_report", 0.0)
     metrics.flush("test")
     yield
-    metrics._pending.clear()
+    notes._pending.clear()
 
 
 @pytest.fixture
@@ -126,23 +128,23 @@ def test_nothing_noted_writes_nothing(lines) -> None:
 
 
 def test_an_environment_tells_of_its_start_once_and_of_its_memory_and_cpu_each_minute(lines, monkeypatch) -> None:
-    monkeypatch.setattr(metrics, "_process_told", None)
+    monkeypatch.setattr(process, "_last_report", None)
     (first,) = lines()
     assert points([first])["ColdStarts", "test"] == [1]
     assert 5 < points([first])["MemoryUsed", "test"][0] < 5_000
     assert lines() == []
-    monkeypatch.setattr(metrics, "_process_told", metrics._process_told - 61)
+    monkeypatch.setattr(process, "_last_report", process._last_report - 61)
     assert set(points(lines())) == {("MemoryUsed", "test"), ("CpuUsed", "test")}
 
 
 def test_cpu_is_told_as_what_was_used_since_it_was_told_last(lines, monkeypatch) -> None:
     used = 2.0
-    monkeypatch.setattr(metrics.time, "process_time", lambda: used)
-    monkeypatch.setattr(metrics, "_cpu_told", 0.0)
+    monkeypatch.setattr(time, "process_time", lambda: used)
+    monkeypatch.setattr(process, "_reported_cpu", 0.0)
     told = []
     for seconds in (2.0, 2.5, 7.0):
         used = seconds
-        monkeypatch.setattr(metrics, "_process_told", metrics.time.monotonic() - 61)
+        monkeypatch.setattr(process, "_last_report", time.monotonic() - 61)
         told += points(lines())["CpuUsed", "test"]
     assert told == [2_000, 500, 4_500]
 
@@ -150,14 +152,14 @@ def test_cpu_is_told_as_what_was_used_since_it_was_told_last(lines, monkeypatch)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
 def test_the_memory_told_is_the_functions_own_whoever_started_it() -> None:
     ballast = bytearray(b"x") * (200 << 20)
-    ask = "from leaseway import metrics; print(metrics._most_memory())"
+    ask = "from leaseway.metrics import process; print(process.peak_memory_kib())"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     asked = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
     assert 1_000 < int(asked.stdout) < len(ballast) // 1024
 
 
 def test_a_handler_that_raises_still_tells(lines, capsys) -> None:
-    @metrics.flushed("test")
+    @metrics.flush_after("test")
     def handler() -> None:
         metrics.note("LedgerMismatches")
         raise RuntimeError

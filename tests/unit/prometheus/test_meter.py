@@ -4,6 +4,7 @@ import importlib
 import itertools
 import json
 import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from leaseway import counters as engine
 from leaseway import metrics
 from leaseway.accounts import create_account
 from leaseway.counters import read_scope
+from leaseway.metrics import notes, process
 from leaseway.prometheus import meter
 from leaseway.prometheus.families import BUCKETS
 from support.call_meter import metered
@@ -26,10 +28,10 @@ Said = Callable[..., list[str]]
 @pytest.fixture(autouse=True)
 def quiet(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The process itself tells nothing meanwhile."""
-    monkeypatch.setattr(metrics, "_process_told", metrics.time.monotonic())
-    metrics._pending.clear()
+    monkeypatch.setattr(process, "_last_report", time.monotonic())
+    notes._pending.clear()
     yield
-    metrics._pending.clear()
+    notes._pending.clear()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """GET /metrics: what Prometheus' own parser reads out of it is what happened."""
 
 import importlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from leaseway.accounts import InsufficientFundsError, change_balance, create_acc
 from leaseway.jobs import Options, cancel_job, create_job, retry_job
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep.dead_letters import judge
+from leaseway.metrics import notes, process
 from leaseway.prometheus import FAMILIES, Kind
 from leaseway.prometheus.text import Histogram, rendered
 from support.account_stream import records
@@ -26,10 +28,10 @@ REQUEST = ("GET", "/health", "2xx")
 @pytest.fixture(autouse=True)
 def quiet(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The process itself tells nothing meanwhile."""
-    monkeypatch.setattr(metrics, "_process_told", metrics.time.monotonic())
-    metrics._pending.clear()
+    monkeypatch.setattr(process, "_last_report", time.monotonic())
+    notes._pending.clear()
     yield
-    metrics._pending.clear()
+    notes._pending.clear()
 
 
 @pytest.fixture
@@ -216,7 +218,7 @@ def test_every_instance_says_the_same(answered: Callable[..., None]) -> None:
     tallied()
     first = scraped().text
     # A process that has answered nothing yet, and knows nothing
-    metrics._pending.clear()
+    notes._pending.clear()
     assert scraped().text == first
 
 
