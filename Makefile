@@ -65,10 +65,10 @@ test-integration: setup ## Run the tests on deployed stacks, on free ports, besi
 	@$(BIN)/pytest $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
 
 localstack-host: setup ## Build a LocalStack that needs no Docker, pinned, in .localstack; does nothing when it is there
-	@$(BIN)/python -m leaseway_local.engine.localstack_build
+	@$(BIN)/python -m leaseway_local.localstack.build
 
 test-localstack: localstack-host ## Run the integration tests on a LocalStack of their own, without Docker
-	@$(BIN)/python -m leaseway_local.engine.localstack_run $(BIN)/pytest tests/integration $(PYTEST_ARGS)
+	@$(BIN)/python -m leaseway_local.localstack.run $(BIN)/pytest tests/integration $(PYTEST_ARGS)
 
 test-browser: setup ## Run the tests of the pages, in the Chromium that this machine has
 	@$(BIN)/pytest tests/browser $(PYTEST_ARGS)

@@ -13,21 +13,22 @@ from leaseway_local.commands import (
     dead_letters,
     demo,
     deployments,
+    errors,
     identity,
     jobs,
     ledger,
-    message_errors,
     monitor,
     nodes,
     prometheus,
+    status,
     tasks,
     top,
 )
+from leaseway_local.connection import engine_choice
 from leaseway_local.connection.api_client import ApiProblem
-from leaseway_local.engine import choice as engines
-from leaseway_local.engine.choice import EngineName
+from leaseway_local.connection.engine_choice import EngineName
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.terminal import complain
+from leaseway_local.terminal.console import print_error
 
 _ENGINE = "--engine"
 
@@ -59,23 +60,24 @@ def options(
         EngineName | None,
         typer.Option(
             _ENGINE,
-            envvar=engines.VARIABLE,
+            envvar=engine_choice.VARIABLE,
             help="What the local target is: the embedded engine, or a LocalStack that runs at LOCALSTACK_HOST.",
         ),
     ] = None,
 ) -> None:
     """Balances and background jobs on a local cloud, on LocalStack, or on AWS."""
     if engine:
-        engines.choose(engine)
+        engine_choice.choose(engine)
 
 
 app.add_typer(cloud.app)
+app.command()(status.status)
 app.add_typer(deployments.app)
 app.add_typer(identity.app)
 app.command()(demo.demo)
 app.command()(nodes.node)
 app.command()(monitor.monitor)
-app.command()(message_errors.errors)
+app.command()(errors.errors)
 app.command()(top.top)
 app.command()(api_local.api_local)
 app.command()(prometheus.prometheus)
@@ -91,11 +93,11 @@ def main() -> None:
     try:
         app()
     except LocalCloudError as problem:
-        complain(problem.what, problem.todo)
+        print_error(problem.what, problem.todo)
     except ApiProblem as problem:
-        complain(f"the API refused: {problem}")
+        print_error(f"the API refused: {problem}")
     except (ClientError, BotoCoreError) as problem:
-        complain(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
+        print_error(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(1)

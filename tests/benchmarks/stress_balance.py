@@ -22,7 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from leaseway_local.connection.clients import Target
-from leaseway_local.connection.target import outputs_of, session_of
+from leaseway_local.connection.target import open_session, read_outputs
 from leaseway_local.errors import LocalCloudError
 
 DEBIT = 2
@@ -122,11 +122,11 @@ def _summary(outcome: Outcome) -> Table:
 def local_cloud(screen: Console) -> str:
     """The local cloud's API; a cloud that is not up is started."""
     try:
-        return outputs_of(Target.LOCAL).api_url
+        return read_outputs(Target.LOCAL).api_url
     except LocalCloudError:
         screen.print("The local cloud is not up: starting it. It stays up afterwards; `make down` stops it.")
         subprocess.run([Path(sys.executable).with_name("leaseway"), "up"], check=True)
-        return outputs_of(Target.LOCAL).api_url
+        return read_outputs(Target.LOCAL).api_url
 
 
 def main() -> int:
@@ -139,7 +139,7 @@ def main() -> int:
     given = parser.parse_args()
     screen = Console(highlight=False)
     url = given.url or local_cloud(screen)
-    token = given.token or session_of(Target.LOCAL).token()
+    token = given.token or open_session(Target.LOCAL).token()
     outcome = _with_progress(url, token, given, screen)
     screen.print(_summary(outcome))
     half = given.requests // DEBIT

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from benchmarks.stress_balance import local_cloud
 from leaseway_local.connection.clients import Target
-from leaseway_local.connection.target import clients_of, outputs_of, session_of
+from leaseway_local.connection.target import open_clients, open_session, read_outputs
 
 OPENING = 100
 _TIMEOUT_SECONDS = 300.0
@@ -132,11 +132,11 @@ def main() -> int:
     given = parser.parse_args()
     screen = Console(highlight=False)
     url = local_cloud(screen)
-    token = session_of(Target.LOCAL).token()
+    token = open_session(Target.LOCAL).token()
     shape = {"accounts": given.accounts, "requests": given.requests, "at_a_time": given.at_a_time, "seed": given.seed}
     with screen.status(f"{given.requests:,} transfers between {given.accounts} accounts, {given.at_a_time} at a time"):
         outcome = asyncio.run(transfers(url, token=token, **shape))
-        report = verified(outputs_of(Target.LOCAL)["LedgerCheckFunction"], clients_of(Target.LOCAL).get("lambda"))
+        report = verified(read_outputs(Target.LOCAL)["LedgerCheckFunction"], open_clients(Target.LOCAL).get("lambda"))
     granted, refused = outcome.statuses[200], outcome.statuses[409]
     screen.print(f"{granted:,} made, {refused:,} refused in {outcome.seconds:.1f} s: {dict(outcome.statuses)}")
     screen.print(f"sum before {outcome.before:,.2f}, after {outcome.after:,.2f}")

@@ -12,8 +12,8 @@ from time import monotonic
 from playwright.sync_api import expect, sync_playwright
 
 from browser.console import Opened, opened
-from leaseway_local.engine.engine import Engine
-from leaseway_local.engine.places import ROOT, Home
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import ROOT, Home
 from support.deployed_stacks import DeployedStack, deploy, start_engine
 
 FOLDER = ROOT / "docs" / "images"

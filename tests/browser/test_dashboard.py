@@ -13,7 +13,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from browser.load import Expected, expected, work, wrong
-from leaseway_local.engine.places import Home
+from leaseway_local.engine.paths import Home
+from leaseway_local.monitoring.monitor import dashboard_url
 from support.monitored_stack import Watched
 from support.waiting import until
 
@@ -53,7 +54,7 @@ def test_every_widget_shows_what_was_done(watched: Watched, browser: Browser) ->
     complaints: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(watched.record.url)
+    page.goto(dashboard_url(watched.record))
     done = work(watched)
     # Then something is known from elsewhere about every line of every widget, and the page comes to say so
     assert {(title, label) for title, lines in expected(watched, done).items() for label in lines} == all_lines()
@@ -71,7 +72,9 @@ def test_every_widget_shows_what_was_done(watched: Watched, browser: Browser) ->
     # And no widget is empty
     assert page.locator("article:has(.empty) h3").all_inner_texts() == []
     # And nothing was asked of any other place, nor did the page break a rule of its own
-    assert {url.partition("/dashboard")[0] for url in asked} == {watched.record.url.partition("/dashboard")[0]}
+    assert {url.partition("/dashboard")[0] for url in asked} == {
+        dashboard_url(watched.record).partition("/dashboard")[0]
+    }
     assert complaints == []
     if picture := os.environ.get("DASHBOARD_PICTURE"):
         page.screenshot(path=picture)

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from leaseway_local.engine.choice import EngineName, chosen
-from leaseway_local.engine.engine import Engine
-from leaseway_local.engine.places import Home
+from leaseway_local.connection.engine_choice import EngineName, read_choice
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import Home
 from support.deployed_stacks import DeployedStack, LocalStack, deploy, start_engine
 
 OF_MANY_MODULES = ("shared", "bank", "control", "nodes")
@@ -33,17 +33,17 @@ def pytest_collection_modifyitems(items):
     """What one engine alone can show, or what shows nothing of one, is skipped on the other, with its mark's reason."""
     for item in items:
         mark = item.get_closest_marker("only_on")
-        if mark and chosen().value != mark.args[0]:
+        if mark and read_choice().value != mark.args[0]:
             item.add_marker(pytest.mark.skip(reason=f"only on {mark.args[0]}: {mark.kwargs['because']}"))
         mark = item.get_closest_marker("of_no_engine")
-        if mark and chosen() is not EngineName.MINISTACK:
+        if mark and read_choice() is not EngineName.MINISTACK:
             item.add_marker(pytest.mark.skip(reason=f"on one engine is enough: {mark.kwargs['because']}"))
 
 
 @pytest.fixture(scope="session")
 def many() -> Callable[[int], int]:
     """`many(2_000)` of a crowd: all on MiniStack, a fifth on LocalStack, whose requests take five times as long."""
-    return lambda number: number // 5 if chosen() is EngineName.LOCALSTACK else number
+    return lambda number: number // 5 if read_choice() is EngineName.LOCALSTACK else number
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,7 @@ def home(tmp_path_factory) -> Home:
 @pytest.fixture(scope="session")
 def engine(home):
     """The session's engine: a process of its own, or with LEASEWAY_ENGINE=localstack the one at LOCALSTACK_HOST."""
-    if chosen() is EngineName.LOCALSTACK:
+    if read_choice() is EngineName.LOCALSTACK:
         yield LocalStack(os.environ["LOCALSTACK_HOST"])
         return
     record = start_engine(home, PERSIST_STATE="0")  # nothing of it is wanted after the session
@@ -75,7 +75,7 @@ def _retire_stacks(deployed):
     """LocalStack polls for each mapping and each function, for twenty stacks with a whole core: a module's own go."""
     yield
     for wanted, stack in list(deployed.items()):
-        if chosen() is EngineName.LOCALSTACK and wanted[0] not in OF_MANY_MODULES:
+        if read_choice() is EngineName.LOCALSTACK and wanted[0] not in OF_MANY_MODULES:
             stack.retire()
             deployed.pop(wanted).api.close()
 

@@ -9,13 +9,13 @@ from typer.testing import CliRunner
 
 from leaseway.jobs.types import catalogue
 from leaseway_local import cli
-from leaseway_local.commands import data_commands
-from leaseway_local.commands.cloud import demo_host
+from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.demo import pictures
 from leaseway_local.demo.page_server import serving
 from leaseway_local.demo.samples import samples
-from leaseway_local.engine import places
+from leaseway_local.engine import paths
+from leaseway_local.engine.ports import demo_host
 from leaseway_local.errors import LocalCloudError
 from support.waiting import until
 
@@ -35,7 +35,7 @@ def user(stack) -> str:
 
 
 def _commands_on(stack, monkeypatch):
-    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
+    monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     return lambda *arguments, **typed: CliRunner().invoke(cli.app, [str(argument) for argument in arguments], **typed)
 
 
@@ -183,7 +183,7 @@ def demo_stack(make_stack, engine):
 
 
 def test_the_demo_shows_money_every_job_type_and_a_resized_picture(demo_stack, monkeypatch, tmp_path):
-    monkeypatch.setattr("leaseway_local.commands.demo.default_home", lambda: places.Home(tmp_path))
+    monkeypatch.setattr("leaseway_local.commands.demo.default_home", lambda: paths.Home(tmp_path))
     leaseway = _commands_on(demo_stack, monkeypatch)
 
     first, second = leaseway("demo"), leaseway("demo")
@@ -222,7 +222,7 @@ def unused_host() -> str:
 
 
 def test_a_command_on_a_cloud_that_is_down_says_what_to_do(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(places, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.delenv("LEASEWAY_ENGINE", raising=False)
     monkeypatch.setattr("sys.argv", ["leaseway", "balance", "show", "1"])
 

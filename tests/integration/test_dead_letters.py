@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leaseway_local import cli
-from leaseway_local.commands import data_commands
+from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
 from support.dead_letters import make_dead_letters
 from support.waiting import until
@@ -15,7 +15,7 @@ from support.waiting import until
 @pytest.fixture
 def leaseway(stack, monkeypatch):
     """Runs a command on the shared stack."""
-    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
+    monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     return lambda *arguments: CliRunner().invoke(cli.app, list(arguments))
 
 

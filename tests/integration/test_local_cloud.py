@@ -14,12 +14,12 @@ from leaseway_local.commands import cloud
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.deployment.deployer import Deployer
 from leaseway_local.engine import processes
-from leaseway_local.engine.engine import Engine
-from leaseway_local.engine.places import Home
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import Home
 from leaseway_local.engine.processes import free_port, wait_until
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.monitoring.monitor import Monitor
-from leaseway_local.terminal.terminal import Steps
+from leaseway_local.terminal.console import Steps
 
 pytestmark = pytest.mark.only_on("ministack", because="no other engine is started, watched and stopped by `leaseway`")
 
@@ -159,7 +159,7 @@ def test_a_killed_engine_is_reported_and_up_revives_it(terminal):
     assert terminal.runs("status").returncode == 0
     killed = terminal.engine.record()
     os.kill(killed.pid, signal.SIGKILL)
-    assert wait_until(lambda: not killed.alive(), 10)
+    assert wait_until(lambda: not killed.is_alive(), 10)
 
     report = terminal.runs("status", "--json")
     assert report.returncode == 1
@@ -279,7 +279,7 @@ def test_two_ups_at_once_start_one_engine(fresh):
     said = [command.communicate(timeout=180)[1] for command in commands]
 
     assert [command.returncode for command in commands] == [0, 0], said
-    serving = processes.running_with(f"leaseway_local.engine.serve --port {fresh.port}")
+    serving = processes.running_with(f"leaseway_local.engine.ministack_server --port {fresh.port}")
     assert serving == [fresh.engine.record().pid]
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import httpx
 import pytest
 
-from leaseway_local.engine.places import Home
+from leaseway_local.engine.paths import Home
+from leaseway_local.monitoring.monitor import dashboard_url
 from support.monitored_stack import Watched
 from support.waiting import metric_lines, until
 
@@ -81,7 +82,7 @@ def test_queues_and_streams_are_told_as_aws_would(watched: Watched) -> None:
 
 
 def test_the_page_answers_this_machine_only_and_brings_every_widgets_data(watched: Watched) -> None:
-    url = watched.record.url
+    url = dashboard_url(watched.record)
     page = httpx.get(url)
     assert page.status_code == 200
     assert "default-src 'none'" in page.headers["content-security-policy"]

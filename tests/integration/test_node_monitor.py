@@ -21,7 +21,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leaseway_local import cli
-from leaseway_local.commands import data_commands, nodes
+from leaseway_local.commands import api_access, nodes
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.engine.processes import running_with
 from support.as_function import inside
@@ -234,7 +234,7 @@ def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(stack
 
 @pytest.fixture
 def leaseway(stack, monkeypatch):
-    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
+    monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     return lambda *arguments: CliRunner().invoke(cli.app, list(arguments))
 
 

@@ -5,13 +5,13 @@ import yaml
 from typer.testing import CliRunner
 
 from leaseway_local import cli
-from leaseway_local.commands import data_commands
+from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
 
 
 def test_the_configuration_that_it_prints_lets_prometheus_in(stack, monkeypatch):
     # Given the configuration that an Admin asks for
-    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
+    monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     printed = CliRunner().invoke(cli.app, ["prometheus"])
     assert printed.exit_code == 0, printed.output
     (job,) = yaml.safe_load(printed.stdout)["scrape_configs"]

@@ -8,8 +8,8 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from leaseway_local.engine.engine import Engine
-from leaseway_local.engine.places import Home
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import Home
 from leaseway_local.engine.processes import wait_until
 from support.deployed_stacks import deploy, start_engine
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leaseway_local.cli import app
-from leaseway_local.engine.places import DEFAULT_STACK
+from leaseway_local.engine.paths import DEFAULT_STACK
 from leaseway_local.errors import LocalCloudError
 from support.deployed_stacks import PASSWORD, deploy
 from support.forged_tokens import opened

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from leaseway_local import cli
-from leaseway_local.commands import data_commands
+from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.demo.samples import samples
 from support.waiting import until
@@ -15,7 +15,7 @@ from support.waiting import until
 
 @pytest.fixture
 def leaseway(stack, monkeypatch):
-    monkeypatch.setattr(data_commands, "api_of", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
+    monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 

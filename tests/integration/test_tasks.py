@@ -14,8 +14,8 @@ import pytest
 
 from leaseway import clock
 from leaseway.tasks.tick import tick
+from leaseway_local.connection.engine_choice import EngineName, read_choice
 from leaseway_local.demo.samples import SECONDS, samples
-from leaseway_local.engine.choice import EngineName, chosen
 from support.as_function import inside
 from support.waiting import changes, job_item, kill_worker, log_lines, until
 
@@ -64,7 +64,7 @@ def spread(make_stack):
 @pytest.fixture(scope="module", autouse=True)
 def _start_the_long_ones(sample, request):
     """Started before the first test of this module, so that their minutes pass meanwhile."""
-    if chosen() is EngineName.MINISTACK:
+    if read_choice() is EngineName.MINISTACK:
         request.getfixturevalue("spread")
 
 

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from leaseway_local.deployment import layers, packaging
-from leaseway_local.engine.places import ROOT
+from leaseway_local.engine.paths import ROOT
 from leaseway_local.errors import LocalCloudError
 
 UNCHECKED_HASH = 0b01  # flags of a .pyc that is never compared with its source

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from leaseway_local.engine import localstack_run
+from leaseway_local.localstack import run
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "localstack"
@@ -65,7 +65,7 @@ def test_it_is_healthy_when_the_hook_has_come_to_its_end(localstack):
 
 
 def test_it_has_the_services_that_the_tests_run_on(localstack, tmp_path):
-    tested = localstack_run.environment(tmp_path)
+    tested = run.environment(tmp_path)
     same = ("SQS_ENDPOINT_STRATEGY", "DISABLE_EVENTS", "CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES")
     providers = [name for name in tested if name.startswith("PROVIDER_OVERRIDE_")]
 

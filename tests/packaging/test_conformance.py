@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from leaseway_local.engine.places import ROOT
+from leaseway_local.engine.paths import ROOT
 from support.template_lookup import bounds, default, listed, of_type, properties, statements, target
 
 # CloudFormation: resources, parameters and outputs of a template, bytes of one that comes from a bucket.

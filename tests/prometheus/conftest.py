@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from leaseway_local.engine.places import Home
+from leaseway_local.engine.paths import Home
 from prometheus.prometheus_server import Prometheus, prometheus_on
 from support.deployed_stacks import DeployedStack
 from support.monitored_stack import Watched

@@ -11,10 +11,11 @@ import pytest
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import Outputs
-from leaseway_local.connection.sessions import SignIn
+from leaseway_local.connection.sign_in import SignIn
 from leaseway_local.deployment.deployer import Deployer
-from leaseway_local.engine.engine import Engine, EngineRecord
-from leaseway_local.engine.places import Home
+from leaseway_local.engine.daemon import DaemonRecord
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import Home
 from leaseway_local.engine.processes import free_port
 from leaseway_local.errors import LocalCloudError
 
@@ -97,7 +98,7 @@ class DeployedStack:
         return document
 
 
-def start_engine(home: Home, **variables: str) -> EngineRecord:
+def start_engine(home: Home, **variables: str) -> DaemonRecord:
     """Start an engine on a port that is free, asking anew when another program was quicker."""
     for _ in range(5):
         try:
@@ -109,7 +110,7 @@ def start_engine(home: Home, **variables: str) -> EngineRecord:
 
 
 def deploy(
-    engine: EngineRecord | LocalStack,
+    engine: DaemonRecord | LocalStack,
     home: Home,
     name: str,
     parameters: dict[str, str] | None = None,

@@ -10,11 +10,12 @@ from typing import Any
 
 import httpx
 
-from leaseway_local.engine.engine import Engine
-from leaseway_local.engine.places import DEFAULT_STACK, Home
+from leaseway_local.engine.daemon import DaemonRecord
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.engine.processes import free_port
 from leaseway_local.monitoring.alarm_states import state_of
-from leaseway_local.monitoring.monitor import Monitor, MonitorRecord
+from leaseway_local.monitoring.monitor import Monitor
 from support.deployed_stacks import DeployedStack, deploy, start_engine
 from support.prometheus_page import Samples, samples
 from support.waiting import until
@@ -43,7 +44,7 @@ class Watched:
         self.stack: DeployedStack = deploy(start_engine(home), home, DEFAULT_STACK, PARAMETERS | parameters)
         self.tasks: dict[str, str] = {}
         self.monitor = Monitor(home)
-        self.record: MonitorRecord = self.monitor.start(free_port())
+        self.record: DaemonRecord = self.monitor.start(free_port())
         self.becomes(1, "LedgerEntries")  # the first account's
 
     def stop(self) -> None:

@@ -15,9 +15,9 @@ from chalice.app import Chalice
 
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import Outputs
-from leaseway_local.connection.target import clients_of, outputs_of
-from leaseway_local.engine.places import ROOT
-from leaseway_local.terminal.terminal import notes
+from leaseway_local.connection.target import open_clients, read_outputs
+from leaseway_local.engine.paths import ROOT
+from leaseway_local.terminal.console import messages
 
 _SOURCES = (ROOT / "functions", ROOT / "layers" / "core" / "python")
 
@@ -28,9 +28,9 @@ def api_local(port: PortOption = 8000) -> None:
     """Serve the API alone, with reload, against the local cloud that is up. Ctrl-C ends it."""
     from watchfiles import PythonFilter, run_process
 
-    clients = clients_of(Target.LOCAL)
-    variables = variables_of(clients, outputs_of(Target.LOCAL))
-    notes.print(f"API on http://127.0.0.1:{port}; it starts again whenever functions/ or layers/core/ changes")
+    clients = open_clients(Target.LOCAL)
+    variables = variables_of(clients, read_outputs(Target.LOCAL))
+    messages.print(f"API on http://127.0.0.1:{port}; it starts again whenever functions/ or layers/core/ changes")
     run_process(*_SOURCES, target=serve, args=(port, variables), watch_filter=PythonFilter(), grace_period=0.5)
 
 

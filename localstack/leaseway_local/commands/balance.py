@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from leaseway_local.commands.data_commands import connected, quoted
+from leaseway_local.commands.api_access import call_api, quote_segment
+from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.clients import Target
-from leaseway_local.terminal.rendering import account_table, console
-from leaseway_local.terminal.terminal import JsonOption, TargetOption, print_json
+from leaseway_local.terminal.console import data, print_json
+from leaseway_local.terminal.tables import account_table
 
 app = typer.Typer(no_args_is_help=True, help="Read a balance or add to it.")
 
@@ -17,8 +18,8 @@ User = Annotated[str, typer.Argument(help="The account's user id.", show_default
 @app.command()
 def show(user: User, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """Show a user's balance."""
-    with connected(target, as_json=as_json) as api:
-        _print(api.get(f"/api/users/{quoted(user)}/balance"), as_json=as_json)
+    with call_api(target, as_json=as_json) as api:
+        _print(api.get(f"/api/users/{quote_segment(user)}/balance"), as_json=as_json)
 
 
 # Without this, -30 would be read as an option.
@@ -32,7 +33,7 @@ def update(
 ) -> None:
     """Add to a user's balance; a negative amount takes away. It never falls below zero."""
     change = {"userId": user, "amount": amount} | ({"reference": reference} if reference is not None else {})
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         _print(api.post_once("/api/users/update-balance", change), as_json=as_json)
 
 
@@ -40,4 +41,4 @@ def _print(account: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         print_json(account)
     else:
-        console().print(account_table(account))
+        data.print(account_table(account))

@@ -1,124 +1,98 @@
-"""`leaseway up`, `down`, `restart`, `status`: the local engine and what is deployed to it."""
+"""`leaseway up`, `down`, `restart`: the local engine and what is deployed to it."""
 
 from typing import Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.table import Column, Table
 
-from leaseway_local.commands import condition
 from leaseway_local.commands.identity import show_admin
-from leaseway_local.connection import signed_in
+from leaseway_local.commands.options import JsonOption
+from leaseway_local.connection import engine_choice, session_file
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import Outputs
-from leaseway_local.connection.sessions import SignInRefusedError
+from leaseway_local.connection.sign_in import SignInRefusedError
 from leaseway_local.deployment.deployer import Deployer, Deployment
-from leaseway_local.engine import choice as engines
-from leaseway_local.engine.engine import Engine, EngineRecord, wanted_port
-from leaseway_local.engine.places import default_home
+from leaseway_local.engine.daemon import DaemonRecord
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import default_home
+from leaseway_local.engine.ports import configured_port, dashboard_port, demo_host
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.monitoring.monitor import Monitor
-from leaseway_local.terminal.terminal import JsonOption, Steps, Stopwatch, TargetOption, data, print_json, steps
+from leaseway_local.monitoring.monitor import Monitor, dashboard_url
+from leaseway_local.terminal.console import Steps, Stopwatch, data, print_json, show_steps
 
 app = typer.Typer()
-
-
-def demo_host(port: int) -> str:
-    """`host:port` of the server that the demo starts for its HTTP jobs: one above the engine's port."""
-    return f"127.0.0.1:{port + 1 if port < 65_535 else port - 1}"
-
-
-def dashboard_port(port: int) -> int:
-    """The dashboard's port: two above the engine's."""
-    return port + 2 if port < 65_534 else port - 2
 
 
 @app.command()
 def up(
     json: JsonOption = False,
-    brief: Annotated[bool, typer.Option("--brief", help="Leave out what to do next.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Do not print what to do next.")] = False,
 ) -> None:
-    """Start the local cloud and deploy to it; what runs and is up to date is left alone."""
-    with steps() as shown:
-        result = bring_up(shown)
-        dashboard = _monitor_up(result.outputs, shown)
-    first_time = _sign_in(result)
+    """Start the local cloud and deploy to it; nothing happens if it runs and is up to date."""
+    with show_steps() as progress:
+        deployment = bring_up(progress)
+        dashboard = _start_monitor(deployment.outputs, progress)
+    first_time = _sign_in(deployment)
     if json:
-        print_json(result.outputs.as_json())
+        print_json(deployment.outputs.as_json())
         return
     if first_time:
-        show_admin(result.outputs, result.admin)
+        show_admin(deployment.outputs, deployment.admin)
     if not brief:
-        show_next_steps(result.outputs, dashboard)
+        show_next_steps(deployment.outputs, dashboard)
 
 
 @app.command()
 def down(
     purge: Annotated[bool, typer.Option("--purge", help="Remove the data too: accounts, jobs, objects.")] = False,
 ) -> None:
-    """Stop the local cloud; nothing is left running and its data is kept."""
-    _only_embedded("stop")
+    """Stop the local cloud and every process of it; its data is kept."""
+    _require_embedded_engine("stop")
     engine = Engine(default_home())
-    with steps() as shown:
+    with show_steps() as progress:
         Monitor(engine.home).stop()
-        shown.now("stopping the engine and saving its data")
+        progress.begin("stopping the engine and saving its data")
         ran = engine.stop()
-        shown.done("the local cloud is stopped" if ran else "the local cloud was not running")
+        progress.finish("the local cloud is stopped" if ran else "the local cloud was not running")
         if purge:
             engine.purge()
-            shown.done("its data is removed")
+            progress.finish("its data is removed")
 
 
 @app.command()
 def restart() -> None:
     """Stop the local cloud and start it again, with its data."""
-    _only_embedded("restart")
-    wanted_port()  # a port that is none is refused before anything is stopped
+    _require_embedded_engine("restart")
+    configured_port()  # refuse an invalid port before anything is stopped
     down(purge=False)
     up()
 
 
-@app.command()
-def status(target: TargetOption = Target.LOCAL, json: JsonOption = False) -> None:
-    """Show each part of the cloud: what runs, what died. Exits 1 when a part is not well; `leaseway up` revives it."""
-    parts = condition.parts(target)
-    well = all(part.well for part in parts)
-    if json:
-        print_json({"well": well, "parts": [part.as_json() for part in parts]})
-    else:
-        table = Table("part", "state", Column("detail", overflow="fold"), box=None, pad_edge=False)
-        for part in parts:
-            table.add_row(part.name, f"[{'green' if part.well else 'red'}]{part.state}[/]", part.detail)
-        data.print(table)
-        if not well:
-            data.print("\n`leaseway up` revives what is not well.")
-    raise typer.Exit(0 if well else 1)
-
-
-def bring_up(shown: Steps) -> Deployment:
-    """Start the engine where it does not run, and deploy. A failure leaves no engine that this call started."""
-    if engines.elsewhere():
-        return _deploy(_clients_elsewhere(shown), shown)
+def bring_up(progress: Steps) -> Deployment:
+    """Start the engine unless it runs, and deploy. After a failure, stop an engine that this call started."""
+    if engine_choice.uses_external_engine():
+        return _deploy(_connect_to_external_engine(progress), progress)
     engine = Engine(default_home())
-    record, started = _engine_up(engine, shown)
+    record, started = _start_engine(engine, progress)
     try:
-        return _deploy(Clients(Target.LOCAL, record.host), shown)
+        return _deploy(Clients(Target.LOCAL, record.host), progress)
     except BaseException:
         if started:
-            shown.note("stopping the engine again, because the deployment did not succeed")
+            progress.warn("stopping the engine again, because the deployment failed")
             engine.stop()
         raise
 
 
-def _deploy(clients: Clients, shown: Steps) -> Deployment:
+def _deploy(clients: Clients, progress: Steps) -> Deployment:
     watch = Stopwatch()
-    allowed = {"HttpAllowedHosts": demo_host(clients.port)}
-    result = Deployer(clients, default_home(), parameters=allowed, progress=shown.now).deploy()
-    shown.done(_described(result, watch))
-    return result
+    parameters = {"HttpAllowedHosts": demo_host(clients.port)}
+    deployment = Deployer(clients, default_home(), parameters=parameters, progress=progress.begin).deploy()
+    built = f"built {', '.join(deployment.built)}; " if deployment.built else "nothing to build; "
+    progress.finish(built + (f"stack deployed ({watch})" if deployment.changed else "the stack is up to date"))
+    return deployment
 
 
-def _clients_elsewhere(shown: Steps) -> Clients:
+def _connect_to_external_engine(progress: Steps) -> Clients:
     clients = Clients(Target.LOCALSTACK)
     try:
         clients.get("sts").get_caller_identity()
@@ -127,62 +101,58 @@ def _clients_elsewhere(shown: Steps) -> Clients:
             f"no LocalStack answers at {clients.host}: {problem}",
             "Start one, `docker compose -f localstack/compose.yaml up`, or set LOCALSTACK_HOST to where it is.",
         ) from problem
-    shown.done(f"LocalStack answers on {clients.host}")
+    progress.finish(f"LocalStack answers on {clients.host}")
     return clients
 
 
-def _only_embedded(what: str) -> None:
-    if engines.elsewhere():
+def _require_embedded_engine(what: str) -> None:
+    if engine_choice.uses_external_engine():
         raise LocalCloudError(
-            f"a LocalStack is not `leaseway`'s to {what}: it was not started from here.",
-            "Do it where it was started, such as `docker compose -f localstack/compose.yaml down`.",
+            f"`leaseway` cannot {what} a LocalStack that it did not start.",
+            f"{what.capitalize()} it where it was started, such as with `docker compose -f localstack/compose.yaml`.",
         )
 
 
-def _sign_in(result: Deployment) -> bool:
-    """Let the commands act for the first Admin, where nobody is signed in yet. Returns whether that was so."""
-    kept = signed_in.read(default_home(), result.outputs)
-    if kept.users:
+def _sign_in(deployment: Deployment) -> bool:
+    """Sign the first Admin in if this folder has no session. Returns whether it did."""
+    saved = session_file.read(default_home(), deployment.outputs)
+    if saved.users:
         return False
     try:
-        kept.keep(result.admin)
+        saved.add(deployment.admin)
     except SignInRefusedError:
         return False
-    kept.current = result.admin.username
-    signed_in.write(default_home(), result.outputs, kept)
+    saved.current = deployment.admin.username
+    session_file.write(default_home(), deployment.outputs, saved)
     return True
 
 
-def _engine_up(engine: Engine, shown: Steps) -> tuple[EngineRecord, bool]:
+def _start_engine(engine: Engine, progress: Steps) -> tuple[DaemonRecord, bool]:
+    """Start the engine unless it runs and answers. Returns its record, and whether this call started it."""
     watch = Stopwatch()
     last = engine.record()
-    if last and last.alive() and engine.answers(last):
-        shown.done(f"the engine runs on port {last.port}")
-        if wanted_port() != last.port:
-            shown.note(f"LEASEWAY_PORT counts from the next `leaseway restart` on; the engine is on {last.port}")
+    if last and last.is_alive() and engine.answers(last):
+        progress.finish(f"the engine runs on port {last.port}")
+        if configured_port() != last.port:
+            progress.warn(f"LEASEWAY_PORT takes effect at the next `leaseway restart`; the engine is on {last.port}")
         return last, False
-    if last and last.alive():
-        shown.note(f"the engine (pid {last.pid}) does not answer; it is replaced")
+    if last and last.is_alive():
+        progress.warn(f"the engine (pid {last.pid}) does not answer; it is replaced")
         engine.stop()
     elif last:
-        shown.note("the engine had died; its data is as it was at the last clean stop")
-    shown.now("starting the engine")
-    record = engine.start(wanted_port())
-    shown.done(f"the engine listens on {record.host} ({watch})")
+        progress.warn("the engine had died; its data is as of the last clean stop")
+    progress.begin("starting the engine")
+    record = engine.start(configured_port())
+    progress.finish(f"the engine listens on {record.host} ({watch})")
     return record, True
 
 
-def _monitor_up(found: Outputs, shown: Steps) -> str:
-    """Have the metrics forwarded and the dashboard served; returns its address."""
-    engine_port = int((found.endpoint_url or "").rpartition(":")[2])
-    record = Monitor(default_home()).start(dashboard_port(engine_port))
-    shown.done(f"the dashboard is at {record.url}")
-    return record.url
-
-
-def _described(result: Deployment, watch: Stopwatch) -> str:
-    built = f"built {', '.join(result.built)}; " if result.built else "nothing to build; "
-    return built + (f"stack deployed ({watch})" if result.changed else "the stack is up to date")
+def _start_monitor(outputs: Outputs, progress: Steps) -> str:
+    """Start the monitor unless it runs. Returns the dashboard's address."""
+    engine_port = int((outputs.endpoint_url or "").rpartition(":")[2])
+    url = dashboard_url(Monitor(default_home()).start(dashboard_port(engine_port)))
+    progress.finish(f"the dashboard is at {url}")
+    return url
 
 
 def show_next_steps(outputs: Outputs, dashboard: str) -> None:

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from leaseway_local.commands.data_commands import connected, quoted
+from leaseway_local.commands.api_access import call_api, quote_segment
+from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
-from leaseway_local.terminal.rendering import Json, console, job_table, moment
-from leaseway_local.terminal.terminal import JsonOption, TargetOption, print_json
+from leaseway_local.terminal.console import data, print_json
+from leaseway_local.terminal.tables import Json, job_table, moment
 
 app = typer.Typer(no_args_is_help=True, help="See jobs that no claim ever settled, and try them again.")
 
@@ -23,16 +24,14 @@ def list_dead_letters(
     as_json: JsonOption = False,
 ) -> None:
     """List dead letters, given up last first."""
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         page = api.get(_PATH, size=size, cursor=cursor)
     if as_json:
         print_json(page)
         return
-    console().print(job_table(page["content"], results=True))
+    data.print(job_table(page["content"], results=True))
     if page["cursor"]:
-        console().print(
-            f"[dim]{page['totalElements']:,} in all; more with[/] --cursor {page['cursor']}", soft_wrap=True
-        )
+        data.print(f"[dim]{page['totalElements']:,} in all; more with[/] --cursor {page['cursor']}")
 
 
 @app.command()
@@ -46,15 +45,15 @@ def replay(
     """Try dead letters again: one of them, or with --all every one, some a second."""
     if (job_id is None) != everything:
         raise typer.BadParameter("give either an ID or --all")
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         if job_id is None:
             _replay_all(api, yes=yes, as_json=as_json)
             return
-        job = api.post(f"{_PATH}/{quoted(job_id)}/replay")
+        job = api.post(f"{_PATH}/{quote_segment(job_id)}/replay")
     if as_json:
         print_json(job)
     else:
-        console().print(job_table([job]))
+        data.print(job_table([job]))
 
 
 def _replay_all(api: ApiClient, *, yes: bool, as_json: bool) -> None:
@@ -73,7 +72,7 @@ def _replay_all(api: ApiClient, *, yes: bool, as_json: bool) -> None:
         print_json(told)
     else:
         until = f"; the last one starts at {moment(last)} UTC" if replayed else ""
-        console().print(f"{replayed:,} replayed, {done['left']:,} left{until}", soft_wrap=True)
+        data.print(f"{replayed:,} replayed, {done['left']:,} left{until}")
 
 
 def _replayed(api: ApiClient) -> Json:

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from rich.console import Console
 from rich.markup import escape
 
-from leaseway_local.commands.cloud import demo_host
-from leaseway_local.commands.data_commands import connected
+from leaseway_local.commands.api_access import call_api
 from leaseway_local.commands.job_waiting import LIVE, wait_for
+from leaseway_local.commands.options import TargetOption
 from leaseway_local.commands.tasks import task_table
 from leaseway_local.connection.api_client import ApiClient, ApiProblem
 from leaseway_local.connection.clients import Target
 from leaseway_local.demo import page_server, pictures
 from leaseway_local.demo.samples import install, samples
-from leaseway_local.engine.places import default_home
+from leaseway_local.engine.paths import default_home
+from leaseway_local.engine.ports import demo_host
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.rendering import console, job_table, money
-from leaseway_local.terminal.terminal import TargetOption
+from leaseway_local.terminal.console import data
+from leaseway_local.terminal.tables import job_table, money
 
 _JOBS_SECONDS = 120
 _THUMBNAIL = (320, 240)
@@ -44,44 +44,43 @@ class Wanted(NamedTuple):
 
 def demo(target: TargetOption = Target.LOCAL) -> None:
     """Show Leaseway at work: money first, then jobs of several types, then recurring tasks."""
-    screen = console()
-    with connected(target) as api, _page(api, target) as page:
-        user = _show_money(api, screen)
-        jobs = _show_jobs(api, screen, _jobs_to_show(api, page))
-        _show_picture(jobs, screen)
-        _show_tasks(api, screen, samples(_sample_seconds(), page))
-    _show_next(api.base_url, user, jobs[0]["id"], screen)
+    with call_api(target) as api, _page(api, target) as page:
+        user = _show_money(api)
+        jobs = _show_jobs(api, _jobs_to_show(api, page))
+        _show_picture(jobs)
+        _show_tasks(api, samples(_sample_seconds(), page))
+    _show_next(api.base_url, user, jobs[0]["id"])
 
 
-def _show_money(api: ApiClient, screen: Console) -> str:
+def _show_money(api: ApiClient) -> str:
     user = f"demo-{secrets.token_hex(3)}"
-    screen.print("\n[bold]1. Money[/] - a balance changes at once, exactly, and never below zero\n")
+    data.print("\n[bold]1. Money[/] - a balance changes at once, exactly, and never below zero\n")
     account = api.post_once("/api/users", {"userId": user, "balance": "100.00"})
-    _told(screen, f"{user} opens an account", account)
+    _told(f"{user} opens an account", account)
     account = api.post_once(
         "/api/users/update-balance", {"userId": user, "amount": "50.25", "reference": "demo payment"}
     )
-    _told(screen, "is paid 50.25", account)
+    _told("is paid 50.25", account)
     account = api.post_once(
         "/api/users/update-balance", {"userId": user, "amount": "-30.00", "reference": "demo order"}
     )
-    _told(screen, "spends 30.00", account)
-    _overdraw(api, user, screen)
+    _told("spends 30.00", account)
+    _overdraw(api, user)
     _expect(_amount(api.get(f"/api/users/{user}/balance")) == Decimal("120.25"), "the refusal changed the balance")
     return user
 
 
-def _told(screen: Console, what: str, account: dict[str, Any]) -> None:
-    screen.print(f"   {what:<34} [green]balance {money(account['balance']):>10}[/]  version {account['version']}")
+def _told(what: str, account: dict[str, Any]) -> None:
+    data.print(f"   {what:<34} [green]balance {money(account['balance']):>10}[/]  version {account['version']}")
 
 
-def _overdraw(api: ApiClient, user: str, screen: Console) -> None:
+def _overdraw(api: ApiClient, user: str) -> None:
     try:
         api.post_once("/api/users/update-balance", {"userId": user, "amount": "-500.00"})
     except ApiProblem as refusal:
         _expect(refusal.code == "INSUFFICIENT_FUNDS", f"the overdraft was refused with {refusal.code}")
         balance = money(refusal.document["balance"])
-        screen.print(f"   {'tries to spend 500.00':<34} [yellow]balance {balance:>10}[/]  refused: {refusal.code}")
+        data.print(f"   {'tries to spend 500.00':<34} [yellow]balance {balance:>10}[/]  refused: {refusal.code}")
         return
     raise DemoFailedError("500.00 were taken from a balance of 120.25.")
 
@@ -101,9 +100,9 @@ def _jobs_to_show(api: ApiClient, page: str) -> list[Wanted]:
     ]
 
 
-def _show_jobs(api: ApiClient, screen: Console, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
-    screen.print("\n[bold]2. Jobs[/] - queued, run by a worker under a lease, and never finished twice\n")
-    with screen.status("") as status:
+def _show_jobs(api: ApiClient, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
+    data.print("\n[bold]2. Jobs[/] - queued, run by a worker under a lease, and never finished twice\n")
+    with data.status("") as status:
         created = [api.post_once("/api/v1/jobs", {"type": job.type, "payload": job.payload}) for job in wanted]
         jobs = wait_for(
             api,
@@ -111,33 +110,33 @@ def _show_jobs(api: ApiClient, screen: Console, wanted: Sequence[Wanted]) -> lis
             _JOBS_SECONDS,
             on_look=lambda left: status.update(f"{len(created)} jobs created, {len(left)} still at work"),
         )
-    screen.print(job_table(jobs, results=True))
+    data.print(job_table(jobs, results=True))
     for job in jobs:
         _expect(job["status"] not in LIVE, f"job {job['id']} is {job['status']} after {_JOBS_SECONDS} s")
         _expect(job["status"] == "COMPLETED", f"job {job['id']} is {job['status']}: {job['error_message']}")
     return jobs
 
 
-def _show_picture(jobs: Sequence[dict[str, Any]], screen: Console) -> None:
+def _show_picture(jobs: Sequence[dict[str, Any]]) -> None:
     result = next(job["result"] for job in jobs if job["type"] == "IMAGE_RESIZE")
     resized = pictures.download(result["url"])
     size = pictures.dimensions(resized)
     _expect(size == _THUMBNAIL, f"the picture came back as {size}, not as {_THUMBNAIL}")
     _expect(len(resized) == result["size"], "the picture has another size than its job says")
     before, after = pictures.SIZE, _keep("after.png", resized)
-    screen.print(
+    data.print(
         f"\n   The picture: {before[0]} x {before[1]} went in, {size[0]} x {size[1]} came back, decoded and checked."
     )
-    screen.print(f"   Both are in {escape(_shown(after.parent))}/", soft_wrap=True)
+    data.print(f"   Both are in {escape(_shown(after.parent))}/")
 
 
-def _show_tasks(api: ApiClient, screen: Console, wanted: list[dict[str, Any]]) -> None:
-    screen.print("\n[bold]3. Recurring tasks[/] - every slot once, spread over the workers, written into history\n")
+def _show_tasks(api: ApiClient, wanted: list[dict[str, Any]]) -> None:
+    data.print("\n[bold]3. Recurring tasks[/] - every slot once, spread over the workers, written into history\n")
     for _ in install(api, wanted):
         pass
     names = {definition["name"] for definition in wanted}
     found = [task for task in api.get("/api/tasks", size=100)["content"] if task["name"] in names]
-    with screen.status("") as status:
+    with data.status("") as status:
         wait_for(
             api,
             [_started(api, task["id"]) for task in found],
@@ -145,11 +144,11 @@ def _show_tasks(api: ApiClient, screen: Console, wanted: list[dict[str, Any]]) -
             on_look=lambda left: status.update(f"{len(found)} tasks run by hand, {len(left)} still at work"),
         )
     shown = [task for task in api.get("/api/tasks", size=100)["content"] if task["name"] in names]
-    screen.print(task_table(shown))
+    data.print(task_table(shown))
     for task in shown:
         _expect(task["run"]["status"] not in ("FAILED", "CANCELLED"), f"task {task['name']} is {task['run']['status']}")
     workers = {task["run"]["worker"] for task in shown}
-    screen.print(f"   {len(shown)} runs on {len(workers)} workers; from here on their schedules start them.")
+    data.print(f"   {len(shown)} runs on {len(workers)} workers; from here on their schedules start them.")
 
 
 def _started(api: ApiClient, task_id: str) -> str:
@@ -166,7 +165,7 @@ def _sample_seconds() -> int:
     return int(os.environ.get("LEASEWAY_SAMPLE_SECONDS") or _SAMPLE_SECONDS)
 
 
-def _show_next(url: str, user: str, job_id: str, screen: Console) -> None:
+def _show_next(url: str, user: str, job_id: str) -> None:
     pay = shlex.quote(f'{{"userId": "{user}", "amount": 12.50}}')
     sleep = shlex.quote('{"type": "SLEEP", "payload": {"duration_ms": 500}}')
     bearer = '-H "authorization: Bearer $TOKEN"'
@@ -179,14 +178,14 @@ def _show_next(url: str, user: str, job_id: str, screen: Console) -> None:
         f"curl -s {url}/api/v1/jobs/{job_id}/result {bearer}",
         f"curl -s '{url}/api/v1/jobs?status=COMPLETED&size=5' {bearer}",
     ]
-    screen.print(
+    data.print(
         f"\n[bold]The API[/] {url}\n[bold]Its console[/] {url}/console\n[bold]Its page[/] {url}/docs\n"
         "\n[bold]Try it[/]",
         soft_wrap=True,
     )
     for line in lines:
-        screen.print(f"   {line}", markup=False, soft_wrap=True)
-    screen.print("\n[bold]Stop[/] make down (keeps the data)   [bold]Watch[/] .venv/bin/leaseway logs --follow\n")
+        data.print(f"   {line}", markup=False)
+    data.print("\n[bold]Stop[/] make down (keeps the data)   [bold]Watch[/] .venv/bin/leaseway logs --follow\n")
 
 
 @contextmanager

@@ -6,23 +6,15 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from leaseway_local.commands.cloud import demo_host
+from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.clients import Target
-from leaseway_local.connection.target import clients_of, outputs_of
+from leaseway_local.connection.target import open_clients, read_outputs
 from leaseway_local.deployment.deployer import Deployer, Deployment
-from leaseway_local.engine.places import ROOT, default_home
+from leaseway_local.engine.paths import ROOT, default_home
+from leaseway_local.engine.ports import demo_host
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.monitoring import log_tail
-from leaseway_local.terminal.terminal import (
-    JsonOption,
-    Stopwatch,
-    TargetOption,
-    complain,
-    data,
-    notes,
-    print_json,
-    steps,
-)
+from leaseway_local.terminal.console import Stopwatch, data, messages, print_error, print_json, show_steps
 
 app = typer.Typer()
 
@@ -50,7 +42,7 @@ def deploy(
 @app.command()
 def outputs(target: TargetOption = Target.LOCAL, json: JsonOption = False) -> None:
     """Print the deployment's addresses and names."""
-    found = outputs_of(target).as_json()
+    found = read_outputs(target).as_json()
     if json:
         print_json(found)
         return
@@ -79,8 +71,8 @@ def logs(
             raise LocalCloudError("only the embedded engine's own log is kept here.", "Ask where the other one runs.")
         data.print(log_tail.engine(default_home()), markup=False)
         return
-    clients = clients_of(target)
-    groups = log_tail.groups(outputs_of(target), function)
+    clients = open_clients(target)
+    groups = log_tail.groups(read_outputs(target), function)
     for line in log_tail.lines(clients.get("logs"), groups, minutes=minutes, follow=follow):
         if json:
             print_json(line.as_json())
@@ -89,27 +81,27 @@ def logs(
 
 
 def _deploy(target: Target, parameters: dict[str, str]) -> Deployment:
-    clients = clients_of(target)
+    clients = open_clients(target)
     if clients.local:
         parameters = {"HttpAllowedHosts": demo_host(clients.port), **parameters}
     watch = Stopwatch()
-    with steps() as shown:
-        result = Deployer(clients, default_home(), parameters=parameters, progress=shown.now).deploy()
+    with show_steps() as progress:
+        result = Deployer(clients, default_home(), parameters=parameters, progress=progress.begin).deploy()
         built = f"built {', '.join(result.built)}; " if result.built else ""
-        shown.done(built + (f"stack deployed ({watch})" if result.changed else "the stack is up to date"))
+        progress.finish(built + (f"stack deployed ({watch})" if result.changed else "the stack is up to date"))
     return result
 
 
 def _deploy_on_changes(target: Target, parameters: dict[str, str]) -> None:
     from watchfiles import PythonFilter, watch
 
-    notes.print("watching functions/, layers/, infra/ and template.yaml; Ctrl-C ends it")
+    messages.print("watching functions/, layers/, infra/ and template.yaml; Ctrl-C ends it")
     seen = PythonFilter(extra_extensions=(".yaml", ".txt", ".json"))
     for _ in watch(*(Path(ROOT, name) for name in _WATCHED), watch_filter=seen, raise_interrupt=False):
         try:
             _deploy(target, parameters)
         except LocalCloudError as problem:  # the next change may mend it
-            complain(problem.what, problem.todo)
+            print_error(problem.what, problem.todo)
 
 
 def _parameters(given: list[str]) -> dict[str, str]:

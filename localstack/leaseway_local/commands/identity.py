@@ -9,15 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-from leaseway_local.connection import sessions, signed_in
+from leaseway_local.commands.options import TargetOption
+from leaseway_local.connection import session_file, sign_in
 from leaseway_local.connection.api_client import ApiClient, ApiProblem
 from leaseway_local.connection.clients import Target
 from leaseway_local.connection.outputs import Outputs, fetch
-from leaseway_local.connection.sessions import SignIn
-from leaseway_local.connection.target import clients_of, session_of
-from leaseway_local.engine.places import default_home
+from leaseway_local.connection.sign_in import SignIn
+from leaseway_local.connection.target import open_clients, open_session
+from leaseway_local.engine.paths import default_home
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.terminal import TargetOption, data, notes
+from leaseway_local.terminal.console import data, messages
 
 app = typer.Typer()
 
@@ -36,30 +37,30 @@ def login(user: UserOption = "", target: TargetOption = Target.LOCAL) -> None:
 
     The first Admin's password comes from Secrets Manager, another's from LEASEWAY_PASSWORD or the terminal.
     """
-    clients = clients_of(target)
+    clients = open_clients(target)
     outputs = fetch(clients)
-    admin = sessions.first_admin(clients, outputs) if not user or _given_password() is None else None
+    admin = sign_in.read_first_admin(clients, outputs) if not user or _given_password() is None else None
     session = admin if admin and user in ("", admin.username) else SignIn(outputs.api_url, user, _password(user))
-    kept = signed_in.read(default_home(), outputs)
-    kept.keep(session)
-    kept.current = session.username
-    signed_in.write(default_home(), outputs, kept)
-    notes.print(f"signed in as {session.username}")
+    saved = session_file.read(default_home(), outputs)
+    saved.add(session)
+    saved.current = session.username
+    session_file.write(default_home(), outputs, saved)
+    messages.print(f"signed in as {session.username}")
 
 
 @app.command()
 def token(user: UserOption = "", target: TargetOption = Target.LOCAL) -> None:
     """Print a bearer token, alone on the last line: for curl, Swagger UI, and programs.
 
-    On the local cloud a name that nobody has becomes a user of its own, with a password that is kept in this folder.
+    On the local cloud a name that nobody has becomes a user of its own, with a password that is saved in this folder.
     """
-    print(_session(user, target).token() if user else session_of(target).token())  # noqa: T201 - for programs
+    print(_session(user, target).token() if user else open_session(target).token())  # noqa: T201 - for programs
 
 
 @app.command(name="rotate-secret")
 def rotate_secret(force: ForceOption = False, target: TargetOption = Target.LOCAL) -> None:
     """Bring in a new key for tokens. Nobody is logged out: tokens of the old key stay good until they expire."""
-    clients = clients_of(target)
+    clients = open_clients(target)
     secret, manager = fetch(clients)["TokenSecret"], clients.get("secretsmanager")
     age = time.time() - _current_version(manager, secret)["CreatedDate"].timestamp()
     if _is_rotated(manager, secret) and age < _LONGEST_TOKEN_SECONDS and not force:
@@ -69,18 +70,18 @@ def rotate_secret(force: ForceOption = False, target: TargetOption = Target.LOCA
         )
     new = "".join(secrets.choice(_LETTERS) for _ in range(64))
     version = manager.put_secret_value(SecretId=secret, SecretString=new)["VersionId"]
-    notes.print(f"the key is rotated; version {version} signs in about a minute, when every function knows it")
+    messages.print(f"the key is rotated; version {version} signs in about a minute, when every function knows it")
 
 
 def _session(user: str, target: Target) -> SignIn:
-    """The session of a user: kept, or opened now."""
-    outputs = fetch(clients_of(target))
-    kept = signed_in.read(default_home(), outputs)
-    session = kept.session(user)
-    if session is None or not (session.password or session.good()):
+    """The session of a user: saved, or opened now."""
+    outputs = fetch(open_clients(target))
+    saved = session_file.read(default_home(), outputs)
+    session = saved.find(user)
+    if session is None or not (session.password or session.is_fresh()):
         session, made_up = _opened(user, outputs)
-        kept.keep(session, with_password=made_up)
-        signed_in.write(default_home(), outputs, kept)
+        saved.add(session, with_password=made_up)
+        session_file.write(default_home(), outputs, saved)
     return session
 
 
@@ -88,7 +89,7 @@ def _opened(user: str, outputs: Outputs) -> tuple[SignIn, bool]:
     if outputs.target is not Target.AWS and _given_password() is None:
         password = "".join(secrets.choice(_LETTERS) for _ in range(24))
         if _register(outputs, user, password):
-            notes.print(f"{user} is a new user of the local cloud")
+            messages.print(f"{user} is a new user of the local cloud")
             return SignIn(outputs.api_url, user, password), True
     return SignIn(outputs.api_url, user, _password(user)), False
 
@@ -133,7 +134,7 @@ def show_admin(outputs: Outputs, admin: SignIn) -> None:
     """Tell the first Admin's password, the first time that this folder sees the deployment."""
     data.print(
         f"""
-The first Admin, shown this once and kept in the secret {outputs["AdminSecret"]}:
+The first Admin, shown this once and saved in the secret {outputs["AdminSecret"]}:
   username  {admin.username}
   password  {admin.password}""",
         markup=False,

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from leaseway_local.commands.data_commands import connected, quoted
+from leaseway_local.commands.api_access import call_api, quote_segment
+from leaseway_local.commands.bulk_changes import change_many
 from leaseway_local.commands.job_waiting import wait_for
-from leaseway_local.commands.many_jobs import change_many
+from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
-from leaseway_local.terminal.rendering import Json, attempt_text, console, error_console, job_table, progress_text
-from leaseway_local.terminal.terminal import JsonOption, TargetOption, print_json
+from leaseway_local.terminal.console import data, messages, print_json
+from leaseway_local.terminal.tables import Json, attempt_text, job_table, progress_text
 
 app = typer.Typer(no_args_is_help=True, help="Create jobs, read them, wait for them, cancel and retry them.")
 
@@ -71,7 +72,7 @@ def create(
         "tags": tags,
     }
     wanted = {"type": type_name, "payload": payload, **options}
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         job = api.post_once("/api/v1/jobs", {name: value for name, value in wanted.items() if value is not None})
         if wait:
             _wait_and_print(api, [job["id"]], timeout, single=True, as_json=as_json)
@@ -82,8 +83,8 @@ def create(
 @app.command()
 def get(job_id: JobId, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """Show one job, its payload and its result."""
-    with connected(target, as_json=as_json) as api:
-        _print_job(api.get(f"/api/v1/jobs/{quoted(job_id)}"), as_json=as_json)
+    with call_api(target, as_json=as_json) as api:
+        _print_job(api.get(f"/api/v1/jobs/{quote_segment(job_id)}"), as_json=as_json)
 
 
 @app.command("list")
@@ -99,17 +100,15 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first."""
     query = {"status": status, "type": type_name, "tag": tag, "size": size, "cursor": cursor}
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         pages = _pages(api, query)
         page = _joined(pages) if everything else next(pages)
     if as_json:
         print_json(page)
         return
-    console().print(job_table(page["content"]))
+    data.print(job_table(page["content"]))
     if page.get("cursor"):
-        console().print(
-            f"[dim]{page['totalElements']:,} in all; more with[/] --cursor {page['cursor']}", soft_wrap=True
-        )
+        data.print(f"[dim]{page['totalElements']:,} in all; more with[/] --cursor {page['cursor']}")
 
 
 @app.command()
@@ -120,7 +119,7 @@ def wait(
     as_json: JsonOption = False,
 ) -> None:
     """Wait until jobs end; exit 1 unless every one is COMPLETED in time."""
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         _wait_and_print(api, job_ids, timeout, single=False, as_json=as_json)
 
 
@@ -141,9 +140,9 @@ def cancel(
 ) -> None:
     """End a job that waits or runs, or many by a filter; their results are refused from then on."""
     selection = _selection(job_id, status, type_name, tag, owner, created_after, created_before)
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         if job_id is not None:
-            _print_job(api.post(f"/api/v1/jobs/{quoted(job_id)}/cancel", {}), as_json=as_json)
+            _print_job(api.post(f"/api/v1/jobs/{quote_segment(job_id)}/cancel", {}), as_json=as_json)
         else:
             change_many(api, "cancel", selection, limit=limit, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -165,9 +164,9 @@ def retry(
 ) -> None:
     """Try a FAILED or CANCELLED job again, or many by a filter, each under its id."""
     selection = _selection(job_id, status, type_name, tag, owner, created_after, created_before)
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         if job_id is not None:
-            _print_job(api.post(f"/api/v1/jobs/{quoted(job_id)}/retry", {}), as_json=as_json)
+            _print_job(api.post(f"/api/v1/jobs/{quote_segment(job_id)}/retry", {}), as_json=as_json)
         else:
             change_many(api, "retry", selection, limit=limit, dry_run=dry_run, yes=yes, as_json=as_json)
 
@@ -196,7 +195,7 @@ def _joined(pages: Iterator[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, single: bool, as_json: bool) -> None:
-    with error_console().status("") as status:
+    with messages.status("") as status:
         shown: dict[str, str] = {}
 
         def look(left: Sequence[Json]) -> None:
@@ -212,9 +211,9 @@ def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, s
     elif single:
         _print_job(jobs[0], as_json=False)
     else:
-        console().print(job_table(jobs, results=True))
+        data.print(job_table(jobs, results=True))
     if unfinished := [job for job in jobs if job["status"] in {"CREATED", "RUNNING"}]:
-        error_console().print(f"[red]not finished after {timeout:g} s:[/] {', '.join(job['id'] for job in unfinished)}")
+        messages.print(f"[red]not finished after {timeout:g} s:[/] {', '.join(job['id'] for job in unfinished)}")
     if any(job["status"] != "COMPLETED" for job in jobs):
         raise typer.Exit(1)
 
@@ -222,20 +221,20 @@ def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, s
 def _print_progress(told: Iterable[tuple[str, str]]) -> None:
     """What is new, a line a job, where no terminal shows it in place."""
     for job_id, text in sorted(told):
-        error_console().print(job_id, text, markup=False, soft_wrap=True)
+        messages.print(job_id, text, markup=False)
 
 
 def _print_job(job: Json, *, as_json: bool) -> None:
     if as_json:
         print_json(job)
         return
-    console().print(job_table([job]))
+    data.print(job_table([job]))
     if job["tags"]:
-        console().print("tags   ", ", ".join(job["tags"]), markup=False, soft_wrap=True)
-    console().print("payload", json.dumps(job["payload"], ensure_ascii=False), markup=False, soft_wrap=True)
+        data.print("tags   ", ", ".join(job["tags"]), markup=False)
+    data.print("payload", json.dumps(job["payload"], ensure_ascii=False), markup=False)
     if job["result"] is not None:
-        console().print("result ", json.dumps(job["result"], ensure_ascii=False), markup=False, soft_wrap=True)
+        data.print("result ", json.dumps(job["result"], ensure_ascii=False), markup=False)
     if job["error_message"]:
-        console().print("error  ", job["error_message"], markup=False, soft_wrap=True)
+        data.print("error  ", job["error_message"], markup=False)
     if len(job["history"]) > 1:
-        console().print(*map(attempt_text, job["history"]), sep="\n", markup=False, soft_wrap=True)
+        data.print(*map(attempt_text, job["history"]), sep="\n", markup=False)

@@ -17,13 +17,14 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from leaseway_local.commands.data_commands import connected, quoted
+from leaseway_local.commands.api_access import call_api, quote_segment
+from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection import outputs
 from leaseway_local.connection.clients import Target
-from leaseway_local.connection.target import clients_of
+from leaseway_local.connection.target import open_clients
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.rendering import console, error_console, moment, money
-from leaseway_local.terminal.terminal import JsonOption, TargetOption, print_json
+from leaseway_local.terminal.console import data, messages, print_json
+from leaseway_local.terminal.tables import moment, money
 
 app = typer.Typer(no_args_is_help=True, help="Show, verify, mend and export the ledger.")
 
@@ -56,8 +57,8 @@ def show(
 ) -> None:  # fmt: skip
     """Show a user's latest entries, newest first."""
     query = {"from": since, "to": until, "reference": reference, "size": size}
-    with connected(target, as_json=as_json) as api:
-        page = api.get(f"/api/users/{quoted(user)}/ledger", **query)
+    with call_api(target, as_json=as_json) as api:
+        page = api.get(f"/api/users/{quote_segment(user)}/ledger", **query)
     if as_json:
         print_json(page)
         return
@@ -66,7 +67,7 @@ def show(
         amounts = (money(entry["amount"]), money(entry["balance_after"]))
         about = (entry["reference"] or "", entry["counterparty"] or entry["reverses"] or "")
         table.add_row(entry["entry"], moment(entry["at"]), entry["kind"], *amounts, *about)
-    console().print(table)
+    data.print(table)
 
 
 @app.command()
@@ -89,8 +90,8 @@ def repair(user: User, target: TargetOption = Target.LOCAL, as_json: JsonOption 
         print_json(repaired)
         return
     for entry in repaired:
-        console().print(f"rebuilt {entry['user_id']}:{entry['version']}, a {entry['kind']} of {entry['amount']}")
-    console().print(f"{len(repaired)} entries rebuilt")
+        data.print(f"rebuilt {entry['user_id']}:{entry['version']}, a {entry['kind']} of {entry['amount']}")
+    data.print(f"{len(repaired)} entries rebuilt")
 
 
 @app.command()
@@ -104,7 +105,7 @@ def export(
     """Write out every entry, a user's in the order of their versions."""
     with _opened(output) as file:
         count = (_write_csv if form is Format.CSV else _write_jsonl)(file, _entries(target, user))
-    error_console().print(f"{count:,} entries exported")
+    messages.print(f"{count:,} entries exported")
 
 
 def _entries(target: Target, user: str | None) -> Iterator[dict[str, Any]]:
@@ -123,7 +124,7 @@ def _ask(target: Target, errand: dict[str, Any]) -> dict[str, Any]:
     Raises:
         LocalCloudError: nothing is deployed, or the function failed or refused.
     """
-    clients = clients_of(target)
+    clients = open_clients(target)
     function = outputs.fetch(clients)["LedgerCheckFunction"]
     answer = clients.get("lambda").invoke(FunctionName=function, Payload=json.dumps(errand))
     report = json.loads(answer["Payload"].read())
@@ -135,16 +136,15 @@ def _ask(target: Target, errand: dict[str, Any]) -> dict[str, Any]:
 
 
 def _print_report(report: dict[str, Any]) -> None:
-    screen = console()
     if report["listed"]:
         table = _table("user", "version", "what", "detail")
         for found in report["listed"]:
             table.add_row(found["user_id"] or "", str(found["version"] or ""), found["kind"], found["detail"])
-        screen.print(table)
+        data.print(table)
     counts = f"{report['accounts']:,} accounts, {report['entries']:,} entries"
     behind = f", {report['behind']:,} accounts whose latest entries are on their way" if report["behind"] else ""
     verdict = "[green]clean[/]" if report["clean"] else f"[red]{report['differences']:,} differences[/]"
-    screen.print(f"{verdict}: {counts}{behind}")
+    data.print(f"{verdict}: {counts}{behind}")
 
 
 def _write_csv(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:

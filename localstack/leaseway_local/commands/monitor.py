@@ -9,14 +9,14 @@ import typer
 from rich.live import Live
 
 from leaseway_local.commands import nodes
+from leaseway_local.commands.options import TargetOption
 from leaseway_local.connection.clients import Target
-from leaseway_local.connection.target import clients_of
-from leaseway_local.engine.places import DEFAULT_STACK, default_home
+from leaseway_local.connection.target import open_clients
+from leaseway_local.engine.paths import DEFAULT_STACK, default_home
 from leaseway_local.node_monitor.children import Children
 from leaseway_local.node_monitor.screen import screen
+from leaseway_local.terminal.console import data
 from leaseway_local.terminal.keys import keys
-from leaseway_local.terminal.rendering import console
-from leaseway_local.terminal.terminal import TargetOption
 
 _LOOK_SECONDS = 0.2
 _DRAIN_SECONDS = 3
@@ -32,7 +32,7 @@ def monitor(
     stack: nodes.StackOption = DEFAULT_STACK,
 ) -> None:
     """Start nodes that generate and handle messages, and show what they do; all of them end with it."""
-    environment = nodes.with_code(nodes.environment_of(clients_of(target), stack))
+    environment = nodes.with_code(nodes.environment_of(open_clients(target), stack))
     options = {
         "--concurrency": concurrency,
         "--queues": "MESSAGE",
@@ -65,7 +65,7 @@ def _told_to_end() -> Callable[[], bool]:
 
 def _watch(children: Children, told_to_end: Callable[[], bool]) -> None:
     note = f"logs are in {default_home().node_logs}"
-    with keys() as pressed, Live(console=console(), auto_refresh=False, transient=False) as live:
+    with keys() as pressed, Live(console=data, auto_refresh=False, transient=False) as live:
         while not told_to_end():
             live.update(screen(children.all, note), refresh=True)
             match pressed(_LOOK_SECONDS).lower():

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from leaseway_local.commands.options import TargetOption
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import fetch
-from leaseway_local.connection.target import clients_of
-from leaseway_local.engine.places import DEFAULT_STACK, ROOT
-from leaseway_local.terminal.terminal import TargetOption
+from leaseway_local.connection.target import open_clients
+from leaseway_local.engine.paths import DEFAULT_STACK, ROOT
 
 StackOption = Annotated[str, typer.Option("--stack", help="The deployment's stack.")]
 FailureOption = Annotated[
@@ -61,7 +61,7 @@ def node(
     stack: StackOption = DEFAULT_STACK,
 ) -> None:
     """Run jobs here, with the worker function's own code, until SIGTERM or Ctrl-C; logs go to standard error."""
-    environment = dict(os.environ) if from_environment else environment_of(clients_of(target), stack)
+    environment = dict(os.environ) if from_environment else environment_of(open_clients(target), stack)
     given = {
         "--name": name,
         "--concurrency": concurrency,

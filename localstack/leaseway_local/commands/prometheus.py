@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from leaseway_local.commands.data_commands import connected
+from leaseway_local.commands.api_access import call_api
+from leaseway_local.commands.options import TargetOption
 from leaseway_local.connection.clients import Target
-from leaseway_local.terminal.terminal import TargetOption, data, notes
+from leaseway_local.terminal.console import data, messages
 
 SCRAPE_SECONDS = 15
 
@@ -18,12 +19,12 @@ def prometheus(target: TargetOption = Target.LOCAL) -> None:
 
     Each call makes a user with the role Worker, whose password is in the configuration and nowhere else.
     """
-    with connected(target) as api:
+    with call_api(target) as api:
         username, password = f"prometheus-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
         api.post("/auth/register", {"username": username, "password": password})
         api.put(f"/api/v1/users/{username}/role", {"role": "Worker"})
         data.print(yaml.safe_dump(configuration(api.base_url, username, password), sort_keys=False), markup=False)
-    notes.print(f"{username} is a new user with the role Worker")
+    messages.print(f"{username} is a new user with the role Worker")
 
 
 def configuration(api_url: str, username: str, password: str) -> dict[str, Any]:

@@ -12,14 +12,15 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from leaseway_local.commands.data_commands import connected
+from leaseway_local.commands.api_access import call_api
 from leaseway_local.commands.jobs import json_object
+from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
 from leaseway_local.demo.samples import SECONDS, install, samples
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.rendering import STATUS_STYLE, Json, console, moment, worker_text
-from leaseway_local.terminal.terminal import JsonOption, TargetOption, print_json
+from leaseway_local.terminal.console import data, print_json
+from leaseway_local.terminal.tables import STATUS_STYLE, Json, moment, worker_text
 
 app = typer.Typer(no_args_is_help=True, help="Define recurring tasks, run and pause them, watch what they do.")
 
@@ -31,12 +32,12 @@ TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The task's name o
 @app.command("list")
 def list_tasks(target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """List the tasks by name, with their state, next slot and last run."""
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         tasks = list(_all(api))
     if as_json:
         print_json(tasks)
     else:
-        console().print(task_table(tasks))
+        data.print(task_table(tasks))
 
 
 @app.command()
@@ -61,19 +62,19 @@ def create(
     options = {"cron": cron, "every": every, "timezone": timezone, "ttl_ms": ttl_ms, "max_attempts": max_attempts}
     options |= {"overlap": overlap, "catch_up": catch_up, "jitter_seconds": jitter_seconds}
     given = {option: value for option, value in options.items() if value is not None}
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         _print_task(api.post("/api/tasks", {"name": name, "type": type_name, "payload": payload} | given), as_json)
 
 
 @app.command()
 def run(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """Run a task now; its schedule goes on as before."""
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         started = api.post(f"/api/tasks/{_find(api, task)}/run")
     if as_json:
         print_json(started)
     else:
-        console().print(f"started job {started['job_id']}", soft_wrap=True)
+        data.print(f"started job {started['job_id']}")
 
 
 @app.command()
@@ -98,15 +99,15 @@ def history(
     as_json: JsonOption = False,
 ) -> None:
     """Show runs, skipped slots and missed stretches, newest first."""
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         path = f"/api/tasks/{_find(api, task)}/history" if task else "/api/tasks/history"
         page = api.get(path, status=status, size=size, cursor=cursor)
     if as_json:
         print_json(page)
         return
-    console().print(_history_table(page["content"]))
+    data.print(_history_table(page["content"]))
     if page["cursor"]:
-        console().print(f"[dim]more with[/] --cursor {page['cursor']}", soft_wrap=True)
+        data.print(f"[dim]more with[/] --cursor {page['cursor']}")
 
 
 @app.command()
@@ -116,7 +117,7 @@ def watch(
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Show tasks, running runs and workers, again and again."""
-    with connected(target) as api, Live(console=console(), auto_refresh=False) as live:
+    with call_api(target) as api, Live(console=data, auto_refresh=False) as live:
         look = 0
         while True:
             live.update(_dashboard(api), refresh=True)
@@ -135,13 +136,13 @@ def seed(
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Define six sample tasks; those that are there already stay as they are."""
-    with connected(target) as api:
+    with call_api(target) as api:
         for name, is_new in install(api, samples(seconds, url)):
-            console().print(f"{'defined' if is_new else 'there already':>14}  {name}")
+            data.print(f"{'defined' if is_new else 'there already':>14}  {name}")
 
 
 def _switch(task: str, target: Target, *, enabled: bool, as_json: bool) -> None:
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         _print_task(api.patch(f"/api/tasks/{_find(api, task)}", {"enabled": enabled}), as_json)
 
 
@@ -169,7 +170,7 @@ def _print_task(task: Json, as_json: bool) -> None:
     if as_json:
         print_json(task)
     else:
-        console().print(task_table([task]))
+        data.print(task_table([task]))
 
 
 def _table(*columns: str) -> Table:

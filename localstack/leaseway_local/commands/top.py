@@ -12,11 +12,12 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from leaseway_local.commands.data_commands import connected
+from leaseway_local.commands.api_access import call_api
+from leaseway_local.commands.options import TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
-from leaseway_local.terminal.rendering import STATUS_STYLE, console, job_table, moment
-from leaseway_local.terminal.terminal import TargetOption
+from leaseway_local.terminal.console import data
+from leaseway_local.terminal.tables import STATUS_STYLE, job_table, moment
 
 _ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 _LATEST = 5
@@ -44,7 +45,7 @@ def top(
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Show what jobs do, live: counts, throughput, what runs and what failed last. Ctrl-C ends it."""
-    with connected(target) as api, Live(console=console(), auto_refresh=False) as live:
+    with call_api(target) as api, Live(console=data, auto_refresh=False) as live:
         admin = api.get("/api/v1/me")["role"] == "Admin"
         before: Look | None = None
         for seen in _looks(api, owner or ("*" if admin else None), seconds, looks):

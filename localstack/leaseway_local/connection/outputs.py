@@ -1,19 +1,21 @@
-"""A deployment's names and addresses: where its API is, what its tables, queues, bucket and functions are called."""
+"""A deployment's names and addresses: its API, tables, queues, bucket and functions."""
 
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
 
 from leaseway_local.connection.clients import Clients, Target
-from leaseway_local.deployment.stacks import Stack
-from leaseway_local.engine.places import DEFAULT_STACK, Home
+from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.errors import LocalCloudError
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a deployed stack says of itself. `values` has the template's own names, such as `JobsTable`."""
+    """The outputs of a deployed stack. `values` has the template's names, such as `JobsTable`."""
 
     target: Target
     stack: str
@@ -24,7 +26,7 @@ class Outputs:
 
     @property
     def api_url(self) -> str:
-        """The HTTP API's address, without a slash at its end."""
+        """The HTTP API's address, without a trailing slash."""
         return self.values["ApiUrl"]
 
     def __getitem__(self, name: str) -> str:
@@ -43,12 +45,13 @@ class Outputs:
 
 
 def fetch(clients: Clients, stack: str = DEFAULT_STACK) -> Outputs:
-    """Ask the target for a stack's outputs.
+    """Read a stack's outputs from the target.
 
     Raises:
-        LocalCloudError: there is no such stack, or it was not deployed to its end.
+        LocalCloudError: there is no such stack, or its first deployment has not finished.
     """
-    values = Stack(clients.get("cloudformation"), stack, poll=1).outputs()
+    description = describe_stack(clients.get("cloudformation"), stack) or {}
+    values = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
     if "ApiId" not in values:
         raise LocalCloudError(
             f"nothing is deployed as {stack!r} on target {clients.target.value}.",
@@ -61,8 +64,20 @@ def fetch(clients: Clients, stack: str = DEFAULT_STACK) -> Outputs:
     return Outputs(clients.target, stack, clients.region, clients.endpoint_url, values)
 
 
+def describe_stack(cloudformation: Any, name: str) -> dict[str, Any] | None:
+    """The stack as CloudFormation describes it, or None if there is none."""
+    try:
+        stacks = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as problem:
+        if "does not exist" in str(problem):
+            return None
+        raise
+    live = [stack for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"]
+    return dict(live[0]) if live else None
+
+
 def write(home: Home, outputs: Outputs) -> None:
-    """Keep the outputs for programs that do not ask CloudFormation; readable by this user only."""
+    """Write the outputs to a file, for programs that do not call CloudFormation; only this user can read it."""
     path = home.outputs(outputs.target.value, outputs.stack)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)

@@ -1,57 +1,60 @@
-"""From a target to what a command needs of it: clients, outputs, the HTTP API."""
+"""What a command needs of its target: clients, outputs, the HTTP API."""
 
-from leaseway_local.connection import outputs, sessions, signed_in
+from leaseway_local.connection import outputs, session_file, sign_in
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import Outputs
-from leaseway_local.connection.sessions import SignIn
-from leaseway_local.engine.engine import Engine
-from leaseway_local.engine.places import default_home
+from leaseway_local.connection.sign_in import SignIn
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import default_home
 from leaseway_local.errors import LocalCloudError
 
 
-def clients_of(target: Target) -> Clients:
-    """Clients of the target; for `local`, of the engine that runs.
+def open_clients(target: Target) -> Clients:
+    """Create clients of the target; for `local`, of the engine that runs.
 
     Raises:
         LocalCloudError: the target is `local` and no engine runs.
     """
     if target is not Target.LOCAL:
         return Clients(target)
-    running = Engine(default_home()).running()
-    if not running:
+    engine = Engine(default_home()).running()
+    if engine is None:
         raise LocalCloudError("the local cloud is not running.", "`leaseway up` starts it.")
-    return Clients(target, running.host)
+    return Clients(target, engine.host)
 
 
-def outputs_of(target: Target) -> Outputs:
-    """Names and addresses of the target's deployment. Raises what `clients_of` and `outputs.fetch` raise."""
-    return outputs.fetch(clients_of(target))
+def read_outputs(target: Target) -> Outputs:
+    """Read the names and addresses of the target's deployment.
+
+    Raises what `open_clients` and `outputs.fetch` raise.
+    """
+    return outputs.fetch(open_clients(target))
 
 
-def api_of(target: Target) -> ApiClient:
-    """A client of the target's HTTP API, signed in as `session_of` says. Raises what that raises."""
-    return ApiClient(outputs_of(target).api_url, auth=session_of(target))
+def open_api(target: Target) -> ApiClient:
+    """Create a client of the target's HTTP API, signed in by `open_session`. Raises what that raises."""
+    return ApiClient(read_outputs(target).api_url, auth=open_session(target))
 
 
-def session_of(target: Target) -> SignIn:
-    """Who the commands act for: who signed in last; on a local target, otherwise the first Admin.
+def open_session(target: Target) -> SignIn:
+    """The session that commands use: of the user who signed in last, or of the first Admin on a local target.
 
     Raises:
-        LocalCloudError: nothing runs, nothing is deployed, or nobody is signed in to AWS.
+        LocalCloudError: nothing runs, nothing is deployed, or no user is signed in to AWS.
     """
-    clients = clients_of(target)
-    found = outputs.fetch(clients)
-    kept = signed_in.read(default_home(), found)
-    session = kept.session(kept.current)
-    if session is not None and (session.good() or session.password):
+    clients = open_clients(target)
+    deployed = outputs.fetch(clients)
+    saved = session_file.read(default_home(), deployed)
+    session = saved.find(saved.current)
+    if session is not None and (session.is_fresh() or session.password):
         return session
     if not clients.local:
-        raise LocalCloudError("nobody is signed in to this deployment.", "`leaseway login --target aws` signs in.")
-    admin = sessions.first_admin(clients, found)
-    if kept.current not in ("", admin.username):
-        raise LocalCloudError(f"the session of {kept.current} is over.", "`leaseway login` opens another.")
-    kept.keep(admin)
-    kept.current = admin.username
-    signed_in.write(default_home(), found, kept)
+        raise LocalCloudError("no user is signed in to this deployment.", "`leaseway login --target aws` signs in.")
+    admin = sign_in.read_first_admin(clients, deployed)
+    if saved.current not in ("", admin.username):
+        raise LocalCloudError(f"the session of {saved.current} has expired.", "`leaseway login` opens a new one.")
+    saved.add(admin)
+    saved.current = admin.username
+    session_file.write(default_home(), deployed, saved)
     return admin

@@ -12,15 +12,15 @@ from typing import Any
 import httpx
 from botocore.exceptions import ClientError
 
-from leaseway_local.connection import outputs, sessions
+from leaseway_local.connection import outputs, sign_in
 from leaseway_local.connection.api_client import ApiClient, ApiProblem
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import Outputs
-from leaseway_local.connection.sessions import SignIn, SignInRefusedError
+from leaseway_local.connection.sign_in import SignIn, SignInRefusedError
 from leaseway_local.deployment import custom_resources, gateway_responses, packaging, template
 from leaseway_local.deployment.packaging import Archive
 from leaseway_local.deployment.stacks import Stack
-from leaseway_local.engine.places import DEFAULT_STACK, Home
+from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.engine.processes import wait_until
 from leaseway_local.errors import LocalCloudError
 
@@ -88,7 +88,7 @@ class Deployer:
             custom_resources.complete(self.clients, result, found, self._code_bucket())
         self.progress("waiting for the API to answer")
         self._check_api(result)
-        admin = sessions.first_admin(self.clients, result)
+        admin = sign_in.read_first_admin(self.clients, result)
         self._first_account(result, admin)
         outputs.write(self.home, result)
         return Deployment(result, [archive.name for archive in archives.values() if archive.built], changed, admin)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from leaseway_local.deployment import layers
-from leaseway_local.engine.places import BUILD_CACHE
+from leaseway_local.engine.paths import BUILD_CACHE
 from leaseway_local.errors import LocalCloudError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: archives of equal content are equal bytes

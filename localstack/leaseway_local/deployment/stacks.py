@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from leaseway_local.connection.outputs import describe_stack
 from leaseway_local.errors import LocalCloudError
 
 CONTENT_TAG = "leaseway-content"
@@ -28,20 +29,8 @@ class Stack:
         self._poll = poll
 
     def describe(self) -> dict[str, Any] | None:
-        """The stack as CloudFormation describes it, or None when there is none."""
-        try:
-            found = self._api.describe_stacks(StackName=self.name)["Stacks"]
-        except ClientError as problem:
-            if "does not exist" in str(problem):
-                return None
-            raise
-        live = [stack for stack in found if stack["StackStatus"] != "DELETE_COMPLETE"]
-        return dict(live[0]) if live else None
-
-    def outputs(self) -> dict[str, str]:
-        """The stack's outputs by name; empty when there is no stack."""
-        found = self.describe() or {}
-        return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", [])}
+        """The stack as CloudFormation describes it, or None if there is none."""
+        return describe_stack(self._api, self.name)
 
     def holds(self, content: str) -> bool:
         """Whether the stack was deployed from exactly this content, and successfully."""

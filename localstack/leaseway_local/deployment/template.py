@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from leaseway_local.engine.places import ROOT
+from leaseway_local.engine.paths import ROOT
 from leaseway_local.errors import LocalCloudError
 
 TEMPLATE = ROOT / "template.yaml"

@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway_local.connection import outputs
 from leaseway_local.connection.clients import Clients, Target
-from leaseway_local.engine.engine import Engine
-from leaseway_local.engine.places import Home
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import Home
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.monitoring import alarm_states, widgets
 
@@ -42,7 +42,7 @@ _HEADERS = {
 }
 
 
-def serve(home: Home, stack: str, port: int) -> ThreadingHTTPServer:
+def create_server(home: Home, stack: str, port: int) -> ThreadingHTTPServer:
     """The server, bound and not yet serving.
 
     Raises:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from leaseway_local.connection.outputs import Outputs
-from leaseway_local.engine.places import Home
+from leaseway_local.engine.paths import Home
 from leaseway_local.errors import LocalCloudError
 
 METRICS = '{"_aws":'

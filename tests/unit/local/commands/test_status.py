@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from leaseway_local.commands import condition
+from leaseway_local.commands import status
 from leaseway_local.connection.clients import Target
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.deployment import template
@@ -48,13 +48,13 @@ def report(monkeypatch: pytest.MonkeyPatch, functions: FakeLambda) -> Any:
     values = {"ApiUrl": "http://127.0.0.1:9", "ApiId": "1", **{name: name for name in FUNCTIONS}}
     outputs = Outputs(Target.LOCALSTACK, "leaseway", "us-east-1", "http://127.0.0.1:9", values)
 
-    def run(*, without: str = "") -> dict[str, condition.Part]:
+    def run(*, without: str = "") -> dict[str, status.Part]:
         remaining = {name: value for name, value in values.items() if name != without}
         deployed = Outputs(outputs.target, outputs.stack, outputs.region, outputs.endpoint_url, remaining)
-        monkeypatch.setattr(condition, "Clients", lambda _target: FakeClients(functions))
-        monkeypatch.setattr(condition, "_stack", lambda _clients: condition.Part("stack", "create_complete", True))
-        monkeypatch.setattr(condition.outputs, "fetch", lambda _clients: deployed)
-        return {part.name: part for part in condition.parts(Target.LOCALSTACK)}
+        monkeypatch.setattr(status, "Clients", lambda _target: FakeClients(functions))
+        monkeypatch.setattr(status, "_read_stack", lambda _clients: status.Part("stack", "create_complete", True))
+        monkeypatch.setattr(status.outputs, "fetch", lambda _clients: deployed)
+        return {part.name: part for part in status.read_parts(Target.LOCALSTACK)}
 
     return run
 

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from leaseway_local.commands.data_commands import connected, quoted
+from leaseway_local.commands.api_access import call_api, quote_segment
+from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient, ApiProblem
 from leaseway_local.connection.clients import Target
-from leaseway_local.terminal.rendering import console, job_table
-from leaseway_local.terminal.terminal import JsonOption, TargetOption, print_json
+from leaseway_local.terminal.console import data, print_json
+from leaseway_local.terminal.tables import job_table
 
 _OWNER = "@generator"
 _TAKEN_BY_ANOTHER = (404, 409, 412)
@@ -21,13 +22,13 @@ def errors(
     as_json: JsonOption = False,
 ) -> None:
     """List the generator's messages that FAILED; with --drain each is listed to one reader only, and removed."""
-    with connected(target, as_json=as_json) as api:
+    with call_api(target, as_json=as_json) as api:
         failed = list(_drained(api) if drain else _failed(api))
     if as_json:
         print_json({"content": failed, "totalElements": len(failed)})
         return
-    console().print(job_table(failed, results=True))
-    console().print(f"[dim]{len(failed):,} {'removed' if drain else 'in all'}[/]")
+    data.print(job_table(failed, results=True))
+    data.print(f"[dim]{len(failed):,} {'removed' if drain else 'in all'}[/]")
 
 
 def _failed(api: ApiClient) -> Iterator[dict[str, Any]]:
@@ -43,7 +44,7 @@ def _failed(api: ApiClient) -> Iterator[dict[str, Any]]:
 def _drained(api: ApiClient) -> Iterator[dict[str, Any]]:
     for job in _failed(api):
         unchanged = {"If-Match": f'"{job["version"]}"'}
-        answer = api.request("DELETE", f"/api/v1/jobs/{quoted(job['id'])}", headers=unchanged)
+        answer = api.request("DELETE", f"/api/v1/jobs/{quote_segment(job['id'])}", headers=unchanged)
         if answer.is_success:
             yield answer.json()
         elif answer.status_code not in _TAKEN_BY_ANOTHER:

@@ -2,7 +2,7 @@
 
 import os
 
-from leaseway_local.engine import localstack_build
+from leaseway_local.localstack import build
 
 
 def test_on_python_3_11_one_module_is_mended_and_the_installers_cache_is_not(monkeypatch, tmp_path):
@@ -12,9 +12,9 @@ def test_on_python_3_11_one_module_is_mended_and_the_installers_cache_is_not(mon
     cached = tmp_path / "cached.py"
     cached.write_text(source)
     os.link(cached, module)
-    monkeypatch.setattr(localstack_build, "PYTHON", tmp_path / "venv" / "bin" / "python")
+    monkeypatch.setattr(build, "PYTHON", tmp_path / "venv" / "bin" / "python")
 
-    localstack_build._mend()
+    build._mend()
 
     names = {}
     exec(compile(module.read_text(), "api.py", "exec"), names)

@@ -1,17 +1,20 @@
 """What the local tools know of this machine: processes, ports, environments, addresses."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
-from leaseway_local.commands.cloud import demo_host
-from leaseway_local.engine import engine, processes
-from leaseway_local.engine.engine import Engine, EngineRecord, engine_environment, wanted_port
-from leaseway_local.engine.places import Home
+from leaseway_local.engine import processes
+from leaseway_local.engine.daemon import DaemonRecord
+from leaseway_local.engine.ministack import Engine, build_environment
+from leaseway_local.engine.paths import Home
+from leaseway_local.engine.ports import configured_port, demo_host
 from leaseway_local.errors import LocalCloudError
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
@@ -88,7 +91,7 @@ def test_the_engine_sees_nothing_of_the_users_environment(monkeypatch, tmp_path)
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("LANG", "C.UTF-8")
 
-    seen = engine_environment(Home(tmp_path), 4710)
+    seen = build_environment(Home(tmp_path), 4710)
 
     assert "secret" not in seen.values()
     assert seen["LANG"] == "C.UTF-8"
@@ -101,14 +104,14 @@ def test_a_port_that_is_none_is_refused(monkeypatch, given):
     monkeypatch.setenv("LEASEWAY_PORT", given)
 
     with pytest.raises(LocalCloudError, match="is not a port"):
-        wanted_port()
+        configured_port()
 
 
 def test_the_port_is_4566_unless_another_is_wanted(monkeypatch):
     monkeypatch.delenv("LEASEWAY_PORT", raising=False)
-    assert wanted_port() == 4566
+    assert configured_port() == 4566
     monkeypatch.setenv("LEASEWAY_PORT", "4700")
-    assert wanted_port() == 4700
+    assert configured_port() == 4700
 
 
 def test_the_demos_server_is_beside_the_engine_and_never_on_its_port():
@@ -126,8 +129,8 @@ def test_a_record_cut_short_is_as_good_as_none(tmp_path):
 def test_a_record_of_a_dead_process_is_not_a_running_engine(tmp_path, start):
     home = Home(tmp_path)
     process = start(SLEEPER)
-    record = EngineRecord(process.pid, processes.start_mark(process.pid), 4710, 0.0)
-    home.record.write_text(engine.json.dumps(engine.asdict(record)))
+    record = DaemonRecord(process.pid, processes.start_mark(process.pid), 4710, 0.0)
+    home.record.write_text(json.dumps(asdict(record)))
     assert Engine(home).running() == record
 
     process.kill()

@@ -4,17 +4,17 @@ import pytest
 from typer.testing import CliRunner
 
 from leaseway_local import cli
-from leaseway_local.commands import cloud, data_commands
+from leaseway_local.commands import api_access, cloud
+from leaseway_local.connection import engine_choice
 from leaseway_local.connection.clients import Target
-from leaseway_local.engine import choice as engines
-from leaseway_local.engine.choice import EngineName
+from leaseway_local.connection.engine_choice import EngineName
 from leaseway_local.errors import LocalCloudError
 
 
 @pytest.fixture(autouse=True)
 def _undone(monkeypatch):
     """A command sets the variable for what it starts; here that ends with the test."""
-    monkeypatch.setenv(engines.VARIABLE, "")
+    monkeypatch.setenv(engine_choice.VARIABLE, "")
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def asked(monkeypatch):
         targets.append(target)
         raise LocalCloudError("nothing runs here")
 
-    monkeypatch.setattr(data_commands, "api_of", refuse)
+    monkeypatch.setattr(api_access, "open_api", refuse)
     return targets
 
 
@@ -49,7 +49,7 @@ def test_a_command_works_on_the_chosen_engine(asked, arguments, target):
 
 
 def test_the_variable_chooses_too_and_the_option_goes_before_it(asked, monkeypatch):
-    monkeypatch.setenv(engines.VARIABLE, "localstack")
+    monkeypatch.setenv(engine_choice.VARIABLE, "localstack")
 
     CliRunner().invoke(cli.app, ["jobs", "get", "1"])
     CliRunner().invoke(cli.app, ["jobs", "get", "1", "--engine", "ministack"])
@@ -63,10 +63,10 @@ def test_an_engine_that_is_none_is_wrong_usage(asked):
 
 
 def test_a_variable_that_names_no_engine_is_told(monkeypatch):
-    monkeypatch.setenv(engines.VARIABLE, "moon")
+    monkeypatch.setenv(engine_choice.VARIABLE, "moon")
 
     with pytest.raises(LocalCloudError, match="LEASEWAY_ENGINE is 'moon'"):
-        engines.chosen()
+        engine_choice.read_choice()
 
 
 @pytest.mark.parametrize("command", ["down", "restart"])
@@ -74,12 +74,12 @@ def test_a_localstack_is_not_stopped_from_here(command):
     outcome = CliRunner().invoke(cli.app, [command, "--engine", "localstack"])
 
     assert isinstance(outcome.exception, LocalCloudError)
-    assert "not `leaseway`'s to" in outcome.exception.what
+    assert "a LocalStack that it did not start" in outcome.exception.what
 
 
 def test_up_says_where_it_looked_for_a_localstack(monkeypatch):
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:9")
-    engines.choose(EngineName.LOCALSTACK)
+    engine_choice.choose(EngineName.LOCALSTACK)
     monkeypatch.setattr(cloud, "Clients", _Unreachable)
 
     outcome = CliRunner().invoke(cli.app, ["up", "--engine", "localstack"])

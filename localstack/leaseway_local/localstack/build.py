@@ -14,9 +14,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from leaseway_local.engine.places import ROOT
+from leaseway_local.engine.paths import ROOT
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.terminal import Stopwatch, notes, told
+from leaseway_local.terminal.console import Stopwatch, messages, run_main
 
 ENVIRONMENT = ROOT / ".localstack"
 PYTHON = ENVIRONMENT / "venv" / "bin" / "python"
@@ -48,7 +48,7 @@ def main() -> None:
     _install_dynamodb()
     _make_agent(jdk)
     _STAMP.write_text(content)
-    notes.print(f"[green]✓[/] LocalStack is built in {ENVIRONMENT.name} ({watch})")
+    messages.print(f"[green]✓[/] LocalStack is built in {ENVIRONMENT.name} ({watch})")
 
 
 def _content() -> str:
@@ -151,4 +151,4 @@ def _run(*command: str) -> str:
 
 
 if __name__ == "__main__":
-    told(main)
+    run_main(main)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-ASK = "from leaseway_local.engine.places import DEFAULT_STACK; print(DEFAULT_STACK)"
+ASK = "from leaseway_local.engine.paths import DEFAULT_STACK; print(DEFAULT_STACK)"
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 import typer
 
 from leaseway_local.connection.api_client import ApiClient
-from leaseway_local.terminal.rendering import Json, changed_table, console, error_console
-from leaseway_local.terminal.terminal import print_json
+from leaseway_local.terminal.console import data, messages, print_json
+from leaseway_local.terminal.tables import Json, changed_table
 
 _TOGETHER = 100
 _VERBS = {"cancel": "cancelled", "retry": "queued again"}
@@ -28,7 +28,7 @@ def change_many(
         if dry_run or not found["matched"]:
             _print(found, what, as_json=as_json)
             return
-        error_console().print(changed_table(found["content"]))
+        messages.print(changed_table(found["content"]))
         typer.confirm(f"{what} {_jobs(found['matched'])}?", err=True, abort=True)
         selection, limit = _not_after(selection, found["content"]), found["matched"]
     done = _parts(api, what, selection, limit, dry_run=False)
@@ -62,14 +62,14 @@ def _print(done: Json, what: str, *, as_json: bool) -> None:
         print_json(done)
         return
     if done["content"]:
-        console().print(changed_table(done["content"]))
+        data.print(changed_table(done["content"]))
     if done["dry_run"]:
         text = f"{_jobs(done['matched'])} would be {_VERBS[what]}"
     else:
         refused = f", {done['refused']:,} had moved meanwhile" if done["refused"] else ""
         text = f"{_jobs(done['changed'])} {_VERBS[what]}{refused}"
     more = "; there are more: raise --limit or run it again" if done["cursor"] else ""
-    console().print(text + more, soft_wrap=True)
+    data.print(text + more)
 
 
 def _jobs(count: int) -> str:

@@ -13,13 +13,13 @@ class EngineName(str, Enum):  # noqa: UP042 - typer shows the members' values
     """What serves AWS on this machine."""
 
     MINISTACK = "ministack"
-    """Embedded: started, watched and stopped by `leaseway`."""
+    """Embedded: `leaseway` starts and stops it."""
     LOCALSTACK = "localstack"
-    """A LocalStack, or another engine of its kind, that somebody else runs at LOCALSTACK_HOST."""
+    """A LocalStack, or a compatible engine, that runs at LOCALSTACK_HOST and is managed elsewhere."""
 
 
-def chosen() -> EngineName:
-    """The engine of this process: what --engine or LEASEWAY_ENGINE says, MiniStack where neither does.
+def read_choice() -> EngineName:
+    """The engine that --engine or LEASEWAY_ENGINE selects; MiniStack by default.
 
     Raises:
         LocalCloudError: the variable names no engine.
@@ -33,15 +33,15 @@ def chosen() -> EngineName:
 
 
 def choose(name: EngineName) -> None:
-    """Make it the engine of this process and of those that it starts."""
+    """Select the engine for this process and the processes it starts."""
     os.environ[VARIABLE] = name.value
 
 
-def serving(target: Target) -> Target:
-    """Where a command really works: on LocalStack, where that is the chosen engine of the local target."""
-    return Target.LOCALSTACK if target is Target.LOCAL and elsewhere() else target
+def resolve_target(target: Target) -> Target:
+    """Replace the local target by LocalStack if that is the selected engine."""
+    return Target.LOCALSTACK if target is Target.LOCAL and uses_external_engine() else target
 
 
-def elsewhere() -> bool:
-    """Whether the chosen engine is somebody else's to start and to stop."""
-    return chosen() is EngineName.LOCALSTACK
+def uses_external_engine() -> bool:
+    """Whether the selected engine is started and stopped by something other than `leaseway`."""
+    return read_choice() is EngineName.LOCALSTACK

@@ -7,28 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-_PIPED_WIDTH = 160
+from leaseway_local.terminal.console import messages
+
 _RESULT_WIDTH = 52
 _VALUE_WIDTH = 24
 STATUS_STYLE = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "yellow", "RUNNING": "cyan", "MISSED": "yellow"}
 """Colours of what a job, a task or a slot can be."""
 
 Json = Mapping[str, Any]
-
-
-def console() -> Console:
-    """The terminal. Where output goes to a file, lines are as long as a table needs."""
-    return Console(width=None if sys.stdout.isatty() else _PIPED_WIDTH, highlight=False, emoji=False)
-
-
-def error_console() -> Console:
-    """The terminal for what is no data: problems and progress."""
-    return Console(stderr=True, width=None if sys.stderr.isatty() else _PIPED_WIDTH, highlight=False, emoji=False)
 
 
 def print_problem(problem: Json, *, as_json: bool) -> None:
@@ -40,7 +30,7 @@ def print_problem(problem: Json, *, as_json: bool) -> None:
     title = escape(str(problem.get("detail") or problem.get("title") or "The request was refused."))
     code = escape(str(problem.get("code", problem.get("status", ""))))
     balance = f" Balance: {money(problem['balance'])}" if "balance" in problem else ""
-    error_console().print(f"[red]{code}[/]: {title}{where}{balance}")
+    messages.print(f"[red]{code}[/]: {title}{where}{balance}")
 
 
 def account_table(account: Json) -> Table:

@@ -1,4 +1,4 @@
-"""Runs a command beside a LocalStack of its own: `python -m leaseway_local.engine.localstack_run COMMAND...`.
+"""Runs a command beside a LocalStack of its own: `python -m leaseway_local.localstack.run COMMAND...`.
 
 Both are alone in a network of their own that has nothing but the loopback interface: DynamoDB Local, which LocalStack
 starts, listens on every address that it finds.
@@ -19,13 +19,13 @@ from pathlib import Path
 
 import httpx
 
+from leaseway_local.connection import engine_choice
+from leaseway_local.connection.engine_choice import EngineName
 from leaseway_local.deployment import packaging
-from leaseway_local.engine import choice as engines
 from leaseway_local.engine import processes
-from leaseway_local.engine.choice import EngineName
-from leaseway_local.engine.localstack_build import ENVIRONMENT, LIBRARIES, PYTHON
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.terminal import Stopwatch, notes, told
+from leaseway_local.localstack.build import ENVIRONMENT, LIBRARIES, PYTHON
+from leaseway_local.terminal.console import Stopwatch, messages, run_main
 
 LOG = ENVIRONMENT / "localstack.log"
 HOST = "127.0.0.1:4566"
@@ -47,7 +47,7 @@ def main() -> None:
     if not unshare:
         raise LocalCloudError("unshare is not there.", "Install the package util-linux.")
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
-    this = [sys.executable, "-m", "leaseway_local.engine.localstack_run", _INSIDE]
+    this = [sys.executable, "-m", "leaseway_local.localstack.run", _INSIDE]
     os.execv(unshare, [unshare, "--net", *as_root, *this, *given])  # noqa: S606 - a shell would add nothing
 
 
@@ -55,7 +55,7 @@ def _inside(command: list[str]) -> int:
     _raise_loopback()
     signal.signal(signal.SIGTERM, _ended)
     with running() as host:
-        environment = os.environ | {"LOCALSTACK_HOST": host, engines.VARIABLE: EngineName.LOCALSTACK.value}
+        environment = os.environ | {"LOCALSTACK_HOST": host, engine_choice.VARIABLE: EngineName.LOCALSTACK.value}
         return subprocess.run(command, env=environment, check=False).returncode
 
 
@@ -80,9 +80,9 @@ def running() -> Iterator[str]:
         if process.poll() is not None:
             ends = "\n".join(LOG.read_text(errors="replace").splitlines()[-20:])
             raise LocalCloudError(f"LocalStack did not start; its log ends with:\n{ends}")
-        notes.print(f"[green]✓[/] LocalStack answers on {HOST} ({watch})")
+        messages.print(f"[green]✓[/] LocalStack answers on {HOST} ({watch})")
         yield HOST
-        notes.print(f"LocalStack and all that it started hold {_megabytes(process.pid)} MB after {watch}")
+        messages.print(f"LocalStack and all that it started hold {_megabytes(process.pid)} MB after {watch}")
     finally:
         # DynamoDB Local and the functions outlive a LocalStack that is killed.
         process.send_signal(signal.SIGTERM)
@@ -168,4 +168,4 @@ def _raise_loopback() -> None:
 
 
 if __name__ == "__main__":
-    told(main)
+    run_main(main)

@@ -6,7 +6,7 @@ import sys
 
 INSIDE = """
 from contextlib import contextmanager
-from leaseway_local.engine import localstack_run
+from leaseway_local.localstack import run
 
 @contextmanager
 def running():
@@ -15,9 +15,9 @@ def running():
     finally:
         print("ended", flush=True)
 
-localstack_run._raise_loopback = lambda: None
-localstack_run.running = running
-localstack_run._inside(["sh", "-c", "echo started; exec sleep 60"])
+run._raise_loopback = lambda: None
+run.running = running
+run._inside(["sh", "-c", "echo started; exec sleep 60"])
 """
 
 

@@ -1,4 +1,4 @@
-"""Signing in to a deployment's API: the token is fetched when it is first needed, and again before it expires."""
+"""Sign in to a deployment's API: the token is fetched at first use, and again before it expires."""
 
 import json
 import time
@@ -11,17 +11,17 @@ from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.errors import LocalCloudError
 
-_EARLY_SECONDS = 30  # a token that is about to expire is not sent any more
+_EARLY_SECONDS = 30  # a token this close to its expiry is not sent
 
 
 class SignInRefusedError(LocalCloudError):
-    """The API does not know the name and password, or has locked the name for a while."""
+    """The name or password is wrong, or the name is locked for a while."""
 
 
 class SignIn(httpx.Auth):
-    """A user's name and password at one API; as httpx's `auth` it puts the bearer token on each request.
+    """A user's name and password at one API; as httpx's `auth` it adds the bearer token to each request.
 
-    `token` and `good_until` (seconds since the epoch) are what was fetched before, where something was.
+    `token` and `good_until` (seconds since the epoch) are those of an earlier fetch, if there was one.
     """
 
     def __init__(self, api_url: str, username: str, password: str, *, token: str = "", good_until: float = 0) -> None:
@@ -33,19 +33,19 @@ class SignIn(httpx.Auth):
         self._fetching = Lock()
 
     def token(self) -> str:
-        """The bearer token, good for half a minute at least.
+        """The bearer token, valid for at least another 30 seconds.
 
         Raises:
-            SignInRefusedError: the API gives none; says why.
-            LocalCloudError: nothing answers, or a session without a password is over.
+            SignInRefusedError: the API refused to issue one; carries its reason.
+            LocalCloudError: nothing answers, or a session without a password has expired.
         """
         with self._fetching:
-            if not self.good():
+            if not self.is_fresh():
                 self._fetch()
             return self._token
 
-    def good(self) -> bool:
-        """Whether there is a token that is good for half a minute at least."""
+    def is_fresh(self) -> bool:
+        """Whether there is a token that is valid for at least another 30 seconds."""
         return time.time() < self.good_until - _EARLY_SECONDS
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
@@ -55,24 +55,24 @@ class SignIn(httpx.Auth):
 
     def _fetch(self) -> None:
         if not self.password:
-            raise LocalCloudError(f"the session of {self.username} is over.", "`leaseway login` opens another.")
+            raise LocalCloudError(f"the session of {self.username} has expired.", "`leaseway login` opens a new one.")
         form = {"grant_type": "password", "username": self.username, "password": self.password}
         try:
             answer = httpx.post(self._url, data=form, timeout=35, trust_env=False)
-            told = answer.json()
+            document = answer.json()
         except (httpx.HTTPError, ValueError) as problem:
             raise LocalCloudError(
-                f"{self._url} does not answer: {problem}", "`leaseway status` tells why."
+                f"{self._url} does not answer: {problem}", "`leaseway status` shows why."
             ) from problem
         if answer.status_code != 200:
-            reason = told.get("error_description") or told.get("detail") or answer.status_code
+            reason = document.get("error_description") or document.get("detail") or answer.status_code
             raise SignInRefusedError(f"{self.username} cannot sign in: {reason}", "`leaseway login` takes a password.")
-        self._token = told["access_token"]
-        self.good_until = time.time() + told["expires_in"]
+        self._token = document["access_token"]
+        self.good_until = time.time() + document["expires_in"]
 
 
-def first_admin(clients: Clients, outputs: Outputs) -> SignIn:
-    """The Admin that the deployment made, with the password from Secrets Manager. Asks for no token yet."""
+def read_first_admin(clients: Clients, outputs: Outputs) -> SignIn:
+    """Read the name and password of the deployment's first Admin from Secrets Manager. Fetches no token yet."""
     secret = clients.get("secretsmanager").get_secret_value(SecretId=outputs["AdminSecret"])
     admin = json.loads(secret["SecretString"])
     return SignIn(outputs.api_url, admin["username"], admin["password"])

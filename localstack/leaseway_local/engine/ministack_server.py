@@ -1,7 +1,7 @@
 """The engine's process: MiniStack's ASGI app under uvicorn, on the loopback address only.
 
-Started by `leaseway_local.engine.engine` with an environment of its own; settings come as arguments, not as variables,
-because the functions inherit the variables.
+`leaseway_local.engine.ministack` starts it. Settings are arguments rather than variables, because the functions inherit
+the variables.
 """
 
 import argparse
@@ -12,16 +12,16 @@ import uvicorn
 
 
 def _raise_file_limit() -> None:
-    """Hundreds of sockets and pipes may be open at once; the usual soft limit is 1,024."""
+    """Raise the limit on open files: hundreds of sockets and pipes may be open, and the usual soft limit is 1,024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
-    if soft < wanted:
+    needed = 65_536 if hard == resource.RLIM_INFINITY else min(hard, 65_536)
+    if soft < needed:
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def main() -> None:
-    """Serve until told to stop; a clean stop saves the state."""
+    """Serve until the process is ended; SIGTERM saves the state first."""
     arguments = argparse.ArgumentParser(prog="leaseway-engine")
     arguments.add_argument("--port", type=int, required=True)
     _raise_file_limit()

@@ -11,7 +11,7 @@ from leaseway_local.connection.api_client import ApiClient, ApiProblem
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.deployment import gateway_responses
-from leaseway_local.engine.places import Home
+from leaseway_local.engine.paths import Home
 from leaseway_local.errors import LocalCloudError
 
 VALUES = {"ApiUrl": "https://abc.example/live", "ApiId": "abc", "ApiStage": "live", "JobsQueueUrl": "q"}
