@@ -93,8 +93,8 @@ format: setup ## Format the code and sort its imports
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-generate: setup ## Write gateway.yaml and the OpenAPI documents from the API's routes and types
-	@$(BIN)/python infra/generate.py
+generate: setup ## Write gateway.yaml, the OpenAPI documents, the dashboards and docs/reference from their sources
+	@PYTHONPATH=functions:infra $(BIN)/python -m generate
 
 # The runtime layer first: the newest versions that have wheels for Lambda's own platform, which the rest then follows.
 lock: setup ## Pin the runtime layer's and the project's requirements; LOCK_ARGS=--upgrade takes newer ones

@@ -1,16 +1,18 @@
-"""The dashboard: infra/dashboard.json, completed with what has come since, and as template.yaml holds it.
+"""Completes infra/dashboard.json with new queues, functions and job types, and copies it into template.yaml.
 
-Widgets are written by hand. Where one has a line for each queue, function or job type, a line that is missing is added
-after the pattern of its neighbours, and one whose subject is gone is left out.
+Widgets are written by hand. If a widget has a line for each queue, function or job type, a missing line is added with
+the options of its neighbours, and the line of a subject that no longer exists is removed.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Any, NamedTuple
 
-_BODY = re.compile(r"^( +DashboardBody: !Sub )'.*'$", re.MULTILINE)
+_INDENT = " " * 8
+_BODY = re.compile(rf"^( +DashboardBody: !Sub \|\n)(?:{_INDENT}.*\n)+", re.MULTILINE)
 _WIDTH = 118
 _NOT_WATCHED = "FirstAdminFunction"  # runs once a deployment
 _DEAD_LETTERS = "DeadLetterQueue"
@@ -19,30 +21,29 @@ Line = list[Any]
 
 
 class Subject(NamedTuple):
-    """What a line is about: the dimension's value and the line's label."""
+    """A queue, function or job type that has a line: the value of its dimension and the label of the line."""
 
     value: str
     label: str
 
 
-def completed(source: Path, template: Mapping[str, Any], types: Sequence[str]) -> str:
-    """The text of dashboard.json with a line for each of the template's queues and functions and for each type."""
+def complete_dashboard(source: Path, template: Mapping[str, Any], types: Sequence[str]) -> str:
+    """Return the text of dashboard.json with a line for each queue and function of the template and each job type."""
     body = json.loads(source.read_text())
     subjects = _subjects(template, types)
     for widget in body["widgets"]:
         lines = widget["properties"].get("metrics", [])
-        for dimension, all_of_them in subjects.items():
-            lines = _with_all(lines, dimension, all_of_them)
+        for dimension, dimension_subjects in subjects.items():
+            lines = _complete_lines(lines, dimension, dimension_subjects)
         if lines:
             widget["properties"]["metrics"] = lines
-    return pretty(body) + "\n"
+    return format_json(body) + "\n"
 
 
-def with_dashboard(template: str, dashboard: str) -> str:
-    """The template's text with the dashboard of that text, in one line."""
-    body = json.dumps(json.loads(dashboard), separators=(",", ":"), ensure_ascii=False)
-    quoted = body.replace("'", "''")
-    return _BODY.sub(lambda line: f"{line[1]}'{quoted}'", template)
+def insert_dashboard(template: str, dashboard: str) -> str:
+    """Return the template's text with `dashboard` as the block of its `DashboardBody`."""
+    block = indent(dashboard, _INDENT)
+    return _BODY.sub(lambda body: body[1] + block, template)
 
 
 def _subjects(template: Mapping[str, Any], types: Sequence[str]) -> dict[str, list[Subject]]:
@@ -61,18 +62,21 @@ def _words(name: str, ending: str, between: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", between, name.removesuffix(ending)).lower()
 
 
-def _with_all(lines: list[Line], dimension: str, subjects: Sequence[Subject]) -> list[Line]:
-    of_one = [line for line in lines if dimension in line and f"{{{_DEAD_LETTERS}." not in str(line)]
-    if not of_one:
+def _complete_lines(lines: list[Line], dimension: str, subjects: Sequence[Subject]) -> list[Line]:
+    by_subject = [line for line in lines if dimension in line and f"{{{_DEAD_LETTERS}." not in str(line)]
+    if not by_subject:
         return lines
-    first, *_ = of_one
-    place = first.index(dimension) + 1
-    made = [[*first[:place], one.value, *first[place + 1 : -1], first[-1] | {"label": one.label}] for one in subjects]
-    return [*made, *(line for line in lines if line not in of_one)]
+    pattern, *_ = by_subject
+    at = pattern.index(dimension) + 1
+    complete = [
+        [*pattern[:at], subject.value, *pattern[at + 1 : -1], pattern[-1] | {"label": subject.label}]
+        for subject in subjects
+    ]
+    return [*complete, *(line for line in lines if line not in by_subject)]
 
 
-def pretty(node: Any, depth: int = 0) -> str:
-    """JSON in which what fits into a line is one."""
+def format_json(node: Any, depth: int = 0) -> str:
+    """Return the JSON of `node`, with each part that fits into a line on a line."""
     whole = json.dumps(node, ensure_ascii=False)
     if not isinstance(node, dict | list) or 2 * depth + len(whole) <= _WIDTH:
         return whole
@@ -83,6 +87,6 @@ def pretty(node: Any, depth: int = 0) -> str:
 
 def _parts(node: dict[str, Any] | list[Any], depth: int) -> Iterator[str]:
     if isinstance(node, dict):
-        yield from (f"{json.dumps(name)}: {pretty(value, depth)}" for name, value in node.items())
+        yield from (f"{json.dumps(name)}: {format_json(value, depth)}" for name, value in node.items())
     else:
-        yield from (pretty(value, depth) for value in node)
+        yield from (format_json(value, depth) for value in node)

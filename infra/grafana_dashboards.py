@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from dashboard_body import pretty
+from dashboard_body import format_json
 
 CLOUDWATCH = {"type": "cloudwatch", "uid": "leaseway-cloudwatch"}
 PROMETHEUS = {"type": "prometheus", "uid": "leaseway-prometheus"}
@@ -94,7 +94,7 @@ def grafana_dashboards(dashboard: str, template: Mapping[str, Any]) -> Iterator[
     }
     for name, (title, panels, asked) in made.items():
         numbered = [{"id": number, **panel} for number, panel in enumerate(panels, start=1)]
-        yield f"{name}.json", pretty(_dashboard(name, title, numbered, asked)) + "\n"
+        yield f"{name}.json", format_json(_dashboard(name, title, numbered, asked)) + "\n"
 
 
 def _dashboard(name: str, title: str, panels: Sequence[Panel], variables: Sequence[Any]) -> dict[str, Any]:
