@@ -4,15 +4,17 @@ import inspect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from chalice import Chalice
+from msgspec import Meta
 
 from api import oauth, problems, requests
 from api.access import ACCESS, Access
 from api.blueprints.jobs import NewJob
 from api.callers import UnauthorizedError
+from api.ids import ID_PATTERN
 from api.routes import Operation, operation_of
 from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError
 from leaseway.idempotency import KeyReusedError
@@ -23,15 +25,15 @@ JsonObject = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _EXAMPLE_REQUEST_ID = "5f0c8a52-0f5e-4f2b-9d4e-2f5a0b7c9d11"
-_JOB_ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
-_PATH_PARAMETERS: dict[str, JsonObject] = {
-    "userId": {"description": "The user's id", "schema": {"type": "string", "pattern": requests.USER_ID_PATTERN}},
-    "id": {"description": "The job's id", "schema": _JOB_ID},
-    "entry": {"description": "The entry's name, from a ledger", "schema": {"type": "string", "maxLength": 160}},
-    "username": {"description": "The user's name", "schema": {"type": "string", "pattern": USERNAME_PATTERN}},
-    "asset": {"description": "A file's name", "schema": {"type": "string"}},
-    "version": {"description": "The version that the page names", "schema": {"type": "string"}},
+_PATH_PARAMETERS: dict[str, Any] = {
+    "userId": Annotated[str, Meta(description="The user's id", pattern=requests.USER_ID_PATTERN)],
+    "id": Annotated[str, Meta(description="The job's id", pattern=ID_PATTERN)],
+    "entry": Annotated[str, Meta(description="The entry's name, from a ledger", max_length=160)],
+    "username": Annotated[str, Meta(description="The user's name", pattern=USERNAME_PATTERN)],
+    "asset": Annotated[str, Meta(description="A file's name")],
+    "version": Annotated[str, Meta(description="The version that the page names")],
 }
+"""Types of the path parameters that mean the same in every path, unless an operation declares its own."""
 _FACTS: dict[str, JsonObject] = {
     "INSUFFICIENT_FUNDS": {"balance": 1.5},
     "ALREADY_REVERSED": {"reversal": "alice:9"},
@@ -63,6 +65,10 @@ Balances that never go below zero, and background jobs that are never lost and n
 Amounts are exact decimals, times are RFC 3339 in UTC, and every error is an RFC 9457 problem document whose `code` is
 stable. Unknown members of a body and unknown query parameters are refused.
 """
+
+
+class PathParameterUndeclaredError(Exception):
+    """A path has a parameter that no type describes."""
 
 
 def openapi_document(app: Chalice) -> JsonObject:
@@ -99,9 +105,10 @@ def _methods(methods: JsonObject) -> JsonObject:
 
 def _operation(declared: Operation, name: str, path_parameters: Iterable[str]) -> JsonObject:
     parameters = [
-        {"name": parameter, "in": "path", "required": True, **_PATH_PARAMETERS[parameter]}
-        for parameter in path_parameters
-    ] + [*_query_parameters(declared), *([_KEY_PARAMETER] if declared.keyed else [])]
+        *(describe_path_parameter(declared, parameter) for parameter in path_parameters),
+        *_query_parameters(declared),
+    ]
+    parameters += [_KEY_PARAMETER] if declared.keyed else []
     parameters += [_IF_MATCH] if declared.conditional else []
     return {
         "operationId": name,
@@ -119,6 +126,23 @@ def _operation(declared: Operation, name: str, path_parameters: Iterable[str]) -
             **_problems(declared),
         },
     }
+
+
+def describe_path_parameter(declared: Operation, name: str) -> JsonObject:
+    """Return one path parameter of an operation as OpenAPI describes it.
+
+    Raises:
+        PathParameterUndeclaredError: neither the operation nor the table of common parameters has a type for it.
+    """
+    kind = declared.path_parameters.get(name) or _PATH_PARAMETERS.get(name)
+    schema = msgspec.json.schema(kind) if kind else {}
+    description = schema.pop("description", None)
+    if description is None:
+        raise PathParameterUndeclaredError(
+            f"{declared.method} {declared.path}: nothing describes the path parameter {name!r}. Add to its Operation:"
+            f' path_parameters={{"{name}": Annotated[str, Meta(description="...", pattern="...")]}}'
+        )
+    return {"name": name, "in": "path", "required": True, "description": description, "schema": schema}
 
 
 def _query_parameters(declared: Operation) -> Iterator[JsonObject]:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from api.job_ids import JobId
+from api.ids import JobId
 from api.views import Time, rfc3339, time_or_none
 from leaseway.jobs.attempts import list_attempts
 from leaseway.jobs.find.lists import JobPage

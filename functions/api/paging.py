@@ -1,14 +1,15 @@
-"""Paging: how a caller says which part of a list of jobs to show."""
+"""Query parameters that select a page of a list of jobs."""
 
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-from leaseway.jobs.find.lists import DEEPEST_OFFSET, LARGEST_PAGE
+from leaseway.cursors import LARGEST_PAGE
+from leaseway.jobs.find.lists import DEEPEST_OFFSET
 
 
-class Window(msgspec.Struct, forbid_unknown_fields=True):
+class JobWindow(msgspec.Struct, forbid_unknown_fields=True):
     """Which part of the list."""
 
     page: (

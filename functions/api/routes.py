@@ -56,6 +56,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
     method: str
     path: str
+    path_parameters: Mapping[str, Any] = {}
+    """Types, with a description, of the path's parameters that the table in infra/openapi_document.py lacks."""
     tag: str
     summary: str
     description: str = ""

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from api.job_ids import JobId
+from api.ids import JobId, TaskId
 from api.views import Time, rfc3339, time_or_none
 from leaseway.jobs.job import Job
 from leaseway.tally.task_statistics import RunStatistics
@@ -14,7 +14,6 @@ from leaseway.tasks import CatchUp, Overlap, Task
 from leaseway.tasks.history import Entry, EntryPage
 from leaseway.tasks.overview import Standing, State, TaskPage
 
-TaskId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", examples=["1f8b6c1e2d3a4b5c6d7e8f9012345678"])]
 Milliseconds = Annotated[float, Meta(description="ms; null before the first run has ended")]
 
 

@@ -7,7 +7,7 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
-from api.job_ids import JobId, job_id
+from api.ids import JobId, parse_job_id
 from api.job_views import JobView, etag, job_view
 from api.problems import Refusal, brief
 from api.requests import milliseconds
@@ -53,7 +53,7 @@ def cancel(call: Call[None, None]) -> Answer:
     its result is refused in any case. A cancelled job is answered as it is.
     """
     job = cancel_job(
-        job_id(call.path["id"]),
+        parse_job_id(call.path["id"]),
         owner=call.caller.sees_owner,
         actor=call.caller.subject,
         if_version=call.if_version,
@@ -76,7 +76,7 @@ def cancel(call: Call[None, None]) -> Answer:
 )
 def retry(call: Call[None, None]) -> Answer:
     """A FAILED or CANCELLED job becomes CREATED again under its id, with as many attempts more as it was given."""
-    job = retry_job(job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version)
+    job = retry_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version)
     return Answer(job_view(job), etag(job))
 
 
@@ -94,7 +94,7 @@ def retry(call: Call[None, None]) -> Answer:
 )
 def remove(call: Call[None, None]) -> JobView:
     """Answers what it was. Jobs go by themselves when their retention is over; a live one is cancelled first."""
-    return job_view(remove_job(job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version))
+    return job_view(remove_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version))
 
 
 class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):

@@ -6,9 +6,9 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
-from api.job_ids import job_id
+from api.ids import parse_job_id
 from api.job_views import JobPageView, JobView, etag, job_view, page_view
-from api.paging import Window
+from api.paging import JobWindow
 from api.routes import Answer, Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway.cursors import InvalidCursorError
@@ -29,12 +29,12 @@ _TAG = "Dead letters"
         path="/api/v1/dead-letters",
         tag=_TAG,
         summary="List dead letters",
-        query=Window,
+        query=JobWindow,
         answer=JobPageView,
         errors=(UseCursorError, InvalidCursorError, UnavailableError),
     ),
 )
-def list_dead_letters(call: Call[None, Window]) -> JobPageView:
+def list_dead_letters(call: Call[None, JobWindow]) -> JobPageView:
     """Everybody's jobs that were FAILED because their message came again and again and no claim settled it.
 
     Given up last first. The total is counted from the table's stream, seconds behind.
@@ -98,5 +98,5 @@ def replay_many(call: Call[HowMany, None]) -> ReplayView:
 )
 def replay_one(call: Call[None, None]) -> Answer:
     """The job becomes CREATED again under its id, with as many attempts more as it was given, and starts at once."""
-    job = replay(job_id(call.path["id"]))
+    job = replay(parse_job_id(call.path["id"]))
     return Answer(job_view(job), etag(job))

@@ -8,9 +8,9 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
-from api.job_ids import job_id
+from api.ids import parse_job_id
 from api.job_views import JobOutcome, JobPageView, JobView, etag, job_view, outcome_view, page_view
-from api.paging import Window
+from api.paging import JobWindow
 from api.problems import Refusal, brief
 from api.requests import milliseconds
 from api.routes import Answer, Call, Operation, operation
@@ -197,7 +197,7 @@ def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
     return Wanted(one.type, one.payload, _options(one))
 
 
-class JobFilter(Window, forbid_unknown_fields=True):
+class JobFilter(JobWindow, forbid_unknown_fields=True):
     """Which jobs, and which part of the list."""
 
     status: (
@@ -269,7 +269,7 @@ def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
 )
 def show_job(call: Call[None, None]) -> Answer:
     """The job as it stands; poll it, or poll its result. Its ETag changes with its status."""
-    job = get_job(job_id(call.path["id"]), owner=call.caller.sees_owner)
+    job = get_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner)
     return Answer(job_view(job), etag(job))
 
 
@@ -289,5 +289,5 @@ def show_result(call: Call[None, None]) -> JobOutcome:
 
     409 `NOT_FINISHED` before the end. `status` tells success from failure: the question was answered in all three.
     """
-    job, result = get_result(job_id(call.path["id"]), owner=call.caller.sees_owner)
+    job, result = get_result(parse_job_id(call.path["id"]), owner=call.caller.sees_owner)
     return outcome_view(job, result)

@@ -23,7 +23,7 @@ from leaseway.accounts import (
     SameAccountError,
     transfer,
 )
-from leaseway.cursors import InvalidCursorError
+from leaseway.cursors import LARGEST_PAGE, InvalidCursorError
 from leaseway.errors import NotYoursError, OutcomeUnknownError, UnavailableError
 from leaseway.ledger import (
     AlreadyReversedError,
@@ -32,7 +32,7 @@ from leaseway.ledger import (
     page_of_entries,
     reverse,
 )
-from leaseway.ledger.statements import LARGEST_PAGE, Wanted
+from leaseway.ledger.statements import Wanted
 from leaseway.money import parse_positive
 
 ledger = Blueprint(__name__)

@@ -7,7 +7,7 @@ from chalice.app import Blueprint
 from msgspec import Meta
 
 from api.blueprints.jobs import NewJob
-from api.job_ids import job_id
+from api.ids import parse_job_id
 from api.routes import Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway import clock
@@ -129,5 +129,5 @@ def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
 )
 def link(call: Call[None, None]) -> LinkView:
     """A fresh link to the object that the job's result names as `key`, such as IMAGE_RESIZE's picture."""
-    url, expires_at = link_to_result(job_id(call.path["id"]), owner=call.caller.sees_owner)
+    url, expires_at = link_to_result(parse_job_id(call.path["id"]), owner=call.caller.sees_owner)
     return LinkView(url, rfc3339(expires_at))

@@ -6,7 +6,7 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
-from api.job_ids import job_id
+from api.ids import parse_job_id
 from api.job_views import ClaimView, EndView, HeartbeatView, claim_view
 from api.requests import plain_text
 from api.routes import Call, Operation, operation
@@ -112,7 +112,7 @@ def claim_next_job(call: Call[Claim, None]) -> ClaimView | None:
 )
 def claim_this_job(call: Call[KnownClaim, None]) -> ClaimView:
     """The permission to run this very job of an external type: a User for an own one, a Worker for anybody's."""
-    job = external.claim_known(job_id(call.path["id"]), _name(call.body.worker), owner=call.caller.works_for)
+    job = external.claim_known(parse_job_id(call.path["id"]), _name(call.body.worker), owner=call.caller.works_for)
     return claim_view(job)
 
 
@@ -133,7 +133,7 @@ def beat(call: Call[Heartbeat, None]) -> HeartbeatView:
     """Extends the lease. Where the answer is `cancelled`, stop the work: its result is not wanted any more. 409
     `LEASE_LOST` says that another worker may have the job by now.
     """
-    name = job_id(call.path["id"])
+    name = parse_job_id(call.path["id"])
     found = external.heartbeat(name, call.body.claim_token, _reached(call.body), owner=call.caller.works_for)
     return HeartbeatView(
         status=found.status,
@@ -160,7 +160,7 @@ def complete(call: Call[Completion, None]) -> EndView:
     """Stores the result. One that comes after the deadline, or from a worker whose job another took over, is refused.
     The same request again gets the same answer.
     """
-    name = job_id(call.path["id"])
+    name = parse_job_id(call.path["id"])
     external.complete(name, call.body.claim_token, call.body.result, owner=call.caller.works_for)
     return EndView(name, JobStatus.COMPLETED)
 
@@ -180,7 +180,7 @@ def complete(call: Call[Completion, None]) -> EndView:
 )
 def fail(call: Call[Failure, None]) -> EndView:
     """While attempts are left, the job is CREATED again and waits for its next one; else it is FAILED."""
-    name = job_id(call.path["id"])
+    name = parse_job_id(call.path["id"])
     return EndView(name, external.fail(name, call.body.claim_token, call.body.error, owner=call.caller.works_for))
 
 

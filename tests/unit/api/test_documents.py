@@ -2,16 +2,19 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 import yaml
+from msgspec import Meta
 from openapi_spec_validator import validate
 
 from api.app import blueprints
-from api.routes import operation_of
+from api.routes import Operation, operation_of
 from generate import ROOT, documents
 from leaseway.jobs.types import catalogue
+from openapi_document import PathParameterUndeclaredError, describe_path_parameter
 from unit.api.gateway import call
 
 app = blueprints.whole_app()
@@ -42,7 +45,7 @@ def test_generated_files_are_what_their_sources_say(path: Path, text: str) -> No
     # Given routes, types and settings
     # When the file is generated again
     # Then it is the file that is kept; otherwise run `make generate`
-    assert path.read_text() == text
+    assert path.read_text() == text, f"{path.relative_to(ROOT)} is not what its sources say: run `make generate`"
 
 
 def test_the_document_is_valid_openapi_3_1() -> None:
@@ -64,6 +67,19 @@ def test_every_route_is_declared_where_it_is_registered() -> None:
             assert (declared.path, declared.method) == (path, method)
             assert declared.summary
             assert declared.description
+
+
+def test_a_path_parameter_that_nothing_describes_is_refused_with_what_to_add() -> None:
+    # Given a route with a parameter of its own
+    declared = Operation(method="GET", path="/api/v1/currencies/{code}", tag="t", summary="s", answer="text/plain")
+    # When it is documented without a type for the parameter
+    # Then the error names the route, the parameter and the line to add
+    with pytest.raises(PathParameterUndeclaredError, match=r"GET .*'code'.*path_parameters=\{\"code\": Annotated"):
+        describe_path_parameter(declared, "code")
+    # And a declared type describes it
+    code = Annotated[str, Meta(description="ISO 4217", pattern="^[A-Z]{3}$")]
+    described = describe_path_parameter(msgspec.structs.replace(declared, path_parameters={"code": code}), "code")
+    assert (described["description"], described["schema"]) == ("ISO 4217", {"type": "string", "pattern": "^[A-Z]{3}$"})
 
 
 def test_every_job_type_has_its_own_schema() -> None:

@@ -61,6 +61,12 @@ def test_there_is_no_metric_math() -> None:
     assert all({"label", "stat"} <= set(options) for *_, options in lines())
 
 
+def test_the_template_has_it_as_a_block_that_people_can_read() -> None:
+    block = template.read()["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+    assert block == SOURCE.read_text(), "run `make generate`"
+    assert max(map(len, template.TEMPLATE.read_text().splitlines())) < 200
+
+
 def test_every_queue_and_every_function_is_on_it() -> None:
     described = template.read()
     named = set(re.findall(r"\$\{(\w+?)(?:\.QueueName)?\}", SOURCE.read_text()))

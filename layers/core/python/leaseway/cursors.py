@@ -15,6 +15,9 @@ from leaseway import aws
 from leaseway.errors import InvalidInputError
 from leaseway.settings import SettingsInvalidError, needed
 
+LARGEST_PAGE = 100
+"""The most items of a page of any list."""
+
 _VERSION = 1  # in the MAC, so that a cursor of another version is simply invalid
 _MAC_BYTES = 16
 _LONGEST = 512
@@ -33,6 +36,12 @@ class InvalidCursorError(InvalidInputError):
 
     def __init__(self) -> None:
         super().__init__("the cursor is not one that this list handed out", field="cursor")
+
+
+def require_page_size(size: int, field: str = "size") -> None:
+    """Raise InvalidInputError, which names `field`, unless `size` is from 1 to `LARGEST_PAGE`."""
+    if not 1 <= size <= LARGEST_PAGE:
+        raise InvalidInputError(f"must be from 1 to {LARGEST_PAGE}", field=field)
 
 
 def sign(position: msgspec.Struct, bound_to: Binding) -> str:

@@ -8,8 +8,6 @@ from leaseway.errors import InvalidInputError
 from leaseway.ledger.entries import Entry, LedgerBehindError, entries_of, last_entry
 from leaseway.settings import settings
 
-LARGEST_PAGE = 100
-
 _NEWEST = 10**15
 _FILTERED_READ = 100
 # Changes that are under way together may be stamped in another order than they are made.
@@ -58,8 +56,7 @@ def page_of_entries(
         InvalidInputError: the size is out of bounds.
     """
     check_owner(user_id, owner)
-    if not 1 <= size <= LARGEST_PAGE:
-        raise InvalidInputError(f"must be from 1 to {LARGEST_PAGE}", field="size")
+    cursors.require_page_size(size)
     binding = ("ledger", user_id, str(wanted.since), str(wanted.until), wanted.reference)
     start = cursors.read(cursor, binding, _Position).version if cursor else _first(user_id, wanted)
     taken, below = _take(user_id, wanted, start, size)

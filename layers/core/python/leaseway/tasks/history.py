@@ -24,8 +24,6 @@ from leaseway.jobs.table import job_from_item
 from leaseway.settings import settings
 from leaseway.tasks.model import HISTORY_SHARDS, HistoryModel, Task, recent_key, slot_job_id
 
-LARGEST_PAGE = 100
-
 _DAY_SECONDS = 86_400
 
 
@@ -112,8 +110,7 @@ def page_of_history(
         InvalidInputError: the size or the status is none; names the field.
         InvalidCursorError: the cursor belongs to another list.
     """
-    if not 1 <= size <= LARGEST_PAGE:
-        raise InvalidInputError(f"size is from 1 to {LARGEST_PAGE}", field="size")
+    cursors.require_page_size(size)
     wanted = _wanted(status)
     bound_to = ("task-history", task_id, wanted)
     after = cursors.read(cursor, bound_to, _Place).after if cursor is not None else None
@@ -140,7 +137,7 @@ def _collect(task_id: str | None, status: str | None, size: int, after: str | No
             after = position
         if len(items) < min(step, left):
             return found, None
-        left, step = left - len(items), min(2 * step, LARGEST_PAGE)
+        left, step = left - len(items), min(2 * step, cursors.LARGEST_PAGE)
     return found, after
 
 

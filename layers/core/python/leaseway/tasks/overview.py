@@ -8,13 +8,10 @@ import msgspec
 from leaseway import clock, cursors
 from leaseway.dynamodb.batches import read_items
 from leaseway.dynamodb.query import Query
-from leaseway.errors import InvalidInputError
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.table import job_from_item
 from leaseway.tasks.model import LISTED, Task, task_from_item
 from leaseway.tasks.slots import read_run, read_task
-
-LARGEST_PAGE = 100
 
 
 class State(StrEnum):
@@ -77,8 +74,7 @@ def page_of_tasks(*, owner: str | None, size: int = 50, cursor: str | None = Non
         InvalidInputError: the size is out of bounds.
         InvalidCursorError: the cursor belongs to another list.
     """
-    if not 1 <= size <= LARGEST_PAGE:
-        raise InvalidInputError(f"size is from 1 to {LARGEST_PAGE}", field="size")
+    cursors.require_page_size(size)
     after = cursors.read(cursor, _BOUND_TO, _Place) if cursor is not None else None
     keys = _keys(size + 1, after)
     chosen = keys[:size]

@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from leaseway.cursors import LARGEST_PAGE
 from leaseway.errors import InvalidInputError, LeasewayError
 from leaseway.jobs import queue
 from leaseway.jobs.control import control
-from leaseway.jobs.find.lists import LARGEST_PAGE, Selection, find
+from leaseway.jobs.find.lists import Selection, find
 from leaseway.jobs.job import LIVE, Job, JobStatus
 from leaseway.jobs.tags import checked_tag
 

@@ -31,7 +31,6 @@ from leaseway.jobs.job import LIVE, Job, JobStatus
 from leaseway.jobs.table import created_key, job_from_item
 from leaseway.settings import settings
 
-LARGEST_PAGE = 100
 DEEPEST_OFFSET = 1_000
 
 
@@ -197,8 +196,7 @@ def find(selection: Selection, purpose: str, *, limit: int, cursor: str | None =
         InvalidCursorError: the cursor belongs to another selection or purpose.
         UnavailableError: DynamoDB kept part of them back.
     """
-    if not 1 <= limit <= LARGEST_PAGE:
-        raise InvalidInputError(f"limit is from 1 to {LARGEST_PAGE}", field="limit")
+    cursors.require_page_size(limit, "limit")
     bound_to = selection.bound_to(purpose)
     start = cursors.read(cursor, bound_to, _Place) if cursor is not None else None
     found = _filter(selection, start, 0, limit)
@@ -206,8 +204,7 @@ def find(selection: Selection, purpose: str, *, limit: int, cursor: str | None =
 
 
 def _offset(page: int | None, size: int, cursor: str | None) -> int:
-    if not 1 <= size <= LARGEST_PAGE:
-        raise InvalidInputError(f"size is from 1 to {LARGEST_PAGE}", field="size")
+    cursors.require_page_size(size)
     if page is not None and cursor is not None:
         raise InvalidInputError("page and cursor exclude each other", field="page")
     if page is not None and page < 0:

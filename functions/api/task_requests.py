@@ -1,0 +1,121 @@
+"""Requests about tasks: bodies, query parameters and ids in paths."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from api.ids import TaskId, is_id
+from leaseway.cursors import LARGEST_PAGE
+from leaseway.tasks import CatchUp, Overlap, TaskNotFoundError
+from leaseway.tasks.definitions import LONGEST_JITTER_SECONDS
+from leaseway.tasks.history import STATUSES
+
+TASK_PATH = {"id": Annotated[TaskId, Meta(description="The task's id")]}
+"""The path parameter of the routes of one task."""
+
+_Cron = Annotated[
+    str,
+    Meta(
+        max_length=100,
+        description="Five fields, as in a crontab: minute, hour, day, month, weekday. Give this or `every`",
+        examples=["30 4 * * 1-5"],
+    ),
+]
+_Every = Annotated[
+    str, Meta(max_length=10, description="A number with s, m, h or d, from 60s to 31d. Give this or `cron`")
+]
+_Zone = Annotated[str, Meta(max_length=64, description="Where the cron expression is at home, as `Europe/Berlin`")]
+_Type = Annotated[str, Meta(max_length=64, description="Type of the job that a run is")]
+_Payload = Annotated[dict[str, Any], Meta(description="As the type wants it; at most 4 KB")]
+_Ttl = Annotated[
+    int,
+    Meta(
+        description="Time to live of a run's attempt in ms, by default 60000, at most 840000; 39600000 for a type whose"
+        " workers are outside Lambda"
+    ),
+]
+_Attempts = Annotated[int, Meta(description="Attempts of a run: 1 to 20, by default 3")]
+_Enabled = Annotated[bool, Meta(description="false pauses it: it has no slots meanwhile, so none is missed")]
+_Overlap = Annotated[
+    Overlap, Meta(description="`skip`: a slot that comes during a run is skipped. `allow`: runs may overlap")
+]
+_CatchUp = Annotated[
+    CatchUp, Meta(description="Slots that nobody saw in time: `latest` makes one run of them, `none` makes none")
+]
+_Jitter = Annotated[
+    int,
+    Meta(
+        ge=0,
+        le=LONGEST_JITTER_SECONDS,
+        description="A run is delayed by up to so many seconds, each slot by its own",
+    ),
+]
+
+
+class NewTask(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A job to run again and again."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=100, description="No other task's", examples=["nightly-report"])]
+    type: _Type
+    payload: _Payload = msgspec.field(default_factory=dict)
+    cron: _Cron | None = None
+    every: _Every | None = None
+    timezone: _Zone = "UTC"
+    ttl_ms: _Ttl | None = None
+    max_attempts: _Attempts | None = None
+    enabled: _Enabled = True
+    overlap: _Overlap = Overlap.SKIP
+    catch_up: _CatchUp = CatchUp.LATEST
+    jitter_seconds: _Jitter = 0
+
+
+class TaskChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What to change; the rest stays. `cron` replaces `every`, and `every` replaces `cron`."""
+
+    type: _Type | UnsetType = UNSET
+    payload: _Payload | UnsetType = UNSET
+    cron: _Cron | UnsetType = UNSET
+    every: _Every | UnsetType = UNSET
+    timezone: _Zone | UnsetType = UNSET
+    ttl_ms: _Ttl | UnsetType = UNSET
+    max_attempts: _Attempts | UnsetType = UNSET
+    enabled: _Enabled | UnsetType = UNSET
+    overlap: _Overlap | UnsetType = UNSET
+    catch_up: _CatchUp | UnsetType = UNSET
+    jitter_seconds: _Jitter | UnsetType = UNSET
+
+
+class TaskWindow(msgspec.Struct, forbid_unknown_fields=True):
+    """Which part of the list."""
+
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Tasks a page")] = 50
+    cursor: Annotated[str, Meta(description="Leads on from an earlier page")] | None = None
+
+
+class HistoryFilter(msgspec.Struct, forbid_unknown_fields=True):
+    """Which entries, and which part of the list."""
+
+    status: (
+        Annotated[
+            str,
+            Meta(
+                description="Only runs in this status, or only SKIPPED or MISSED slots",
+                extra_json_schema={"enum": list(STATUSES)},
+            ),
+        ]
+        | None
+    ) = None
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries a page")] = 20
+    cursor: Annotated[str, Meta(description="Leads on from an earlier page of the same list")] | None = None
+
+
+def parse_task_id(text: str) -> str:
+    """Return the id of a task from a path. Text that cannot be an id is refused without a read.
+
+    Raises:
+        TaskNotFoundError: not 32 hexadecimal digits.
+    """
+    if not is_id(text):
+        raise TaskNotFoundError
+    return text
