@@ -10,7 +10,8 @@ from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel
 from leaseway.tasks import Definition, Task, create_task
 from leaseway.tasks.history import Entry, page_of_history
-from leaseway.tasks.slots import read_run, read_task
+from leaseway.tasks.runs import read_run
+from leaseway.tasks.slots import read_task
 from unit.tasks.watch import Watch
 
 START = 1_767_225_600  # 2026-01-01T00:00:00Z, on a whole minute

@@ -16,6 +16,8 @@ from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
 from leaseway.tasks import AlreadyRunningError, CatchUp, Overlap, TaskNotFoundError, slots, start_now
 from leaseway.tasks.model import TaskModel, slot_job_id
+from leaseway.tasks.plan import Verdict
+from leaseway.tasks.runs import jitter_ms
 from leaseway.tasks.tick import tick
 from support.call_meter import metered
 from unit.tasks.conftest import again, all_runs, entries, jobs_in_the_table, last_run
@@ -172,7 +174,7 @@ def test_a_run_that_is_just_being_taken_over_holds_its_place(watch, make):
     # When it settles the slot
     outcome = slots.settle_slot(*read)
     # Then the slot is skipped: the run is alive
-    assert outcome.settled is slots.Settled.SKIPPED
+    assert outcome.verdict is Verdict.SKIPPED
     assert last_run(task).status is JobStatus.RUNNING
 
 
@@ -196,7 +198,7 @@ def test_a_run_started_by_hand_and_a_tick_exclude_each_other(watch, make):
     by_hand = start_now(task.id)
     outcome = slots.settle_slot(task, None)
     # Then the slot is skipped, and there is one job
-    assert (outcome.settled, jobs_in_the_table()) == (slots.Settled.SKIPPED, 1)
+    assert (outcome.verdict, jobs_in_the_table()) == (Verdict.SKIPPED, 1)
     assert (last_run(task).id, by_hand.slot, waiting_messages()) == (by_hand.id, None, 1)
 
 
@@ -230,7 +232,7 @@ def test_a_retried_run_keeps_its_place(watch, make):
     read = again(task), last_run(task)
     JobModel.change(read[1].id, [JobModel.status.set("CREATED")], JobModel.id.exists())
     # When the tick settles the slot, it finds the run alive
-    assert slots.settle_slot(*read).settled is slots.Settled.SKIPPED
+    assert slots.settle_slot(*read).verdict is Verdict.SKIPPED
 
 
 def test_jitter_delays_a_run_by_the_same_time_whoever_asks(watch, make):
@@ -239,7 +241,7 @@ def test_jitter_delays_a_run_by_the_same_time_whoever_asks(watch, make):
     tick()
     job = last_run(task)
     assert job.run_after is None or 0 < job.run_after - job.slot <= 120_000
-    spread = {slots._jitter_ms(task, slot) for slot in range(200)}
+    spread = {jitter_ms(task, slot) for slot in range(200)}
     assert len(spread) > 150
     assert all(0 <= delay <= 120_000 for delay in spread)
 

@@ -69,18 +69,18 @@ class _Place(msgspec.Struct, frozen=True, array_like=True):
     after: str
 
 
-def run(task: Task, job: Job) -> Part:
+def record_run(task: Task, job: Job) -> Part:
     """The entry of a run, as a part of the transaction that starts it."""
     return _part(task, Kind.RUN, job.created_at, job.id, job_id=job.id, slot=job.slot)
 
 
-def skipped(task: Task, slot: int, now: int) -> Part:
+def record_skipped(task: Task, slot: int, now: int) -> Part:
     """The entry of a slot that came while an earlier run was still going on."""
     return _part(task, Kind.SKIPPED, now, slot_job_id(task.id, slot), slot=slot)
 
 
-def missed(task: Task, first: int, last: int, slots: int, now: int) -> Part:
-    """The entry of a stretch of slots that nobody saw in time."""
+def record_missed(task: Task, first: int, last: int, slots: int, now: int) -> Part:
+    """The entry of a stretch of slots that no tick saw in time."""
     return _part(task, Kind.MISSED, now, slot_job_id(task.id, first), slot=first, until=last, slots=slots)
 
 

@@ -4,12 +4,12 @@ Any number of ticks may run at once: each slot is settled by one transaction, an
 task further on. What a tick leaves, the next one sees.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from leaseway import clock
+from leaseway.budget import Budget
 from leaseway.dynamodb.batches import READ_TOGETHER, read_items
 from leaseway.dynamodb.query import Query, Range
 from leaseway.jobs import queue
@@ -18,7 +18,8 @@ from leaseway.jobs.table import job_from_item
 from leaseway.logs import log
 from leaseway.settings import settings
 from leaseway.tasks.model import Task, task_from_item
-from leaseway.tasks.slots import Outcome, Settled, settle_slot
+from leaseway.tasks.plan import Verdict
+from leaseway.tasks.slots import SettledSlot, settle_slot
 
 
 class TickReport(msgspec.Struct):
@@ -42,32 +43,30 @@ class _Tick:
         self.now = clock.now_ms()
         self.report = TickReport()
         self._unsent: list[Job] = []
-        self._ends = time.monotonic() + settings().schedule_seconds
-
-    def over(self) -> bool:
-        return self.report.due >= settings().schedule_items or time.monotonic() >= self._ends
+        self.budget = Budget(settings().schedule_items, settings().schedule_seconds)
 
     def settle(self, task: Task, last: Job | None) -> None:
-        """Settle one task's slot; whatever is wrong with it is its own affair."""
+        """Settle one task's slot; a failure is logged and does not stop the tick."""
+        self.budget.take()
         self.report.due += 1
         self.report.lag_ms = max(self.report.lag_ms, self.now - (task.next_run or self.now))
         try:
-            outcome = settle_slot(task, last)
+            slot = settle_slot(task, last)
         except Exception:
             self.report.failed += 1
             log.exception("slot not settled", extra={"action": "schedule", "task_id": task.id, "slot": task.next_run})
             return
-        self._note(task, outcome)
+        self._note(task, slot)
 
-    def _note(self, task: Task, outcome: Outcome) -> None:
-        self.report.missed += outcome.missed
-        self.report.started += outcome.settled is Settled.STARTED
-        self.report.skipped += outcome.settled is Settled.SKIPPED
-        self.report.raced += outcome.settled is Settled.RACED
-        facts = {"action": "schedule", "task_id": task.id, "task": task.name, "missed": outcome.missed}
-        log.info(f"slot {outcome.settled.value}", extra=facts | {"job_id": outcome.job.id if outcome.job else None})
-        if outcome.job:
-            self._unsent.append(outcome.job)
+    def _note(self, task: Task, slot: SettledSlot) -> None:
+        self.report.missed += slot.missed
+        self.report.started += slot.verdict is Verdict.STARTED
+        self.report.skipped += slot.verdict is Verdict.SKIPPED
+        self.report.raced += slot.verdict is Verdict.RACED
+        facts = {"action": "schedule", "task_id": task.id, "task": task.name, "missed": slot.missed}
+        log.info(f"slot {slot.verdict.value}", extra=facts | {"job_id": slot.job.id if slot.job else None})
+        if slot.job:
+            self._unsent.append(slot.job)
             if len(self._unsent) >= queue.BATCH:
                 self.send()
 
@@ -87,7 +86,7 @@ def tick() -> TickReport:
     try:
         for shard in range(settings().due_shards):
             _settle_shard(str(shard), run)
-            if run.over():
+            if run.budget.is_spent:
                 run.report.left = True
                 break
     finally:
@@ -99,15 +98,14 @@ def _settle_shard(shard: str, run: _Tick) -> None:
     for tasks in _due(shard, run):
         runs = _last_runs(tasks)
         for task in tasks:
-            if run.over():
+            if run.budget.is_spent:
                 return
             run.settle(task, runs.get(task.last_job_id or ""))
 
 
 def _due(shard: str, run: _Tick) -> Iterator[Sequence[Task]]:
-    room = settings().schedule_items - run.report.due
     query = Query(table="tasks_table", index="due", key=("due_key", shard), range=Range("next_run", "<=", run.now))
-    keys = [item["id"]["S"] for item in query.items(limit=room)]
+    keys = [item["id"]["S"] for item in query.items(limit=run.budget.items_left)]
     for start in range(0, len(keys), READ_TOGETHER):
         items = read_items("tasks_table", keys[start : start + READ_TOGETHER], consistent=True)
         yield sorted((task_from_item(item) for item in items), key=lambda task: task.next_run or run.now)

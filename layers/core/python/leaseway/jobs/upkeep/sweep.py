@@ -4,13 +4,13 @@ Each look moves the job's next look in the same conditional write that judges it
 once. A job done within `FIRST_LOOK_SECONDS` is never read here.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 
 import msgspec
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
+from leaseway.budget import Budget
 from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job, JobStatus
@@ -41,12 +41,10 @@ class _Sweep:
         self.report = SweepReport()
         self._deep: dict[queue.Queue, bool] = {}
         self.outgoing: list[queue.Outgoing] = []
-        self._ends = time.monotonic() + settings().sweep_seconds
-
-    def over(self) -> bool:
-        return self.report.looked >= settings().sweep_items or time.monotonic() >= self._ends
+        self.budget = Budget(settings().sweep_items, settings().sweep_seconds)
 
     def look(self, job: Job) -> None:
+        self.budget.take()
         self.report.looked += 1
         self.report.lag_ms = max(self.report.lag_ms, self.now - (job.look_at or self.now))
         if job.status is JobStatus.CREATED:
@@ -124,20 +122,21 @@ def sweep() -> SweepReport:
     for shard in range(settings().outcome_shards):
         for jobs in _due(str(shard), run):
             for job in jobs:
-                if run.over():
+                if run.budget.is_spent:
                     break
                 run.look(job)
             run.report.resent += queue.send(run.outgoing)
             run.outgoing.clear()
-            if run.over():
+            if run.budget.is_spent:
                 run.report.left = True
                 return run.report
     return run.report
 
 
 def _due(shard: str, run: _Sweep) -> Iterator[Sequence[Job]]:
-    room = settings().sweep_items - run.report.looked
-    keys = [found.id for found in JobModel.by_look.query(shard, JobModel.look_at <= run.now, limit=room)]
+    keys = [
+        found.id for found in JobModel.by_look.query(shard, JobModel.look_at <= run.now, limit=run.budget.items_left)
+    ]
     for start in range(0, len(keys), _READ_TOGETHER):
         yield list(_read(keys[start : start + _READ_TOGETHER]))
 

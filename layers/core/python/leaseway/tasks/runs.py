@@ -1,0 +1,70 @@
+"""Runs: the jobs of tasks, and when a new one may start beside the last."""
+
+import zlib
+from enum import StrEnum
+
+import msgspec
+
+from leaseway.dynamodb.table import Part
+from leaseway.jobs import content
+from leaseway.jobs.create import create
+from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.run import finish
+from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.tasks.model import Overlap, Task
+
+_ENDED = tuple(status.value for status in JobStatus if status.is_terminal)
+
+
+class LastRun(StrEnum):
+    """What the last run means for the next one."""
+
+    OVER = "over"
+    ALIVE = "alive"
+    DEAD = "dead"
+
+
+def judge_last_run(last: Job | None, now: int) -> LastRun:
+    """Whether the last run may still be going on. A dead worker's run gets the time that a takeover needs."""
+    if last is None or last.status.is_terminal:
+        return LastRun.OVER
+    if last.status is JobStatus.CREATED:
+        return LastRun.ALIVE
+    died = (last.lease_until or 0) <= now - finish.TAKEOVER_GRACE_MS
+    return LastRun.DEAD if died or (last.deadline or 0) <= now else LastRun.ALIVE
+
+
+def read_run(job_id: str | None) -> Job | None:
+    """A run by its id, as it is stored; None if it does not exist (any longer). One consistent read."""
+    item = JobModel.read(job_id) if job_id else None
+    return job_from_item(item) if item is not None else None
+
+
+def new_run(task: Task, job_id: str, slot: int | None, now: int) -> Job:
+    """A run of the task, for a slot or (None) by hand. Nothing is written."""
+    terms = create.Terms(task.ttl_ms, task.max_attempts, task.queue)
+    job = create.new_job(task.owner, task.type, task.payload, terms)
+    starts = None if slot is None else slot + jitter_ms(task, slot)
+    run_after = starts if starts is not None and starts > now else None
+    look_at = finish.first_look(run_after) if run_after else job.look_at
+    return msgspec.structs.replace(
+        job, id=job_id, task_id=task.id, slot=slot, created_at=now, updated_at=now, run_after=run_after, look_at=look_at
+    )
+
+
+def start_run(task: Task, job: Job, last: Job | None, now: int) -> list[Part]:
+    """The parts of a transaction that start a run: its job first, then what must hold of the last run."""
+    body = content.Content(msgspec.json.encode(job.payload).decode(), None)
+    start = JobModel.put_part(create.stored(job, body), JobModel.id.does_not_exist())
+    if task.overlap is Overlap.ALLOW or task.last_job_id is None:
+        return [start]
+    if last is not None and judge_last_run(last, now) is LastRun.DEAD:
+        return [start, finish.superseding_part(last, now)]
+    # The last run may be retried by hand at this moment: then this one must wait.
+    still_over = JobModel.id.does_not_exist() | JobModel.status.is_in(*_ENDED)
+    return [start, JobModel.check_part(task.last_job_id, still_over)]
+
+
+def jitter_ms(task: Task, slot: int) -> int:
+    """A delay from zero up to the task's jitter, always the same for a slot."""
+    return zlib.crc32(f"{task.id}/{slot}".encode()) % (task.jitter_seconds * 1000 + 1)
