@@ -18,18 +18,19 @@ from api.ids import ID_PATTERN
 from api.routes import Operation, operation_of
 from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError
 from leaseway.idempotency import KeyReusedError
-from leaseway.identity import USERNAME_PATTERN, TokenExpiredError, TokenRefusedError, TokenRevokedError
+from leaseway.identity import TokenExpiredError, TokenRefusedError, TokenRevokedError
 from leaseway.jobs.types import JobType, catalogue
+from leaseway.validation import USER_ID_PATTERN
 
 JsonObject = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _EXAMPLE_REQUEST_ID = "5f0c8a52-0f5e-4f2b-9d4e-2f5a0b7c9d11"
 _PATH_PARAMETERS: dict[str, Any] = {
-    "userId": Annotated[str, Meta(description="The user's id", pattern=requests.USER_ID_PATTERN)],
+    "userId": Annotated[str, Meta(description="The user's id", pattern=USER_ID_PATTERN)],
     "id": Annotated[str, Meta(description="The job's id", pattern=ID_PATTERN)],
     "entry": Annotated[str, Meta(description="The entry's name, from a ledger", max_length=160)],
-    "username": Annotated[str, Meta(description="The user's name", pattern=USERNAME_PATTERN)],
+    "username": Annotated[str, Meta(description="The user's name", pattern=USER_ID_PATTERN)],
     "asset": Annotated[str, Meta(description="A file's name")],
     "version": Annotated[str, Meta(description="The version that the page names")],
 }

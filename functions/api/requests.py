@@ -18,11 +18,10 @@ from msgspec import Meta, Raw
 from api.problems import BodyTooLargeError, UnsupportedMediaTypeError
 from leaseway.errors import InvalidInputError
 from leaseway.settings import settings
-from leaseway.validation import refusal
+from leaseway.validation import USER_ID_PATTERN, refusal
 
 Parsed = TypeVar("Parsed", bound=msgspec.Struct)
 
-USER_ID_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._@:-]{0,127}$"
 _AMOUNT_PATTERN = r"^-?(0|[1-9]\d{0,15})(\.\d{1,4})?$"
 _NAME_LIMIT = 100
 
@@ -49,7 +48,7 @@ Reference = Annotated[
 IDEMPOTENCY_KEY = "Idempotency-Key"
 IDEMPOTENCY_KEY_PATTERN = "^[!-~]{1,255}$"
 
-_user_id = re.compile(USER_ID_PATTERN.rstrip("$"))
+_user_id = re.compile(USER_ID_PATTERN)
 # A JSON number, bare or in quotes. Exponents of four digits and more are refused unread: 1e400 is judged, not built.
 _amount = re.compile(rb'("?)(-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?)\1')
 _idempotency_key = re.compile(r"[!-~]{1,255}", re.ASCII)

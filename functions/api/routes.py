@@ -11,7 +11,7 @@ from api.access import Access, access_to
 from api.callers import Caller, admit
 from api.requests import BodyReader, QueryReader, idempotency_key, path_text, version_asked_for
 from leaseway.errors import LeasewayError
-from leaseway.idempotency import Key
+from leaseway.idempotency import IdempotencyKey
 
 JSON = "application/json"
 
@@ -38,7 +38,7 @@ class Call(msgspec.Struct, Generic[Body, Query], frozen=True, kw_only=True):
     request_id: str
     request: Request
     """For what nothing above says: the address it came from, a form."""
-    key: Key | None = None
+    key: IdempotencyKey | None = None
     """The request's Idempotency-Key in its scope, for an operation that takes one."""
     if_version: int | None = None
     """The version that `If-Match` asks for, for an operation that takes one."""
@@ -142,9 +142,9 @@ def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
     return chalice_view
 
 
-def _key(request: Request, caller: Caller, declared: Operation) -> Key | None:
+def _key(request: Request, caller: Caller, declared: Operation) -> IdempotencyKey | None:
     text = idempotency_key(request)
-    return Key(caller.subject, f"{declared.method} {declared.path}", text) if text is not None else None
+    return IdempotencyKey(caller.subject, f"{declared.method} {declared.path}", text) if text is not None else None
 
 
 def _response(result: msgspec.Struct | Answer | Response | None, status: int) -> Response:

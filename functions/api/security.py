@@ -6,10 +6,10 @@ from typing import Any
 from chalice.app import Request
 
 from api.callers import address_of, subject_of
-from leaseway.identity import USERNAME_PATTERN
 from leaseway.logs import log
+from leaseway.validation import USER_ID_PATTERN
 
-_username = re.compile(USERNAME_PATTERN.rstrip("$"))
+_username = re.compile(USER_ID_PATTERN)
 
 
 def record(request: Request, event: str, outcome: str, *, who: str | None = None, **facts: Any) -> None:

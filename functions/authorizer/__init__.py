@@ -1,1 +1,1 @@
-"""The authorizer: tells the API who is calling."""
+"""The authorizer: authenticates the callers of the API."""

@@ -1,7 +1,7 @@
-"""The authorizer function: API Gateway asks it once a token and half a minute.
+"""The authorizer function: API Gateway calls it at most once per token every 30 seconds (its cache TTL).
 
-It allows every route and says what it found of the token, because its answer is kept for the whole token: the API
-decides 401 and 403, route by route.
+It allows every route and passes on what the token is worth, because API Gateway caches its answer for all routes:
+the API decides 401 and 403, route by route.
 """
 
 from leaseway import coldstart
@@ -23,15 +23,20 @@ app = Chalice(app_name="leaseway-authorizer", configure_logs=False, env={})
 @app.authorizer(ttl_seconds=CACHE_SECONDS)
 @metrics.flush_after("authorizer")
 def handler(request: AuthRequest) -> AuthResponse:
-    """What the token of a request is worth. Where that cannot be found out it raises: 503, and nothing is kept."""
+    """Check the token of a request. If that is impossible it raises: API Gateway answers 503 and caches nothing."""
     try:
         claims = authenticate(request.token.partition(" ")[2].strip())
     except TokenRefusedError as refusal:
         log.info("authorize", extra={"action": "authorize", "outcome": refusal.code})
         return AuthResponse(_EVERY_ROUTE, "nobody", {"state": refusal.code})
     log.info("authorize", extra={"action": "authorize", "outcome": "valid", "who": claims.sub, "token_id": claims.jti})
-    told = {"state": "valid", "subject": claims.sub, "role": claims.role.value, "expires_at": str(claims.exp)}
-    return AuthResponse(_EVERY_ROUTE, claims.sub, told)
+    authorizer_context = {
+        "state": "valid",
+        "subject": claims.sub,
+        "role": claims.role.value,
+        "expires_at": str(claims.exp),
+    }
+    return AuthResponse(_EVERY_ROUTE, claims.sub, authorizer_context)
 
 
 coldstart.loaded()

@@ -8,7 +8,7 @@ answered as `{"error": {"code", "detail"}}`.
 from leaseway import coldstart
 
 # isort: split
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,9 +19,12 @@ from leaseway.ledger.repair import repair
 from leaseway.ledger.verify import verify
 from leaseway.logs import log
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
-class Errand(msgspec.Struct):
-    """What to do."""
+
+class Command(msgspec.Struct):
+    """The event of an invocation."""
 
     do: str = "verify"
     user_id: str | None = None
@@ -29,41 +32,41 @@ class Errand(msgspec.Struct):
 
 
 @metrics.flush_after("ledger-check")
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Do one errand and answer its report as JSON values."""
-    errand = msgspec.convert(event, Errand)
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+    """Execute one command and return its report as JSON values."""
+    command = msgspec.convert(event, Command)
     try:
-        report: dict[str, Any] = msgspec.to_builtins(_done(errand))
+        report: dict[str, Any] = msgspec.to_builtins(_execute(command))
     except LeasewayError as refusal:
         return {"error": {"code": refusal.code, "detail": refusal.detail}}
     return report
 
 
-def _done(errand: Errand) -> Any:
-    match errand:
-        case Errand(do="verify"):
-            return _verified(errand.user_id)
-        case Errand(do="repair", user_id=str(user_id)):
+def _execute(command: Command) -> Any:
+    match command:
+        case Command(do="verify"):
+            return _verify(command.user_id)
+        case Command(do="repair", user_id=str(user_id)):
             repaired = repair(user_id)
             log.warning("ledger repaired", extra={"action": "repair", "entries": [entry.name for entry in repaired]})
             return {"repaired": repaired}
-        case Errand(do="export"):
-            return export(errand.user_id, errand.after)
-    raise InvalidInputError(f"cannot do {errand.do!r} so", field="do")
+        case Command(do="export"):
+            return export(command.user_id, command.after)
+    raise InvalidInputError(f"cannot do {command.do!r} so", field="do")
 
 
-def _verified(user_id: str | None) -> dict[str, Any]:
-    found = verify(user_id)
-    facts: dict[str, Any] = msgspec.to_builtins(found)
+def _verify(user_id: str | None) -> dict[str, Any]:
+    verification = verify(user_id)
+    facts: dict[str, Any] = msgspec.to_builtins(verification)
     listed = facts.pop("listed")
     for difference in listed:
         log.error("ledger difference", extra={"action": "verify", **difference})
     log.info("ledger verified", extra={"action": "verify", "user_id": user_id, **facts})
     if user_id is None:
-        metrics.note("LedgerDifferences", found.differences)
-        metrics.note("LedgerAccountsBehind", found.behind)
-        metrics.note("LedgerEntriesChecked", found.entries)
-    return {**facts, "clean": found.clean, "listed": listed}
+        metrics.note("LedgerDifferences", verification.differences)
+        metrics.note("LedgerAccountsBehind", verification.behind)
+        metrics.note("LedgerEntriesChecked", verification.entries)
+    return {**facts, "clean": verification.clean, "listed": listed}
 
 
 coldstart.loaded()

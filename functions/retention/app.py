@@ -8,7 +8,7 @@ bucket's lifecycle rule, so that it does not block the removals behind it.
 from leaseway import coldstart
 
 # isort: split
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,9 +16,12 @@ from leaseway import metrics
 from leaseway.jobs.upkeep.retention import clear
 from leaseway.logs import log
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
 
 @metrics.flush_after("retention")
-def handler(event: dict[str, Any], context: Any) -> None:
+def handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Delete what the removed jobs of one batch left."""
     report = clear(event["Records"])
     log.info("cleared", extra={"action": "retention", **msgspec.to_builtins(report)})

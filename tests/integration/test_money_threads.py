@@ -22,7 +22,7 @@ from leaseway import settings as leaseway_settings
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.dynamodb.table import Table
 from leaseway.errors import LeasewayError
-from leaseway.idempotency import Key
+from leaseway.idempotency import IdempotencyKey
 from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
 from leaseway.ledger.verify import verify
@@ -136,7 +136,7 @@ class Run:
 
     def _answer(self, request: Request) -> Any:
         names = [self.name(user) for user in request.users]
-        key = Key(self.prefix, request.route, request.key) if request.key else None
+        key = IdempotencyKey(self.prefix, request.route, request.key) if request.key else None
         request_id = uuid.uuid4().hex
         try:
             match request.route:

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from leaseway.idempotency import Key
+from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Job, Options, create_job, get_job
 from leaseway.jobs.run import claim
 
 
-def sleep_job(*, key: Key | None = None, **options: Any) -> Job:
+def sleep_job(*, key: IdempotencyKey | None = None, **options: Any) -> Job:
     """A job of ann's that sleeps for 10 ms."""
     return create_job("ann", "SLEEP", {"duration_ms": 10}, Options(**options), key=key)
 

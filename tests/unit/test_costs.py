@@ -15,7 +15,7 @@ from leaseway import clock, counters
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.errors import LeasewayError
 from leaseway.generator import Lease, produce, try_to_become
-from leaseway.idempotency import Key
+from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Job, Options, cancel_job, create_job, retry_job
 from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.control.replay import replay
@@ -28,7 +28,7 @@ from leaseway.jobs.run.progress import told as told_progress
 from leaseway.jobs.upkeep.dead_letters import judge
 from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
-from leaseway.ledger.statements import Wanted
+from leaseway.ledger.statements import EntrySelection
 from leaseway.ledger.stream import record_changes, write
 from leaseway.prometheus.meter import count_lines
 from leaseway.prometheus.page import page
@@ -40,7 +40,7 @@ from support.job_changes import job_change
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "costs.md"
 START = 1_700_000_000
-KEY = Key("me", "POST /there", "key")
+KEY = IdempotencyKey("me", "POST /there", "key")
 
 _numbers = count()
 
@@ -51,19 +51,19 @@ def request() -> str:
     return f"00000000-0000-4000-8000-{next(_numbers):012d}"
 
 
-def change(amount: int, key: Key | None = None) -> Operation:
+def change(amount: int, key: IdempotencyKey | None = None) -> Operation:
     return lambda: change_balance("alice", amount, request_id=request(), reference="note", key=key)
 
 
-def move(amount: int, key: Key | None = None) -> Operation:
+def move(amount: int, key: IdempotencyKey | None = None) -> Operation:
     return lambda: transfer("alice", "bob", amount, owner=None, request_id=request(), key=key)
 
 
-def opened(key: Key | None = None) -> Operation:
+def opened(key: IdempotencyKey | None = None) -> Operation:
     return lambda: create_account("carol", 5, request_id=request(), key=key)
 
 
-def job(key: Key | None = None) -> Operation:
+def job(key: IdempotencyKey | None = None) -> Operation:
     return lambda: _created.append(create_job("alice", "SLEEP", {"duration_ms": 5}, key=key))
 
 
@@ -160,7 +160,7 @@ def long_ledger() -> None:
     for version in range(1, 1_001):
         write(Entry(user_id="alice", version=version, amount=1, prev_balance=version - 1, balance_after=version,
                     kind="update", at=(START + version) * 1000, request_id=request()))  # fmt: skip
-    page_of_entries("alice", Wanted(), owner=None, size=1)  # reads the secret that signs cursors
+    page_of_entries("alice", EntrySelection(), owner=None, size=1)  # reads the secret that signs cursors
 
 
 _leases: list[Lease] = []
@@ -194,7 +194,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "ledger entry, delivered again": ([change(5), polled, delivered], delivered),
     "page of 20 of a ledger of 1,000 entries": (
         [long_ledger],
-        lambda: page_of_entries("alice", Wanted(), owner=None, size=20),
+        lambda: page_of_entries("alice", EntrySelection(), owner=None, size=20),
     ),
     "count jobs by status and type": ([counted_jobs], count_by_type),
     "count a request for the metrics page": ([], metered_lines(1)),

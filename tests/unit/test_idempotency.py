@@ -17,15 +17,15 @@ from leaseway.accounts import (
     settlement,
 )
 from leaseway.errors import RepeatableOutcomeUnknownError, UnavailableError
-from leaseway.idempotency import Key, KeyReusedError
+from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from support.call_meter import metered
 from support.faulty_wire import cancelled, refused, wire
 
-KEY = Key("alice", "POST /api/users/update-balance", "k-1")
+KEY = IdempotencyKey("alice", "POST /api/users/update-balance", "k-1")
 TRANSACTION = "TransactWriteItems"
 
 
-def pay(amount: int, request_id: str, key: Key = KEY, **more: Any) -> Any:
+def pay(amount: int, request_id: str, key: IdempotencyKey = KEY, **more: Any) -> Any:
     return change_balance("1", amount, request_id=request_id, key=key, **more)
 
 
@@ -82,8 +82,10 @@ def test_a_key_with_other_content_is_refused(amount: int, reference: str | None)
     assert get_account("1", owner=None).balance == 70
 
 
-@pytest.mark.parametrize("other", [Key("bob", KEY.route, "k-1"), Key("alice", "POST /elsewhere", "k-1")])
-def test_another_caller_or_route_has_keys_of_its_own(other: Key):
+@pytest.mark.parametrize(
+    "other", [IdempotencyKey("bob", KEY.route, "k-1"), IdempotencyKey("alice", "POST /elsewhere", "k-1")]
+)
+def test_another_caller_or_route_has_keys_of_its_own(other: IdempotencyKey):
     pay(-30, "r1")
     assert pay(-30, "r2", other).balance == 40
 
@@ -102,7 +104,7 @@ def test_a_key_is_kept_for_a_day_by_its_condition_and_then_free():
 
 
 def test_an_account_is_opened_once_a_key():
-    key = Key("alice", "POST /api/users", "k-1")
+    key = IdempotencyKey("alice", "POST /api/users", "k-1")
     opened = create_account("new", 50, request_id="r1", key=key)
     change_balance("new", 5, request_id="r2")
 
@@ -110,9 +112,9 @@ def test_an_account_is_opened_once_a_key():
 
     assert (again.balance, again.version) == (opened.balance, opened.version) == (50, 1)
     with pytest.raises(UserExistsError):
-        create_account("new", 50, request_id="r4", key=Key("alice", "POST /api/users", "k-2"))
+        create_account("new", 50, request_id="r4", key=IdempotencyKey("alice", "POST /api/users", "k-2"))
     with pytest.raises(UserExistsError):  # recorded: it stays refused
-        create_account("new", 50, request_id="r5", key=Key("alice", "POST /api/users", "k-2"))
+        create_account("new", 50, request_id="r5", key=IdempotencyKey("alice", "POST /api/users", "k-2"))
     assert get_account("new", owner=None).balance == 55
 
 

@@ -120,7 +120,7 @@ def test_what_is_put_is_what_is_got() -> None:
 
     assert objects.get_bytes("owners/anna/uploads/1", 5) == b"bytes"
     assert objects.get_json("owners/anna/jobs/1/result.json") == {"n": 1, "s": "ä"}
-    assert objects.stat("owners/anna/uploads/1") == objects.Stored(size=5, content_type="image/png")
+    assert objects.stat("owners/anna/uploads/1") == objects.ObjectFacts(size=5, content_type="image/png")
 
 
 @pytest.mark.usefixtures("cloud")

@@ -11,7 +11,6 @@ from api.routes import Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway.errors import UnavailableError
 from leaseway.identity import (
-    USERNAME_PATTERN,
     BadCredentialsError,
     LockedOutError,
     OwnRoleError,
@@ -27,6 +26,7 @@ from leaseway.identity import (
     register,
     sign_in,
 )
+from leaseway.validation import USER_ID_PATTERN
 
 identity = Blueprint(__name__)
 
@@ -36,7 +36,7 @@ Username = Annotated[
     str,
     Meta(
         description="Letters, digits and `. _ @ : -`, up to 128. A user owns the account with this user id.",
-        extra_json_schema={"pattern": USERNAME_PATTERN},
+        extra_json_schema={"pattern": USER_ID_PATTERN},
         examples=["alice"],
     ),
 ]

@@ -32,7 +32,7 @@ from leaseway.ledger import (
     page_of_entries,
     reverse,
 )
-from leaseway.ledger.statements import Wanted
+from leaseway.ledger.statements import EntrySelection
 from leaseway.money import parse_positive
 
 ledger = Blueprint(__name__)
@@ -82,7 +82,7 @@ def list_entries(call: Call[None, EntryFilter]) -> LedgerView:
 
     A page that a filter leaves short or empty still has a `cursor` while there is more to read.
     """
-    wanted = Wanted(
+    wanted = EntrySelection(
         since=_moment(call.query.since, "from"),
         until=_moment(call.query.until, "to"),
         reference=call.query.reference,

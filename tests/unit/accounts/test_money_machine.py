@@ -28,7 +28,7 @@ from moto import mock_aws
 from leaseway import aws
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.errors import LeasewayError
-from leaseway.idempotency import Key
+from leaseway.idempotency import IdempotencyKey
 from leaseway.ledger import reverse
 from leaseway.ledger.entries import entries_of
 from leaseway.ledger.stream import record_changes
@@ -186,7 +186,10 @@ class MoneyMachine(RuleBasedStateMachine):
         assert answer == expected, (route, asked, key, fault)
 
     def _send(self, route: str, asked: tuple[Any, ...], key: str | None) -> Any:
-        more: dict[str, Any] = {"request_id": next(self.requests), "key": Key("me", route, key) if key else None}
+        more: dict[str, Any] = {
+            "request_id": next(self.requests),
+            "key": IdempotencyKey("me", route, key) if key else None,
+        }
         match route:
             case "open":
                 return create_account(*asked, **more).balance

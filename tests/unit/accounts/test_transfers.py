@@ -19,12 +19,12 @@ from leaseway.accounts import (
 )
 from leaseway.accounts.model import AccountModel
 from leaseway.errors import OutcomeUnknownError
-from leaseway.idempotency import Key, KeyReusedError
+from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from leaseway.settings import settings
 from support.call_meter import metered
 from support.faulty_wire import wire
 
-KEY = Key("alice", "POST /api/v1/transfers", "k-1")
+KEY = IdempotencyKey("alice", "POST /api/v1/transfers", "k-1")
 TRANSACTION = "TransactWriteItems"
 
 
@@ -97,7 +97,7 @@ def test_a_keyed_transfer_is_made_once():
 
 
 @pytest.mark.parametrize(("key", "items"), [(None, 2), (KEY, 3)])
-def test_a_transfer_costs_two_reads_and_one_transaction(key: Key | None, items: int):
+def test_a_transfer_costs_two_reads_and_one_transaction(key: IdempotencyKey | None, items: int):
     with metered() as meter:
         transfer("alice", "bob", 30, owner=None, request_id="t1", key=key)
     assert dict(meter.operations()) == {"dynamodb.GetItem": 2, "dynamodb.TransactWriteItems": 1}

@@ -110,17 +110,17 @@ def test_a_right_guess_among_many_at_once_does_not_count_once_the_others_locked_
 
 def test_failures_at_the_same_time_are_each_counted(stopped: StoppedClock) -> None:
     # Given two failures that saw the same count
-    seen = lockout.check("alice")
-    lockout.failed("alice", seen)
+    seen = lockout.check_unlocked("alice")
+    lockout.record_failure("alice", seen)
     # When the second is written after the first
-    counted = lockout.failed("alice", seen)
+    counted = lockout.record_failure("alice", seen)
     # Then it counts as the second
     assert counted.failures == 2
 
 
 def test_a_failure_that_comes_after_the_lock_is_refused_and_makes_it_no_longer(stopped: StoppedClock) -> None:
-    seen = lockout.check("alice")
+    seen = lockout.check_unlocked("alice")
     fail("alice", 3)
     with pytest.raises(LockedOutError) as refusal:
-        lockout.failed("alice", seen)
+        lockout.record_failure("alice", seen)
     assert refusal.value.wait_ms == 10_000

@@ -203,3 +203,9 @@ def test_the_first_admin_is_made_once() -> None:
     # Then nothing is set back
     assert not made
     assert sign_in("admin", "quarry-violin-sunday").role is Role.ADMIN
+
+
+@pytest.mark.parametrize("name", ["alice\n", "alice\r\n", "\nalice"])
+def test_a_line_break_is_no_part_of_a_name(cloud: None, name: str) -> None:
+    with pytest.raises(InvalidInputError):
+        register(name, "orbit-lantern-mosaic")

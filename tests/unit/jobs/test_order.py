@@ -7,7 +7,7 @@ import pytest
 
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError, UnavailableError
-from leaseway.idempotency import Key
+from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, get_job, queue, retry_job
 from leaseway.jobs.create.batch import Wanted, create_jobs
 from leaseway.jobs.create.placement import Priority
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("cloud")
 
 SLEEP = {"duration_ms": 1}
 PICTURE = {"source": {"base64": "AAAA"}, "width": 1, "height": 1}
-KEY = Key("ann", "POST /there", "key")
+KEY = IdempotencyKey("ann", "POST /there", "key")
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def sent() -> Any:
     events.unregister("before-parameter-build.sqs.SendMessageBatch", note)
 
 
-def ordered(order_key: str = "k", *, key: Key | None = None, **options: Any) -> Job:
+def ordered(order_key: str = "k", *, key: IdempotencyKey | None = None, **options: Any) -> Job:
     return create_job("ann", "SLEEP", SLEEP, Options(order_key=order_key, **options), key=key)
 
 

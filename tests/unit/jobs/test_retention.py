@@ -12,7 +12,7 @@ import worker.app
 from leaseway import aws, clock, objects
 from leaseway.counters import count
 from leaseway.errors import InvalidInputError
-from leaseway.idempotency import Key
+from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Job, JobNotFoundError, JobStatus, cancel_job, create_job, retry_job
 from leaseway.jobs.find.totals import count_jobs
 from leaseway.jobs.run import claim, finish
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("cloud")
 
 DAY = 86_400
 NOW = 1_800_000_000
-KEY = Key("ann", "POST /api/v1/jobs", "k")
+KEY = IdempotencyKey("ann", "POST /api/v1/jobs", "k")
 LARGE = {"text": "x" * 5_000}
 
 

@@ -8,7 +8,7 @@ import pytest
 from leaseway import aws, clock
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError, UnavailableError
-from leaseway.idempotency import Key, KeyReusedError
+from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from leaseway.jobs import Job, JobStatus, Options, create_job, get_job, tags
 from leaseway.jobs.create.batch import Wanted, create_jobs
 from leaseway.jobs.find.lists import page_of_jobs
@@ -103,7 +103,7 @@ def test_what_is_no_tag_is_refused(given: list[str]) -> None:
 # ---- With creation -----------------------------------------------------------------------------------------------
 
 
-def create(*names: str, owner: str = "ann", key: Key | None = None, **options: Any) -> Job:
+def create(*names: str, owner: str = "ann", key: IdempotencyKey | None = None, **options: Any) -> Job:
     return create_job(owner, "SLEEP", {"duration_ms": 1}, Options(tags=names, **options), key=key)
 
 
@@ -141,7 +141,7 @@ def test_without_its_rows_no_job_is_created(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_repeat_under_a_key_is_one_job_with_one_row_a_tag() -> None:
-    key = Key("ann", "POST /api/v1/jobs", "k")
+    key = IdempotencyKey("ann", "POST /api/v1/jobs", "k")
     first = create("blue", "red", key=key)
     later = first.created_at / 1000 + 5
     with clock.fixed(lambda: later):

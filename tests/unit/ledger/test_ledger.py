@@ -12,8 +12,8 @@ from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError
 from leaseway.ledger import Entry, LedgerBehindError, balance_at, get_entry, page_of_entries
 from leaseway.ledger.entries import entries_of
-from leaseway.ledger.statements import Wanted
-from leaseway.ledger.stream import LedgerMismatchError, Report, record_changes
+from leaseway.ledger.statements import EntrySelection
+from leaseway.ledger.stream import LedgerMismatchError, RecordingReport, record_changes
 from leaseway.settings import settings
 from ledger import app
 from support.account_stream import records
@@ -42,7 +42,7 @@ def test_every_version_becomes_one_entry_that_explains_it():
 
     report = record_changes(records())
 
-    assert report == Report(written=3, repeated=0, skipped=0)
+    assert report == RecordingReport(written=3, repeated=0, skipped=0)
     assert entries("1") == [
         Entry(user_id="1", version=1, amount=100, prev_balance=0, balance_after=100, kind="opening",
               at=START * 1000, request_id="1-open", actor="admin"),
@@ -60,7 +60,7 @@ def test_repeated_and_reordered_deliveries_change_nothing():
     random.Random(4).shuffle(stream)
 
     record_changes(stream[:3])
-    assert record_changes(stream) == Report(written=2, repeated=3, skipped=0)
+    assert record_changes(stream) == RecordingReport(written=2, repeated=3, skipped=0)
     before = entries("1")
     record_changes(reversed(stream))
 
@@ -151,7 +151,7 @@ def test_a_change_of_something_else_makes_no_entry():
     record = records()[0]
     image = record["dynamodb"]["NewImage"]
     record["dynamodb"]["OldImage"] = {**image, "note": {"S": "x"}}
-    assert record_changes([record]) == Report(written=0, repeated=0, skipped=1)
+    assert record_changes([record]) == RecordingReport(written=0, repeated=0, skipped=1)
 
 
 def test_the_two_entries_of_a_transfer_name_each_other():
@@ -180,11 +180,11 @@ def test_a_statement_is_newest_first_and_goes_on_where_it_ended():
     history(*range(1, 8))
     record_changes(records())
 
-    first = page_of_entries("1", Wanted(), owner=None, size=3)
-    second = page_of_entries("1", Wanted(), owner=None, size=3, cursor=first.cursor)
+    first = page_of_entries("1", EntrySelection(), owner=None, size=3)
+    second = page_of_entries("1", EntrySelection(), owner=None, size=3, cursor=first.cursor)
     change_balance("1", 1, request_id="later")
     record_changes(records())
-    third = page_of_entries("1", Wanted(), owner=None, size=3, cursor=second.cursor)
+    third = page_of_entries("1", EntrySelection(), owner=None, size=3, cursor=second.cursor)
 
     pages = [[entry.version for entry in page.entries] for page in (first, second, third)]
     assert pages == [[8, 7, 6], [5, 4, 3], [2, 1]]
@@ -194,9 +194,9 @@ def test_a_statement_is_newest_first_and_goes_on_where_it_ended():
 def test_a_statement_is_read_in_proportion_to_its_page():
     history(*[1] * 40)
     record_changes(records())
-    page_of_entries("1", Wanted(), owner=None, size=1)  # reads the cursors' secret
+    page_of_entries("1", EntrySelection(), owner=None, size=1)  # reads the cursors' secret
     with metered() as meter:
-        page_of_entries("1", Wanted(), owner=None, size=5)
+        page_of_entries("1", EntrySelection(), owner=None, size=5)
     assert meter.keys() == 1 + 6
 
 
@@ -205,7 +205,7 @@ def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference():
     record_changes(records())
 
     def versions(**wanted) -> list[int]:
-        return [entry.version for entry in page_of_entries("1", Wanted(**wanted), owner=None, size=100).entries]
+        return [entry.version for entry in page_of_entries("1", EntrySelection(**wanted), owner=None, size=100).entries]
 
     assert versions(since=(START + 30) * 1000, until=(START + 60) * 1000) == [7, 6, 5, 4]
     assert versions(until=(START + 9) * 1000) == [1]
@@ -219,7 +219,7 @@ def test_a_filtered_statement_is_paged_without_holes():
     record_changes(records())
     found, cursor = [], None
     while True:
-        page = page_of_entries("1", Wanted(reference="note-1"), owner=None, size=4, cursor=cursor)
+        page = page_of_entries("1", EntrySelection(reference="note-1"), owner=None, size=4, cursor=cursor)
         found += [entry.version for entry in page.entries]
         cursor = page.cursor
         if cursor is None:
@@ -231,19 +231,19 @@ def test_a_cursor_belongs_to_its_list():
     history(1, 1, 1)
     history(user="2")
     record_changes(records())
-    cursor = page_of_entries("1", Wanted(), owner=None, size=1).cursor
-    for user, wanted in (("2", Wanted()), ("1", Wanted(reference="note-1"))):
+    cursor = page_of_entries("1", EntrySelection(), owner=None, size=1).cursor
+    for user, wanted in (("2", EntrySelection()), ("1", EntrySelection(reference="note-1"))):
         with pytest.raises(InvalidCursorError):
             page_of_entries(user, wanted, owner=None, size=1, cursor=cursor)
 
 
 def test_an_unknown_user_has_no_statement_and_a_new_one_an_empty_one():
     with pytest.raises(AccountNotFoundError):
-        page_of_entries("ghost", Wanted(), owner=None, size=5)
+        page_of_entries("ghost", EntrySelection(), owner=None, size=5)
     history()
-    assert page_of_entries("1", Wanted(), owner=None, size=5).entries == []
+    assert page_of_entries("1", EntrySelection(), owner=None, size=5).entries == []
     with pytest.raises(InvalidInputError):
-        page_of_entries("1", Wanted(), owner=None, size=101)
+        page_of_entries("1", EntrySelection(), owner=None, size=101)
 
 
 def test_the_balance_at_a_moment_is_that_of_the_last_change_by_then():

@@ -15,7 +15,7 @@ from leaseway.ledger import (
     page_of_entries,
     reverse,
 )
-from leaseway.ledger.statements import Wanted
+from leaseway.ledger.statements import EntrySelection
 from leaseway.ledger.stream import record_changes
 from leaseway.ledger.verify import verify
 from support.account_stream import records
@@ -126,7 +126,11 @@ def test_marks_of_reversals_are_no_entries():
     deliver()
     reverse("alice:2", request_id="rev")
     deliver()
-    assert [entry.version for entry in page_of_entries("alice", Wanted(), owner=None, size=10).entries] == [3, 2, 1]
+    assert [entry.version for entry in page_of_entries("alice", EntrySelection(), owner=None, size=10).entries] == [
+        3,
+        2,
+        1,
+    ]
     assert verify().clean
 
 

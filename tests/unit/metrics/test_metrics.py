@@ -17,7 +17,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from leaseway import clock, metrics
 from leaseway.accounts import InsufficientFundsError, change_balance, create_account, settlement, transfer
-from leaseway.idempotency import Key
+from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Options, create_job
 from leaseway.jobs.control.control import cancel_job
 from leaseway.jobs.find.active import active_by_worker
@@ -204,7 +204,7 @@ def test_a_bug_is_an_error_of_the_service(cloud, capsys, monkeypatch) -> None:
 def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(cloud, lines) -> None:
     for name in ("ann", "ben"):
         create_account(name, 10, request_id=name)
-    key = Key("me", "POST /there", "key")
+    key = IdempotencyKey("me", "POST /there", "key")
     for number, amount in enumerate((5, -100, 7)):
         for _ in range(2 if number else 1):
             try:

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from leaseway.outbound import names, sockets
-from leaseway.outbound.fetching import Answer, FetchFailedError, fetch
+from leaseway.outbound.fetching import FetchedResponse, FetchFailedError, fetch
 from leaseway.outbound.urls import UrlRefusedError
 from leaseway.settings import settings
 from support.http_servers import CountingServer, Reply, counting_server, scripted_server
@@ -90,7 +90,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     return made
 
 
-def get(url: str, limit: int = 1_000, seconds: float = 30) -> Answer:
+def get(url: str, limit: int = 1_000, seconds: float = 30) -> FetchedResponse:
     end = time.monotonic() + seconds
     return fetch(url, limit=limit, remaining=lambda: end - time.monotonic())
 

@@ -1,4 +1,4 @@
-"""Cursors: where a list goes on, in the client's hands and yet not the client's to choose.
+"""Signed, opaque pagination cursors: a client can pass one back but cannot forge one.
 
 A cursor is `base64url(mac + position)`. The MAC (HMAC-SHA256, 128 bits) covers the version, what the cursor is bound
 to (the kind of list, owner and filter) and the position, so a cursor holds no names and fits no other list.
@@ -24,9 +24,9 @@ _LONGEST = 512
 _SHORTEST_KEY = 32
 
 Binding = tuple[str | None, ...]
-"""What a cursor belongs to: kind of list, owner, filter."""
+"""The list that a cursor belongs to: its kind, owner and filter."""
 
-P = TypeVar("P", bound=msgspec.Struct)
+Position = TypeVar("Position", bound=msgspec.Struct)
 
 
 class InvalidCursorError(InvalidInputError):
@@ -45,16 +45,16 @@ def require_page_size(size: int, field: str = "size") -> None:
 
 
 def sign(position: msgspec.Struct, bound_to: Binding) -> str:
-    """The cursor of a position. The first call of a process reads the key from Secrets Manager."""
+    """Return the cursor of a position. The first call of a process reads the key from Secrets Manager."""
     packed = msgspec.msgpack.encode(position)
     return base64.urlsafe_b64encode(_mac(packed, bound_to) + packed).rstrip(b"=").decode()
 
 
-def read(cursor: str, bound_to: Binding, kind: type[P]) -> P:
-    """The position in a cursor.
+def read(cursor: str, bound_to: Binding, kind: type[Position]) -> Position:
+    """Return the position in a cursor.
 
     Raises:
-        InvalidCursorError: forged, damaged, or another list's, owner's or filter's.
+        InvalidCursorError: forged, damaged, or made for another list, owner or filter.
     """
     if len(cursor) > _LONGEST:
         raise InvalidCursorError
@@ -83,5 +83,5 @@ def _key(secret: str) -> bytes:
 
 
 def forget() -> None:
-    """Drop the key; the next cursor reads it anew. For tests and after a rotation."""
+    """Drop the cached key; the next cursor reads it again. For tests and after a rotation."""
     _key.cache_clear()

@@ -1,7 +1,7 @@
-"""Idempotency keys: the first answer to a request is kept, and every repeat of it gets that answer.
+"""Idempotency keys: the first answer to a request is stored, and every repeat of the request gets it.
 
 The record of a key is put in the very transaction that makes the change, so there is no moment at which one exists
-without the other. Its lifetime is a condition of the put; DynamoDB's own expiry only tidies up afterwards.
+without the other. The put itself checks whether an older record has expired; DynamoDB's TTL only tidies up later.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class KeyReusedError(ConflictError):
     code = "IDEMPOTENCY_KEY_REUSED"
 
 
-class Key(msgspec.Struct, frozen=True):
+class IdempotencyKey(msgspec.Struct, frozen=True):
     """A client's key in its scope. Two callers, or two routes, may use the same text and never meet."""
 
     caller: str
@@ -36,13 +36,13 @@ class Key(msgspec.Struct, frozen=True):
 
 
 class KeyedRequest(msgspec.Struct, frozen=True):
-    """A key together with what was asked under it."""
+    """A key together with the digest of the request that it came with."""
 
-    key: Key
+    key: IdempotencyKey
     content: str
 
     @classmethod
-    def of(cls, key: Key, *content: Any) -> "KeyedRequest":
+    def of(cls, key: IdempotencyKey, *content: Any) -> "KeyedRequest":
         """The request for `content`: its parsed values, so that 100.5 and 100.50 are one request."""
         return cls(key, _digest(content))
 
@@ -72,7 +72,7 @@ class KeyedRequest(msgspec.Struct, frozen=True):
 
 
 class RecordModel(Table):
-    """One item a key. The SDK never repeats its transactions: the caller knows better what a lost answer means."""
+    """One item per key. The SDK never repeats its transactions: the caller decides what a lost answer means."""
 
     table_setting = "idempotency_table"
     sdk_attempts = 1

@@ -1,4 +1,4 @@
-"""Money: decimals with the currency's places outside, integers of minor units inside, never binary floating point."""
+"""Converts money between the API's exact decimals and the integers of minor units used inside; never floats."""
 
 from decimal import Decimal
 
@@ -55,7 +55,7 @@ def _to_minor(value: Decimal, field: str) -> int:
     places, limit = settings().currency_exponent, settings().amount_limit
     if exponent < -places:
         raise InvalidInputError(f"must have at most {places} decimal places", field=field)
-    # The size is judged from the exponent first: 1e400 must not become an integer of 400 digits.
+    # Check the size by the exponent first: 1e400 must not become an integer of 400 digits.
     if (value and value.adjusted() + places > len(str(limit))) or abs(value.scaleb(places)) > limit:
         raise InvalidInputError(f"must be at most {to_decimal(limit)} either way", field=field)
     return int(value.scaleb(places))

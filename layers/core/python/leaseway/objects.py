@@ -50,7 +50,7 @@ class Upload(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds since the epoch."""
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+class ObjectFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What the bucket says of an object without handing it out. `size` is in bytes."""
 
     size: int
@@ -95,7 +95,7 @@ def remove_of_job(owner: str, job_id: str, written_until: int) -> int:
     prefix, removed = job_key(owner, job_id, ""), 0
     request = {"Bucket": needed("bucket"), "Prefix": prefix}
     while True:
-        with _translated(prefix):
+        with _translate_errors(prefix):
             page = aws.client("s3").list_objects_v2(**request)
         # By whole seconds: the stream and S3 tell no more, though engines may.
         old = [one["Key"] for one in page.get("Contents", []) if int(one["LastModified"].timestamp()) <= written_until]
@@ -108,11 +108,11 @@ def remove_of_job(owner: str, job_id: str, written_until: int) -> int:
 
 
 def _delete(prefix: str, keys: list[str]) -> None:
-    wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
-    with _translated(prefix):
-        answer = aws.client("s3").delete_objects(Bucket=needed("bucket"), Delete=wanted)
-    if kept := answer.get("Errors"):
-        raise UnavailableError(f"the bucket kept {len(kept)} objects under {prefix}: {kept[0].get('Code')}")
+    batch = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+    with _translate_errors(prefix):
+        answer = aws.client("s3").delete_objects(Bucket=needed("bucket"), Delete=batch)
+    if errors := answer.get("Errors"):
+        raise UnavailableError(f"the bucket kept {len(errors)} objects under {prefix}: {errors[0].get('Code')}")
 
 
 def check_own_key(owner: str, key: str, *, field: str | None = None) -> None:
@@ -174,7 +174,7 @@ def put_bytes(key: str, body: bytes, content_type: str) -> None:
     Raises:
         UnavailableError: the bucket did not take it.
     """
-    with _translated(key):
+    with _translate_errors(key):
         aws.client("s3").put_object(Bucket=needed("bucket"), Key=key, Body=body, ContentType=content_type)
 
 
@@ -186,7 +186,7 @@ def get_bytes(key: str, limit: int) -> bytes:
         ObjectTooLargeError: it has more than `limit` bytes.
         UnavailableError: the bucket does not answer.
     """
-    with _translated(key):
+    with _translate_errors(key):
         answer = aws.client("s3").get_object(Bucket=needed("bucket"), Key=key)
         with answer["Body"] as body:
             if answer["ContentLength"] > limit:
@@ -201,9 +201,9 @@ def list_keys(owner: str, most: int) -> list[str]:
         UnavailableError: the bucket does not answer.
     """
     prefix = owner_prefix(owner)
-    with _translated(prefix):
+    with _translate_errors(prefix):
         answer = aws.client("s3").list_objects_v2(Bucket=needed("bucket"), Prefix=prefix, MaxKeys=most)
-    return [found["Key"] for found in answer.get("Contents", [])]
+    return [item["Key"] for item in answer.get("Contents", [])]
 
 
 def put_json(key: str, value: dict[str, Any]) -> None:
@@ -216,20 +216,20 @@ def get_json(key: str) -> dict[str, Any]:
     return msgspec.json.decode(get_bytes(key, settings().upload_limit), type=dict[str, Any])
 
 
-def stat(key: str) -> Stored:
+def stat(key: str) -> ObjectFacts:
     """Size and content type of an object. One HEAD.
 
     Raises:
         ObjectNotFoundError: there is none.
         UnavailableError: the bucket does not answer.
     """
-    with _translated(key):
+    with _translate_errors(key):
         answer = aws.client("s3").head_object(Bucket=needed("bucket"), Key=key)
-    return Stored(size=answer["ContentLength"], content_type=answer["ContentType"])
+    return ObjectFacts(size=answer["ContentLength"], content_type=answer["ContentType"])
 
 
 @contextmanager
-def _translated(key: str) -> Iterator[None]:
+def _translate_errors(key: str) -> Iterator[None]:
     try:
         yield
     except ClientError as refusal:

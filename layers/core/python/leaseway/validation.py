@@ -1,10 +1,13 @@
-"""What msgspec found wrong with a value, in the domain's own words: which member, and why."""
+"""Turns msgspec's validation errors into the domain's, which name the member at fault."""
 
 import re
 
 import msgspec
 
 from leaseway.errors import InvalidInputError
+
+USER_ID_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._@:-]{0,127}$"
+"""A user's name and the id of the account that belongs to it. For `fullmatch`: `$` alone admits a newline after it."""
 
 _LONGEST_NAME = 100
 

@@ -1,4 +1,4 @@
-"""Balances: each change is one conditional write, and a lost answer never debits twice."""
+"""Reads and changes balances: one conditional write per change, and a lost answer never debits twice."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_fail
 from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.errors import OutcomeUnknownError, UnavailableError
-from leaseway.idempotency import Key, KeyedRequest
+from leaseway.idempotency import IdempotencyKey, KeyedRequest
 from leaseway.settings import settings
 
 _TRIES = 4
@@ -24,12 +24,12 @@ _BACKOFF = Backoff(first=0.05)
 
 
 def get_account(user_id: str, *, owner: str | None) -> Account:
-    """The account of a user. One consistent read: one read unit.
+    """Return the account of a user. One consistent read: one read unit.
 
-    `owner` None reads anybody's account (for an Admin). Somebody else's account reads as absent, and is not read.
+    A user sees only their own account: any other reads as absent, without a read. `owner` None (an Admin) sees all.
 
     Raises:
-        AccountNotFoundError: no such user, or another than the owner.
+        AccountNotFoundError: no such user, or not the owner.
     """
     check_owner(user_id, owner)
     item = AccountModel.read(user_id)
@@ -39,24 +39,29 @@ def get_account(user_id: str, *, owner: str | None) -> Account:
 
 
 def check_owner(user_id: str, owner: str | None) -> None:
-    """Let everybody see the account of his own name only; None sees all. Nothing is read.
+    """Allow a user to see only their own account; None (an Admin) sees all. No read.
 
     Raises:
-        AccountNotFoundError: the account is another's, whether it exists or not.
+        AccountNotFoundError: the account belongs to another user, whether it exists or not.
     """
     if owner not in (None, user_id):
         raise AccountNotFoundError(user_id=user_id)
 
 
 def create_account(
-    user_id: str, opening_balance: int = 0, *, request_id: str, actor: str | None = None, key: Key | None = None
+    user_id: str,
+    opening_balance: int = 0,
+    *,
+    request_id: str,
+    actor: str | None = None,
+    key: IdempotencyKey | None = None,
 ) -> Account:
     """Open an account with a balance in minor units (zero or more).
 
     One write unit. With a key one transaction of two items, no read, and the first answer at every repeat.
 
     Raises:
-        UserExistsError: the user has one; it is not touched.
+        UserExistsError: the user has one, which stays as it is.
         BalanceLimitError: the opening balance is more than an account may hold.
         KeyReusedError: the key belongs to another request.
         OutcomeUnknownError: the answer was lost, and the account that is there is not this request's.
@@ -68,7 +73,9 @@ def create_account(
     origin = Origin(request_id=request_id, actor=actor)
     if key is not None:
         keyed = KeyedRequest.of(key, user_id, opening_balance)
-        return settle([user_id], lambda accounts: [_opened(accounts, opening)], origin, keyed=keyed, read=False)[0]
+        return settle(
+            [user_id], lambda accounts: [_check_unopened(accounts, opening)], origin, keyed=keyed, read=False
+        )[0]
     return _open_account(opening, origin)
 
 
@@ -79,13 +86,13 @@ def change_balance(  # noqa: PLR0913 - all but the first two are named
     request_id: str,
     reference: str | None = None,
     actor: str | None = None,
-    key: Key | None = None,
+    key: IdempotencyKey | None = None,
 ) -> Account:
     """Add `amount` (minor units, may be negative) to the balance of `user_id`, atomically.
 
     One conditional UpdateItem: one write unit whether it is granted or refused, no read. With a key one read and one
-    transaction of two items, granted, refused or repeated. `request_id` is this request's own and never reused: it
-    tells after a lost answer whether the change was made.
+    transaction of two items, granted, refused or repeated. `request_id` is unique to this
+    request: after a lost answer it shows whether the change was made.
 
     Raises:
         AccountNotFoundError: no such user.
@@ -104,7 +111,7 @@ def change_balance(  # noqa: PLR0913 - all but the first two are named
 
 
 def check_posting(accounts: Accounts, posting: Posting) -> Posting:
-    """The posting, where its account can take it.
+    """Return the posting if its account can take it.
 
     Raises:
         AccountNotFoundError, InsufficientFundsError, BalanceLimitError: it cannot.
@@ -119,7 +126,7 @@ def check_posting(accounts: Accounts, posting: Posting) -> Posting:
     return posting
 
 
-def _opened(accounts: Accounts, opening: Posting) -> Posting:
+def _check_unopened(accounts: Accounts, opening: Posting) -> Posting:
     if accounts[opening.user_id] is not None:
         raise UserExistsError(user_id=opening.user_id)
     return opening
@@ -135,7 +142,7 @@ def _open_account(opening: Posting, origin: Origin) -> Account:
         return account
 
     try:
-        return _written_once(write, opening.user_id, origin.request_id)
+        return _write_once(write, opening.user_id, origin.request_id)
     except ConditionRefusedError:
         raise UserExistsError(user_id=opening.user_id) from None
 
@@ -157,7 +164,7 @@ def _change_unread(change: Posting, origin: Origin) -> Account:
         return account_from_item(AccountModel.change(change.user_id, actions, account_exists & stays_in_bounds))
 
     try:
-        account = _written_once(write, change.user_id, origin.request_id)
+        account = _write_once(write, change.user_id, origin.request_id)
     except ConditionRefusedError as refusal:
         metrics.note("BalanceUpdatesRefused")
         if refusal.item is None:
@@ -169,8 +176,8 @@ def _change_unread(change: Posting, origin: Origin) -> Account:
     return account
 
 
-def _written_once(write: Callable[[], Account], user_id: str, request_id: str) -> Account:
-    """Repeat `write` only where nothing can have been written; look once where that is unclear.
+def _write_once(write: Callable[[], Account], user_id: str, request_id: str) -> Account:
+    """Repeat `write` only if nothing can have been written; if that is unclear, read the account once.
 
     An unclear outcome, drawn (the SDK itself never repeats this write):
 

@@ -1,4 +1,4 @@
-"""The accounts table and the account as the rest of the domain sees it."""
+"""The accounts table, and the account without DynamoDB's attributes."""
 
 import msgspec
 from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
@@ -28,7 +28,7 @@ def entry_name(user_id: str, version: int) -> str:
 
 
 class EntryAttribute(MapAttribute[str, object]):
-    """What the last change was. The ledger is written from this, one entry a version."""
+    """The last change of an account. The ledger is written from it, one entry per version."""
 
     amount = NumberAttribute()
     kind = UnicodeAttribute()
@@ -41,7 +41,7 @@ class EntryAttribute(MapAttribute[str, object]):
 
 
 class AccountModel(Table):
-    """One item an account. Its writes are not idempotent, so the SDK must never repeat one by itself."""
+    """One item per account. Its writes are not idempotent, so the SDK must never repeat one by itself."""
 
     table_setting = "accounts_table"
     sdk_attempts = 1

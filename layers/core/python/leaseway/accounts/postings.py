@@ -1,4 +1,4 @@
-"""Postings: what is to be changed, and how the account's item tells the ledger of it."""
+"""Postings, the changes to make, and the attribute of an account's item from which the ledger is written."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import msgspec
 from leaseway.accounts.model import Account, EntryAttribute
 
 Accounts = Mapping[str, Account | None]
-"""Accounts by user id; None where there is none."""
+"""Accounts by user id; None if there is no account."""
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,11 +20,11 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     counterparty: str | None = None
     """The name of the entry on the other side of a transfer."""
     reverses: str | None = None
-    """The name of the entry that a reversal takes back."""
+    """The name of the entry that a reversal reverses."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a change comes from. `request_id` is this request's own and never reused."""
+    """The request behind a change. `request_id` is unique to the request."""
 
     request_id: str
     reference: str | None = None
@@ -32,7 +32,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def entry_attribute(posting: Posting, origin: Origin, at: int) -> EntryAttribute:
-    """What the account's item says of its last change; the ledger function reads it from the stream."""
+    """Build the attribute that describes an account's last change; the ledger function reads it from the stream."""
     return EntryAttribute(
         amount=posting.amount,
         kind=posting.kind,
@@ -46,10 +46,10 @@ def entry_attribute(posting: Posting, origin: Origin, at: int) -> EntryAttribute
 
 
 def parse_entry_name(name: str) -> tuple[str, int]:
-    """The user and the version in an entry's name.
+    """Return the user and the version in an entry's name.
 
     Raises:
-        ValueError: it is no such name.
+        ValueError: it is not the name of an entry.
     """
     user_id, _, version = name.rpartition(":")
     if not user_id or not version.isascii() or not version.isdigit():

@@ -12,7 +12,7 @@ class AccountNotFoundError(NotFoundError):
 
 
 class UserExistsError(ConflictError):
-    """This user already has an account."""
+    """There is already an account of this user."""
 
     code = "USER_EXISTS"
 

@@ -1,4 +1,4 @@
-"""Transfers: both accounts change in one transaction, or neither does."""
+"""Moves money between two accounts in one transaction: both change, or neither does."""
 
 import msgspec
 
@@ -8,7 +8,7 @@ from leaseway.accounts.postings import Accounts, Origin, Posting
 from leaseway.accounts.refusals import AccountNotFoundError, SameAccountError
 from leaseway.accounts.settlement import settle
 from leaseway.errors import NotYoursError
-from leaseway.idempotency import Key, KeyedRequest
+from leaseway.idempotency import IdempotencyKey, KeyedRequest
 
 
 class Transfer(msgspec.Struct, frozen=True):
@@ -28,19 +28,19 @@ def transfer(  # noqa: PLR0913 - all but the first three are named
     request_id: str,
     reference: str | None = None,
     actor: str | None = None,
-    key: Key | None = None,
+    key: IdempotencyKey | None = None,
 ) -> Transfer:
     """Move `amount` (minor units, more than zero) from one account to another.
 
-    `owner` sends from the own account only; None sends from anybody's (for an Admin).
+    A user sends only from their own account; `owner` None (an Admin) from any.
 
     Two reads and one transaction of two items, three with a key. The two entries name each other, which is why the
     versions are read: a busy account takes tens of transfers a second, not hundreds.
 
     Raises:
         NotYoursError: the sender is not the owner.
-        SameAccountError: sender and receiver are one.
-        AccountNotFoundError: names the one that is not there.
+        SameAccountError: sender and receiver are the same account.
+        AccountNotFoundError: names the one that does not exist.
         InsufficientFundsError: the sender has less; carries the sender's balance.
         BalanceLimitError: the receiver would have more than an account may hold.
         KeyReusedError: the key belongs to another request.

@@ -13,7 +13,6 @@ from leaseway.identity.tokens import (
     issue,
 )
 from leaseway.identity.users import (
-    USERNAME_PATTERN,
     BadCredentialsError,
     OwnRoleError,
     UsernameTakenError,
@@ -27,7 +26,6 @@ from leaseway.identity.users import (
 )
 
 __all__ = [
-    "USERNAME_PATTERN",
     "BadCredentialsError",
     "Claims",
     "LockedOutError",

@@ -25,7 +25,7 @@ _CLOCK_MARGIN_MS = 5_000
 _LOOK_AGAIN_MS = 5_000  # after a look that failed
 
 
-class Key(msgspec.Struct, frozen=True):
+class SigningKey(msgspec.Struct, frozen=True):
     """One version of the secret. `created_at` is in ms since the epoch."""
 
     id: str
@@ -41,11 +41,11 @@ class KeyRing:
     """
 
     def __init__(self) -> None:
-        self._keys: dict[str, Key] = {}
+        self._keys: dict[str, SigningKey] = {}
         self._looks_next_at = 0
         self._looking = Lock()
 
-    def find(self, key_id: str) -> Key | None:
+    def find(self, key_id: str) -> SigningKey | None:
         """The key of that id, or None where no accepted version has it.
 
         Raises:
@@ -53,7 +53,7 @@ class KeyRing:
         """
         return self._fresh().get(key_id)
 
-    def signing_key(self) -> Key:
+    def signing_key(self) -> SigningKey:
         """The key to sign with: the current one once every verifier knows it. Raises as `find` does."""
         keys = self._fresh().values()
         current = next((key for key in keys if "AWSCURRENT" in key.stages), None)
@@ -63,7 +63,7 @@ class KeyRing:
         known_from = current.created_at + settings().key_cache_seconds * 1000 + _CLOCK_MARGIN_MS
         return previous if previous is not None and clock.now_ms() < known_from else current
 
-    def _fresh(self) -> dict[str, Key]:
+    def _fresh(self) -> dict[str, SigningKey]:
         with self._looking:
             now = clock.now_ms()
             if now >= self._looks_next_at:
@@ -80,13 +80,13 @@ class KeyRing:
         else:
             self._looks_next_at = now + settings().key_cache_seconds * 1000
 
-    def _fetch(self) -> dict[str, Key]:
+    def _fetch(self) -> dict[str, SigningKey]:
         secret = needed("token_secret")
         client = aws.client("secretsmanager")
         versions = client.list_secret_version_ids(SecretId=secret)["Versions"]
         accepted = {version["VersionId"]: version for version in versions if _ACCEPTED & {*version["VersionStages"]}}
         return {
-            key_id: Key(
+            key_id: SigningKey(
                 key_id,
                 self._keys[key_id].secret
                 if key_id in self._keys

@@ -1,11 +1,11 @@
-"""Lock-out: after a few failures a name is locked, each further failure for twice as long.
+"""Locks a name after a few failed sign-ins, each further failure for twice as long.
 
-Counted in DynamoDB, so that it holds over all instances, and for names that nobody has too: a guesser learns nothing
-from being locked out. A right password counts only where the name is not locked at the moment it is granted, so many
-guesses at once gain nothing over one after the other:
+Failures are counted in DynamoDB, so the lock holds across all instances, and for unknown names too: a guesser learns
+nothing from being locked out. A right password succeeds only if the name is not locked at that moment, so concurrent
+guesses gain nothing over sequential ones:
 
     guess 1..n (wrong)  --failure, by condition on the count--> locked
-    guess n+1 (right)   --checked meanwhile--> success is a write on condition "not locked": refused
+    guess n+1 (right)   --checked concurrently--> success is a write on condition "not locked": refused
 """
 
 import msgspec
@@ -37,21 +37,21 @@ class Attempts(msgspec.Struct, frozen=True):
     locked_until: int = 0
 
 
-def check(username: str) -> Attempts:
-    """The attempts so far. One consistent read.
+def check_unlocked(username: str) -> Attempts:
+    """Return the attempts so far if the name is not locked. One consistent read.
 
     Raises:
         LockedOutError: the name is locked now.
     """
-    return _unlocked(_attempts(AttemptsModel.read(_key(username))))
+    return _require_unlocked(_to_attempts(AttemptsModel.read(_key(username))))
 
 
-def failed(username: str, seen: Attempts) -> Attempts:
-    """Count a failure after `seen`. One write, or a few where others fail at the same time.
+def record_failure(username: str, seen: Attempts) -> Attempts:
+    """Count a failure after `seen`. One write, or a few if others fail at the same time.
 
     Raises:
-        LockedOutError: others' failures locked the name meanwhile; this one is not counted.
-        UnavailableError: too many others at once.
+        LockedOutError: concurrent failures locked the name; this one is not counted.
+        UnavailableError: too many concurrent attempts.
     """
     for _ in range(_TRIES):
         failures = seen.failures + 1
@@ -59,28 +59,28 @@ def failed(username: str, seen: Attempts) -> Attempts:
         try:
             _count(username, seen, counted)
         except ConditionRefusedError as refusal:
-            seen = _unlocked(_attempts(refusal.item))
+            seen = _require_unlocked(_to_attempts(refusal.item))
         else:
             return counted
     raise UnavailableError("too many attempts at once")
 
 
-def succeeded(username: str) -> None:
+def clear_failures(username: str) -> None:
     """Forget the failures. One write.
 
     Raises:
-        LockedOutError: others' failures locked the name meanwhile; this success does not count.
+        LockedOutError: concurrent failures locked the name; this success does not count.
     """
     not_locked = AttemptsModel.key.does_not_exist() | (AttemptsModel.locked_until <= clock.now_ms())
     try:
         AttemptsModel.remove(_key(username), not_locked)
     except ConditionRefusedError as refusal:
-        attempts = _attempts(refusal.item)
+        attempts = _to_attempts(refusal.item)
         raise LockedOutError(attempts.locked_until - clock.now_ms()) from None
 
 
 def _count(username: str, seen: Attempts, counted: Attempts) -> None:
-    nobody_counted = AttemptsModel.failures == seen.failures
+    count_unchanged = AttemptsModel.failures == seen.failures
     forgotten = AttemptsModel.expires_at <= clock.now_ms() // 1000
     first = AttemptsModel.key.does_not_exist() | forgotten
     actions = [
@@ -88,25 +88,25 @@ def _count(username: str, seen: Attempts, counted: Attempts) -> None:
         AttemptsModel.locked_until.set(counted.locked_until),
         AttemptsModel.expires_at.set((max(counted.locked_until, clock.now_ms()) + _FORGOTTEN_AFTER_MS) // 1000),
     ]
-    AttemptsModel.change(_key(username), actions, nobody_counted if seen.failures else first)
+    AttemptsModel.change(_key(username), actions, count_unchanged if seen.failures else first)
 
 
 def _delay_ms(failures: int) -> int:
-    chosen = settings()
-    beyond = failures - chosen.lockout_after
+    limits = settings()
+    beyond = failures - limits.lockout_after
     if beyond < 0:
         return 0
-    return min(chosen.lockout_cap_seconds, chosen.lockout_seconds << min(beyond, 20)) * 1000
+    return min(limits.lockout_cap_seconds, limits.lockout_seconds << min(beyond, 20)) * 1000
 
 
-def _unlocked(attempts: Attempts) -> Attempts:
+def _require_unlocked(attempts: Attempts) -> Attempts:
     wait_ms = attempts.locked_until - clock.now_ms()
     if wait_ms > 0:
         raise LockedOutError(wait_ms)
     return attempts
 
 
-def _attempts(item: Item | None) -> Attempts:
+def _to_attempts(item: Item | None) -> Attempts:
     if item is None or int(item["expires_at"]["N"]) * 1000 <= clock.now_ms():
         return Attempts()
     return Attempts(int(item["failures"]["N"]), int(item["locked_until"]["N"]))

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 SHORTEST = 8
 LONGEST = 128
-# An online guesser has the lock-out against him: a million guesses take decades.
+# With lock-out, a million online guesses would take decades.
 _FEWEST_GUESSES_LOG10 = 6.0
 _ESTIMATED_CHARACTERS = 72  # the estimate's cost grows with the square of the length
 _PRODUCT_WORDS = ("leaseway",)
 
-# Of a password that nobody knows. Checking against it costs what checking a user's own costs.
-_NOBODYS_HASH = "$argon2id$v=19$m=19456,t=2,p=1$0h3OVwKAbExab9KS3JLFog$pOAq17w7jKcGkjGN9CBXpAfeTylS/5VW44ggE5bxEAY"
+# The hash of an unknown password: checking an unknown user costs as much as checking a known one.
+_DUMMY_HASH = "$argon2id$v=19$m=19456,t=2,p=1$0h3OVwKAbExab9KS3JLFog$pOAq17w7jKcGkjGN9CBXpAfeTylS/5VW44ggE5bxEAY"
 
 
 class WeakPasswordError(InvalidInputError):
@@ -57,7 +57,7 @@ def matches(password: str, password_hash: str | None) -> bool:
     from argon2.exceptions import VerifyMismatchError  # noqa: PLC0415
 
     try:
-        _hasher().verify(password_hash or _NOBODYS_HASH, _normal(password[: LONGEST + 1]))
+        _hasher().verify(password_hash or _DUMMY_HASH, _normal(password[: LONGEST + 1]))
     except VerifyMismatchError:
         return False
     return password_hash is not None

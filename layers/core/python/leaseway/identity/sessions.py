@@ -1,4 +1,4 @@
-"""Sessions: who is calling, from the token that came with the call."""
+"""Authenticates a caller by the token of the call."""
 
 from leaseway.identity import tokens
 from leaseway.identity.model import UserModel, user_from_item
@@ -8,7 +8,7 @@ def authenticate(token: str) -> tokens.Claims:
     """What a token says, if it is ours, has not expired and was not ended. One consistent read, none for garbage.
 
     Raises:
-        TokenRefusedError: not ours; TokenExpiredError, TokenRevokedError: not any more.
+        TokenRefusedError: not ours; TokenExpiredError, TokenRevokedError: it was once.
         UnavailableError: there are no keys to check it with.
     """
     claims = tokens.read(token)

@@ -62,21 +62,21 @@ def issue(user: User) -> Token:
     """
     import jwt  # noqa: PLC0415
 
-    chosen = settings()
+    configured = settings()
     now = clock.now_ms() // 1000
     key = key_ring().signing_key()
     claims: dict[str, Any] = {
-        "iss": chosen.issuer,
-        "aud": chosen.audience,
+        "iss": configured.issuer,
+        "aud": configured.audience,
         "sub": user.username,
         "role": user.role.value,
         "gen": user.token_generation,
         "iat": now,
-        "exp": now + chosen.token_seconds,
+        "exp": now + configured.token_seconds,
         "jti": uuid.uuid4().hex,
     }
     text = jwt.encode(claims, key.secret, algorithm=_ALGORITHM, headers={"kid": key.id})
-    return Token(text, chosen.token_seconds)
+    return Token(text, configured.token_seconds)
 
 
 def read(text: str) -> Claims:
@@ -89,21 +89,21 @@ def read(text: str) -> Claims:
     """
     import jwt  # noqa: PLC0415
 
-    chosen = settings()
+    configured = settings()
     try:
         key = key_ring().find(_key_id(text))
         if key is None:
             raise TokenRefusedError
         # Expiry is judged below, by the domain's clock.
-        told = jwt.decode(
+        payload = jwt.decode(
             text,
             key.secret,
             algorithms=[_ALGORITHM],
-            audience=chosen.audience,
-            issuer=chosen.issuer,
+            audience=configured.audience,
+            issuer=configured.issuer,
             options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False},
         )
-        claims = msgspec.convert(told, Claims)
+        claims = msgspec.convert(payload, Claims)
     except (jwt.InvalidTokenError, msgspec.ValidationError, UnicodeError, RecursionError):
         raise TokenRefusedError from None
     if claims.exp * 1000 <= clock.now_ms():

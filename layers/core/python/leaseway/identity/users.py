@@ -1,4 +1,4 @@
-"""Users: made by registration, given a role by an Admin, known by their password."""
+"""Registers users, signs them in, and changes their passwords and roles."""
 
 import re
 
@@ -8,11 +8,9 @@ from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, NotFoundError
 from leaseway.identity import lockout, passwords
 from leaseway.identity.model import Role, User, UserModel, user_from_item
+from leaseway.validation import USER_ID_PATTERN
 
-USERNAME_PATTERN = "^[A-Za-z0-9_][A-Za-z0-9._@:-]{0,127}$"
-"""The same as an account's user id: a user owns the account of his own name."""
-
-_username = re.compile(USERNAME_PATTERN.rstrip("$"))
+_username = re.compile(USER_ID_PATTERN)
 
 
 class UsernameTakenError(ConflictError):
@@ -42,11 +40,11 @@ class BadCredentialsError(LeasewayError):
 def register(username: str, password: str, *, role: Role = Role.USER) -> User:
     """Make a user. One write unit, for a User one read before it, and about 30 ms for the hash.
 
-    An account belongs to the user of its name. So nobody takes the name of an account that is there already, or its
-    money would be his; an account that was opened for a name without a user is an Admin's to handle.
+    An account belongs to the user of its name, so the name of an existing account cannot be registered: its money
+    would change hands. An account that was opened for a name without a user is left to an Admin.
 
     Raises:
-        InvalidInputError: no name that a user can have.
+        InvalidInputError: not a valid name.
         WeakPasswordError: the password is too short or too common.
         UsernameTakenError: the name is another's, or an account's.
     """
@@ -89,23 +87,23 @@ def sign_in(username: str, password: str) -> User:
     """The user whose name and password these are. Two reads, one write, about 30 ms; a user or none, all the same.
 
     Raises:
-        BadCredentialsError: there is no such user, or the password is wrong; nothing tells which.
+        BadCredentialsError: there is no such user, or the password is wrong; the error does not show which.
         LockedOutError: too many failures before; the password was not even tried.
     """
     if not _username.fullmatch(username):
         raise BadCredentialsError
-    seen = lockout.check(username)
+    seen = lockout.check_unlocked(username)
     item = UserModel.read(username)
     if not passwords.matches(password, item["password_hash"]["S"] if item else None):
-        lockout.failed(username, seen)
+        lockout.record_failure(username, seen)
         raise BadCredentialsError
     assert item is not None  # noqa: S101 - no password matches a user who does not exist
-    lockout.succeeded(username)
+    lockout.clear_failures(username)
     return user_from_item(item)
 
 
 def change_password(username: str, present: str, new: str) -> User:
-    """Give a user a new password, which ends every token of before. Reads and writes as `sign_in`, one write more.
+    """Give a user a new password, which revokes all earlier tokens. Reads and writes as `sign_in`, one write more.
 
     Raises:
         BadCredentialsError, LockedOutError: as `sign_in`, for the present password.
@@ -113,7 +111,7 @@ def change_password(username: str, present: str, new: str) -> User:
     """
     passwords.check_new_password(new, username, field="new_password")
     user = sign_in(username, present)
-    # The password was checked for this generation: where another change came between, this one does not happen.
+    # The password was checked for this generation: if another change came between, this one must not happen.
     unchanged = UserModel.token_generation == user.token_generation
     actions = [
         UserModel.password_hash.set(passwords.hash_of(new)),
@@ -127,9 +125,9 @@ def change_password(username: str, present: str, new: str) -> User:
 
 
 def change_role(username: str, role: Role, *, actor: str) -> User:
-    """Give a user a role. Where it changes, every token of before ends: a token never says a role its user lost.
+    """Give a user a role. A change revokes all earlier tokens, so no token carries a role that its user has lost.
 
-    One write where it changes, one more read where it does not.
+    One write if it changes, one more read if it does not.
 
     Raises:
         OwnRoleError: the user is the actor.
@@ -154,7 +152,7 @@ def change_role(username: str, role: Role, *, actor: str) -> User:
 
 
 def ensure_admin(username: str, password: str) -> bool:
-    """Make the first Admin, where there is no user of the name. Returns whether one was made."""
+    """Create the first Admin if no user has the name. Returns whether one was created."""
     try:
         register(username, password, role=Role.ADMIN)
     except UsernameTakenError:

@@ -17,7 +17,7 @@ from leaseway.settings import settings
 MOST_TAGS = 10
 TAG_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._:/@=+-]{0,63}$"
 
-_tag = re.compile(TAG_PATTERN.rstrip("$"))
+_tag = re.compile(TAG_PATTERN)
 
 
 def checked(tags: Sequence[str]) -> tuple[str, ...]:

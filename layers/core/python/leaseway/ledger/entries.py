@@ -1,4 +1,4 @@
-"""Entries: what changed a balance, by how much, and what it came to."""
+"""Ledger entries: what changed a balance, by how much, and the balance after it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,7 +53,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class EntryModel(Table):
-    """One item an entry, put once and never updated."""
+    """One item per entry, put once and never updated."""
 
     table_setting = "ledger_table"
 
@@ -128,5 +128,5 @@ def entries_of(  # noqa: PLR0913 - all but the first three are named
 
 
 def last_entry(user_id: str, version: int, *, consistent: bool = False) -> Entry | None:
-    """The entry of that version, or the nearest below it; None where there is none. One Query of one key."""
+    """The entry of that version, or the nearest below it; None if there is none. One Query of one key."""
     return next(entries_of(user_id, 1, version, limit=1, newest_first=True, consistent=consistent), None)

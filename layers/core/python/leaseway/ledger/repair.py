@@ -1,4 +1,4 @@
-"""Repair: a missing entry is rebuilt from what surrounds it, and says so."""
+"""Rebuilds missing ledger entries from their neighbours, and marks them as reconstructed."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from leaseway.ledger.verify import STILL_MS
 
 
 class NotRepairableError(ConflictError):
-    """The gap cannot be rebuilt: entries next to each other are missing, and nothing tells what each one moved."""
+    """The gap cannot be rebuilt: entries next to each other are missing, so it is unknown what each one moved."""
 
     code = "NOT_REPAIRABLE"
 
@@ -38,11 +38,11 @@ def repair(user_id: str) -> list[Entry]:
     entries = {
         entry.version: entry for entry in entries_of(user_id, 1, account_from_item(item).version, consistent=True)
     }
-    rebuilt = [_rebuilt(item, version, entries) for version in _missing(item, entries)]
+    rebuilt = [_rebuild(item, version, entries) for version in _find_missing(item, entries)]
     return [entry for entry in rebuilt if _put(entry)]
 
 
-def _missing(item: Item, entries: dict[int, Entry]) -> Iterator[int]:
+def _find_missing(item: Item, entries: dict[int, Entry]) -> Iterator[int]:
     """Versions that have no entry. Those after the newest entry count once the account has been still."""
     account = account_from_item(item)
     still = clock.now_ms() - account.updated_at >= STILL_MS
@@ -50,7 +50,7 @@ def _missing(item: Item, entries: dict[int, Entry]) -> Iterator[int]:
     return (version for version in range(1, last + 1) if version not in entries)
 
 
-def _rebuilt(item: Item, version: int, entries: dict[int, Entry]) -> Entry:
+def _rebuild(item: Item, version: int, entries: dict[int, Entry]) -> Entry:
     account = account_from_item(item)
     before, after = entries.get(version - 1), entries.get(version + 1)
     if before is None and version > 1:
@@ -64,7 +64,7 @@ def _rebuilt(item: Item, version: int, entries: dict[int, Entry]) -> Entry:
 
 
 def _from_account(item: Item, prev_balance: int) -> Entry:
-    """The newest entry: the account itself still says what it was."""
+    """The newest entry, which the account itself still describes."""
     account = account_from_item(item)
     old = {
         **item,
@@ -78,7 +78,7 @@ def _from_account(item: Item, prev_balance: int) -> Entry:
 
 def _between(name: str, created_at: int, before: Entry | None, after: Entry) -> Entry:
     prev_balance, version = (before.balance_after, before.version + 1) if before else (0, 1)
-    other = _other_side(name)
+    other = _find_other_side(name)
     known = Entry(
         user_id=after.user_id,
         version=version,
@@ -104,7 +104,7 @@ def _between(name: str, created_at: int, before: Entry | None, after: Entry) -> 
     )
 
 
-def _other_side(name: str) -> Entry | None:
+def _find_other_side(name: str) -> Entry | None:
     """The entry that names `name` as its other side. Reads the whole ledger."""
     items = Scan(table="ledger_table", having="counterparty").items()
     return next((entry_from_item(item) for item in items if item["counterparty"].get("S") == name), None)
@@ -114,5 +114,5 @@ def _put(entry: Entry) -> bool:
     try:
         EntryModel.insert(model_of(entry))
     except ConditionRefusedError:
-        return False  # it arrived meanwhile
+        return False  # the stream has delivered it by now
     return True

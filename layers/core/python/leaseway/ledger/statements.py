@@ -14,7 +14,7 @@ _FILTERED_READ = 100
 _OUT_OF_ORDER_MS = 30_000
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class EntrySelection(msgspec.Struct, frozen=True, kw_only=True):
     """Which entries: a span of time (milliseconds since the epoch, both ends included) and a reference."""
 
     since: int | None = None
@@ -32,7 +32,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         return self.since is not None and entry.at < self.since - _OUT_OF_ORDER_MS
 
 
-class EntryPage(msgspec.Struct, frozen=True):
+class StatementPage(msgspec.Struct, frozen=True):
     """Entries newest first, and where the list goes on; a page may be short and still have a cursor."""
 
     entries: list[Entry]
@@ -44,8 +44,8 @@ class _Position(msgspec.Struct, frozen=True, array_like=True):
 
 
 def page_of_entries(
-    user_id: str, wanted: Wanted, *, owner: str | None, size: int, cursor: str | None = None
-) -> EntryPage:
+    user_id: str, selection: EntrySelection, *, owner: str | None, size: int, cursor: str | None = None
+) -> StatementPage:
     """A page of a user's entries. Reads in proportion to the page; `LIST_KEY_BUDGET` entries at most for a reference.
 
     A span of time is found by halving, some twenty reads of one key for a million entries.
@@ -57,10 +57,10 @@ def page_of_entries(
     """
     check_owner(user_id, owner)
     cursors.require_page_size(size)
-    binding = ("ledger", user_id, str(wanted.since), str(wanted.until), wanted.reference)
-    start = cursors.read(cursor, binding, _Position).version if cursor else _first(user_id, wanted)
-    taken, below = _take(user_id, wanted, start, size)
-    return EntryPage(taken, cursors.sign(_Position(below), binding) if below else None)
+    binding = ("ledger", user_id, str(selection.since), str(selection.until), selection.reference)
+    start = cursors.read(cursor, binding, _Position).version if cursor else _first(user_id, selection)
+    taken, below = _take(user_id, selection, start, size)
+    return StatementPage(taken, cursors.sign(_Position(below), binding) if below else None)
 
 
 def balance_at(user_id: str, moment: int, *, owner: str | None) -> Account:
@@ -112,28 +112,28 @@ def version_at(user_id: str, newest: Entry, moment: int) -> int:
     return reached
 
 
-def _first(user_id: str, wanted: Wanted) -> int:
+def _first(user_id: str, selection: EntrySelection) -> int:
     """The version to start below."""
     newest = last_entry(user_id, _NEWEST)
     if newest is None:
         get_account(user_id, owner=None)  # no entries yet, or no such user
         return 1
-    if wanted.until is None:
+    if selection.until is None:
         return newest.version + 1
-    return version_at(user_id, newest, wanted.until + _OUT_OF_ORDER_MS) + 1
+    return version_at(user_id, newest, selection.until + _OUT_OF_ORDER_MS) + 1
 
 
-def _take(user_id: str, wanted: Wanted, start: int, size: int) -> tuple[list[Entry], int]:
+def _take(user_id: str, selection: EntrySelection, start: int, size: int) -> tuple[list[Entry], int]:
     """Up to `size` entries below version `start`, and the version to go on below; 0 at the end."""
     taken: list[Entry] = []
     left, below = settings().list_key_budget, start
     while left > 0:
-        limit = min(size + 1 if wanted == Wanted() else max(size + 1, _FILTERED_READ), left)
+        limit = min(size + 1 if selection == EntrySelection() else max(size + 1, _FILTERED_READ), left)
         read = list(entries_of(user_id, 1, below - 1, limit=limit, newest_first=True))
         for entry in read:
-            if wanted.ended_by(entry):
+            if selection.ended_by(entry):
                 return taken, 0
-            if wanted.includes(entry):
+            if selection.includes(entry):
                 if len(taken) == size:
                     return taken, entry.version + 1
                 taken.append(entry)

@@ -22,7 +22,7 @@ class LedgerMismatchError(Exception):
     """The ledger and the account's stream tell different stories. A person has to look; nothing is overwritten."""
 
 
-class Report(msgspec.Struct, frozen=True):
+class RecordingReport(msgspec.Struct, frozen=True):
     """What became of a batch."""
 
     written: int
@@ -30,7 +30,7 @@ class Report(msgspec.Struct, frozen=True):
     skipped: int
 
 
-def record_changes(records: Iterable[Record], run: Run = map) -> Report:
+def record_changes(records: Iterable[Record], run: Run = map) -> RecordingReport:
     """Write the entries of a batch, one put each: one write unit an entry under 1 KB, written or repeated.
 
     Every record is tried before the first failure is raised, so that a bad one holds back nothing but itself.
@@ -39,12 +39,12 @@ def record_changes(records: Iterable[Record], run: Run = map) -> Report:
         LedgerMismatchError: a change does not explain itself, or another entry is there already.
         Exception: whatever kept an entry from being written.
     """
-    fates = list(run(_tried, records))
+    fates = list(run(_try_write, records))
     failures = [fate for fate in fates if isinstance(fate, Exception)]
     if failures:
         mismatches = [failure for failure in failures if isinstance(failure, LedgerMismatchError)]
         raise (mismatches or failures)[0]
-    return Report(fates.count(WRITTEN), fates.count(REPEATED), fates.count(SKIPPED))
+    return RecordingReport(fates.count(WRITTEN), fates.count(REPEATED), fates.count(SKIPPED))
 
 
 def entry_of_change(old: Item | None, new: Item | None) -> Entry | None:
@@ -56,9 +56,9 @@ def entry_of_change(old: Item | None, new: Item | None) -> Entry | None:
     if new is None:
         raise LedgerMismatchError("an account was deleted")
     try:
-        after, said = account_from_item(new), new["last_entry"]["M"]
+        after, last_entry = account_from_item(new), new["last_entry"]["M"]
         before = account_from_item(old) if old else None
-        entry = _entry(before.balance if before else 0, new, said)
+        entry = _entry(before.balance if before else 0, new, last_entry)
     except (KeyError, ValueError, TypeError, AttributeError) as problem:
         raise LedgerMismatchError(f"an item that is no account: {problem!r}") from problem
     if before and (after.version, after.balance) == (before.version, before.balance):
@@ -90,7 +90,7 @@ def write(entry: Entry) -> str:
     return WRITTEN
 
 
-def _tried(record: Record) -> str | Exception:
+def _try_write(record: Record) -> str | Exception:
     images = record["dynamodb"]
     try:
         entry = entry_of_change(images.get("OldImage"), images.get("NewImage"))
@@ -99,20 +99,20 @@ def _tried(record: Record) -> str | Exception:
         return failure
 
 
-def _entry(prev_balance: int, new: Item, said: Mapping[str, Any]) -> Entry:
-    told = {
-        name: said[name]["S"]
+def _entry(prev_balance: int, new: Item, last_entry: Mapping[str, Any]) -> Entry:
+    optional = {
+        name: last_entry[name]["S"]
         for name in ("reference", "actor", "counterparty", "reverses")
-        if "S" in said.get(name, {})
+        if "S" in last_entry.get(name, {})
     }
     return Entry(
         user_id=new["user_id"]["S"],
         version=int(new["version"]["N"]),
-        amount=int(said["amount"]["N"]),
+        amount=int(last_entry["amount"]["N"]),
         prev_balance=prev_balance,
         balance_after=int(new["balance"]["N"]),
-        kind=said["kind"]["S"],
-        at=int(said["at"]["N"]),
-        request_id=said["request_id"]["S"],
-        **told,
+        kind=last_entry["kind"]["S"],
+        at=int(last_entry["at"]["N"]),
+        request_id=last_entry["request_id"]["S"],
+        **optional,
     )

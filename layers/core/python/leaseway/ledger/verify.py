@@ -1,4 +1,4 @@
-"""Verification: the ledger explains every balance, and all of them together, to the unit.
+"""Checks that the ledger explains every balance, and the sum of all balances, to the unit.
 
 Accounts are read first, then entries: an account at version n whose entries end below n is behind, not wrong, unless
 nothing has touched it for ten minutes. Each account is cut at its newest entry, and totals compare what the cuts hold.
@@ -35,7 +35,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Verification(msgspec.Struct, kw_only=True):
-    """What was looked at and what was found. Amounts are minor units."""
+    """What was checked, and what does not add up. Amounts are minor units."""
 
     accounts: int = 0
     entries: int = 0
@@ -74,11 +74,11 @@ class _Cuts:
 
     def __init__(self, accounts: Iterable[Account]) -> None:
         self._by_user = {account.user_id: _cut(account) for account in list(accounts)}
-        self.chosen = list(self._by_user.values())
+        self.at_start = list(self._by_user.values())
 
     def of(self, user_id: str) -> _Cut | None:
         if user_id not in self._by_user:
-            account = _account(user_id)
+            account = _find_account(user_id)
             if account is None:
                 return None
             self._by_user[user_id] = _cut(account)
@@ -93,63 +93,63 @@ def verify(user_id: str | None = None) -> Verification:
     Raises:
         AccountNotFoundError: there is no such user.
     """
-    accounts = _all_accounts() if user_id is None else [_known(user_id)]
-    cuts, found = _Cuts(accounts), Verification()
-    for cut in cuts.chosen:
-        _verify_account(cut, cuts, found)
+    accounts = _all_accounts() if user_id is None else [_require_account(user_id)]
+    cuts, verification = _Cuts(accounts), Verification()
+    for cut in cuts.at_start:
+        _verify_account(cut, cuts, verification)
     if user_id is None:
-        _verify_totals(found)
-    return found
+        _verify_totals(verification)
+    return verification
 
 
-def _verify_account(cut: _Cut, cuts: _Cuts, found: Verification) -> None:
+def _verify_account(cut: _Cut, cuts: _Cuts, verification: Verification) -> None:
     account, previous = cut.account, None
-    found.accounts += 1
+    verification.accounts += 1
     legs: list[Entry] = []
     for entry in entries_of(account.user_id, 1, cut.version, consistent=True):
-        found.entries += 1
-        _verify_link(previous, entry, found)
+        verification.entries += 1
+        _verify_link(previous, entry, verification)
         if entry.counterparty is None:
-            found.brought_in += entry.amount
+            verification.brought_in += entry.amount
         else:
             legs.append(entry)
             if len(legs) == READ_TOGETHER:
-                _verify_pairs(legs, cuts, found)
+                _verify_pairs(legs, cuts, verification)
                 legs = []
         previous = entry
-    _verify_pairs(legs, cuts, found)
-    _verify_end(account, previous, found)
+    _verify_pairs(legs, cuts, verification)
+    _verify_end(account, previous, verification)
 
 
-def _verify_link(previous: Entry | None, entry: Entry, found: Verification) -> None:
+def _verify_link(previous: Entry | None, entry: Entry, verification: Verification) -> None:
     """The entry follows the one before it and says itself what it makes of the balance."""
     due = previous.version + 1 if previous else 1
     if entry.version != due:
-        found.add(_difference(entry, "gap", f"versions {due} to {entry.version - 1} are missing"))
+        verification.add(_difference(entry, "gap", f"versions {due} to {entry.version - 1} are missing"))
     elif entry.prev_balance != (previous.balance_after if previous else 0):
-        found.add(_difference(entry, "chain", "prev_balance is not the balance after the entry before"))
+        verification.add(_difference(entry, "chain", "prev_balance is not the balance after the entry before"))
     if entry.prev_balance + entry.amount != entry.balance_after or entry.balance_after < 0:
-        found.add(_difference(entry, "chain", "the amount does not lead from prev_balance to balance_after"))
+        verification.add(_difference(entry, "chain", "the amount does not lead from prev_balance to balance_after"))
     if (entry.kind == "opening") != (entry.version == 1):
-        found.add(_difference(entry, "chain", f"version {entry.version} is of kind {entry.kind}"))
+        verification.add(_difference(entry, "chain", f"version {entry.version} is of kind {entry.kind}"))
 
 
-def _verify_end(account: Account, last: Entry | None, found: Verification) -> None:
+def _verify_end(account: Account, last: Entry | None, verification: Verification) -> None:
     """The newest entry makes the account's balance, or the account's latest entries are still on their way."""
     reached, balance = (last.version, last.balance_after) if last else (0, 0)
-    found.balances += balance
+    verification.balances += balance
     if reached == account.version:
         if balance != account.balance:
             detail = f"the account has {account.balance}, its entries make {balance}"
-            found.add(Difference(account.user_id, account.version, "balance", detail))
-    elif _still(account):
+            verification.add(Difference(account.user_id, account.version, "balance", detail))
+    elif _is_still(account):
         detail = f"versions {reached + 1} to {account.version} are missing"
-        found.add(Difference(account.user_id, reached + 1, "gap", detail))
+        verification.add(Difference(account.user_id, reached + 1, "gap", detail))
     else:
-        found.behind += 1
+        verification.behind += 1
 
 
-def _verify_pairs(legs: list[Entry], cuts: _Cuts, found: Verification) -> None:
+def _verify_pairs(legs: list[Entry], cuts: _Cuts, verification: Verification) -> None:
     """The other side of each transfer is there, names this one, and moved the opposite amount."""
     others = _read_entries([leg.counterparty for leg in legs if leg.counterparty])
     for leg in legs:
@@ -157,36 +157,36 @@ def _verify_pairs(legs: list[Entry], cuts: _Cuts, found: Verification) -> None:
         user_id, version = parse_entry_name(leg.counterparty)
         cut, other = cuts.of(user_id), others.get(leg.counterparty)
         if cut is None or version > cut.version:
-            found.under_way += leg.amount
+            verification.under_way += leg.amount
         if other is None:
-            _verify_missing(leg, cut, version, found)
+            _verify_missing(leg, cut, version, verification)
         elif (other.counterparty, other.amount, other.kind) != (leg.name, -leg.amount, leg.kind):
-            found.add(_difference(leg, "pair", f"{other.name} does not name it back with the opposite amount"))
+            verification.add(_difference(leg, "pair", f"{other.name} does not name it back with the opposite amount"))
 
 
-def _verify_missing(leg: Entry, cut: _Cut | None, version: int, found: Verification) -> None:
+def _verify_missing(leg: Entry, cut: _Cut | None, version: int, verification: Verification) -> None:
     """An entry that is not there: on its way, missed as a gap of its own account, or never made at all."""
     if cut is not None and version > cut.account.version:
-        account = _account(cut.account.user_id)  # changed since the accounts were read
+        account = _find_account(cut.account.user_id)  # changed since the accounts were read
         cut = _Cut(account, cut.version) if account else None
     if cut is None or version > cut.account.version:
-        found.add(_difference(leg, "pair", f"{leg.counterparty} was never made"))
-    elif _still(cut.account) or version < cut.version:
-        found.add(_difference(leg, "pair", f"{leg.counterparty} is missing"))
+        verification.add(_difference(leg, "pair", f"{leg.counterparty} was never made"))
+    elif _is_still(cut.account) or version < cut.version:
+        verification.add(_difference(leg, "pair", f"{leg.counterparty} is missing"))
 
 
-def _verify_totals(found: Verification) -> None:
-    explained = found.brought_in + found.under_way
-    if found.balances != explained:
-        detail = f"balances make {found.balances}, openings, updates and transfers under way {explained}"
-        found.add(Difference(None, None, "total", detail))
+def _verify_totals(verification: Verification) -> None:
+    explained = verification.brought_in + verification.under_way
+    if verification.balances != explained:
+        detail = f"balances make {verification.balances}, openings, updates and transfers under way {explained}"
+        verification.add(Difference(None, None, "total", detail))
 
 
 def _difference(entry: Entry, kind: str, detail: str) -> Difference:
     return Difference(entry.user_id, entry.version, kind, detail)
 
 
-def _still(account: Account) -> bool:
+def _is_still(account: Account) -> bool:
     return clock.now_ms() - account.updated_at >= STILL_MS
 
 
@@ -195,13 +195,13 @@ def _cut(account: Account) -> _Cut:
     return _Cut(account, newest.version if newest else 0)
 
 
-def _account(user_id: str) -> Account | None:
+def _find_account(user_id: str) -> Account | None:
     item = AccountModel.read(user_id)
     return account_from_item(item) if item else None
 
 
-def _known(user_id: str) -> Account:
-    account = _account(user_id)
+def _require_account(user_id: str) -> Account:
+    account = _find_account(user_id)
     if account is None:
         raise AccountNotFoundError(user_id=user_id)
     return account

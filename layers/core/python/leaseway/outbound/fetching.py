@@ -30,7 +30,7 @@ class FetchFailedError(UnavailableError):
     code = "FETCH_FAILED"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class FetchedResponse(msgspec.Struct, frozen=True):
     """What a server answered, whatever its status."""
 
     status: int
@@ -46,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
     """The URL that gave this answer, after the redirects."""
 
 
-def fetch(url: str, *, limit: int, remaining: Callable[[], float]) -> Answer:
+def fetch(url: str, *, limit: int, remaining: Callable[[], float]) -> FetchedResponse:
     """GET `url`, following redirects, and keep at most `limit` bytes of the body. Never asks the same URL twice.
 
     `remaining` tells the seconds left at any moment; once it is zero the fetch ends at its next wait.
@@ -59,10 +59,10 @@ def fetch(url: str, *, limit: int, remaining: Callable[[], float]) -> Answer:
     patience = Patience(settings().http_timeout_ms / 1000, remaining)
     target = check_url(url)
     for redirects in range(settings().http_redirects + 1):
-        with _exchange(target, patience) as response:
+        with _request(target, patience) as response:
             location = response.headers.get("location")
             if response.status not in _REDIRECTS or not location:
-                return _answer(response, target, redirects, limit)
+                return _read_response(response, target, redirects, limit)
         target = check_url(urljoin(target.url, _encoded(location)))
     raise FetchFailedError(f"more than {settings().http_redirects} redirects")
 
@@ -73,8 +73,8 @@ def _encoded(location: str) -> str:
 
 
 @contextmanager
-def _exchange(target: Target, patience: Patience) -> Iterator[BaseHTTPResponse]:
-    with _explained(target, patience), closing(_connection(target, patience)) as connection:
+def _request(target: Target, patience: Patience) -> Iterator[BaseHTTPResponse]:
+    with _translate_errors(target, patience), closing(_connection(target, patience)) as connection:
         connection.request("GET", target.path, headers={"Host": target.authority, **_HEADERS}, preload_content=False)
         with closing(connection.getresponse()) as response:
             yield response
@@ -89,17 +89,17 @@ def _connection(target: Target, patience: Patience) -> HTTPConnection:
     return connection
 
 
-def _answer(response: BaseHTTPResponse, target: Target, redirects: int, limit: int) -> Answer:
+def _read_response(response: BaseHTTPResponse, target: Target, redirects: int, limit: int) -> FetchedResponse:
     headers = {name.lower(): ", ".join(response.headers.getlist(name)) for name in response.headers}
     if sum(len(name) + len(value) for name, value in headers.items()) > HEADER_BYTES:
         raise FetchFailedError(f"the answer has more than {HEADER_BYTES} bytes of headers")
-    body = _read(response, limit + 1)
+    body = _read_body(response, limit + 1)
     truncated = len(body) > limit
     size = _declared_size(headers) if truncated else len(body)
-    return Answer(response.status, headers, body[:limit], truncated, size, redirects, target.url)
+    return FetchedResponse(response.status, headers, body[:limit], truncated, size, redirects, target.url)
 
 
-def _read(response: BaseHTTPResponse, count: int) -> bytes:
+def _read_body(response: BaseHTTPResponse, count: int) -> bytes:
     body = bytearray()
     while len(body) < count:
         # urllib3 inflates no further than the bytes asked for, so a compressed bomb costs one chunk.
@@ -117,7 +117,7 @@ def _declared_size(headers: dict[str, str]) -> int | None:
 
 
 @contextmanager
-def _explained(target: Target, patience: Patience) -> Iterator[None]:
+def _translate_errors(target: Target, patience: Patience) -> Iterator[None]:
     try:
         yield
     except (OSError, HTTPError, http.client.HTTPException) as problem:

@@ -1,4 +1,4 @@
-"""What a host name means, asked once a hop and never again: the answer that was checked is the one that is used."""
+"""Resolves a host name once per hop, so that the addresses that were checked are the ones that are used."""
 
 import socket
 from queue import Empty, SimpleQueue

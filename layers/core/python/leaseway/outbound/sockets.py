@@ -40,7 +40,7 @@ class BoundedSocket(socket.socket):
 
 
 class BoundedTlsSocket(ssl.SSLSocket):
-    """The same over TLS."""
+    """A BoundedSocket over TLS."""
 
     patience: Patience
 

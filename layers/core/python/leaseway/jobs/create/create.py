@@ -10,7 +10,7 @@ import msgspec
 from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import InvalidInputError, UnavailableError
-from leaseway.idempotency import Key, KeyedRequest, KeyReusedError
+from leaseway.idempotency import IdempotencyKey, KeyedRequest, KeyReusedError
 from leaseway.jobs import content, queue
 from leaseway.jobs import tags as tagging
 from leaseway.jobs.create import placement
@@ -61,7 +61,12 @@ class TtlTooLongError(InvalidInputError):
 
 
 def create_job(
-    owner: str, type_name: str, payload: dict[str, Any], options: Options = NOTHING_SAID, *, key: Key | None = None
+    owner: str,
+    type_name: str,
+    payload: dict[str, Any],
+    options: Options = NOTHING_SAID,
+    *,
+    key: IdempotencyKey | None = None,
 ) -> Job:
     """Store a job as CREATED and send its message. One PutItem (3 write units under 1 KB) and one send.
 
