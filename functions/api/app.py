@@ -2,19 +2,19 @@
 
 from leaseway import coldstart
 
-# isort: split
-import time
-from collections.abc import Callable
-from typing import Any
+with coldstart.loading():
+    import time
+    from collections.abc import Callable
+    from typing import Any
 
-from chalice.app import Chalice, Request, Response
+    from chalice.app import Chalice, Request, Response
 
-from api import cors, security
-from api.blueprints import Blueprints
-from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
-from api.routes import RaisedByViewError, current_request
-from leaseway import metrics
-from leaseway.logs import log
+    from api import cors, security
+    from api.blueprints import Blueprints
+    from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
+    from api.routes import RaisedByViewError, current_request
+    from leaseway import metrics
+    from leaseway.logs import log
 
 # Answers are about one caller; pages and the document say otherwise themselves.
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -89,6 +89,3 @@ def _note(request: Request, status: int, milliseconds: float) -> None:
     route = f"{request.method} {request.path}" if declared else "other"
     metrics.note("HttpDuration", milliseconds, route=route, status=f"{status // 100}xx")
     metrics.note("HttpErrors", status >= 500)
-
-
-coldstart.loaded()

@@ -6,12 +6,12 @@ the API decides 401 and 403, route by route.
 
 from leaseway import coldstart
 
-# isort: split
-from chalice.app import AuthRequest, AuthResponse, AuthRoute, Chalice
+with coldstart.loading():
+    from chalice.app import AuthRequest, AuthResponse, AuthRoute, Chalice
 
-from leaseway import metrics
-from leaseway.identity import TokenRefusedError, authenticate
-from leaseway.logs import log
+    from leaseway import metrics
+    from leaseway.identity import TokenRefusedError, authenticate
+    from leaseway.logs import log
 
 CACHE_SECONDS = 30
 
@@ -37,6 +37,3 @@ def handler(request: AuthRequest) -> AuthResponse:
         "expires_at": str(claims.exp),
     }
     return AuthResponse(_EVERY_ROUTE, claims.sub, authorizer_context)
-
-
-coldstart.loaded()

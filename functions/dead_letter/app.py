@@ -2,12 +2,12 @@
 
 from leaseway import coldstart
 
-# isort: split
-from typing import TYPE_CHECKING, Any
+with coldstart.loading():
+    from typing import TYPE_CHECKING, Any
 
-from leaseway import metrics
-from leaseway.jobs.upkeep.dead_letters import judge
-from leaseway.logs import log
+    from leaseway import metrics
+    from leaseway.jobs.upkeep.dead_letters import judge
+    from leaseway.logs import log
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -29,6 +29,3 @@ def _try_to_judge(record: dict[str, Any]) -> bool:
         return False
     log.warning("dead letter judged", extra={**facts, "verdict": verdict.value, "body": record["body"][:200]})
     return True
-
-
-coldstart.loaded()

@@ -5,14 +5,14 @@ CloudFormation waits up to an hour for an answer, so one is sent whatever happen
 
 from leaseway import coldstart
 
-# isort: split
-import json
-from typing import TYPE_CHECKING, Any
+with coldstart.loading():
+    import json
+    from typing import TYPE_CHECKING, Any
 
-from leaseway import aws
-from leaseway.identity import ensure_admin
-from leaseway.logs import log
-from leaseway.settings import needed
+    from leaseway import aws
+    from leaseway.identity import ensure_admin
+    from leaseway.logs import log
+    from leaseway.settings import needed
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -52,6 +52,3 @@ def _answer(event: dict[str, Any], status: str, reason: str) -> None:
     urllib3.PoolManager(timeout=10).request(
         "PUT", event["ResponseURL"], body=json.dumps(document).encode(), headers={"content-type": ""}
     )
-
-
-coldstart.loaded()

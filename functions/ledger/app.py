@@ -7,17 +7,17 @@ There are no partial failures: they would let the records behind a missing entry
 
 from leaseway import coldstart
 
-# isort: split
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+with coldstart.loading():
+    from concurrent.futures import ThreadPoolExecutor
+    from functools import lru_cache
+    from typing import TYPE_CHECKING, Any
 
-import msgspec
+    import msgspec
 
-from leaseway import metrics
-from leaseway.dynamodb.streams import lag_ms
-from leaseway.ledger.stream import LedgerMismatchError, record_changes
-from leaseway.logs import log
+    from leaseway import metrics
+    from leaseway.dynamodb.streams import lag_ms
+    from leaseway.ledger.stream import LedgerMismatchError, record_changes
+    from leaseway.logs import log
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -46,6 +46,3 @@ def _report_mismatch(mismatch: LedgerMismatchError) -> None:
 def _pool() -> ThreadPoolExecutor:
     # A put waits on the network; eight at a time write a batch of 100 in the time of thirteen.
     return ThreadPoolExecutor(max_workers=8, thread_name_prefix="entry")
-
-
-coldstart.loaded()

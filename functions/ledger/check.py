@@ -7,17 +7,17 @@ answered as `{"error": {"code", "detail"}}`.
 
 from leaseway import coldstart
 
-# isort: split
-from typing import TYPE_CHECKING, Any
+with coldstart.loading():
+    from typing import TYPE_CHECKING, Any
 
-import msgspec
+    import msgspec
 
-from leaseway import metrics
-from leaseway.errors import InvalidInputError, LeasewayError
-from leaseway.ledger.export import export
-from leaseway.ledger.repair import repair
-from leaseway.ledger.verify import verify
-from leaseway.logs import log
+    from leaseway import metrics
+    from leaseway.errors import InvalidInputError, LeasewayError
+    from leaseway.ledger.export import export
+    from leaseway.ledger.repair import repair
+    from leaseway.ledger.verify import verify
+    from leaseway.logs import log
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -67,6 +67,3 @@ def _verify(user_id: str | None) -> dict[str, Any]:
         metrics.note("LedgerAccountsBehind", verification.behind)
         metrics.note("LedgerEntriesChecked", verification.entries)
     return {**facts, "clean": verification.clean, "listed": listed}
-
-
-coldstart.loaded()

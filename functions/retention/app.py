@@ -7,14 +7,14 @@ bucket's lifecycle rule, so that it does not block the removals behind it.
 
 from leaseway import coldstart
 
-# isort: split
-from typing import TYPE_CHECKING, Any
+with coldstart.loading():
+    from typing import TYPE_CHECKING, Any
 
-import msgspec
+    import msgspec
 
-from leaseway import metrics
-from leaseway.jobs.upkeep.retention import clear
-from leaseway.logs import log
+    from leaseway import metrics
+    from leaseway.jobs.upkeep.retention import clear
+    from leaseway.logs import log
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -25,6 +25,3 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Delete what the removed jobs of one batch left."""
     report = clear(event["Records"])
     log.info("cleared", extra={"action": "retention", **msgspec.to_builtins(report)})
-
-
-coldstart.loaded()

@@ -2,19 +2,22 @@
 
 from leaseway import coldstart
 
-# isort: split
-from typing import Any
+with coldstart.loading():
+    from typing import TYPE_CHECKING, Any
 
-import msgspec
+    import msgspec
 
-from leaseway import metrics
-from leaseway.logs import log
-from leaseway.tasks.tick import TickReport, tick
+    from leaseway import metrics
+    from leaseway.logs import log
+    from leaseway.tasks.tick import TickReport, tick
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 @metrics.flush_after("scheduler")
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Settle what is due; answers the report, so that whoever invokes it by hand sees what was done."""
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+    """Settle what is due; returns the report, for those who invoke it by hand."""
     done = tick()
     report: dict[str, Any] = msgspec.to_builtins(done)
     log.info("ticked", extra={"action": "tick", **report})
@@ -27,6 +30,3 @@ def _note(done: TickReport) -> None:
     metrics.note("TasksSkipped", done.skipped)
     metrics.note("TasksMissed", done.missed)
     metrics.note("SchedulerLag", done.lag_ms)
-
-
-coldstart.loaded()

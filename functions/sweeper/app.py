@@ -2,20 +2,23 @@
 
 from leaseway import coldstart
 
-# isort: split
-from typing import Any
+with coldstart.loading():
+    from typing import TYPE_CHECKING, Any
 
-import msgspec
+    import msgspec
 
-from leaseway import metrics
-from leaseway.jobs.find.active import active_by_worker
-from leaseway.jobs.upkeep.sweep import SweepReport, sweep
-from leaseway.logs import log
+    from leaseway import metrics
+    from leaseway.jobs.find.active import active_by_worker
+    from leaseway.jobs.upkeep.sweep import SweepReport, sweep
+    from leaseway.logs import log
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 @metrics.flush_after("sweeper")
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Sweep once; answers the report, so that whoever invokes it by hand sees what was done."""
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+    """Sweep once; returns the report, for those who invoke it by hand."""
     done = sweep()
     report: dict[str, Any] = msgspec.to_builtins(done)
     log.info("swept", extra={"action": "sweep", **report})
@@ -32,6 +35,3 @@ def _note(done: SweepReport) -> None:
     metrics.note("JobsRunning", active.total())
     for jobs in active.values() or [0]:
         metrics.note("ActiveJobs", jobs)
-
-
-coldstart.loaded()

@@ -10,25 +10,25 @@ An event filter may drop records that leave the status as it was (heartbeats, sw
 
 from leaseway import coldstart
 
-# isort: split
-from typing import Any
+with coldstart.loading():
+    from typing import TYPE_CHECKING, Any
 
-import msgspec
+    import msgspec
 
-from leaseway import metrics
-from leaseway.counters import count
-from leaseway.dynamodb.streams import lag_ms
-from leaseway.logs import log
-from leaseway.tally.changes import note_metrics, read_changes
+    from leaseway import metrics
+    from leaseway.counters import count
+    from leaseway.dynamodb.streams import lag_ms
+    from leaseway.logs import log
+    from leaseway.tally.changes import note_metrics, read_changes
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
 @metrics.flush_after("tally")
-def handler(event: dict[str, Any], context: Any) -> None:
+def handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Count one batch; what an earlier delivery counted is skipped."""
     if (lag := lag_ms(event["Records"])) is not None:
         metrics.note("TallyLag", lag)
     report = count(read_changes(event["Records"]), note_metrics)
     log.info("counted", extra={"action": "tally", **msgspec.to_builtins(report)})
-
-
-coldstart.loaded()

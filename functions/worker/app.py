@@ -2,14 +2,14 @@
 
 from leaseway import coldstart
 
-# isort: split
-from typing import Any
+with coldstart.loading():
+    from typing import Any
 
-from leaseway import metrics
-from leaseway.jobs import queue
-from leaseway.logs import log
-from leaseway.settings import settings
-from worker.batch import Batch, Received
+    from leaseway import metrics
+    from leaseway.jobs import queue
+    from leaseway.logs import log
+    from leaseway.settings import settings
+    from worker.batch import Batch, Received
 
 
 @metrics.flush_after("worker")
@@ -35,6 +35,3 @@ def _parse(records: list[dict[str, Any]]) -> tuple[list[Received], list[dict[str
             log.error("not a job's message", extra={"action": "parse", "message_id": record["messageId"]})
             malformed.append(record)
     return received, malformed
-
-
-coldstart.loaded()

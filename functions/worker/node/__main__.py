@@ -6,10 +6,10 @@ import sys
 
 from leaseway import coldstart
 
-# isort: split
-from leaseway.logs import log
-from worker.node.options import parse
-from worker.node.process import Node
+with coldstart.loading():
+    from leaseway.logs import log
+    from worker.node.options import parse
+    from worker.node.process import Node
 
 
 def main() -> None:
@@ -20,8 +20,8 @@ def main() -> None:
     for handler in log.handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)
-    node = Node(options)
-    coldstart.loaded()
+    with coldstart.loading():
+        node = Node(options)
     status = node.run()
     sys.stderr.flush()
     os._exit(status)  # an executor that never returns would keep the interpreter

@@ -77,7 +77,7 @@ class RecordModel(Table):
     table_setting = "idempotency_table"
     sdk_attempts = 1
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     key = UnicodeAttribute(hash_key=True)

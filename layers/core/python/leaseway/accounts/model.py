@@ -46,7 +46,7 @@ class AccountModel(Table):
     table_setting = "accounts_table"
     sdk_attempts = 1
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     user_id = UnicodeAttribute(hash_key=True)

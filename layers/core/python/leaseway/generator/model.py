@@ -16,7 +16,7 @@ class NodeModel(Table):
 
     table_setting = "nodes_table"
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     name = UnicodeAttribute(hash_key=True)

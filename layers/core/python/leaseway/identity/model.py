@@ -32,7 +32,7 @@ class UserModel(Table):
 
     table_setting = "users_table"
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     username = UnicodeAttribute(hash_key=True)
@@ -51,7 +51,7 @@ class AttemptsModel(Table):
 
     table_setting = "users_table"
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     key = UnicodeAttribute(hash_key=True, attr_name="username")

@@ -17,7 +17,7 @@ from leaseway.settings import settings
 class OwnerIndex(GlobalSecondaryIndex[Any]):
     """All jobs of an owner, by creation."""
 
-    class Meta:  # noqa: D106
+    class Meta:
         index_name = "owner"
         projection = KeysOnlyProjection()
 
@@ -28,7 +28,7 @@ class OwnerIndex(GlobalSecondaryIndex[Any]):
 class LiveIndex(GlobalSecondaryIndex[Any]):
     """CREATED and RUNNING jobs, by the time the sweeper looks at them next. Sparse: finished jobs are not in it."""
 
-    class Meta:  # noqa: D106
+    class Meta:
         index_name = "live"
         projection = KeysOnlyProjection()
 
@@ -39,7 +39,7 @@ class LiveIndex(GlobalSecondaryIndex[Any]):
 class OwnerOutcomeIndex(GlobalSecondaryIndex[Any]):
     """Finished jobs of an owner in one status, by creation."""
 
-    class Meta:  # noqa: D106
+    class Meta:
         index_name = "owner_outcome"
         projection = KeysOnlyProjection()
 
@@ -50,7 +50,7 @@ class OwnerOutcomeIndex(GlobalSecondaryIndex[Any]):
 class OutcomeIndex(GlobalSecondaryIndex[Any]):
     """Finished jobs of all owners in one status, by creation."""
 
-    class Meta:  # noqa: D106
+    class Meta:
         index_name = "outcome"
         projection = KeysOnlyProjection()
 
@@ -61,7 +61,7 @@ class OutcomeIndex(GlobalSecondaryIndex[Any]):
 class DeadLetterIndex(GlobalSecondaryIndex[Any]):
     """Jobs whose message no claim ever settled, by when they were given up. Sparse: others are not in it."""
 
-    class Meta:  # noqa: D106
+    class Meta:
         index_name = "dead_letter"
         projection = KeysOnlyProjection()
 
@@ -74,7 +74,7 @@ class JobModel(Table):
 
     table_setting = "jobs_table"
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     id = UnicodeAttribute(hash_key=True)

@@ -57,7 +57,7 @@ class EntryModel(Table):
 
     table_setting = "ledger_table"
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     user_id = UnicodeAttribute(hash_key=True)

@@ -49,7 +49,7 @@ class ReversalModel(Table):
     table_setting = "ledger_table"
     sdk_attempts = 1
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     user_id = UnicodeAttribute(hash_key=True)

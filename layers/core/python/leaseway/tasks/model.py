@@ -83,7 +83,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 class DueIndex(GlobalSecondaryIndex[Any]):
     """Tasks that are not paused, by their next slot."""
 
-    class Meta:  # noqa: D106
+    class Meta:
         index_name = "due"
         projection = KeysOnlyProjection()
 
@@ -94,7 +94,7 @@ class DueIndex(GlobalSecondaryIndex[Any]):
 class ListedIndex(GlobalSecondaryIndex[Any]):
     """All tasks by name. No run writes to it."""
 
-    class Meta:  # noqa: D106
+    class Meta:
         index_name = "listed"
         projection = KeysOnlyProjection()
 
@@ -107,7 +107,7 @@ class TaskModel(Table):
 
     table_setting = "tasks_table"
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     id = UnicodeAttribute(hash_key=True)
@@ -146,7 +146,7 @@ class TaskModel(Table):
 class RecentIndex(GlobalSecondaryIndex[Any]):
     """The history of all tasks. Entries are small and never change."""
 
-    class Meta:  # noqa: D106
+    class Meta:
         index_name = "recent"
         projection = AllProjection()
 
@@ -159,7 +159,7 @@ class HistoryModel(Table):
 
     table_setting = "history_table"
 
-    class Meta:  # noqa: D106
+    class Meta:
         table_name = "set by Table"
 
     task_id = UnicodeAttribute(hash_key=True)
