@@ -1,4 +1,58 @@
-"""What can go wrong in the domain, as types. A docstring is the message; `code` is stable and public."""
+"""What can go wrong in the domain, as types. A docstring is the message; `code` is stable and public.
+
+The kinds are here, and each domain defines its own below them. `api.problems` maps kinds to HTTP.
+
+    LeasewayError
+        BadCredentialsError
+        ConflictError
+            AlreadyEndedError
+            AlreadyReversedError
+            AlreadyRunningError
+            BalanceLimitError
+            InsufficientFundsError
+            KeyReusedError
+            LeaseLostError
+            MovedError
+                VersionMovedError
+            NotClaimableError
+            NotFinishedError
+            NotRepairableError
+            NotRetryableError
+            NotReversibleError
+            OwnRoleError
+            TaskExistsError
+            UserExistsError
+            UsernameTakenError
+        InvalidInputError
+            InvalidCursorError
+            InvalidScheduleError
+            ObjectTooLargeError
+            SameAccountError
+            TtlTooLongError
+            UnknownJobTypeError
+            UrlRefusedError
+            UseCursorError
+            WeakPasswordError
+        LockedOutError
+        NotFoundError
+            AccountNotFoundError
+            DeadLetterNotFoundError
+            EntryNotFoundError
+            JobNotFoundError
+            ObjectNotFoundError
+            TaskNotFoundError
+            UserNotFoundError
+        NotYoursError
+        OutcomeUnknownError
+            RepeatableOutcomeUnknownError
+        TokenRefusedError
+            TokenExpiredError
+            TokenRevokedError
+        UnavailableError
+            DependencyOutError
+            FetchFailedError
+            LedgerBehindError
+"""
 
 from typing import Any, ClassVar
 
