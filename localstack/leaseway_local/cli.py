@@ -34,7 +34,7 @@ _ENGINE = "--engine"
 
 
 class _Commands(typer.core.TyperGroup):
-    """Takes --engine after a command as well as before it."""
+    """Accepts --engine after a command as well as before it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         end = args.index("--") if "--" in args else len(args)
@@ -61,7 +61,7 @@ def options(
         typer.Option(
             _ENGINE,
             envvar=engine_choice.VARIABLE,
-            help="What the local target is: the embedded engine, or a LocalStack that runs at LOCALSTACK_HOST.",
+            help="The local target: the embedded engine, or a LocalStack that runs at LOCALSTACK_HOST.",
         ),
     ] = None,
 ) -> None:
@@ -89,7 +89,7 @@ app.add_typer(tasks.app, name="tasks")
 
 
 def main() -> None:
-    """Run a command. A failure says what failed and what to do, and exits 1; Ctrl-C exits 130."""
+    """Run a command. A failure prints what failed and what to do, and exits 1; Ctrl-C exits 130."""
     try:
         app()
     except LocalCloudError as problem:

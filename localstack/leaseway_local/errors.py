@@ -1,8 +1,8 @@
-"""What goes wrong with the local cloud, in words for the person at the terminal."""
+"""Failures of the local tools, worded for the person at the terminal."""
 
 
 class LocalCloudError(Exception):
-    """A step failed: `what` says which and why, `todo` what the reader can do about it."""
+    """A step failed: `what` names it and the reason, `todo` is what the reader can do about it."""
 
     def __init__(self, what: str, todo: str = "") -> None:
         self.what = what

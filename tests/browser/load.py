@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 from leaseway import clock
 from leaseway.jobs.types import catalogue
 from leaseway.tasks.definitions import Definition, create_task
-from leaseway_local.monitoring.log_tail import groups
+from leaseway_local.monitoring.log_tail import find_groups
 from support.as_function import inside
 from support.monitored_stack import Watched
 from support.seed_jobs import job_item, put_jobs
@@ -358,7 +358,7 @@ def _queues(done: Done, since: float) -> Expected:
 
 
 def _functions(watched: Watched, done: Done) -> Expected:
-    names = dict(groups(watched.stack.outputs, None))
+    names = dict(find_groups(watched.stack.outputs, None))
     del names["first-admin"]  # runs once a deployment, and is on no widget
     reports = {name: _reported(watched, group) for name, group in names.items()}
     starts = Counter(done.environments.values())

@@ -36,9 +36,9 @@ class Unpacked:
 def unpacked(tmp_path_factory) -> Unpacked:
     root = tmp_path_factory.mktemp("unpacked")
     archives = {
-        "runtime": packaging.runtime_layer(),
-        "core": packaging.core_layer(),
-        "functions": packaging.functions(),
+        "runtime": packaging.build_runtime_layer(),
+        "core": packaging.build_core_layer(),
+        "functions": packaging.build_functions(),
     }
     for name, archive in archives.items():
         with zipfile.ZipFile(archive.path) as found:
@@ -84,7 +84,7 @@ def described() -> dict:
 def translated(described):
     """What SAM makes of the template, with its gateway document included as CloudFormation includes it."""
     code = "s3://bucket/code.zip"
-    packaged = template.packaged(
+    packaged = template.package(
         described, template.Locations({"layers/core/": code, "layers/runtime/": code}, code, "s3://bucket/gateway.yaml")
     )
     body = yaml.safe_load(template.gateway_path(described).read_text())

@@ -45,9 +45,9 @@ def test_the_layers_hold_no_tools_and_no_tests(unpacked):
 
 
 def test_equal_content_is_built_once_and_makes_equal_bytes(tmp_path):
-    first = packaging.core_layer(cache=tmp_path / "one")
-    again = packaging.core_layer(cache=tmp_path / "one")
-    elsewhere = packaging.core_layer(cache=tmp_path / "two")
+    first = packaging.build_core_layer(cache=tmp_path / "one")
+    again = packaging.build_core_layer(cache=tmp_path / "one")
+    elsewhere = packaging.build_core_layer(cache=tmp_path / "two")
 
     assert (first.built, again.built, elsewhere.built) == (True, False, True)
     assert first.key == again.key == elsewhere.key
@@ -85,8 +85,8 @@ def test_an_overlay_is_laid_over_the_functions_and_changes_the_key(tmp_path):
     (overlay / "more_executors").mkdir(parents=True)
     (overlay / "more_executors" / "__init__.py").write_text('"""Job types of a test."""\n')
 
-    plain = packaging.functions(cache=tmp_path / "cache")
-    laid_over = packaging.functions(cache=tmp_path / "cache", overlay=overlay)
+    plain = packaging.build_functions(cache=tmp_path / "cache")
+    laid_over = packaging.build_functions(cache=tmp_path / "cache", overlay=overlay)
 
     assert plain.key != laid_over.key
     with zipfile.ZipFile(laid_over.path) as archive:
@@ -100,6 +100,6 @@ def test_a_failed_build_leaves_no_archive_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(layers, "compile_tree", refuse)
 
     with pytest.raises(LocalCloudError, match="does not compile"):
-        packaging.core_layer(cache=tmp_path)
+        packaging.build_core_layer(cache=tmp_path)
 
     assert list(tmp_path.iterdir()) == []

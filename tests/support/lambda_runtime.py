@@ -52,9 +52,9 @@ def lay_out(root: Path) -> Folders:
     """Unpack what is deployed, layers in their order into one folder, and put the bootstrap beside it."""
     folders = Folders(root / "task", root / "opt", root / "runtime")
     for archive, folder in (
-        (packaging.functions(), folders.task),
-        (packaging.core_layer(), folders.opt),
-        (packaging.runtime_layer(), folders.opt),
+        (packaging.build_functions(), folders.task),
+        (packaging.build_core_layer(), folders.opt),
+        (packaging.build_runtime_layer(), folders.opt),
     ):
         with zipfile.ZipFile(archive.path) as packed:
             packed.extractall(folder)

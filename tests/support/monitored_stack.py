@@ -14,7 +14,7 @@ from leaseway_local.engine.daemon import DaemonRecord
 from leaseway_local.engine.ministack import Engine
 from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.engine.processes import free_port
-from leaseway_local.monitoring.alarm_states import state_of
+from leaseway_local.monitoring.alarm_states import evaluate
 from leaseway_local.monitoring.monitor import Monitor
 from support.deployed_stacks import DeployedStack, deploy, start_engine
 from support.prometheus_page import Samples, samples
@@ -111,7 +111,7 @@ class Watched:
         """What an alarm says: the engine's own word where the runbook lets it count, else what the data say."""
         alarm = self.alarm(name)
         own = re.search(rf"^\| {name} \| .+ \| evaluates it \|$", RUNBOOK.read_text(), re.MULTILINE)
-        return str(alarm["StateValue"]) if own else state_of(self.stack.client("cloudwatch"), alarm)
+        return str(alarm["StateValue"]) if own else evaluate(self.stack.client("cloudwatch"), alarm)
 
     def alarms(self, name: str) -> None:
         """Wait until an alarm says ALARM."""

@@ -9,7 +9,7 @@ from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
 from leaseway_local.terminal.console import data, print_json
-from leaseway_local.terminal.tables import Json, job_table, moment
+from leaseway_local.terminal.tables import Json, format_time, job_table
 
 app = typer.Typer(no_args_is_help=True, help="See jobs that no claim ever settled, and try them again.")
 
@@ -71,7 +71,7 @@ def _replay_all(api: ApiClient, *, yes: bool, as_json: bool) -> None:
     if as_json:
         print_json(told)
     else:
-        until = f"; the last one starts at {moment(last)} UTC" if replayed else ""
+        until = f"; the last one starts at {format_time(last)} UTC" if replayed else ""
         data.print(f"{replayed:,} replayed, {done['left']:,} left{until}")
 
 

@@ -24,7 +24,7 @@ from leaseway_local.engine.paths import default_home
 from leaseway_local.engine.ports import demo_host
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data
-from leaseway_local.terminal.tables import job_table, money
+from leaseway_local.terminal.tables import format_money, job_table
 
 _JOBS_SECONDS = 120
 _THUMBNAIL = (320, 240)
@@ -71,7 +71,7 @@ def _show_money(api: ApiClient) -> str:
 
 
 def _told(what: str, account: dict[str, Any]) -> None:
-    data.print(f"   {what:<34} [green]balance {money(account['balance']):>10}[/]  version {account['version']}")
+    data.print(f"   {what:<34} [green]balance {format_money(account['balance']):>10}[/]  version {account['version']}")
 
 
 def _overdraw(api: ApiClient, user: str) -> None:
@@ -79,7 +79,7 @@ def _overdraw(api: ApiClient, user: str) -> None:
         api.post_once("/api/users/update-balance", {"userId": user, "amount": "-500.00"})
     except ApiProblem as refusal:
         _expect(refusal.code == "INSUFFICIENT_FUNDS", f"the overdraft was refused with {refusal.code}")
-        balance = money(refusal.document["balance"])
+        balance = format_money(refusal.document["balance"])
         data.print(f"   {'tries to spend 500.00':<34} [yellow]balance {balance:>10}[/]  refused: {refusal.code}")
         return
     raise DemoFailedError("500.00 were taken from a balance of 120.25.")

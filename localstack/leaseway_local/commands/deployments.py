@@ -1,4 +1,4 @@
-"""`leaseway deploy`, `outputs`, `logs`: what is deployed to a target and what it says."""
+"""`leaseway deploy`, `outputs`, `logs`: what is deployed to a target, and its logs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -27,27 +27,27 @@ def deploy(
     parameter: Annotated[
         list[str] | None, typer.Option("--parameter", help="A parameter of template.yaml, as Name=Value. Repeatable.")
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Deploy again whenever the code changes.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Deploy again when the code changes.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Deploy template.yaml and its code to a target; nothing happens when nothing has changed."""
-    given = _parameters(parameter or [])
-    result = _deploy(target, given)
+    """Deploy template.yaml and its code to a target; nothing happens if nothing has changed."""
+    parameters = _parse_parameters(parameter or [])
+    result = _deploy(target, parameters)
     if json:
         print_json(result.outputs.as_json())
     if watch:
-        _deploy_on_changes(target, given)
+        _deploy_on_changes(target, parameters)
 
 
 @app.command()
 def outputs(target: TargetOption = Target.LOCAL, json: JsonOption = False) -> None:
     """Print the deployment's addresses and names."""
-    found = read_outputs(target).as_json()
+    named = read_outputs(target).as_json()
     if json:
-        print_json(found)
+        print_json(named)
         return
     table = Table("name", Column("value", overflow="fold"), box=None, show_header=False, pad_edge=False)
-    for name, value in found.items():
+    for name, value in named.items():
         table.add_row(name, value or "")
     data.print(table)
 
@@ -57,23 +57,23 @@ def logs(
     function: Annotated[
         str | None,
         typer.Argument(
-            help="api, authorizer, worker, sweeper, tally, meter, dead-letter, retention or engine; all if left out."
+            help="api, authorizer, worker, sweeper, tally, meter, dead-letter, retention or engine; all by default."
         ),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    minutes: Annotated[float, typer.Option(help="How far back to begin.")] = 10,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")] = False,
+    minutes: Annotated[float, typer.Option(help="Minutes to look back.")] = 10,
     target: TargetOption = Target.LOCAL,
     json: JsonOption = False,
 ) -> None:
     """Print what the functions logged, oldest first."""
     if function == "engine":
         if target is not Target.LOCAL:
-            raise LocalCloudError("only the embedded engine's own log is kept here.", "Ask where the other one runs.")
-        data.print(log_tail.engine(default_home()), markup=False)
+            raise LocalCloudError("only the embedded engine has its log here.", "Look where the other engine runs.")
+        data.print(log_tail.read_engine_log(default_home()), markup=False)
         return
     clients = open_clients(target)
-    groups = log_tail.groups(read_outputs(target), function)
-    for line in log_tail.lines(clients.get("logs"), groups, minutes=minutes, follow=follow):
+    groups = log_tail.find_groups(read_outputs(target), function)
+    for line in log_tail.read_lines(clients.get("logs"), groups, minutes=minutes, follow=follow):
         if json:
             print_json(line.as_json())
         else:
@@ -96,16 +96,16 @@ def _deploy_on_changes(target: Target, parameters: dict[str, str]) -> None:
     from watchfiles import PythonFilter, watch
 
     messages.print("watching functions/, layers/, infra/ and template.yaml; Ctrl-C ends it")
-    seen = PythonFilter(extra_extensions=(".yaml", ".txt", ".json"))
-    for _ in watch(*(Path(ROOT, name) for name in _WATCHED), watch_filter=seen, raise_interrupt=False):
+    watched = PythonFilter(extra_extensions=(".yaml", ".txt", ".json"))
+    for _ in watch(*(Path(ROOT, name) for name in _WATCHED), watch_filter=watched, raise_interrupt=False):
         try:
             _deploy(target, parameters)
-        except LocalCloudError as problem:  # the next change may mend it
+        except LocalCloudError as problem:  # the next change may fix it
             print_error(problem.what, problem.todo)
 
 
-def _parameters(given: list[str]) -> dict[str, str]:
-    pairs = [entry.partition("=") for entry in given]
+def _parse_parameters(options: list[str]) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in options]
     for name, equals, _ in pairs:
         if not name or not equals:
             raise LocalCloudError(f"--parameter {name!r} has no value.", "Write it as --parameter Name=Value.")

@@ -13,7 +13,7 @@ from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
 from leaseway_local.terminal.console import data, messages, print_json
-from leaseway_local.terminal.tables import Json, attempt_text, job_table, progress_text
+from leaseway_local.terminal.tables import Json, format_attempt, format_progress, job_table
 
 app = typer.Typer(no_args_is_help=True, help="Create jobs, read them, wait for them, cancel and retry them.")
 
@@ -199,7 +199,7 @@ def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, s
         shown: dict[str, str] = {}
 
         def look(left: Sequence[Json]) -> None:
-            told = {job["id"]: progress_text(job) for job in left if progress_text(job)}
+            told = {job["id"]: format_progress(job) for job in left if format_progress(job)}
             status.update(f"waiting for {len(left)} of {len(job_ids)} {'; '.join(told.values())}")
             if not status.console.is_terminal:
                 _print_progress(told.items() - shown.items())
@@ -237,4 +237,4 @@ def _print_job(job: Json, *, as_json: bool) -> None:
     if job["error_message"]:
         data.print("error  ", job["error_message"], markup=False)
     if len(job["history"]) > 1:
-        data.print(*map(attempt_text, job["history"]), sep="\n", markup=False)
+        data.print(*map(format_attempt, job["history"]), sep="\n", markup=False)

@@ -24,7 +24,7 @@ from leaseway_local.connection.clients import Target
 from leaseway_local.connection.target import open_clients
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data, messages, print_json
-from leaseway_local.terminal.tables import moment, money
+from leaseway_local.terminal.tables import format_money, format_time
 
 app = typer.Typer(no_args_is_help=True, help="Show, verify, mend and export the ledger.")
 
@@ -64,9 +64,9 @@ def show(
         return
     table = _table("entry", "at", "kind", "amount", "balance", "reference", "other side")
     for entry in page["content"]:
-        amounts = (money(entry["amount"]), money(entry["balance_after"]))
+        amounts = (format_money(entry["amount"]), format_money(entry["balance_after"]))
         about = (entry["reference"] or "", entry["counterparty"] or entry["reverses"] or "")
-        table.add_row(entry["entry"], moment(entry["at"]), entry["kind"], *amounts, *about)
+        table.add_row(entry["entry"], format_time(entry["at"]), entry["kind"], *amounts, *about)
     data.print(table)
 
 

@@ -20,7 +20,7 @@ from leaseway_local.connection.clients import Target
 from leaseway_local.demo.samples import SECONDS, install, samples
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data, print_json
-from leaseway_local.terminal.tables import STATUS_STYLE, Json, moment, worker_text
+from leaseway_local.terminal.tables import STATUS_STYLE, Json, format_time, format_worker
 
 app = typer.Typer(no_args_is_help=True, help="Define recurring tasks, run and pause them, watch what they do.")
 
@@ -191,8 +191,8 @@ def task_table(tasks: Sequence[Json]) -> Table:
             task["type"],
             Text(task["state"], style=STATUS_STYLE.get(task["state"], "")),
             task["cron"] or f"every {task['every']}",
-            moment(task["next_run"]),
-            worker_text(last) if running else "",
+            format_time(task["next_run"]),
+            format_worker(last) if running else "",
             f"{last['running_seconds']:.0f}" if running else "",
             _status(last.get("status", "")),
             str(task["missed"] or ""),
@@ -207,8 +207,10 @@ def _history_table(entries: list[Json]) -> Table:
         last = entry["run"] or {}
         why = last.get("job_id") or (f"{entry['slots']} slots" if entry["slots"] > 1 else "")
         facts = (str(last.get("attempts", "")), str(last.get("crashes", "")), why)
-        slot = moment(entry["slot"]) or "by hand"
-        table.add_row(moment(entry["at"]), entry["name"], _status(entry["status"]), slot, worker_text(last), *facts)
+        slot = format_time(entry["slot"]) or "by hand"
+        table.add_row(
+            format_time(entry["at"]), entry["name"], _status(entry["status"]), slot, format_worker(last), *facts
+        )
     return table
 
 
@@ -223,7 +225,7 @@ def _dashboard(api: ApiClient) -> Group:
     workers = _table("worker", "runs", "mean", "p95")
     for figures in summary["by_worker"][:10]:
         times = (_seconds(figures["mean_ms"]), _seconds(figures["p95_ms"]))
-        workers.add_row(worker_text(figures), str(figures["runs"]), *times)
+        workers.add_row(format_worker(figures), str(figures["runs"]), *times)
     return Group(task_table(list(_all(api))), workers, Text(line, style="dim"))
 
 

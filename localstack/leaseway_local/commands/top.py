@@ -17,7 +17,7 @@ from leaseway_local.commands.options import TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
 from leaseway_local.terminal.console import data
-from leaseway_local.terminal.tables import STATUS_STYLE, job_table, moment
+from leaseway_local.terminal.tables import STATUS_STYLE, format_time, job_table
 
 _ENDED = ("COMPLETED", "FAILED", "CANCELLED")
 _LATEST = 5
@@ -74,7 +74,7 @@ def _jobs(api: ApiClient, status: str, owner: str | None) -> list[dict[str, Any]
 
 def _screen(seen: Look, before: Look | None) -> Group:
     whose = seen.overview["owner"] or "everybody's jobs"
-    head = Text(f"{moment(seen.overview['at'])}   {whose}   {_rate(seen, before)}", "bold")
+    head = Text(f"{format_time(seen.overview['at'])}   {whose}   {_rate(seen, before)}", "bold")
     parts: list[RenderableType] = [head, _by_type(seen.overview)]
     for title, jobs in (("Running", seen.running), ("Failed last", seen.failed)):
         if jobs:

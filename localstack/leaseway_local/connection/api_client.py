@@ -1,4 +1,4 @@
-"""A small client of Leaseway's HTTP API: JSON in, JSON out, and problems as exceptions."""
+"""A client of Leaseway's HTTP API: JSON in, JSON out, problem documents as exceptions."""
 
 import time
 import uuid
@@ -11,7 +11,7 @@ import httpx
 from leaseway_local.errors import LocalCloudError
 
 _REPEATS = 2
-_PAUSE_SECONDS = 1.0  # what the API's Retry-After says
+_PAUSE_SECONDS = 1.0  # the API's Retry-After
 
 
 class ApiProblem(Exception):  # noqa: N818 - it is what RFC 9457 calls it
@@ -26,7 +26,7 @@ class ApiProblem(Exception):  # noqa: N818 - it is what RFC 9457 calls it
 
 
 class ApiClient:
-    """Calls of one API, signed in by `auth`. Safe for threads."""
+    """A client of one API, signed in by `auth`. Safe to share between threads."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class ApiClient:
             auth=auth,
             headers=dict(headers or {}),
             timeout=timeout,
-            trust_env=False,  # a proxy of the machine's environment cannot reach this machine
+            trust_env=False,  # a proxy in the environment could not reach this machine
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=100),
         )
 
@@ -69,7 +69,7 @@ class ApiClient:
         return self._json("PUT", path, json=body)
 
     def post_once(self, path: str, body: Any) -> Any:
-        """POST `body` under an Idempotency-Key of its own: sent again after a 503, it is still done once.
+        """POST `body` with a new Idempotency-Key, so that a repeat after a 503 has no second effect.
 
         Raises what `get` raises.
         """
@@ -84,13 +84,13 @@ class ApiClient:
         return self._json("POST", path, json=body, headers=key)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """Any request with any answer, for what the API says in statuses and headers. Options are httpx's."""
+        """Send a request and return the response, whatever its status. Options are those of httpx."""
         try:
             return self._http.request(method, path.lstrip("/"), **options)
         except httpx.HTTPError as problem:
             raise LocalCloudError(
                 f"{method} {path}: nothing answers at {self.base_url} ({type(problem).__name__}: {problem}).",
-                "`leaseway status` tells what runs, `leaseway up` starts it.",
+                "`leaseway status` shows what runs, `leaseway up` starts it.",
             ) from problem
 
     def close(self) -> None:

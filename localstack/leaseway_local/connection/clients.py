@@ -1,7 +1,7 @@
 """Clients of AWS services for a target: the local engine, LocalStack, or an AWS account.
 
-Local targets use localstack-client's session, which is aimed by the variable LOCALSTACK_HOST (`host:port`).
-`leaseway up` prints it, so that any other program that uses localstack-client reaches the same cloud.
+Local targets use the session of localstack-client, which reads the variable LOCALSTACK_HOST (`host:port`).
+`leaseway up` prints it, so that other programs that use localstack-client reach the same cloud.
 """
 
 import os
@@ -12,8 +12,8 @@ from botocore.config import Config
 
 LOCAL_REGION = "us-east-1"
 
-# localstack-client prefers AWS_ENDPOINT_URL to LOCALSTACK_HOST, and boto3 reads profiles and files: none of a user's
-# AWS settings may turn a local command towards another place.
+# localstack-client prefers AWS_ENDPOINT_URL to LOCALSTACK_HOST, and boto3 reads profiles and files: none of the
+# user's AWS settings may redirect a local command.
 _MISLEADING = (
     "AWS_ENDPOINT_URL",
     "AWS_PROFILE",
@@ -32,23 +32,23 @@ class Target(str, Enum):  # noqa: UP042 - typer shows the members' values
     LOCAL = "local"
     """The engine that `leaseway up` starts."""
     LOCALSTACK = "localstack"
-    """A LocalStack (or other engine) that somebody else runs, at LOCALSTACK_HOST."""
+    """A LocalStack (or compatible engine) at LOCALSTACK_HOST that `leaseway` does not manage."""
     AWS = "aws"
-    """The account of the usual AWS settings."""
+    """The account of the user's AWS settings."""
 
 
 class Clients:
-    """boto3 clients of one target, each made once."""
+    """boto3 clients of one target, each created once."""
 
     def __init__(self, target: Target, host: str | None = None) -> None:
         self.target = target
         self.host = host
-        self._made: dict[str, Any] = {}
+        self._clients: dict[str, Any] = {}
         self._session = self._aws_session() if target is Target.AWS else self._local_session(host)
 
     @property
     def local(self) -> bool:
-        """Whether this is an engine on a machine rather than AWS."""
+        """Whether the target is an engine rather than AWS."""
         return self.target is not Target.AWS
 
     @property
@@ -63,22 +63,22 @@ class Clients:
 
     @property
     def region(self) -> str:
-        """The region that the clients speak to."""
+        """The region of the clients."""
         return str(self._session.region_name or LOCAL_REGION)
 
     def get(self, service: str) -> Any:
         """The client of a service, such as `dynamodb`."""
-        if service not in self._made:
-            self._made[service] = self._session.client(service, config=_config(service))
-        return self._made[service]
+        if service not in self._clients:
+            self._clients[service] = self._session.client(service, config=_config(service))
+        return self._clients[service]
 
     def _local_session(self, host: str | None) -> Any:
         from localstack_client.session import Session
 
-        isolate()
+        ignore_user_settings()
         self.host = host or os.environ.get("LOCALSTACK_HOST", "localhost:4566")
         return Session(
-            aws_access_key_id="test",  # the key that local engines take for the account's owner
+            aws_access_key_id="test",  # local engines treat this key as the account owner's
             aws_secret_access_key="test",  # noqa: S106
             localstack_host=self.host,
             region_name=LOCAL_REGION,
@@ -91,8 +91,8 @@ class Clients:
         return boto3.session.Session()
 
 
-def isolate() -> None:
-    """Make this process deaf to the user's AWS settings; proxies are told to leave the loopback address alone."""
+def ignore_user_settings() -> None:
+    """Make this process ignore the user's AWS settings, and exempt the loopback address from proxies."""
     for name in _MISLEADING:
         os.environ.pop(name, None)
     os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
@@ -103,10 +103,12 @@ def isolate() -> None:
 def _config(service: str) -> Config:
     s3 = {"s3": {"addressing_style": "path"}} if service == "s3" else {}
     return Config(
-        # A repeated PutMetricData counts twice; who puts metrics asks what arrived.
+        # A repeated PutMetricData counts twice; the forwarder checks what arrived instead.
         retries={"total_max_attempts": 1 if service == "cloudwatch" else 4, "mode": "standard"},
         connect_timeout=5,
-        read_timeout=910 if service == "lambda" else 60,  # an invocation may last as long as a function may
+        read_timeout=910
+        if service == "lambda"
+        else 60,  # an invocation may last as long as the longest function timeout
         max_pool_connections=25,
         **s3,
     )

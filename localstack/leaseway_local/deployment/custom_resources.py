@@ -1,7 +1,7 @@
-"""Makes the template's custom resources where an engine passes over them.
+"""Create the template's custom resources on an engine that skips them.
 
-CloudFormation asks the function that a custom resource names, and waits for its answer at an address that it gives.
-LocalStack's CloudFormation reports such a resource as made and asks nobody.
+CloudFormation invokes the function that a custom resource names, and waits for its answer at a presigned address.
+LocalStack's CloudFormation reports such a resource as created without invoking the function.
 """
 
 import json
@@ -13,31 +13,31 @@ from leaseway_local.engine.processes import wait_until
 from leaseway_local.errors import LocalCloudError
 
 _PREFIX = "Custom::"
-_PASSED_OVER = "unknown"  # the physical id that LocalStack gives to what it did not make
+_SKIPPED = "unknown"  # the physical id that LocalStack gives to a resource it skipped
 _ANSWER_SECONDS = 20.0
-_TODO = "`leaseway logs first-admin` shows what the function says."
+_TODO = "`leaseway logs first-admin` shows the function's log."
 
 
 def complete(clients: Clients, result: Outputs, template: dict[str, Any], bucket: str) -> list[str]:
-    """Have the functions make what the engine did not. Answers go to `bucket`. Returns the resources' names.
+    """Invoke the functions that the engine did not. Answers go to `bucket`. Returns the resources' names.
 
     Raises:
-        LocalCloudError: a function failed, or gave no answer.
+        LocalCloudError: a function failed, or did not answer.
     """
-    held = clients.get("cloudformation").describe_stack_resources(StackName=result.stack)["StackResources"]
-    passed_over = [
+    resources = clients.get("cloudformation").describe_stack_resources(StackName=result.stack)["StackResources"]
+    skipped = [
         resource
-        for resource in held
-        if resource["ResourceType"].startswith(_PREFIX) and resource.get("PhysicalResourceId") == _PASSED_OVER
+        for resource in resources
+        if resource["ResourceType"].startswith(_PREFIX) and resource.get("PhysicalResourceId") == _SKIPPED
     ]
-    for resource in passed_over:
+    for resource in skipped:
         name = resource["LogicalResourceId"]
         function = template["Resources"][name]["Properties"]["ServiceToken"]["Fn::GetAtt"][0]
-        _make(clients, resource, result[function], bucket)
-    return [resource["LogicalResourceId"] for resource in passed_over]
+        _create(clients, resource, result[function], bucket)
+    return [resource["LogicalResourceId"] for resource in skipped]
 
 
-def _make(clients: Clients, resource: dict[str, Any], function: str, bucket: str) -> None:
+def _create(clients: Clients, resource: dict[str, Any], function: str, bucket: str) -> None:
     s3, name = clients.get("s3"), resource["LogicalResourceId"]
     key = f"answers/{resource['StackName']}-{name}.json"
     s3.delete_object(Bucket=bucket, Key=key)
@@ -51,15 +51,15 @@ def _make(clients: Clients, resource: dict[str, Any], function: str, bucket: str
     }
     outcome = clients.get("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
     if outcome.get("FunctionError"):
-        raise LocalCloudError(f"{function} did not make {name}: {outcome['Payload'].read().decode()}", _TODO)
+        raise LocalCloudError(f"{function} did not create {name}: {outcome['Payload'].read().decode()}", _TODO)
     answer: dict[str, Any] = {}
 
-    def answered() -> bool:
+    def has_answered() -> bool:
         try:
             answer.update(json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]))
         except s3.exceptions.NoSuchKey:
             return False
         return True
 
-    if not wait_until(answered, _ANSWER_SECONDS) or answer["Status"] != "SUCCESS":
-        raise LocalCloudError(f"{function} did not make {name}: {answer.get('Reason', 'no answer')}", _TODO)
+    if not wait_until(has_answered, _ANSWER_SECONDS) or answer["Status"] != "SUCCESS":
+        raise LocalCloudError(f"{function} did not create {name}: {answer.get('Reason', 'no answer')}", _TODO)

@@ -1,4 +1,4 @@
-"""Puts the gateway document's own answers where an engine leaves them out.
+"""Add the gateway document's responses to an API whose engine left them out.
 
 AWS imports `x-amazon-apigateway-gateway-responses` together with the routes; MiniStack skips it.
 """
@@ -14,11 +14,11 @@ _KEY = "x-amazon-apigateway-gateway-responses"
 
 
 def complete(apigateway: Any, result: Outputs, document: Path) -> bool:
-    """Put the responses that the API lacks, and deploy its stage again. Returns whether any were missing."""
-    wanted = yaml.safe_load(document.read_text()).get(_KEY, {})
-    held = apigateway.get_gateway_responses(restApiId=result["ApiId"], limit=500)["items"]
-    customised = {response["responseType"]: response for response in held if not response.get("defaultResponse")}
-    missing = {kind: answer for kind, answer in wanted.items() if not _same(customised.get(kind), answer)}
+    """Add the responses that the API lacks, and redeploy its stage. Returns whether any were missing."""
+    described = yaml.safe_load(document.read_text()).get(_KEY, {})
+    existing = apigateway.get_gateway_responses(restApiId=result["ApiId"], limit=500)["items"]
+    customised = {response["responseType"]: response for response in existing if not response.get("defaultResponse")}
+    missing = {kind: answer for kind, answer in described.items() if not _is_same(customised.get(kind), answer)}
     for kind, answer in missing.items():
         apigateway.put_gateway_response(restApiId=result["ApiId"], responseType=kind, **_request(answer))
     if missing:
@@ -35,5 +35,5 @@ def _request(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in request.items() if value is not None}
 
 
-def _same(held: dict[str, Any] | None, answer: dict[str, Any]) -> bool:
-    return held is not None and all(held.get(name) == value for name, value in _request(answer).items())
+def _is_same(existing: dict[str, Any] | None, answer: dict[str, Any]) -> bool:
+    return existing is not None and all(existing.get(name) == value for name, value in _request(answer).items())

@@ -1,6 +1,6 @@
-"""The recipe of the layers and of the functions' archive.
+"""Build the contents of the layers and of the functions' archive.
 
-It runs in two places with one outcome: the deployer calls it, and so do the layers' Makefiles, as a script, when
+It runs in two places with the same result: the deployer calls it, and so do the layers' Makefiles, as a script, when
 `sam build` packages for AWS. So it needs the standard library and `uv` only. It has two targets: `laptop`, which is
 this machine's own interpreter, and `lambda`, which is the functions' runtime and architecture.
 """
@@ -51,7 +51,7 @@ _UNUSED_PARTS = (
 
 
 class RecipeError(Exception):
-    """A layer could not be made; says which command failed and what it printed."""
+    """A layer could not be built; carries the failed command and its output."""
 
 
 def build_runtime(destination: Path, *, target: str) -> None:
@@ -59,11 +59,11 @@ def build_runtime(destination: Path, *, target: str) -> None:
     python = destination / "python"
     _install(python, target)
     for pattern in (*_NEVER_NEEDED, *_UNUSED_PARTS):
-        for found in list(python.glob(pattern)):
-            shutil.rmtree(found) if found.is_dir() else found.unlink()
-    for described in (python / "botocore" / "data").iterdir():
-        if described.is_dir() and described.name not in BOTOCORE_SERVICES:
-            shutil.rmtree(described)
+        for path in list(python.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for service in (python / "botocore" / "data").iterdir():
+        if service.is_dir() and service.name not in BOTOCORE_SERVICES:
+            shutil.rmtree(service)
     compile_tree(python)
 
 
@@ -75,7 +75,7 @@ def build_core(destination: Path, *, target: str) -> None:
 
 
 def build_functions(destination: Path, *, overlay: Path | None = None) -> None:
-    """Put the functions' code into `destination`; `overlay` is a folder laid over it, with job types for a test."""
+    """Put the functions' code into `destination`; `overlay` is a folder copied over it, with job types for a test."""
     copy_sources(FUNCTIONS_SOURCE, destination)
     if overlay:
         copy_sources(overlay, destination)
@@ -108,32 +108,32 @@ def compile_tree(folder: Path) -> None:
 
     The compiled files carry no time and are never compared with their source, so they are the same at every build.
     """
-    done = compileall.compile_dir(
+    compiled = compileall.compile_dir(
         folder,
         quiet=2,
         workers=os.cpu_count() or 1,
         invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
         stripdir=str(folder),
     )
-    if not done:
+    if not compiled:
         raise RecipeError(f"a module in {folder} does not compile; `python -m compileall {folder}` names it")
 
 
 def _install(python: Path, target: str) -> None:
     platform = ["--python-platform", LAMBDA_PLATFORM, "--only-binary", ":all:"] if target == "lambda" else []
-    command = [_uv(), "pip", "install", "--quiet", "--no-deps", "--link-mode", "copy", "--target", str(python)]
+    command = [_find_uv(), "pip", "install", "--quiet", "--no-deps", "--link-mode", "copy", "--target", str(python)]
     command += ["--python-version", PYTHON_VERSION, *platform, "--requirement", str(RUNTIME_REQUIREMENTS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RecipeError(f"uv could not install the runtime layer's packages:\n{done.stderr.strip()}")
 
 
-def _uv() -> str:
+def _find_uv() -> str:
     beside = Path(sys.executable).with_name("uv")
-    found = str(beside) if beside.exists() else shutil.which("uv")
-    if not found:
+    uv = str(beside) if beside.exists() else shutil.which("uv")
+    if not uv:
         raise RecipeError("uv is not installed; `make setup` installs it")
-    return found
+    return uv
 
 
 _RECIPES: dict[str, Callable[..., None]] = {
@@ -149,9 +149,9 @@ def main() -> None:
     arguments.add_argument("archive", choices=sorted(_RECIPES))
     arguments.add_argument("destination", type=Path)
     arguments.add_argument("--target", choices=TARGETS, default="lambda")
-    chosen = arguments.parse_args()
+    options = arguments.parse_args()
     try:
-        _RECIPES[chosen.archive](chosen.destination, target=chosen.target)
+        _RECIPES[options.archive](options.destination, target=options.target)
     except RecipeError as problem:
         sys.exit(f"layers.py: {problem}")
 

@@ -1,7 +1,7 @@
-"""Archives of layers and functions, built once for each content.
+"""Build the archives of layers and functions, once per content.
 
-An archive's name carries the hash of everything that went into it: the sources, the pinned requirements, the recipe.
-What exists under that name is never built again.
+An archive's name contains the hash of all its inputs: the sources, the pinned requirements, the recipe.
+An archive that exists under that name is not built again.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from leaseway_local.engine.paths import BUILD_CACHE
 from leaseway_local.errors import LocalCloudError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: archives of equal content are equal bytes
-_KEPT_ARCHIVES = 6
+_CACHED_ARCHIVES = 6
 
 
 @dataclass(frozen=True)
@@ -32,50 +32,56 @@ class Archive:
     key: str
     """Its key in a code bucket."""
     built: bool
-    """Whether this call built it; False when it was there."""
+    """Whether this call built it; False if it existed."""
 
     def sha256(self) -> bytes:
         """Digest of the bytes, as Lambda reports it for a function's code."""
         return hashlib.sha256(self.path.read_bytes()).digest()
 
 
-def core_layer(*, target: str = "laptop", cache: Path = BUILD_CACHE) -> Archive:
-    """The layer with the package `leaseway`."""
+def build_core_layer(*, target: str = "laptop", cache: Path = BUILD_CACHE) -> Archive:
+    """Build the layer with the package `leaseway`."""
     inputs = layers.sources(layers.CORE_SOURCE)
-    return _archive("core-layer", inputs, target, cache, lambda folder: layers.build_core(folder, target=target))
+    return _build_or_find("core-layer", inputs, target, cache, lambda folder: layers.build_core(folder, target=target))
 
 
-def runtime_layer(*, target: str = "laptop", cache: Path = BUILD_CACHE) -> Archive:
-    """The layer with the third-party packages; building it takes seconds and needs the package index."""
+def build_runtime_layer(*, target: str = "laptop", cache: Path = BUILD_CACHE) -> Archive:
+    """Build the layer with the third-party packages; takes seconds and needs the package index."""
     inputs = [layers.RUNTIME_REQUIREMENTS]
-    return _archive("runtime-layer", inputs, target, cache, lambda folder: layers.build_runtime(folder, target=target))
+    return _build_or_find(
+        "runtime-layer", inputs, target, cache, lambda folder: layers.build_runtime(folder, target=target)
+    )
 
 
-def functions(*, target: str = "laptop", overlay: Path | None = None, cache: Path = BUILD_CACHE) -> Archive:
-    """The code of all functions; `overlay` is a folder laid over it."""
+def build_functions(*, target: str = "laptop", overlay: Path | None = None, cache: Path = BUILD_CACHE) -> Archive:
+    """Build the archive of all functions' code; `overlay` is a folder copied over it."""
     inputs = [*layers.sources(layers.FUNCTIONS_SOURCE), *(layers.sources(overlay) if overlay else ())]
-    return _archive("functions", inputs, target, cache, lambda folder: layers.build_functions(folder, overlay=overlay))
+    return _build_or_find(
+        "functions", inputs, target, cache, lambda folder: layers.build_functions(folder, overlay=overlay)
+    )
 
 
 def digest(paths: Iterable[Path], *salt: str) -> str:
     """Hash of the files' names and contents, 16 hexadecimal characters."""
-    found = hashlib.sha256("\0".join(salt).encode())
+    combined = hashlib.sha256("\0".join(salt).encode())
     for path in paths:
-        found.update(f"\0{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
-    return found.hexdigest()[:16]
+        combined.update(f"\0{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return combined.hexdigest()[:16]
 
 
-def _archive(name: str, inputs: Iterable[Path], target: str, cache: Path, build: Callable[[Path], None]) -> Archive:
+def _build_or_find(
+    name: str, inputs: Iterable[Path], target: str, cache: Path, build: Callable[[Path], None]
+) -> Archive:
     files = [path.relative_to(layers.ROOT) if path.is_relative_to(layers.ROOT) else path for path in inputs]
     recipe = [Path(layers.__file__), Path(__file__)]
     content = digest((layers.ROOT / file for file in files), name, target, sys.version, digest(recipe))
     key = f"{name}-{target}-{content}.zip"
     path = cache / key
     if path.exists():
-        os.utime(path)  # the oldest go first when the cache is tidied
+        os.utime(path)  # the cache evicts the oldest first
         return Archive(name, path, key, built=False)
     _build(path, build)
-    _tidy(cache, f"{name}-{target}-*.zip")
+    _evict_old(cache, f"{name}-{target}-*.zip")
     return Archive(name, path, key, built=True)
 
 
@@ -87,7 +93,7 @@ def _build(path: Path, build: Callable[[Path], None]) -> None:
         try:
             build(folder)
         except layers.RecipeError as problem:
-            raise LocalCloudError(f"{path.name}: {problem}", "Mend that, then run it again.") from None
+            raise LocalCloudError(f"{path.name}: {problem}", "Fix that, then run it again.") from None
         unfinished = Path(scratch) / path.name
         zip_folder(folder, unfinished)
         unfinished.replace(path)  # never a half-written archive under its final name
@@ -104,7 +110,7 @@ def zip_folder(folder: Path, path: Path) -> None:
                 shutil.copyfileobj(source, stored)
 
 
-def _tidy(cache: Path, pattern: str) -> None:
-    newest_first = sorted(cache.glob(pattern), key=lambda found: found.stat().st_mtime, reverse=True)
-    for old in newest_first[_KEPT_ARCHIVES:]:
+def _evict_old(cache: Path, pattern: str) -> None:
+    newest_first = sorted(cache.glob(pattern), key=lambda archive: archive.stat().st_mtime, reverse=True)
+    for old in newest_first[_CACHED_ARCHIVES:]:
         old.unlink(missing_ok=True)

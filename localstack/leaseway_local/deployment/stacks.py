@@ -1,4 +1,4 @@
-"""One CloudFormation stack: created, updated, awaited, and its failures told in words."""
+"""Create, update and delete a CloudFormation stack, wait for it, and explain its failures."""
 
 import json
 import time
@@ -11,7 +11,7 @@ from leaseway_local.connection.outputs import describe_stack
 from leaseway_local.errors import LocalCloudError
 
 CONTENT_TAG = "leaseway-content"
-"""Tag with the hash of template and parameters: equal means that there is nothing to deploy."""
+"""Tag with the hash of template and parameters: if it is equal, there is nothing to deploy."""
 
 _SETTLED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _UNUSABLE = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS")
@@ -21,7 +21,7 @@ _WAIT_SECONDS = 1_800.0
 
 
 class Stack:
-    """A stack by its name. `poll` is the pause between two looks at it, in seconds."""
+    """A stack by its name. `poll` is the number of seconds between two polls."""
 
     def __init__(self, cloudformation: Any, name: str, *, poll: float) -> None:
         self.name = name
@@ -34,11 +34,11 @@ class Stack:
 
     def holds(self, content: str) -> bool:
         """Whether the stack was deployed from exactly this content, and successfully."""
-        found = self.describe()
-        tags = {tag["Key"]: tag["Value"] for tag in found.get("Tags", [])} if found else {}
+        stack = self.describe()
+        tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", [])} if stack else {}
         return bool(
-            found
-            and found["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
+            stack
+            and stack["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE")
             and tags.get(CONTENT_TAG) == content
         )
 
@@ -54,9 +54,9 @@ class Stack:
         """Create or update the stack and wait for it. `source` is TemplateBody or TemplateURL.
 
         Raises:
-            LocalCloudError: a resource failed; names it and CloudFormation's reason.
+            LocalCloudError: a resource failed; carries its name and CloudFormation's reason.
         """
-        existing = self._usable(progress)
+        existing = self._find_updatable(progress)
         since = time.time()
         request: dict[str, Any] = {
             "StackName": self.name,
@@ -70,22 +70,22 @@ class Stack:
         except ClientError as problem:
             if "No updates are to be performed" in str(problem):
                 return
-            raise LocalCloudError(f"CloudFormation refused the template: {_message(problem)}", _TODO) from problem
-        final = self._settle(progress)
+            raise LocalCloudError(f"CloudFormation refused the template: {_error_message(problem)}", _TODO) from problem
+        final = self._wait_until_settled(progress)
         if final not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
             raise LocalCloudError(f"stack {self.name} ended as {final}.\n{self._failures(since)}", _TODO)
 
     def delete(self) -> None:
-        """Delete the stack and wait; what its template retains stays."""
+        """Delete the stack and wait; resources with a retention policy remain."""
         self._api.delete_stack(StackName=self.name)
-        self._settle(lambda _: None)
+        self._wait_until_settled(lambda _: None)
 
-    def _usable(self, progress: Callable[[str], None]) -> dict[str, Any] | None:
-        """The stack to update, or None to create one: what a failed creation left is deleted first."""
+    def _find_updatable(self, progress: Callable[[str], None]) -> dict[str, Any] | None:
+        """The stack to update, or None to create one. The remains of a failed creation are deleted first."""
         existing = self.describe()
         if existing and existing["StackStatus"].endswith("_IN_PROGRESS"):
-            progress("waiting for a deployment that is under way")
-            self._settle(progress)
+            progress("waiting for a deployment in progress")
+            self._wait_until_settled(progress)
             existing = self.describe()
         if existing and existing["StackStatus"] in _UNUSABLE:
             progress("removing what a failed creation left")
@@ -113,11 +113,11 @@ class Stack:
             ]
         return wanted
 
-    def _settle(self, progress: Callable[[str], None]) -> str:
+    def _wait_until_settled(self, progress: Callable[[str], None]) -> str:
         until = time.monotonic() + _WAIT_SECONDS
         while time.monotonic() < until:
-            found = self.describe()
-            status = str(found["StackStatus"]) if found else "DELETE_COMPLETE"
+            stack = self.describe()
+            status = str(stack["StackStatus"]) if stack else "DELETE_COMPLETE"
             if not status.endswith("_IN_PROGRESS"):
                 return status
             progress(status.replace("_", " ").lower())
@@ -140,5 +140,5 @@ class Stack:
 _TODO = "Correct template.yaml or the code it names, then run `leaseway deploy`."
 
 
-def _message(problem: ClientError) -> str:
+def _error_message(problem: ClientError) -> str:
     return str(problem.response.get("Error", {}).get("Message") or problem)

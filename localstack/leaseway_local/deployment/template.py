@@ -1,4 +1,4 @@
-"""template.yaml as it is deployed: with the addresses of uploaded archives, as `sam package` would write them."""
+"""template.yaml, and its form for deployment: with the addresses of uploads, as `sam package` writes them."""
 
 import copy
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ _LONG_NAMES = {"Ref": "Ref", "Condition": "Condition"}
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms, such as `!Sub`, into their long forms."""
+    """Reads CloudFormation's short forms, such as `!Sub`, as their long forms."""
 
 
-def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _construct_long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     value: Any
     if isinstance(node, yaml.ScalarNode):
         value = loader.construct_scalar(node)
@@ -39,12 +39,12 @@ def _long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     return {_LONG_NAMES.get(suffix, f"Fn::{suffix}"): value}
 
 
-_Loader.add_multi_constructor("!", _long_form)
+_Loader.add_multi_constructor("!", _construct_long_form)
 
 
 @dataclass(frozen=True)
 class Locations:
-    """Where the local paths of a template were uploaded to, as `s3://` addresses."""
+    """The `s3://` addresses that replace the local paths of a template."""
 
     layers: dict[str, str]
     """By the template's path, such as `layers/core/`."""
@@ -53,23 +53,23 @@ class Locations:
 
 
 def read(path: Path = TEMPLATE) -> dict[str, Any]:
-    """The template with every short form written out.
+    """Read the template, with every short form written out.
 
     Raises:
         LocalCloudError: it is not YAML.
     """
     try:
-        found = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader with short forms
+        document = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader with short forms
     except yaml.YAMLError as problem:
         raise LocalCloudError(f"{path.name} is not valid YAML: {problem}", "Correct the line it names.") from problem
-    return dict(found)
+    return dict(document)
 
 
-def packaged(template: dict[str, Any], locations: Locations) -> dict[str, Any]:
-    """The template with every local path replaced by the address it was uploaded to.
+def package(template: dict[str, Any], locations: Locations) -> dict[str, Any]:
+    """Return the template with every local path replaced by the address of its upload.
 
     Raises:
-        LocalCloudError: a path that nothing was uploaded for.
+        LocalCloudError: nothing was uploaded for a path.
     """
     rewritten = copy.deepcopy(template)
     functions = rewritten.get("Globals", {}).get("Function", {})
@@ -78,9 +78,9 @@ def packaged(template: dict[str, Any], locations: Locations) -> dict[str, Any]:
     for name, resource in rewritten["Resources"].items():
         properties = resource.get("Properties", {})
         if resource["Type"] in (LAYER_TYPE, FUNCTION_TYPE):
-            resource.pop("Metadata", None)  # it only tells `sam build` how to build
+            resource.pop("Metadata", None)  # only `sam build` uses it
         if resource["Type"] == LAYER_TYPE:
-            properties["ContentUri"] = _uploaded(locations.layers, properties["ContentUri"], name)
+            properties["ContentUri"] = _find_upload(locations.layers, properties["ContentUri"], name)
         elif resource["Type"] == FUNCTION_TYPE and "CodeUri" in properties:
             properties["CodeUri"] = locations.functions
         elif resource["Type"] == API_TYPE:
@@ -88,34 +88,36 @@ def packaged(template: dict[str, Any], locations: Locations) -> dict[str, Any]:
     return rewritten
 
 
-def with_numbers(template: dict[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
-    """The template with every reference to a Number parameter replaced by its number, outside of environments.
+def resolve_numbers(template: dict[str, Any], parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the template with references to Number parameters replaced by numbers, except in environments.
 
-    AWS turns the text of a Number parameter into what a property needs; MiniStack hands the text on, and a mapping
+    AWS converts the text of a Number parameter to the type of the property. MiniStack passes on the text, and a mapping
     whose MaximumConcurrency is a text never polls.
     """
     declared = template.get("Parameters", {})
     numbers = {
-        name: int(given.get(name, declared[name]["Default"])) for name in declared if declared[name]["Type"] == "Number"
+        name: int(parameters.get(name, declared[name]["Default"]))
+        for name in declared
+        if declared[name]["Type"] == "Number"
     }
 
-    def replaced(node: Any) -> Any:
+    def replace(node: Any) -> Any:
         if isinstance(node, list):
-            return [replaced(item) for item in node]
+            return [replace(item) for item in node]
         if not isinstance(node, dict):
             return node
         if set(node) == {"Ref"} and node["Ref"] in numbers:
             return numbers[node["Ref"]]
-        return {name: value if name == "Environment" else replaced(value) for name, value in node.items()}
+        return {name: value if name == "Environment" else replace(value) for name, value in node.items()}
 
-    return template | {"Resources": replaced(template["Resources"])}
+    return template | {"Resources": replace(template["Resources"])}
 
 
-def _uploaded(locations: dict[str, str], path: str, name: str) -> str:
+def _find_upload(locations: dict[str, str], path: str, name: str) -> str:
     if path not in locations:
         raise LocalCloudError(
-            f"template.yaml's {name} takes its content from {path}, which nothing packages.",
-            "Teach leaseway_local.deployment.deployer to package it.",
+            f"template.yaml's {name} takes its content from {path}, which is not packaged.",
+            "Package it in leaseway_local.deployment.deployer.",
         )
     return locations[path]
 

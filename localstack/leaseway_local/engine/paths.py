@@ -1,4 +1,4 @@
-"""Where things lie on disk: the project's own files, and what a local cloud keeps between two runs."""
+"""Paths of the project's files and of a local cloud's data."""
 
 import os
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ ROOT = Path(__file__).resolve().parents[3]
 """The project's folder: the one that holds template.yaml."""
 
 BUILD_CACHE = ROOT / ".leaseway" / "build"
-"""Archives of layers and functions, by the hash of what went into them; every local cloud shares them."""
+"""Archives of layers and functions, named by the hash of their inputs; all local clouds share them."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Home:
 
     @property
     def log(self) -> Path:
-        """What the engine printed since it was last started."""
+        """The output of the engine since its last start."""
         return self.path / "engine.log"
 
     @property
     def state(self) -> Path:
-        """Tables, queues, functions: written when the engine stops cleanly."""
+        """Tables, queues and functions; written when the engine stops cleanly."""
         return self.path / "state"
 
     @property
     def objects(self) -> Path:
-        """The buckets' objects, written as they come."""
+        """The buckets' objects, written immediately."""
         return self.path / "objects"
 
     @property
@@ -59,29 +59,29 @@ class Home:
 
     @property
     def monitor_log(self) -> Path:
-        """What the monitor printed since it was last started."""
+        """The output of the monitor since its last start."""
         return self.path / "monitor.log"
 
     @property
     def journal(self) -> Path:
-        """What the monitor forwarded in the last hours, and how far it has read."""
+        """What the monitor forwarded in the last hours, and its position in the logs."""
         return self.path / "forwarded.jsonl"
 
     @property
     def node_logs(self) -> Path:
-        """The folder of what the nodes of `leaseway monitor` print."""
+        """The folder with the logs of the nodes of `leaseway monitor`."""
         return self.path / "nodes"
 
     def outputs(self, target: str, stack: str) -> Path:
         """The names and addresses of a deployed stack."""
-        suffix = "" if stack == _USUAL_STACK else f"-{stack}"
+        suffix = "" if stack == _STANDARD_STACK else f"-{stack}"
         return self.path / f"outputs-{target}{suffix}.json"
 
 
-_USUAL_STACK = "leaseway"
+_STANDARD_STACK = "leaseway"
 
-DEFAULT_STACK = os.environ.get("LEASEWAY_STACK") or _USUAL_STACK
-"""The stack that the command line speaks to: what `LEASEWAY_STACK` names, or `leaseway`."""
+DEFAULT_STACK = os.environ.get("LEASEWAY_STACK") or _STANDARD_STACK
+"""The stack that the command line works on: `LEASEWAY_STACK`, or `leaseway`."""
 
 
 def default_home() -> Home:

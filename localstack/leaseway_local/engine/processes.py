@@ -1,4 +1,4 @@
-"""Processes of this machine: which is still the one we started, who holds a port, how to end one for certain."""
+"""Processes and ports of this machine: identify, find and end them."""
 
 import contextlib
 import os
@@ -15,23 +15,23 @@ _LISTENING = "0A"
 
 
 def start_mark(pid: int) -> str | None:
-    """What tells this process from a later one with the same id, or None when it is gone (or a zombie)."""
+    """A mark that a later process with the same id does not have, or None if the process is gone or a zombie."""
     if (_PROC / "self").exists():
         with contextlib.suppress(OSError):
             fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
             return None if fields[0] == "Z" else fields[19]
         return None
-    found = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return found.stdout.strip() or None
+    listing = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return listing.stdout.strip() or None
 
 
 def is_alive(pid: int, mark: str) -> bool:
-    """Whether the process with this id is still the one that had this mark."""
+    """Whether the process with this id still has this mark."""
     return start_mark(pid) == mark
 
 
 def running_with(argument: str) -> list[int]:
-    """Ids of the processes whose command line contains `argument`, this one left out."""
+    """Ids of the other processes whose command line contains `argument`."""
     return [pid for pid, line in _command_lines() if argument in line and pid != os.getpid()]
 
 
@@ -47,29 +47,29 @@ def _command_lines() -> Iterable[tuple[int, str]]:
 
 
 def end(pids: Iterable[int], *, grace: float) -> None:
-    """Ask the processes to end, and after `grace` seconds make them."""
+    """Send SIGTERM to the processes, and SIGKILL to those that still run after `grace` seconds."""
     marks = {pid: mark for pid in pids if (mark := start_mark(pid))}
-    for how, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
+    for signal_number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, 5.0)):
         for pid, mark in marks.items():
             if is_alive(pid, mark):
                 with contextlib.suppress(OSError):
-                    os.kill(pid, how)
+                    os.kill(pid, signal_number)
         if wait_until(lambda: not any(is_alive(pid, mark) for pid, mark in marks.items()), seconds):
             return
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, *, every: float = 0.05) -> bool:
-    """Whether the condition came true within that time."""
-    until = time.monotonic() + seconds
+    """Wait until the condition is true. Returns whether it was within `seconds`."""
+    deadline = time.monotonic() + seconds
     while not condition():
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             return False
         time.sleep(every)
     return True
 
 
 def port_is_free(port: int) -> bool:
-    """Whether something could listen on 127.0.0.1 at this port now."""
+    """Whether a server could listen on 127.0.0.1 at this port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -80,16 +80,16 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port that nothing listens on. Another process may take it before you do: be ready to ask again."""
+    """A port that nothing listens on. Another process may take it first: be ready to ask again."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def port_owner(port: int) -> str:
-    """Who listens on a port, as `name (pid 123)`; `another program` where the system does not tell."""
+    """The process that listens on a port, as `name (pid 123)`; `another program` if the system does not show it."""
     pid = _owner_by_proc(port) if (_PROC / "net" / "tcp").exists() else _owner_by_lsof(port)
-    return _described(pid) if pid else "another program"
+    return _describe(pid) if pid else "another program"
 
 
 def _owner_by_proc(port: int) -> int | None:
@@ -113,22 +113,22 @@ def _socket_inodes(descriptors: Path) -> Iterable[str]:
     with contextlib.suppress(OSError):
         for descriptor in descriptors.iterdir():
             with contextlib.suppress(OSError):
-                if found := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor)):
-                    yield found.group(1)
+                if match := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor)):
+                    yield match.group(1)
 
 
 def _owner_by_lsof(port: int) -> int | None:
     with contextlib.suppress(OSError, ValueError):
-        found = subprocess.run(
+        listing = subprocess.run(
             ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-t"], capture_output=True, text=True, check=False
         )
-        return int(found.stdout.split()[0]) if found.stdout.split() else None
+        return int(listing.stdout.split()[0]) if listing.stdout.split() else None
     return None
 
 
-def _described(pid: int) -> str:
-    for found, line in _command_lines():
-        if found == pid:
+def _describe(pid: int) -> str:
+    for candidate, line in _command_lines():
+        if candidate == pid:
             words = line.split()
             name = Path(words[0]).name if words else "a process"
             return f"{name} {' '.join(words[1:3])}".strip()[:60] + f" (pid {pid})"

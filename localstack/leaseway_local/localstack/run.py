@@ -42,7 +42,7 @@ def main() -> None:
     given = sys.argv[1:]
     if given[:1] == [_INSIDE]:
         sys.exit(_inside(given[1:]))
-    packaging.runtime_layer()  # building it takes the package index, which is out of reach inside
+    packaging.build_runtime_layer()  # building it takes the package index, which is out of reach inside
     unshare = shutil.which("unshare")
     if not unshare:
         raise LocalCloudError("unshare is not there.", "Install the package util-linux.")

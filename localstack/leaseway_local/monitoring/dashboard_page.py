@@ -1,4 +1,4 @@
-"""The page /dashboard on 127.0.0.1: the stack's CloudWatch dashboard, drawn from the local engine's data."""
+"""Serve /dashboard on 127.0.0.1: the stack's CloudWatch dashboard, drawn from the local engine's data."""
 
 import importlib.util
 import json
@@ -43,23 +43,23 @@ _HEADERS = {
 
 
 def create_server(home: Home, stack: str, port: int) -> ThreadingHTTPServer:
-    """The server, bound and not yet serving.
+    """Create the server, bound but not yet serving.
 
     Raises:
         OSError: the port is taken.
     """
-    server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, lambda query: _data(home, stack, query)))
+    server = ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, lambda query: _read_data(home, stack, query)))
     server.daemon_threads = True
     return server
 
 
-def uplot_file(name: str) -> Path:
-    """A file of uPlot, from the package that carries it.
+def find_uplot_file(name: str) -> Path:
+    """Find a file of uPlot in the package that contains it.
 
     Raises:
         LocalCloudError: the package is not installed.
     """
-    # Found, not imported: the package's Python draws in notebooks, and is not needed.
+    # Not imported: the package's Python code is for notebooks.
     package = importlib.util.find_spec(_UPLOT_PACKAGE)
     for folder in (package.submodule_search_locations or []) if package else []:
         if (file := Path(folder) / "static" / name).exists():
@@ -67,7 +67,7 @@ def uplot_file(name: str) -> Path:
     raise LocalCloudError("uPlot, which draws the dashboard, is not installed.", "`make setup` installs it.")
 
 
-def _data(home: Home, stack: str, query: dict[str, list[str]]) -> dict[str, Any]:
+def _read_data(home: Home, stack: str, query: dict[str, list[str]]) -> dict[str, Any]:
     engine = Engine(home).running()
     if engine is None:
         raise LocalCloudError("the local cloud is not running.", "`leaseway up` starts it.")
@@ -75,9 +75,10 @@ def _data(home: Home, stack: str, query: dict[str, list[str]]) -> dict[str, Any]
     clients = Clients(Target.LOCAL, engine.host)
     cloudwatch = clients.get("cloudwatch")
     body = json.loads(cloudwatch.get_dashboard(DashboardName=stack)["DashboardBody"])
-    found = outputs.fetch(clients, stack)
-    told = {"stack": stack, "api": found.api_url, "alarms": alarm_states.states(cloudwatch, stack)}
-    return {**told, **widgets.with_data(body, cloudwatch, minutes)}
+    deployed = outputs.fetch(clients, stack)
+    alarms = alarm_states.read_states(cloudwatch, stack)
+    drawn = widgets.read_widgets(body, cloudwatch, minutes)
+    return {"stack": stack, "api": deployed.api_url, "alarms": alarms, **drawn}
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,30 +87,30 @@ class _Handler(BaseHTTPRequestHandler):
         super().__init__(*args)
 
     def do_GET(self) -> None:
-        # A page elsewhere whose name was made to mean this address is not let in.
+        # Refuse DNS rebinding: a foreign page whose host name resolves to this address.
         if self.headers.get("host", "").rpartition(":")[0] not in ("127.0.0.1", "localhost"):
-            self._answer(403, "text/plain", b"this server answers on 127.0.0.1 only")
+            self._send(403, "text/plain", b"this server answers on 127.0.0.1 only")
             return
         try:
-            self._answer(*self._found())
+            self._send(*self._respond())
         except (LocalCloudError, ClientError, BotoCoreError, ValueError) as problem:
-            self._answer(503, "application/json", json.dumps({"problem": str(problem)}).encode())
+            self._send(503, "application/json", json.dumps({"problem": str(problem)}).encode())
 
-    def _found(self) -> tuple[int, str, bytes]:
-        asked = urlsplit(self.path)
-        if asked.path in _FILES:
-            file, kind = _FILES[asked.path]
+    def _respond(self) -> tuple[int, str, bytes]:
+        url = urlsplit(self.path)
+        if url.path in _FILES:
+            file, kind = _FILES[url.path]
             return 200, kind, file.read_bytes()
-        if asked.path in _UPLOT_FILES:
-            name, kind = _UPLOT_FILES[asked.path]
-            return 200, kind, uplot_file(name).read_bytes()
-        if asked.path == "/favicon.ico":  # browsers ask by themselves
+        if url.path in _UPLOT_FILES:
+            name, kind = _UPLOT_FILES[url.path]
+            return 200, kind, find_uplot_file(name).read_bytes()
+        if url.path == "/favicon.ico":  # browsers request it unprompted
             return 204, "image/x-icon", b""
-        if asked.path == "/dashboard/data":
-            return 200, "application/json", json.dumps(self._data(parse_qs(asked.query))).encode()
+        if url.path == "/dashboard/data":
+            return 200, "application/json", json.dumps(self._data(parse_qs(url.query))).encode()
         return 404, "text/plain", b"there is only /dashboard"
 
-    def _answer(self, status: int, kind: str, body: bytes) -> None:
+    def _send(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
         for name, value in {**_HEADERS, "content-type": kind, "content-length": str(len(body))}.items():
             self.send_header(name, value)
@@ -117,4 +118,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """The page asks every few seconds."""
+        """Log nothing: the page sends a request every few seconds."""

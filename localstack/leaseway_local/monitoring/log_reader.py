@@ -1,4 +1,4 @@
-"""What is new in the functions' logs since the last look, each line once."""
+"""Read the new lines of the functions' logs, each once."""
 
 import hashlib
 from collections import Counter
@@ -7,28 +7,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OVERLAP_MS = 2_000
-"""A line may become readable a little after its own time: so far back is looked again, and what was seen is skipped."""
+"""A line may become readable some time after its timestamp: this much is read again, and known lines are skipped."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """How far a log has been read: all before `since` (ms), and the lines of `seen` after it."""
+    """How far a log has been read: everything before `since` (ms), and the lines in `seen` after it."""
 
     since: int
     seen: Mapping[str, int] = field(default_factory=dict)
-    """How often each line was there, by what stands for it."""
+    """Number of occurrences of each line, by its hash."""
 
 
 def read(logs: Any, groups: Iterable[str], position: Position, pattern: str) -> tuple[list[str], Position]:
-    """The messages that came since `position` and match CloudWatch's filter pattern, and the position after them."""
-    events, after = fresh_events(logs, groups, position, pattern)
+    """Read the messages since `position` that match the filter pattern. Returns them and the position after them."""
+    events, after = read_events(logs, groups, position, pattern)
     return [event["message"] for event in events], after
 
 
-def fresh_events(
+def read_events(
     logs: Any, groups: Iterable[str], position: Position, pattern: str
 ) -> tuple[list[dict[str, Any]], Position]:
-    """As `read`, but whole events: with `logStreamName` and `timestamp`."""
+    """Like `read`, but with whole events, which have `logStreamName` and `timestamp`."""
     present: Counter[str] = Counter()
     fresh: list[dict[str, Any]] = []
     times: dict[str, int] = {}
@@ -53,6 +53,6 @@ def _events(logs: Any, groups: Iterable[str], since: int, pattern: str) -> Itera
 
 
 def _identity(event: Mapping[str, Any], group: str) -> str:
-    # Engines give no ids, or new ones at each look.
+    # Engines give events no ids, or new ones at each read.
     whole = f"{group}|{event['logStreamName']}|{event['timestamp']}|{event['message']}"
     return hashlib.blake2b(whole.encode(), digest_size=8).hexdigest()

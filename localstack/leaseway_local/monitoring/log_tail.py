@@ -1,4 +1,4 @@
-"""Log lines of the functions, from CloudWatch Logs on any target."""
+"""Read log lines of the functions from CloudWatch Logs, on any target."""
 
 import re
 import time
@@ -12,10 +12,10 @@ from leaseway_local.engine.paths import Home
 from leaseway_local.errors import LocalCloudError
 
 METRICS = '{"_aws":'
-"""How a line begins that is read by CloudWatch, not by people."""
+"""The beginning of an embedded-metric line, which is for CloudWatch and not for people."""
 
-_PAUSE = 1.0  # seconds between two looks while following
-_LATE_MS = 5_000  # a line may become readable a little after its own time
+_PAUSE = 1.0  # seconds between two reads while following
+_LATE_MS = 5_000  # a line may become readable some time after its timestamp
 
 
 @dataclass(frozen=True)
@@ -27,36 +27,36 @@ class Line:
     message: str
 
     def as_text(self) -> str:
-        """For a person, in local time."""
+        """The line as text, in local time."""
         moment = datetime.fromtimestamp(self.at / 1000, UTC).astimezone()
         return f"{moment:%H:%M:%S.%f}"[:-3] + f" {self.function:<12} {self.message}"
 
     def as_json(self) -> dict[str, Any]:
-        """For a program."""
+        """The line for JSON output."""
         return {"at": self.at, "function": self.function, "message": self.message}
 
 
-def groups(outputs: Outputs, function: str | None) -> Mapping[str, str]:
-    """Log groups by the functions' short names; of one function if named.
+def find_groups(outputs: Outputs, function: str | None) -> Mapping[str, str]:
+    """Find the log groups, by the functions' short names; only that of `function` if given.
 
     Raises:
-        LocalCloudError: no function is called that.
+        LocalCloudError: there is no such function.
     """
-    found = {
+    known = {
         re.sub(r"(?<!^)(?=[A-Z])", "-", name.removesuffix("Function")).lower(): f"/aws/lambda/{value}"
         for name, value in outputs.values.items()
         if name.endswith("Function")
     }
     if function is None:
-        return found
-    wanted = re.sub(r"(?<!^)(?=[A-Z])", "-", function.removesuffix("Function")).replace("_", "-").lower()
-    if wanted not in found:
-        raise LocalCloudError(f"there is no function {function!r}.", f"There are {', '.join(found)}, and `engine`.")
-    return {wanted: found[wanted]}
+        return known
+    short_name = re.sub(r"(?<!^)(?=[A-Z])", "-", function.removesuffix("Function")).replace("_", "-").lower()
+    if short_name not in known:
+        raise LocalCloudError(f"there is no function {function!r}.", f"There are {', '.join(known)}, and `engine`.")
+    return {short_name: known[short_name]}
 
 
-def lines(logs: Any, groups: Mapping[str, str], *, minutes: float, follow: bool) -> Iterator[Line]:
-    """Lines of those groups in the order of their time, metrics left out; endless when following."""
+def read_lines(logs: Any, groups: Mapping[str, str], *, minutes: float, follow: bool) -> Iterator[Line]:
+    """Read the lines of the groups in order of time, without metrics; endless if following."""
     since = int((time.time() - minutes * 60) * 1000)
     seen: set[str] = set()
     while True:
@@ -66,7 +66,7 @@ def lines(logs: Any, groups: Mapping[str, str], *, minutes: float, follow: bool)
             for event in _events(logs, group, since)
             if _identity(event) not in seen and not event["message"].startswith(METRICS)
         ]
-        for event, name in sorted(fresh, key=lambda found: found[0]["timestamp"]):
+        for event, name in sorted(fresh, key=lambda pair: pair[0]["timestamp"]):
             yield Line(event["timestamp"], name, event["message"].rstrip())
         if not follow:
             return
@@ -80,8 +80,8 @@ def _identity(event: dict[str, Any]) -> str:
     return str(event.get("eventId") or (event["logStreamName"], event["timestamp"], event["message"]))
 
 
-def engine(home: Home) -> str:
-    """What the local engine itself printed."""
+def read_engine_log(home: Home) -> str:
+    """Read the output of the local engine itself."""
     if not home.log.exists():
         raise LocalCloudError("the engine has written no log.", "`leaseway up` starts it.")
     return home.log.read_text(errors="replace").rstrip()

@@ -1,8 +1,8 @@
-"""What the meter function is given where nothing delivers log lines to it: those of a forwarder's step, at once.
+"""Deliver log lines to the meter function on an engine without log subscriptions.
 
-The template's subscriptions (parameter `MeterSubscribed`) are for AWS, which gathers lines, delivers again what failed,
-and waits where the function is busy. The embedded engine delivers the lines of each invocation by themselves and once,
-and starts a process for each delivery that finds none idle: a flood of requests would fill the machine with meters.
+The template's subscriptions (parameter `MeterSubscribed`) are for AWS, which batches lines, retries failed deliveries,
+and waits if the function is busy. The embedded engine delivers the lines of each invocation separately and once, and
+starts a process for each delivery that finds none idle, so many requests would start many processes.
 """
 
 import base64
@@ -18,11 +18,11 @@ from leaseway_local.errors import LocalCloudError
 _SUBSCRIBED = ('"HttpDuration"', '"MemoryUsed"')
 _NAME = "meter"
 _LINES = 1_000
-"""Lines of one invocation, far below the 6 MB that it takes."""
+"""Lines per invocation, far below the payload limit of 6 MB."""
 
 
-def subscribed_lines(lines: Sequence[str]) -> list[str]:
-    """Those that the template subscribes the meter to: requests, and what other functions tell of their process."""
+def select_subscribed(lines: Sequence[str]) -> list[str]:
+    """Select the lines that the template subscribes the meter to: requests, and the process metrics of functions."""
     return [line for line in lines if any(mark in line for mark in _SUBSCRIBED) and _function(line) != _NAME]
 
 
@@ -40,8 +40,8 @@ class MeterFeed:
         self._clients = clients
         self._outputs = outputs
 
-    def wanted(self) -> bool:
-        """Whether there is a meter, and the engine does not deliver to it. One call."""
+    def is_needed(self) -> bool:
+        """Whether there is a meter to which the engine does not deliver. One call."""
         if "MeterFunction" not in self._outputs.values:
             return False
         group = f"/aws/lambda/{self._outputs['ApiFunction']}"
@@ -51,8 +51,8 @@ class MeterFeed:
         except logs.exceptions.ResourceNotFoundException:
             return True
 
-    def give(self, call: int, lines: Sequence[str]) -> None:
-        """Have lines counted. Given again under the same number of the call, they are not counted again.
+    def deliver(self, call: int, lines: Sequence[str]) -> None:
+        """Have lines counted. A repeat with the same `call` number is not counted again.
 
         Raises:
             LocalCloudError: the function failed.
@@ -61,15 +61,15 @@ class MeterFeed:
         events = [{"id": f"{call}-{place}", "timestamp": 0, "message": line} for place, line in enumerate(lines)]
         for start in range(0, len(events), _LINES):
             answer = self._clients.get("lambda").invoke(
-                FunctionName=self._outputs["MeterFunction"], Payload=_delivery(events[start : start + _LINES])
+                FunctionName=self._outputs["MeterFunction"], Payload=_encode_delivery(events[start : start + _LINES])
             )
             if answer.get("FunctionError"):
                 raise LocalCloudError(f"the meter failed: {answer['Payload'].read().decode(errors='replace')}")
 
 
-def _delivery(events: Sequence[dict[str, Any]]) -> bytes:
-    """As CloudWatch Logs hands lines to a function."""
-    said = {"messageType": "DATA_MESSAGE", "logGroup": "forwarded", "logStream": "forwarded", "logEvents": events}
+def _encode_delivery(events: Sequence[dict[str, Any]]) -> bytes:
+    """Encode lines as CloudWatch Logs delivers them to a function."""
+    delivery = {"messageType": "DATA_MESSAGE", "logGroup": "forwarded", "logStream": "forwarded", "logEvents": events}
     return json.dumps(
-        {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(said).encode())).decode()}}
+        {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(delivery).encode())).decode()}}
     ).encode()

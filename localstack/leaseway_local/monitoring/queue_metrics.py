@@ -1,4 +1,4 @@
-"""AWS/SQS, as AWS would tell it of the stack's queues and local engines do not."""
+"""The AWS/SQS metrics of the stack's queues, which local engines do not publish."""
 
 import contextlib
 import time
@@ -15,12 +15,12 @@ _ATTRIBUTES = {
     "ApproximateNumberOfMessagesNotVisible": "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed": "ApproximateNumberOfMessagesDelayed",
 }
-# Where an engine lists a queue's messages without receiving them; SQS itself never tells a message's age.
+# Engine routes that list a queue's messages without receiving them; SQS has no call that returns a message's age.
 _LISTINGS = ("/_ministack/sqs/messages", "/_aws/sqs/messages")
 
 
-def queue_data(clients: Clients, outputs: Outputs) -> list[dict[str, Any]]:
-    """Depth, messages in flight, delayed, and age of each queue now. Two calls a queue."""
+def read_queue_data(clients: Clients, outputs: Outputs) -> list[dict[str, Any]]:
+    """Read the visible, in-flight and delayed messages and the oldest age of each queue. Two calls per queue."""
     now = int(time.time())
     return [
         {
@@ -32,40 +32,40 @@ def queue_data(clients: Clients, outputs: Outputs) -> list[dict[str, Any]]:
         }
         for output, url in outputs.values.items()
         if output.endswith("QueueUrl")
-        for name, value, unit in _values(clients, url)
+        for name, value, unit in _read_values(clients, url)
     ]
 
 
-def _values(clients: Clients, url: str) -> Iterator[tuple[str, float, str]]:
-    held = clients.get("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(_ATTRIBUTES))["Attributes"]
+def _read_values(clients: Clients, url: str) -> Iterator[tuple[str, float, str]]:
+    counts = clients.get("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(_ATTRIBUTES))["Attributes"]
     for attribute, metric in _ATTRIBUTES.items():
-        yield metric, float(held.get(attribute, 0)), "Count"
-    empty = not any(int(held.get(attribute, 0)) for attribute in _ATTRIBUTES)
-    age = 0.0 if empty else _oldest_age(clients, url)
+        yield metric, float(counts.get(attribute, 0)), "Count"
+    empty = not any(int(counts.get(attribute, 0)) for attribute in _ATTRIBUTES)
+    age = 0.0 if empty else _read_oldest_age(clients, url)
     if age is not None:
         yield "ApproximateAgeOfOldestMessage", age, "Seconds"
 
 
-def _oldest_age(clients: Clients, url: str) -> float | None:
-    """Seconds since the oldest message was sent; None where the engine does not tell."""
+def _read_oldest_age(clients: Clients, url: str) -> float | None:
+    """Seconds since the oldest message was sent; None if the engine does not list messages."""
     for listing in _LISTINGS:
         with contextlib.suppress(httpx.HTTPError, ValueError):
             answer = httpx.get(
                 f"{clients.endpoint_url}{listing}", params={"QueueUrl": url}, timeout=10, trust_env=False
             )
-            if answer.status_code == 200 and (sent := list(_sent(answer.json()))):
+            if answer.status_code == 200 and (sent := list(_find_sent_times(answer.json()))):
                 return max(0.0, time.time() - min(sent) / 1000)
     return None
 
 
-def _sent(node: Any) -> Iterator[int]:
-    """Every `SentTimestamp` in milliseconds, wherever the engine puts it."""
+def _find_sent_times(node: Any) -> Iterator[int]:
+    """Find every `SentTimestamp`, in milliseconds, at any depth."""
     if isinstance(node, dict):
         if "Attributes" in node and "SentTimestamp" in (node["Attributes"] or {}):
             yield int(node["Attributes"]["SentTimestamp"])
             return
         for inner in node.values():
-            yield from _sent(inner)
+            yield from _find_sent_times(inner)
     elif isinstance(node, list):
         for inner in node:
-            yield from _sent(inner)
+            yield from _find_sent_times(inner)

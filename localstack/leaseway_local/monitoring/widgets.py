@@ -1,34 +1,34 @@
-"""A dashboard's widgets with their data, asked of CloudWatch as its own console would ask."""
+"""Read a dashboard's widgets with their data from CloudWatch, as its own console does."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-_QUERIES_A_CALL = 500
-_POINTS_A_WIDGET = 180
+_QUERIES_PER_CALL = 500
+_POINTS_PER_WIDGET = 180
 
 Widget = dict[str, Any]
 
 
-def with_data(body: Mapping[str, Any], cloudwatch: Any, minutes: int) -> dict[str, Any]:
-    """The widgets of a dashboard's body, each line with the points of the last `minutes`. One call for 500 lines."""
+def read_widgets(body: Mapping[str, Any], cloudwatch: Any, minutes: int) -> dict[str, Any]:
+    """Read the widgets of a dashboard's body, with the points of the last `minutes`. One call per 500 lines."""
     period = _period(minutes)
     end = (int(time.time()) // period + 1) * period
     start = end - minutes * 60
-    widgets = [_drawn(widget) for widget in body["widgets"]]
+    widgets = [_layout(widget) for widget in body["widgets"]]
     lines = [line for widget in widgets for line in widget.get("lines", [])]
-    for line, (times, values) in zip(lines, _answers(cloudwatch, lines, period, start, end), strict=True):
+    for line, (times, values) in zip(lines, _read_points(cloudwatch, lines, period, start, end), strict=True):
         line["times"], line["values"] = times, values
     return {"start": start, "end": end, "period": period, "widgets": widgets}
 
 
 def _period(minutes: int) -> int:
-    """Seconds that a point stands for: a minute, and more where a widget would have too many."""
-    return 60 * max(1, -(-minutes // _POINTS_A_WIDGET))
+    """Seconds per point: 60, or more if a widget would have too many points."""
+    return 60 * max(1, -(-minutes // _POINTS_PER_WIDGET))
 
 
-def _drawn(widget: Widget) -> Widget:
+def _layout(widget: Widget) -> Widget:
     place = {name: widget[name] for name in ("type", "x", "y", "width", "height")}
     properties = widget["properties"]
     if widget["type"] != "metric":
@@ -53,21 +53,21 @@ def _line(metric: Sequence[Any], properties: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def _answers(
+def _read_points(
     cloudwatch: Any, lines: Sequence[Widget], period: int, start: int, end: int
 ) -> Iterator[tuple[list[int], list[float]]]:
-    for first in range(0, len(lines), _QUERIES_A_CALL):
+    for first in range(0, len(lines), _QUERIES_PER_CALL):
         queries = [
             {"Id": f"m{number}", "MetricStat": {"Metric": line["metric"], "Period": period, "Stat": line["stat"]}}
-            for number, line in enumerate(lines[first : first + _QUERIES_A_CALL])
+            for number, line in enumerate(lines[first : first + _QUERIES_PER_CALL])
         ]
         answer = cloudwatch.get_metric_data(
             MetricDataQueries=queries, StartTime=start, EndTime=end, ScanBy="TimestampAscending"
         )
         by_id = {result["Id"]: result for result in answer["MetricDataResults"]}
         for query in queries:
-            found = by_id[query["Id"]]
-            yield [_seconds(moment) for moment in found["Timestamps"]], list(found["Values"])
+            points = by_id[query["Id"]]
+            yield [_seconds(moment) for moment in points["Timestamps"]], list(points["Values"])
 
 
 def _seconds(moment: datetime) -> int:

@@ -1,4 +1,4 @@
-"""Single keys of a terminal, without Enter and without an echo."""
+"""Read single keys from a terminal, without Enter and without an echo."""
 
 import os
 import select
@@ -12,30 +12,30 @@ from contextlib import contextmanager
 
 @contextmanager
 def keys() -> Iterator[Callable[[float], str]]:
-    """Gives a function that waits so many seconds for a key; "" when none came, or where there is no terminal.
+    """Yield a function that waits some seconds for a key; it returns "" if none came or there is no terminal.
 
-    The terminal is as it was when the block is left.
+    The terminal's settings are restored when the block is left.
     """
     if not sys.stdin.isatty():
-        yield _no_key
+        yield _wait_without_terminal
         return
     terminal = sys.stdin.fileno()
-    before = termios.tcgetattr(terminal)
+    settings = termios.tcgetattr(terminal)
     tty.setcbreak(terminal)  # Ctrl-C stays a signal
     try:
-        yield lambda seconds: _key(terminal, seconds)
+        yield lambda seconds: _read_key(terminal, seconds)
     finally:
-        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        termios.tcsetattr(terminal, termios.TCSADRAIN, settings)
 
 
-def _no_key(seconds: float) -> str:
+def _wait_without_terminal(seconds: float) -> str:
     time.sleep(seconds)
     return ""
 
 
-def _key(terminal: int, seconds: float) -> str:
+def _read_key(terminal: int, seconds: float) -> str:
     ready, _, _ = select.select([terminal], [], [], seconds)
     pressed = os.read(terminal, 1) if ready else b""
     if ready and not pressed:
-        time.sleep(seconds)  # nobody types there any more
+        time.sleep(seconds)  # the terminal is closed; do not spin
     return pressed.decode(errors="replace")

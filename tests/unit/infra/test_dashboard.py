@@ -98,7 +98,7 @@ def test_widgets_ask_for_at_most_what_one_page_of_cloudwatch_takes() -> None:
             }
 
     asked: list[int] = []
-    drawn = widgets.with_data(body, Silent(), 60)
+    drawn = widgets.read_widgets(body, Silent(), 60)
     assert asked == [len(lines())]
     assert asked[0] <= 500
     assert len(drawn["widgets"]) == len(body["widgets"])

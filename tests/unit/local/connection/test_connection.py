@@ -73,14 +73,14 @@ def test_an_api_has_the_address_of_its_target(misled, monkeypatch, target, host,
     if target is Target.AWS:
         monkeypatch.delenv("AWS_PROFILE")
     clients = Clients(target, host)
-    clients._made["cloudformation"] = Described(VALUES)
+    clients._clients["cloudformation"] = Described(VALUES)
 
     assert outputs.fetch(clients).api_url == url
 
 
 def test_nothing_deployed_is_said_with_what_to_do(misled):
     clients = Clients(Target.LOCAL, "127.0.0.1:4710")
-    clients._made["cloudformation"] = Described({})
+    clients._clients["cloudformation"] = Described({})
 
     with pytest.raises(LocalCloudError) as failure:
         outputs.fetch(clients)

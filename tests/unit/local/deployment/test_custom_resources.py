@@ -52,7 +52,7 @@ class Engine:
 
 def complete(engine):
     clients = Clients(Target.LOCALSTACK, "127.0.0.1:1")
-    clients._made = dict.fromkeys(("cloudformation", "s3", "lambda"), engine)
+    clients._clients = dict.fromkeys(("cloudformation", "s3", "lambda"), engine)
     return custom_resources.complete(clients, OUTPUTS, TEMPLATE, "bucket")
 
 

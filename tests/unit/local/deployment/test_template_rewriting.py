@@ -42,7 +42,7 @@ def test_a_template_that_is_not_yaml_is_named(tmp_path):
 def test_every_local_path_is_replaced_and_nothing_else(source):
     before = copy.deepcopy(source)
 
-    packaged = template.packaged(source, LOCATIONS)
+    packaged = template.package(source, LOCATIONS)
 
     assert source == before
     resources = packaged["Resources"]
@@ -59,11 +59,11 @@ def test_every_local_path_is_replaced_and_nothing_else(source):
 
 def test_a_layer_that_nothing_packages_is_named(source):
     with pytest.raises(LocalCloudError, match="CoreLayer takes its content from layers/core/"):
-        template.packaged(source, template.Locations({}, "s3://code/f.zip", "s3://code/g.yaml"))
+        template.package(source, template.Locations({}, "s3://code/f.zip", "s3://code/g.yaml"))
 
 
 def test_numbers_of_parameters_are_written_out_except_in_environments(source):
-    numbered = template.with_numbers(source, {"WorkerConcurrency": "7", "LeaseSeconds": "4"})
+    numbered = template.resolve_numbers(source, {"WorkerConcurrency": "7", "LeaseSeconds": "4"})
 
     worker = numbered["Resources"]["WorkerFunction"]["Properties"]
     assert worker["Events"]["Jobs"]["Properties"]["ScalingConfig"]["MaximumConcurrency"] == 7

@@ -13,11 +13,11 @@ from leaseway_local.connection.clients import Target
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.monitoring import log_reader
-from leaseway_local.monitoring.alarm_states import state_of
-from leaseway_local.monitoring.embedded_metrics import data_of
-from leaseway_local.monitoring.forwarder import KEPT_MS, Call, Journal
+from leaseway_local.monitoring.alarm_states import evaluate
+from leaseway_local.monitoring.embedded_metrics import to_metric_data
+from leaseway_local.monitoring.forwarder import JOURNAL_MS, Call, Journal
 from leaseway_local.monitoring.log_reader import Position
-from leaseway_local.monitoring.meter_feed import MeterFeed, subscribed_lines
+from leaseway_local.monitoring.meter_feed import MeterFeed, select_subscribed
 
 NOW_MS = 1_700_000_000_000
 
@@ -33,7 +33,7 @@ def line(at: int = NOW_MS, **values: Any) -> str:
 
 
 def test_equal_values_of_a_second_are_one_datum_under_each_set_of_dimensions() -> None:
-    data = data_of([line(JobWait=[5, 5, 7]), line(JobWait=[5]), line(NOW_MS + 1_000, JobWait=9)])["Leaseway"]
+    data = to_metric_data([line(JobWait=[5, 5, 7]), line(JobWait=[5]), line(NOW_MS + 1_000, JobWait=9)])["Leaseway"]
     told = {(len(datum["Dimensions"]), datum["Timestamp"]): (datum["Values"], datum["Counts"]) for datum in data}
     assert told == {
         (count, NOW_MS // 1000 + later): expected
@@ -43,14 +43,14 @@ def test_equal_values_of_a_second_are_one_datum_under_each_set_of_dimensions() -
 
 
 def test_a_datum_holds_no_more_values_than_a_call_takes() -> None:
-    data = data_of([line(JobWait=list(range(400)))])["Leaseway"]
+    data = to_metric_data([line(JobWait=list(range(400)))])["Leaseway"]
     assert max(len(datum["Values"]) for datum in data) == 150
     assert sum(len(datum["Values"]) for datum in data) == 800
 
 
 @pytest.mark.parametrize("text", ["START RequestId", '{"_aws": 1}', '{"level": "INFO"}', "{", "[]", '{"_aws": {}}'])
 def test_what_is_no_metric_says_nothing(text: str) -> None:
-    assert data_of([text]) == {}
+    assert to_metric_data([text]) == {}
 
 
 class Logs:
@@ -108,7 +108,7 @@ def test_a_journal_forgets_what_no_dashboard_shows(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("leaseway_local.monitoring.forwarder._LARGEST_JOURNAL", 500)
     journal = Journal(tmp_path / "journal")
     for number in range(20):
-        journal.append(call(number, NOW_MS + number * KEPT_MS // 5))
+        journal.append(call(number, NOW_MS + number * JOURNAL_MS // 5))
     assert [kept.number for kept in Journal(journal.path).calls] == list(range(14, 20))
     assert Journal(journal.path).last == journal.last
 
@@ -154,13 +154,13 @@ def test_the_meter_gets_the_lines_that_the_template_subscribes_it_to() -> None:
         line(MemoryUsed=[64], function="meter"),
         '"HttpDuration" in words',
     ]
-    assert subscribed_lines(lines) == [lines[0], lines[2], lines[4]]
+    assert select_subscribed(lines) == [lines[0], lines[2], lines[4]]
 
 
 def test_every_line_has_an_id_that_stays_when_its_call_is_sent_again() -> None:
     meter = Meter()
     for number in (7, 7, 8):
-        feed(meter).give(number, [f"line {place}" for place in range(1_500)])
+        feed(meter).deliver(number, [f"line {place}" for place in range(1_500)])
     ids = [event["id"] for event in meter.given]
     assert ids[:1_500] == ids[1_500:3_000] == [f"7-{place}" for place in range(1_500)]
     assert len(set(ids)) == 3_000
@@ -168,15 +168,15 @@ def test_every_line_has_an_id_that_stays_when_its_call_is_sent_again() -> None:
 
 
 def test_the_meter_is_fed_only_where_nothing_else_brings_it_lines() -> None:
-    assert feed(Meter()).wanted()
-    assert not feed(Meter("a subscription")).wanted()
+    assert feed(Meter()).is_needed()
+    assert not feed(Meter("a subscription")).is_needed()
     older = MeterFeed(Meter(), Outputs(Target.LOCAL, "s", "r", None, {"ApiFunction": "s-api"}))  # type: ignore[arg-type]
-    assert not older.wanted()
+    assert not older.is_needed()
 
 
 def test_a_meter_that_fails_stops_the_step_which_will_be_made_good() -> None:
     with pytest.raises(LocalCloudError, match="the meter failed: no"):
-        feed(Meter(failing=True)).give(1, ["line"])
+        feed(Meter(failing=True)).deliver(1, ["line"])
 
 
 class Points:
@@ -216,4 +216,4 @@ ALARM = {
 def test_an_alarm_is_what_enough_of_its_last_periods_say(values: dict[int, float], missing: str, state: str) -> None:
     base = 1_700_000_040 // 60 * 60
     points = Points({base - 180 + at: value for at, value in values.items()})
-    assert state_of(points, ALARM | {"TreatMissingData": missing}, now=base + 5) == state
+    assert evaluate(points, ALARM | {"TreatMissingData": missing}, now=base + 5) == state

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from leaseway_local.monitoring import invocation_metrics
-from leaseway_local.monitoring.invocation_metrics import Invocations
+from leaseway_local.monitoring.invocation_metrics import InvocationMetrics
 
 NOW_MS = 1_700_000_000_000
 
@@ -61,15 +61,15 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return Engine()
 
 
-def told(engine: Engine) -> Invocations:
-    return Invocations(engine, engine, {"s-api": "/aws/lambda/s-api"})
+def told(engine: Engine) -> InvocationMetrics:
+    return InvocationMetrics(engine, engine, {"s-api": "/aws/lambda/s-api"})
 
 
 def test_what_only_the_logs_know_is_told_with_its_duration_and_failure(engine: Engine) -> None:
     engine.ran("one", 20)
     engine.ran("two", 20)
     engine.ran("three", 7, failed=True)
-    engine.points += told(engine).data()
+    engine.points += told(engine).read_missing()
     assert engine.sums() == {"Invocations": 3, "Errors": 1, "Throttles": 0, "Duration": 47}
 
 
@@ -78,22 +78,22 @@ def test_what_the_engine_counted_itself_is_not_told_again(engine: Engine) -> Non
     for number, name in enumerate(("one", "two", "three")):
         engine.ran(name, number, at=NOW_MS - 9_000 + number * 3_000 + 900, failed=name == "two")
     engine.counted(NOW_MS - 5_000)
-    found = told(engine).data()
+    found = told(engine).read_missing()
     assert [point["Values"] for point in found if point["MetricName"] == "Duration"] == [[0.0], [2.0]]
     assert [point["Values"] for point in found if point["MetricName"] == "Errors"] == [[0], [0]]
 
 
 def test_what_just_ran_waits_until_the_engine_may_have_counted_it(engine: Engine) -> None:
     engine.ran("one", 20, at=NOW_MS - 1_000)
-    assert told(engine).data() == []
+    assert told(engine).read_missing() == []
 
 
 def test_a_call_that_failed_is_made_good_and_one_that_arrived_is_not_repeated(engine: Engine) -> None:
     invocations = told(engine)
     engine.ran("one", 20)
-    lost = invocations.data()
-    assert invocations.data() == lost != []
+    lost = invocations.read_missing()
+    assert invocations.read_missing() == lost != []
     engine.points += lost
-    assert invocations.data() == []
+    assert invocations.read_missing() == []
     # And a forwarder that starts anew repeats nothing
-    assert told(engine).data() == []
+    assert told(engine).read_missing() == []
