@@ -1,4 +1,4 @@
-"""Writing the progress of a run beside it: the latest that its executor told, at most once a second."""
+"""Writes the progress of a run while its executor works: the latest report, at most once a second."""
 
 import threading
 import time
@@ -10,13 +10,13 @@ from leaseway.jobs.run.progress import Progress
 from leaseway.logs import log
 
 EVERY_SECONDS = 1.0
-"""Between two writes, and before the first: a job that is done sooner pays nothing for telling."""
+"""Between two writes, and before the first: the progress of a shorter job is never written."""
 
 
 class ProgressWriter:
-    """The progress of one run. Its thread starts with the first thing told, so that who tells nothing has none.
+    """Writes the progress of one run, in a thread that starts with the first report.
 
-    A thread of its own, because neither the executor nor the lease may wait for a table that is slow.
+    A thread, because neither the executor nor the heartbeats may wait for a slow table.
     """
 
     def __init__(self, job: Job, on_lost: Callable[[], None]) -> None:
@@ -27,8 +27,8 @@ class ProgressWriter:
         self._started = False
         self._ended = False
 
-    def tell(self, progress: Progress) -> None:
-        """Remember the latest; returns at once."""
+    def update(self, progress: Progress) -> None:
+        """Set the latest progress; returns at once."""
         with self._changed:
             self.latest = progress
             self._changed.notify_all()
@@ -38,7 +38,7 @@ class ProgressWriter:
         threading.Thread(target=self._write_all, daemon=True).start()
 
     def end(self) -> None:
-        """Write nothing more: the end of the run says the rest."""
+        """Stop writing: the last progress is recorded with the end of the run."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -46,12 +46,12 @@ class ProgressWriter:
     def _write_all(self) -> None:
         written: Progress | None = None
         next_write = time.monotonic() + EVERY_SECONDS
-        while (progress := self._next(written, next_write)) is not None:
+        while (progress := self._wait_for_next(written, next_write)) is not None:
             written = progress if self._write(progress) else written
             next_write = time.monotonic() + EVERY_SECONDS
 
-    def _next(self, written: Progress | None, not_before: float) -> Progress | None:
-        """What to write next, once it may be written; None when the run has ended."""
+    def _wait_for_next(self, written: Progress | None, not_before: float) -> Progress | None:
+        """Wait for progress that is not yet written and may be; None when the run has ended."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or self.latest != written)
             self._changed.wait_for(lambda: self._ended, max(0.0, not_before - time.monotonic()))
@@ -64,7 +64,7 @@ class ProgressWriter:
             self.end()
             self._on_lost()
         except Exception:
-            # It is told again in a second, and the work goes on meanwhile.
+            # The next write, a second later, makes up for it; the executor is not disturbed.
             log.exception("progress not written", extra={"action": "progress", "job_id": self._job.id})
             return False
         return True

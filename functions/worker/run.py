@@ -1,88 +1,56 @@
-"""One claimed job on its way through an executor, in a thread of its own."""
+"""One claimed job: its executor in a thread, its lease, and how it ended."""
 
-import threading
 import time
 from collections.abc import Callable
 
-from leaseway import clock, metrics, objects
+import msgspec
+
+from leaseway import clock, metrics
 from leaseway.jobs import Job, JobError, JobStatus, content
 from leaseway.jobs.queue import Queue
-from leaseway.jobs.run import finish, progress
+from leaseway.jobs.run import finish
 from leaseway.jobs.types import JsonObject, job_type
 from leaseway.logs import log
-from worker.progress import ProgressWriter
+from worker.context import RunContext
+
+OVERRUN_SECONDS = 2.0
+"""A cancelled executor has this long to return before the worker counts it as stuck."""
 
 
-class RunContext:
-    """What the executor sees of its run; implements `leaseway.jobs.JobContext`."""
+class Ended(msgspec.Struct, frozen=True):
+    """How a run ended, and what becomes of its message."""
 
-    def __init__(self, job: Job) -> None:
-        assert job.deadline is not None  # noqa: S101 - a claim sets it
-        self.job_id = job.id
-        self.owner = job.owner
-        self.attempt = job.attempts
-        self.deadline = job.deadline
-        self.has_objects = False
-        self._fence = job.fence
-        self._unwanted = threading.Event()
-        self.reports = ProgressWriter(job, self.cancel)
+    job_id: str
+    receipt: str
+    status: JobStatus | None = None
+    """The job's status that this run recorded; None if it recorded nothing."""
+    keep_until: int | None = None
+    """If the message stays for the next attempt: when that may start (ms since the epoch)."""
 
     @property
-    def cancelled(self) -> bool:
-        """True once the result is no longer wanted."""
-        return self._unwanted.is_set() or clock.now_ms() >= self.deadline
-
-    def remaining_seconds(self) -> float:
-        """Time left until the deadline, never negative."""
-        return max(0.0, (self.deadline - clock.now_ms()) / 1000)
-
-    def wait(self, seconds: float) -> bool:
-        """Wait that long, or until cancelled; returns whether it was cancelled."""
-        self._unwanted.wait(min(seconds, self.remaining_seconds()))
-        return self.cancelled
-
-    def progress(self, fraction: float, note: str | None = None) -> None:
-        """Tell how far the work is; the latest is written once a second.
-
-        Raises:
-            ValueError: the fraction is no number.
-        """
-        self.reports.tell(progress.told(fraction, note))
-
-    def store(self, name: str, content: bytes, content_type: str) -> str:
-        """Keep an object of the job under a name of this claim's own; returns its key."""
-        self.has_objects = True
-        return objects.put_of_claim(self.owner, self.job_id, self._fence, name, content, content_type)
-
-    def cancel(self) -> None:
-        """Tell the executor that its result is no longer wanted."""
-        self._unwanted.set()
+    def settles_message(self) -> bool:
+        """Whether the message may be deleted. Otherwise it comes back and finds the job as it is."""
+        return self.status is not None and self.keep_until is None
 
 
 class Run:
-    """A claimed job, its message and its thread. `settled` turns true when the message may be deleted."""
+    """A claimed job on its way through an executor. `on_end` receives its end, once, in the thread of `execute`."""
 
-    def __init__(self, job: Job, receipt: str, on_end: Callable[[], None]) -> None:
+    def __init__(self, job: Job, receipt: str, on_end: Callable[[Ended], None]) -> None:
         self.job = job
         self.receipt = receipt
-        self.lease_until = job.lease_until or 0
         self.context = RunContext(job)
-        self.status: JobStatus | None = None
-        """What this run made of its job; None until it has recorded something."""
-        self.settled = False
-        self.waits_until: int | None = None
-        """Where its message stays for the next attempt: when that may start (ms since the epoch)."""
-        self.ended = False
+        self.lease_until = job.lease_until or 0
         self._on_end = on_end
 
     def execute(self) -> None:
         """Run the executor and record what came of it. Never raises."""
         started = time.monotonic()
+        ended = Ended(self.job.id, self.receipt)
         try:
-            self.status = self._outcome()
-            self.settled = self.waits_until is None
-            log.info("job left the worker", extra=self._facts("finish", self.status, started))
-            if self.status is JobStatus.CANCELLED:
+            ended = self._record_outcome()
+            log.info("job left the worker", extra=self._facts("finish", ended.status, started))
+            if ended.status is JobStatus.CANCELLED:
                 metrics.note("LateResults")
         except finish.LeaseLostError:
             metrics.note("LeasesLost")
@@ -91,28 +59,77 @@ class Run:
             # Nothing was recorded: the message stays, and the lease's end brings another worker.
             log.exception("the outcome was not recorded", extra=self._facts("finish", None, started))
         finally:
-            self.ended = True
-            self._on_end()
+            self._on_end(ended)
 
-    def _outcome(self) -> JobStatus:
+    # ---- The lease ----------------------------------------------------------------------------------------------
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the deadline has passed."""
+        return clock.now_ms() >= self.context.deadline
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the executor still runs although it was cancelled a while ago."""
+        return clock.now_ms() >= self.context.deadline + OVERRUN_SECONDS * 1000
+
+    def extend_lease(self) -> bool:
+        """Send a heartbeat; returns whether the lease was extended. Cancels the executor if the lease is lost."""
+        facts = {"action": "heartbeat", "job_id": self.job.id, "fence": self.job.fence}
         try:
-            result = self._executed()
+            self.lease_until = finish.heartbeat(self.job)
+        except finish.LeaseLostError:
+            log.warning("lease lost", extra=facts)
+            self.context.cancel()
+            return False
+        except Exception:
+            # The lease lasts for two more heartbeats; the next one tries again.
+            log.exception("heartbeat failed", extra=facts)
+            return False
+        log.info("heartbeat", extra=facts)
+        return True
+
+    def expire(self) -> bool:
+        """Cancel the job because its time to live has passed; returns whether this call did it."""
+        try:
+            return finish.expire(self.job)
+        except Exception:
+            log.exception("cancelling failed", extra={"action": "expire", "job_id": self.job.id})
+            return False
+
+    def give_back(self) -> bool:
+        """Let another worker have the job at once; returns whether it was still ours to give."""
+        facts = {"action": "give_back", "job_id": self.job.id, "fence": self.job.fence}
+        try:
+            returned = finish.give_back(self.job)
+        except Exception:
+            log.exception("not given back; its lease will end", extra=facts)
+            return False
+        if returned:
+            log.info("job given back", extra=facts)
+        return returned
+
+    # ---- The executor -------------------------------------------------------------------------------------------
+
+    def _record_outcome(self) -> Ended:
+        try:
+            result = self._run_executor()
         except JobError as failure:
-            return self._failed(str(failure))
+            return self._record_failure(str(failure))
         except Exception as failure:
             log.exception("executor raised", extra={"action": "execute", "job_id": self.job.id})
-            return self._failed(f"{type(failure).__name__}: {failure}")
+            return self._record_failure(f"{type(failure).__name__}: {failure}")
         last = self.context.reports.latest
-        return finish.complete(self.job, result, last, has_objects=self.context.has_objects)
+        status = finish.complete(self.job, result, last, has_objects=self.context.has_objects)
+        return Ended(self.job.id, self.receipt, status)
 
-    def _failed(self, error: str) -> JobStatus:
+    def _record_failure(self, error: str) -> Ended:
         run_after = clock.now_ms() + finish.backoff_ms(self.job.attempts)
         status = finish.fail(self.job, error, run_after=run_after, has_objects=self.context.has_objects)
-        if status is JobStatus.CREATED and Queue.of(self.job).keeps_order:
-            self.waits_until = run_after
-        return status
+        keeps_place = status is JobStatus.CREATED and Queue.of(self.job).keeps_order
+        return Ended(self.job.id, self.receipt, status, keep_until=run_after if keeps_place else None)
 
-    def _executed(self) -> JsonObject:
+    def _run_executor(self) -> JsonObject:
         kind = job_type(self.job.type)
         if kind.run is None:
             raise JobError(f"jobs of type {kind.name} are for workers that claim them over HTTP")
@@ -120,10 +137,6 @@ class Run:
             return kind.run(kind.parse(content.payload_of(self.job)), self.context)
         finally:
             self.context.reports.end()
-
-    def overdue(self) -> bool:
-        """Whether the deadline passed."""
-        return clock.now_ms() >= self.context.deadline
 
     def _facts(self, action: str, status: JobStatus | None, started: float) -> dict[str, object]:
         return {

@@ -13,9 +13,9 @@ with coldstart.loading():
 
 
 def main() -> None:
-    """Run a node until it is told to end."""
+    """Run a node until it ends."""
     options = parse(sys.argv[1:])
-    # Standard output is for the monitor: logs, metrics and what an executor prints go elsewhere.
+    # Standard output is for the monitor: logs, metrics and what executors print go to standard error.
     sys.stdout = sys.stderr
     for handler in log.handlers:
         if isinstance(handler, logging.StreamHandler):

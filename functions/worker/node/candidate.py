@@ -16,11 +16,11 @@ from worker.node.reports import Reports
 
 _FAILURES = (ClientError, BotoCoreError, UnavailableError)
 _LATE_SECONDS = 0.05
-"""A lease that ends is tried for so much later at the earliest, and up to twice that: not by all at once."""
+"""A candidate tries again this long to twice this long after a lease ends, so that not all try at once."""
 
 
 class Candidate:
-    """The thread of a node that may become the generator. `on_change` hears whether it is."""
+    """The thread of a node that may become the generator. `on_change` receives whether it is."""
 
     def __init__(self, options: Options, reports: Reports, on_change: Callable[[bool], None]) -> None:
         self._options = options
@@ -29,25 +29,25 @@ class Candidate:
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Take a number, then try and generate by turns, until stopped."""
-        number = self._number()
+        """Take a number, then alternate between trying and generating, until stopped."""
+        number = self._take_number()
         while not self._stop.is_set():
-            lease = self._attempt(number)
+            lease = self._try_to_become(number)
             if isinstance(lease, Lease):
                 self._on_change(True)
                 log.info("generator", extra={"action": "generate", "node": number, "epoch": lease.epoch})
-                self._reports.switched_to_generator()
+                self._reports.report_generator_mode()
                 self._generate(lease)
                 self._on_change(False)
-                self._reports.switched_to_handler()
+                self._reports.report_handler_mode()
             else:
-                self._stop.wait(self._pause(lease))
+                self._stop.wait(self._seconds_until_next_try(lease))
 
     def stop(self) -> None:
-        """Be the generator no more, and try no more."""
+        """Stop generating, and stop trying to."""
         self._stop.set()
 
-    def _number(self) -> int:
+    def _take_number(self) -> int:
         while True:
             try:
                 number = take_number()
@@ -58,18 +58,18 @@ class Candidate:
                     return 0
             else:
                 log.info("numbered", extra={"action": "number", "node": number})
-                self._reports.numbered(number)
+                self._reports.report_number(number)
                 return number
 
-    def _attempt(self, number: int) -> Lease | Held:
+    def _try_to_become(self, number: int) -> Lease | Held:
         try:
             return try_to_become(number, self._options.name, self._options.lease_ms)
         except _FAILURES as failure:
             log.warning("no attempt", extra={"action": "become", "error": str(failure)})
             return Held(clock.now_ms() + self._options.refresh_ms)
 
-    def _pause(self, held: Held) -> float:
-        """Until the lease ends, if nobody renews it, and never longer than it takes to renew one."""
+    def _seconds_until_next_try(self, held: Held) -> float:
+        """Until the lease ends unless it is renewed, at most one renewal interval."""
         late = random.uniform(_LATE_SECONDS, 2 * _LATE_SECONDS)  # noqa: S311 - jitter, not a secret
         until_its_end = max(0, held.until - clock.now_ms()) / 1000 + late
         return min(self._options.refresh_ms / 1000, until_its_end)
@@ -94,7 +94,11 @@ class _Generation:
         self._next_renewal = time.monotonic() + options.refresh_ms / 1000
 
     def run(self) -> None:
-        """Until it is stopped or deposed. Raises DeposedError."""
+        """Renew and produce until stopped.
+
+        Raises:
+            DeposedError: another node has become the generator.
+        """
         while not self._stop.is_set():
             now = time.monotonic()
             if now >= self._next_renewal:
@@ -109,18 +113,18 @@ class _Generation:
         try:
             self._lease = renew(self._lease, self._options.lease_ms)
         except _FAILURES as failure:
-            # Half of the lease is left, and nothing is written after another took over.
+            # Half of the lease is left, and no write succeeds once another node has taken over.
             self._next_renewal = now + self._options.refresh_ms / 4_000
             log.warning("not renewed", extra={"action": "renew", "error": str(failure)})
 
     def _produce(self, now: float) -> None:
         interval = self._options.interval_ms / 1000
-        # After a stall it goes on at its pace, rather than make up for it.
+        # After a stall it continues at its interval instead of catching up.
         self._next_message = max(self._next_message + interval, now)
         try:
             produce(self._lease, self._number + 1, self._options.failure_percent)
         except _FAILURES as failure:
             log.warning("not produced", extra={"action": "produce", "error": str(failure)})
-            return  # the same number comes next: an epoch's numbers have no gap
+            return  # the next try takes the same number: an epoch's numbers have no gap
         self._number += 1
-        self._reports.generated()
+        self._reports.count_generated()

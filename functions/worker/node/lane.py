@@ -1,57 +1,53 @@
-"""A lane: one queue of a node. Jobs come as long as slots are free, and each is settled as soon as it ends.
+"""A lane: one queue of a node. It takes messages while slots are free, and settles each job as soon as it ends.
 
-    poll thread    slot free --receive, hidden for a lease--> claim --> run in a thread of its own
-                                                                '--> its worker died: a process of its own
-    keep thread    ended: message deleted, slot free; each third of a lease: heartbeats; deadlines
-
-It is the worker function's `Watch`: claims, leases, deadlines and deletions are the same as on Lambda.
+poll thread    slot free --receive, hidden for a lease--> claim --> run in a thread
+                                                            '--> its worker died: taken over in another process
+keep thread    ended: message deleted, slot free; each third of a lease: heartbeats; deadlines
 """
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 
 from leaseway.errors import UnavailableError
 from leaseway.jobs import queue
 from leaseway.jobs.queue import Hiding, Queue
-from leaseway.jobs.run import claim, finish
+from leaseway.jobs.run import claim
 from leaseway.logs import log
 from leaseway.settings import settings
-from worker.batch import Received, Watch, stuck, until_next_deadline
+from worker.delivery import Delivery, parse_deliveries
 from worker.node.slots import Slots
-from worker.run import Run
+from worker.run import Ended
+from worker.runner import JobRunner, show_again
 
 _PAUSE_SECONDS = 1.0
-"""Between two looks into an empty queue while others wait for slots, and after SQS did not answer."""
+"""Between two requests to an empty queue while other lanes wait for slots, and after SQS did not answer."""
 
 _CLAIMING_SECONDS = 2
-"""A message is hidden so much longer than a lease when it is received: the claim takes its time."""
+"""Time for the claim: a message is hidden for this much longer than a lease when it is received."""
 
 _LAST_WORDS_SECONDS = 2.0
-"""How long a run that is writing its outcome is waited for when its job could not be given back."""
+"""How long to wait for runs that are writing their outcome when the lane ends."""
 
-Isolate = Callable[[Queue, Received], None]
-"""Have a message whose worker died handled by a process of its own. Returns when that has ended."""
+Isolate = Callable[[Queue, Delivery], None]
+"""Have another process take over a message whose worker died. Returns when that process has ended."""
 
 
-class Lane(Watch):
-    """One queue's jobs on this node. `on_end` is told of each run that ended, `isolate` of each takeover."""
+class Lane:
+    """One queue's jobs on this node. `on_end` receives each end of a run, `isolate` each takeover."""
 
     def __init__(
-        self, worker: str, source: Queue, slots: Slots, *, isolate: Isolate, on_end: Callable[[Run], None]
+        self, worker: str, source: Queue, slots: Slots, *, isolate: Isolate, on_end: Callable[[Ended], None]
     ) -> None:
-        super().__init__(worker, source)
         self.source = source
+        self._runner = JobRunner(worker, source)
         self._slots = slots
         self._isolate = isolate
-        self._tell = on_end
-        self._started: set[str] = set()
-        self._flowing = False
+        self._on_end = on_end
+        self._is_flowing = False
         self._gate = threading.Event()
         self._gate.set()
-        self._over = threading.Event()
         self._closed = threading.Event()
-        self._most = 1 if source.keeps_order else queue.BATCH
+        self._batch_size = 1 if source.keeps_order else queue.BATCH
 
     # ---- Taking messages ----------------------------------------------------------------------------------------
 
@@ -59,20 +55,20 @@ class Lane(Watch):
         """Take messages while slots are free, until the lane is closed."""
         while not self._closed.is_set():
             self._gate.wait()
-            # One slot waits for a message; where there was one, more are asked for at once.
-            reserved = self._slots.reserve(self._most if self._flowing else 1)
-            wait = 0 if self._flowing or self._slots.wanted else wait_seconds
+            # While a queue seems empty one slot waits for its next message; more are reserved once one came.
+            reserved = self._slots.reserve(self._batch_size if self._is_flowing else 1)
+            wait = 0 if self._is_flowing or self._slots.has_waiters else wait_seconds
             used = 0
             try:
-                messages = self._received(reserved, wait) if reserved and self._gate.is_set() else []
-                used = self._begin(self._parsed(messages))
+                messages = self._receive(reserved, wait) if reserved and self._gate.is_set() else []
+                used = self._begin(parse_deliveries(messages, self.source))
             finally:
                 self._slots.release(reserved - used)
-            if not (messages or wait or self._flowing):
+            if not (messages or wait or self._is_flowing):
                 self._closed.wait(_PAUSE_SECONDS)
-            self._flowing = bool(messages)
+            self._is_flowing = bool(messages)
 
-    def _received(self, most: int, wait: int) -> Sequence[queue.Received]:
+    def _receive(self, most: int, wait: int) -> Sequence[queue.Received]:
         hidden = settings().lease_seconds + claim.HIDING_MARGIN_MS // 1000 + _CLAIMING_SECONDS
         try:
             messages = queue.receive(self.source, most=most, wait_seconds=wait, hidden_seconds=hidden)
@@ -85,87 +81,52 @@ class Lane(Watch):
             return []
         return messages
 
-    def _parsed(self, messages: Sequence[queue.Received]) -> list[Received]:
-        received: list[Received] = []
-        for message in messages:
-            try:
-                received.append(Received(message.message_id, message.receipt, queue.parse(message.body)))
-            except queue.MalformedMessageError:
-                log.error("not a job's message", extra={"action": "parse", "message_id": message.message_id})
-                # It is shown again soon, so that it reaches the dead-letter queue within minutes.
-                queue.hide([Hiding(message.receipt, settings().lease_seconds)], self.source)
-        return received
+    def _begin(self, deliveries: Sequence[Delivery]) -> int:
+        """Claim and start jobs; returns how many slots they use."""
+        claims = self._runner.claim(deliveries)
+        queue.hide(claims.refused, self.source)
+        for abandonment in claims.abandoned:
+            threading.Thread(target=self._run_isolated, args=(abandonment.delivery,), daemon=True).start()
+        return len(claims.started) + len(claims.abandoned)
 
-    def _begin(self, records: Sequence[Received]) -> int:
-        self._claim_all(records)
-        started, self._started = self._started, set()
-        abandoned, self._abandoned = self._abandoned, []
-        hidings, self._hidings = self._hidings, []
-        queue.hide(hidings, self.source)
-        if self._settled:
-            self._wake()
-        for record, _ in abandoned:
-            threading.Thread(target=self._run_apart, args=(record,), daemon=True).start()
-        return len(started) + len(abandoned)
-
-    def _start(self, run: Run) -> None:
-        self._started.add(run.receipt)
-        super()._start(run)
-
-    def _run_apart(self, record: Received) -> None:
+    def _run_isolated(self, delivery: Delivery) -> None:
         try:
-            self._isolate(self.source, record)
+            self._isolate(self.source, delivery)
         finally:
             self._slots.release()
 
-    def take_over(self, record: Received) -> None:
-        """Claim this one job although its worker died. In a process that runs nothing else."""
-        outcome = claim.claim(record.message.job_id, self._worker)
-        if isinstance(outcome, claim.Abandoned):
-            outcome = claim.take_over(outcome.job, self._worker)
-        self._accept(record, outcome)
-        self._give_back(self._abandoned)  # another took it over first, and died as well
-        self._hide_all()
+    def take_over(self, delivery: Delivery) -> None:
+        """Claim one job although its worker died, in a process that runs nothing else."""
+        claims = self._runner.claim([delivery])
+        for abandonment in claims.abandoned:
+            claims = self._runner.take_over(abandonment)
+        # Abandoned again: another worker took it over first, and died as well.
+        returned = [show_again(abandonment.delivery) for abandonment in claims.abandoned]
+        self._runner.hide_running(*claims.refused, *returned)
 
-    # ---- Keeping them -------------------------------------------------------------------------------------------
+    # ---- Keeping the leases -------------------------------------------------------------------------------------
 
     def keep(self) -> None:
-        """Settle what ends and extend the leases of what runs, until the lane is over."""
-        beat = settings().lease_seconds / 3
-        next_beat = time.monotonic() + beat
-        while not self._over.is_set():
-            self._await_change(next_beat)
-            self._cancel_overdue()
-            self._settle()
-            if time.monotonic() >= next_beat:
-                self._beat()
-                next_beat = time.monotonic() + beat
+        """Settle what ends and extend the leases of what runs, until the lane ends."""
+        while not self._runner.is_stopped:
+            self._runner.wait()
+            self.settle()
+            self._runner.send_due_heartbeat()
 
-    def _await_change(self, next_beat: float) -> None:
-        with self._changed:
-            if self._over.is_set() or self._settled or any(run.ended for run in self._runs):
-                return
-            deadline = until_next_deadline(self._runs) if self._runs else next_beat
-            self._changed.wait(min(max(0.0, next_beat - time.monotonic()), deadline))
-
-    def _settle(self) -> None:
-        with self._changed:
-            ended = [run for run in self._runs if run.ended]
-            self._runs = [run for run in self._runs if not run.ended]
-        self._settled |= {run.receipt for run in ended if run.settled}
-        self._keep_places(ended)
-        self._delete_settled()
-        self._settled -= self._deleted
-        self._deleted.clear()
-        for run in ended:
-            self._tell(run)
-        if ended:
-            self._slots.release(len(ended))
+    def settle(self) -> None:
+        """Delete the messages of jobs that have ended, and free their slots."""
+        self._runner.cancel_overdue()
+        collected = self._runner.collect()
+        queue.delete(collected.settled, self.source)
+        for ended in collected.ended:
+            self._on_end(ended)
+        if collected.ended:
+            self._slots.release(len(collected.ended))
 
     # ---- Ending -------------------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """Take no messages for a while; what runs goes on."""
+        """Take no messages for a while; running jobs go on."""
         self._gate.clear()
 
     def resume(self) -> None:
@@ -173,47 +134,21 @@ class Lane(Watch):
         self._gate.set()
 
     def close(self) -> None:
-        """Take no more messages; what is received at this moment is given back."""
+        """Take no more messages; those being received are given back."""
         self._closed.set()
         self._gate.set()
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether a job runs that may still end."""
-        return any(not stuck(run) for run in self._running())
+        return self._runner.is_busy
 
     @property
-    def stuck(self) -> bool:
-        """Whether an executor goes on although its job has been ended for it."""
-        return any(stuck(run) for run in self._running())
+    def is_stuck(self) -> bool:
+        """Whether an executor goes on although its deadline has passed."""
+        return self._runner.is_stuck
 
     def end(self) -> None:
-        """Give back what still runs, settle the rest, and stop keeping."""
-        left = [run for run in self._running() if not stuck(run)]
-        returned = [run for run in left if _give_back(run)]
-        for run in left:
-            run.context.cancel()
-        queue.hide([Hiding(run.receipt, 0) for run in returned], self.source)
-        ends = time.monotonic() + _LAST_WORDS_SECONDS
-        with self._changed:
-            writing = [run for run in left if run not in returned]
-            self._changed.wait_for(lambda: all(run.ended for run in writing), ends - time.monotonic())
-        self._over.set()
-        self._wake()
-
-    def settle_last(self) -> None:
-        """Delete what is still settled, once nobody keeps the lane."""
-        self._cancel_overdue()
-        self._collect()
-        self._settle()
-
-
-def _give_back(run: Run) -> bool:
-    try:
-        returned = finish.give_back(run.job)
-    except Exception:
-        log.exception("not given back; its lease will end", extra={"action": "give_back", "job_id": run.job.id})
-        return False
-    if returned:
-        log.info("job given back", extra={"action": "give_back", "job_id": run.job.id, "fence": run.job.fence})
-    return returned
+        """Give back what still runs, and stop keeping. `settle` once more when the keep thread has ended."""
+        self._runner.give_back_running(_LAST_WORDS_SECONDS)
+        self._runner.stop()

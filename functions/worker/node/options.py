@@ -1,4 +1,4 @@
-"""What a node is told when it starts."""
+"""The command line of a node."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LONGEST_POLL_SECONDS = 8
-"""The clients wait ten seconds for an answer."""
+"""Below the read timeout of the clients, which is 10 s."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +26,20 @@ class Options:
     refresh_ms: int
     failure_percent: float | None
     take_over: str | None
-    """The one message to take over, as JSON, for a process that runs nothing else."""
+    """The message to take over, as JSON, for a process that runs nothing else."""
 
     @property
     def lease_ms(self) -> int:
-        """How long a generator that is not heard of keeps its place."""
+        """How long the generator's lease lasts without a renewal."""
         return 2 * self.refresh_ms
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """The options of a command line; ends the process with status 2 where it is wrong."""
+    """Parse a command line; exits with status 2 if it is invalid."""
     parser = argparse.ArgumentParser(prog="leaseway node")
     parser.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}")
     parser.add_argument("--concurrency", type=int, default=10)
-    parser.add_argument("--queues", default="", type=_names)
+    parser.add_argument("--queues", default="", type=_split_names)
     parser.add_argument("--drain-seconds", type=float, default=25)
     parser.add_argument("--poll-seconds", type=int, default=5, choices=range(1, LONGEST_POLL_SECONDS + 1))
     parser.add_argument("--generate", action="store_true")
@@ -48,12 +48,12 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--refresh-ms", type=int, default=2_000)
     parser.add_argument("--failure-percent", type=float)
     parser.add_argument("--take-over", help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     for name in ("concurrency", "interval_ms", "refresh_ms"):
-        if getattr(given, name) < 1:
+        if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
-    return Options(**vars(given))
+    return Options(**vars(options))
 
 
-def _names(text: str) -> tuple[str, ...]:
+def _split_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,4 +1,4 @@
-"""Reports: what a node tells the monitor that started it. One JSON object a line, each line ended by CRLF.
+"""Reports: a node's messages to the monitor that started it. One JSON object per line, each line ended by CRLF.
 
 {"msg": "createdTaskId", "taskId": 3}
 {"msg": "switchedToGeneratorMode"}
@@ -12,53 +12,53 @@ import threading
 from typing import Any, TextIO
 
 from leaseway.jobs import JobStatus
-from worker.run import Run
+from worker.run import Ended
 
 
 class Reports:
-    """Counts, and tells each change on standard output where there is a monitor to tell."""
+    """Counts what a node does and writes each change to standard output, if it is enabled."""
 
-    def __init__(self, *, told: bool, stream: TextIO | None = None) -> None:
-        self._stream = (stream or sys.__stdout__) if told else None
+    def __init__(self, *, enabled: bool, stream: TextIO | None = None) -> None:
+        self._stream = (stream or sys.__stdout__) if enabled else None
         self._lock = threading.Lock()
         self._generated = 0
         self._processed = 0
         self._errors = 0
 
-    def numbered(self, number: int) -> None:
-        """The node has its number."""
-        self._tell(msg="createdTaskId", taskId=number)
+    def report_number(self, number: int) -> None:
+        """Report the node's number."""
+        self._write(msg="createdTaskId", taskId=number)
 
-    def switched_to_generator(self) -> None:
-        """The node has become the generator."""
-        self._tell(msg="switchedToGeneratorMode")
+    def report_generator_mode(self) -> None:
+        """Report that the node has become the generator."""
+        self._write(msg="switchedToGeneratorMode")
 
-    def switched_to_handler(self) -> None:
-        """The node is the generator no more. The seed knows no such message: its generators only die."""
-        self._tell(msg="switchedToHandlerMode")
+    def report_handler_mode(self) -> None:
+        """Report that the node is no longer the generator."""
+        self._write(msg="switchedToHandlerMode")
 
-    def generated(self) -> None:
-        """One more message was produced."""
+    def count_generated(self) -> None:
+        """Count a message that was produced."""
         with self._lock:
             self._generated += 1
             total = self._generated
-        self._tell(msg="generated", total=total)
+        self._write(msg="generated", total=total)
 
-    def ended(self, run: Run) -> None:
-        """A run ended. It counts where its outcome was recorded, and as an error where that was none."""
-        if run.status is None:
+    def count_ended(self, ended: Ended) -> None:
+        """Count a run, if it recorded an outcome: as an error unless it completed."""
+        if ended.status is None:
             return
         with self._lock:
             self._processed += 1
-            self._errors += run.status is not JobStatus.COMPLETED
+            self._errors += ended.status is not JobStatus.COMPLETED
             counts = {"total": self._processed, "errors": self._errors}
-        self._tell(msg="processed", **counts)
+        self._write(msg="processed", **counts)
 
-    def _tell(self, **message: Any) -> None:
+    def _write(self, **message: Any) -> None:
         if self._stream is None:
             return
         try:
             self._stream.write(json.dumps(message) + "\r\n")
             self._stream.flush()
         except OSError:
-            self._stream = None  # the monitor is gone, and the end of standard input says so too
+            self._stream = None  # the monitor has died; the end of standard input ends the node

@@ -4,7 +4,7 @@ import threading
 
 
 class Slots:
-    """A count of free slots. A message is asked for only where a slot is kept for it: none is received in vain."""
+    """A count of free slots. A lane reserves a slot before it receives a message, so every message can run at once."""
 
     def __init__(self, count: int) -> None:
         self._free = count
@@ -18,9 +18,9 @@ class Slots:
             self._waiting += 1
             self._changed.wait_for(lambda: self._free or self._closed)
             self._waiting -= 1
-            taken = 0 if self._closed else min(most, self._free)
-            self._free -= taken
-            return taken
+            count = 0 if self._closed else min(most, self._free)
+            self._free -= count
+            return count
 
     def release(self, count: int = 1) -> None:
         """Give slots back."""
@@ -29,12 +29,12 @@ class Slots:
             self._changed.notify(count)
 
     @property
-    def wanted(self) -> bool:
-        """Whether somebody waits for one: who keeps a slot for a message that may come keeps others from work."""
+    def has_waiters(self) -> bool:
+        """Whether a lane waits for a slot. One that reserves a slot for a message that may come holds it up."""
         return self._waiting > 0
 
     def close(self) -> None:
-        """Hand out no more."""
+        """Let `reserve` return 0 from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,7 +1,7 @@
-"""Takeovers: a job whose worker died is run by a process of its own.
+"""Takeovers: a job whose worker died runs in a separate process.
 
-If the job kills this worker too, that crash is its own and harms no neighbour. The worker function takes over last and
-alone for the same reason; a node is never alone.
+If the job kills that process too, the crash harms no other job. The worker function takes over last and alone for the
+same reason; a node always runs other jobs.
 """
 
 import json
@@ -12,22 +12,23 @@ from collections.abc import Sequence
 
 from leaseway.jobs.queue import JobMessage, Queue
 from leaseway.logs import log
-from worker.batch import Received
+from worker.delivery import Delivery
 
 
 class Takeovers:
-    """The processes that take over for this node, each ended with it."""
+    """The processes that take over for this node. Each ends with it."""
 
     def __init__(self, arguments: Sequence[str]) -> None:
         self._arguments = [sys.executable, "-m", "worker.node", *arguments]
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
 
-    def isolate(self, source: Queue, record: Received) -> None:
-        """Have a process of its own handle the message; returns when that has ended."""
-        log.info("taken over apart", extra={"action": "take_over", "job_id": record.message.job_id})
+    def isolate(self, source: Queue, delivery: Delivery) -> None:
+        """Have a separate process handle the message; returns when that has ended."""
+        log.info("taken over in a separate process", extra={"action": "take_over", "job_id": delivery.message.job_id})
+        command = [*self._arguments, "--take-over", format_message(source, delivery)]
         # Its standard input ends when this process does, however that happens.
-        process = subprocess.Popen([*self._arguments, "--take-over", written(source, record)], stdin=subprocess.PIPE)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE)
         with self._lock:
             self._running.add(process)
         try:
@@ -38,24 +39,24 @@ class Takeovers:
                 self._running.discard(process)
 
     @property
-    def busy(self) -> bool:
-        """Whether one is at work."""
+    def is_busy(self) -> bool:
+        """Whether a takeover is running."""
         return bool(self._running)
 
     def end(self) -> None:
-        """Have them give back what they run."""
+        """Make them give back what they run."""
         with self._lock:
             for process in self._running:
                 process.terminate()
 
 
-def written(source: Queue, record: Received) -> str:
-    """A message as an argument of a command."""
-    message = record.message
-    return json.dumps([source.name, record.message_id, record.receipt, message.job_id, message.ttl_ms])
+def format_message(source: Queue, delivery: Delivery) -> str:
+    """Format a message as a command-line argument."""
+    message = delivery.message
+    return json.dumps([source.name, delivery.message_id, delivery.receipt, message.job_id, message.ttl_ms])
 
 
-def read(argument: str) -> tuple[Queue, Received]:
-    """The message that an argument names."""
+def parse_message(argument: str) -> tuple[Queue, Delivery]:
+    """Parse what `format_message` wrote."""
     source, message_id, receipt, job_id, ttl_ms = json.loads(argument)
-    return Queue(source), Received(message_id, receipt, JobMessage(job_id, ttl_ms))
+    return Queue(source), Delivery(message_id, receipt, JobMessage(job_id, ttl_ms))

@@ -58,7 +58,7 @@ def jobs() -> None:
         retry_job(failed.id, owner=None)
     with clock.fixed(lambda: start + 3_600):
         for job in (late, lost):
-            Run(held[job.id], "receipt", lambda: None).execute()
+            Run(held[job.id], "receipt", lambda _: None).execute()
     handled("dead_letter", {"Records": [{"messageId": "a", "body": json.dumps({"job_id": dead.id, "ttl_ms": 1})}]})
     handled("tally", {"Records": records(table="jobs")})
     handled("sweeper")

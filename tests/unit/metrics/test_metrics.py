@@ -268,7 +268,7 @@ def test_a_late_result_and_a_lost_lease_are_told(cloud, lines) -> None:
         cancel_job(lost.id, owner=None, actor="ann")
     with clock.fixed(lambda: start + 3_600):
         for job in (late, lost):
-            Run(job, "receipt", lambda: None).execute()
+            Run(job, "receipt", lambda _: None).execute()
     assert points(lines()) == {("LateResults",): [1], ("LeasesLost",): [1]}
 
 

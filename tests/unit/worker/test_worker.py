@@ -1,8 +1,5 @@
 """The worker's handler on one batch, against SQS and DynamoDB in memory."""
 
-import subprocess
-import sys
-import textwrap
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +9,7 @@ from leaseway.jobs import Job, JobStatus, Options, create_job
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import needed, settings
 from support.job_steps import read
+from unit.worker.programs.running import run_program
 from worker.app import handler
 
 pytestmark = pytest.mark.usefixtures("worker_cloud")
@@ -158,41 +156,8 @@ def test_a_long_neighbour_redelivers_nobody(monkeypatch):
     assert calls.count(("ChangeMessageVisibilityBatch", 1)) >= 2
 
 
-def test_an_executor_that_outlives_its_deadline_ends_the_process_after_its_neighbours():
-    script = textwrap.dedent(
-        """
-        import os, sys
-        os.environ.update(EXECUTORS_PACKAGE="unit.worker.odd_executors", JOBS_TABLE="jobs", BUCKET="b",
-                          AWS_ACCESS_KEY_ID="t", AWS_SECRET_ACCESS_KEY="t", AWS_DEFAULT_REGION="us-east-1")
-        from types import SimpleNamespace
-        from moto import mock_aws
-        from support import tables
-        with mock_aws():
-            from leaseway import aws
-            aws.client("dynamodb").create_table(**tables.jobs("jobs"))
-            os.environ["JOBS_QUEUE_URL"] = url = tables.queue(aws.client("sqs"), "jobs")
-            from leaseway.jobs import Options, create_job, get_job
-            from worker import batch
-            from worker.app import handler
-            stubborn = create_job("ann", "STUBBORN", {}, Options(ttl_ms=300))
-            quick = create_job("ann", "QUICK", {"wait_ms": 600})
-            batch.OVERRUN_SECONDS = 0.2
-            records = [{"messageId": m["MessageId"], "receiptHandle": m["ReceiptHandle"], "body": m["Body"]}
-                       for m in aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]]
-            def leave(code):
-                left = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-                print(get_job(stubborn.id, owner=None).status, get_job(quick.id, owner=None).status,
-                      left["ApproximateNumberOfMessages"], left["ApproximateNumberOfMessagesNotVisible"], flush=True)
-                real(code)
-            real, os._exit = os._exit, leave
-            context = SimpleNamespace(log_stream_name="s", get_remaining_time_in_millis=lambda: 900_000)
-            handler({"Records": records}, context)
-            print("returned", flush=True)
-        """
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False,
-        env={"PYTHONPATH": ":".join(path for path in sys.path if path), "PATH": ""},
-    )  # fmt: skip
+def test_an_executor_that_outlives_its_deadline_ends_the_process_after_its_neighbours() -> None:
+    ended = run_program("stuck_batch")
+
     assert ended.returncode == 1, ended.stderr
-    assert ended.stdout.splitlines()[-1] == "CANCELLED COMPLETED 0 0"
+    assert ended.stdout.splitlines()[-1:] == ["CANCELLED COMPLETED 0 0"], ended.stderr

@@ -15,12 +15,12 @@ from leaseway.jobs.queue import NORMAL, ORDERED, Queue
 from leaseway.jobs.run import claim
 from leaseway.settings import settings
 from support.waiting import until
-from worker.batch import Received
+from worker.delivery import Delivery, parse_deliveries
 from worker.node.lane import Lane
 from worker.node.process import default_queues
 from worker.node.reports import Reports
 from worker.node.slots import Slots
-from worker.run import Run
+from worker.run import Ended
 
 pytestmark = pytest.mark.usefixtures("odd_cloud")
 
@@ -35,8 +35,8 @@ class Working:
     """A lane with its two threads."""
 
     def __init__(self, slots: int = 4, source: Queue = NORMAL) -> None:
-        self.ended: list[Run] = []
-        self.apart: list[Received] = []
+        self.ended: list[Ended] = []
+        self.apart: list[Delivery] = []
         self.slots = Slots(slots)
         self.lane = Lane("node", source, self.slots, isolate=self._isolate, on_end=self.ended.append)
         self._threads = [
@@ -44,8 +44,8 @@ class Working:
             threading.Thread(target=self.lane.keep, daemon=True),
         ]
 
-    def _isolate(self, _: Queue, record: Received) -> None:
-        self.apart.append(record)
+    def _isolate(self, _: Queue, delivery: Delivery) -> None:
+        self.apart.append(delivery)
 
     def start(self) -> None:
         for thread in self._threads:
@@ -57,7 +57,7 @@ class Working:
         self._threads[0].join(10)
         self.lane.end()
         self._threads[1].join(10)
-        self.lane.settle_last()
+        self.lane.settle()
         assert not any(thread.is_alive() for thread in self._threads)
 
 
@@ -149,13 +149,13 @@ def test_what_takes_over_alone_counts_the_crash_and_settles_the_message() -> Non
     job_id = quick()
     assert isinstance(claim.claim(job_id, "dead worker"), claim.Claimed)
     (message,) = queue.receive(NORMAL, wait_seconds=0, hidden_seconds=30)
-    record = Received(message.message_id, message.receipt, queue.parse(message.body))
+    (delivery,) = parse_deliveries([message], NORMAL)
     later = clock.now_ms() / 1000 + settings().lease_seconds + 1
     node = Working()
     with clock.fixed(lambda: later):
-        node.lane.take_over(record)
-        until(lambda: not node.lane.busy, seconds=10, what="its end")
-        node.lane.settle_last()
+        node.lane.take_over(delivery)
+        until(lambda: not node.lane.is_busy, seconds=10, what="its end")
+        node.lane.settle()
     job = get_job(job_id, owner=None)
     assert (job.status, job.crashes, job.worker) == (JobStatus.COMPLETED, 1, "node")
     assert left() == (0, 0)
@@ -178,7 +178,7 @@ def test_an_order_is_kept_by_taking_one_at_a_time(monkeypatch) -> None:
 
     monkeypatch.setattr(queue, "receive", receive)
     node = Working(slots=5, source=ORDERED)
-    node.lane._flowing = True
+    node.lane._is_flowing = True
     node.start()
     until(lambda: asked, seconds=5, what="a request")
     node.stop()
@@ -191,7 +191,7 @@ def test_a_retry_of_a_job_that_keeps_an_order_keeps_its_message_and_its_place() 
     with working(source=ORDERED) as node:
         until(lambda: len(node.ended) == 3, seconds=30, what="two attempts and the next job")
         until(lambda: left(ORDERED) == (0, 0), seconds=5, what="an empty queue")
-    assert [run.job.id for run in node.ended] == [first, first, second]
+    assert [end.job_id for end in node.ended] == [first, first, second]
     assert (status(first), status(second)) == (JobStatus.FAILED, JobStatus.COMPLETED)
 
 
@@ -200,7 +200,7 @@ def test_slots_are_waited_for_and_closed() -> None:
     assert slots.reserve(10) == 2
     waiter = threading.Thread(target=lambda: got.append(slots.reserve(1)), daemon=True)
     waiter.start()
-    until(lambda: slots.wanted, seconds=5, what="a waiter")
+    until(lambda: slots.has_waiters, seconds=5, what="a waiter")
     slots.release(1)
     waiter.join(5)
     assert got == [1]
@@ -223,13 +223,13 @@ def test_a_node_takes_what_no_function_does_and_can_run_it(monkeypatch, enabled:
 
 
 def test_reports_are_lines_of_json_ended_by_crlf_and_only_where_somebody_listens() -> None:
-    told, silent = io.StringIO(newline=""), io.StringIO()
-    for reports in (Reports(told=True, stream=told), Reports(told=False, stream=silent)):
-        reports.numbered(7)
-        reports.switched_to_generator()
-        reports.generated()
-        reports.generated()
-    lines = told.getvalue().split("\r\n")
+    written, silent = io.StringIO(newline=""), io.StringIO()
+    for reports in (Reports(enabled=True, stream=written), Reports(enabled=False, stream=silent)):
+        reports.report_number(7)
+        reports.report_generator_mode()
+        reports.count_generated()
+        reports.count_generated()
+    lines = written.getvalue().split("\r\n")
     assert lines.pop() == ""
     assert [json.loads(line) for line in lines] == [
         {"msg": "createdTaskId", "taskId": 7},

@@ -1,0 +1,233 @@
+"""Running the jobs of one queue in this process: a Lambda invocation and a node do it alike.
+
+deliveries --claim--> running --> ended --collect--> its message may be deleted
+               |         |                '--> hidden until the next attempt, if its queue keeps an order
+               |         '--each third of a lease--> heartbeat: lease extended, message hidden as long
+               |--> finished before: its message may be deleted
+               |--> refused: to be hidden until the job may be claimed
+               '--> abandoned by a dead worker: to be taken over, or shown to another worker
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from leaseway import clock
+from leaseway.jobs import Job, queue
+from leaseway.jobs.queue import Hiding, Queue
+from leaseway.jobs.run.claim import HIDING_MARGIN_MS, Abandoned, Claimed, NotYet, Outcome, Settled
+from leaseway.jobs.run.claim import claim as claim_job
+from leaseway.jobs.run.claim import take_over as take_over_job
+from leaseway.logs import log
+from leaseway.settings import settings
+from worker.delivery import Delivery
+from worker.run import Ended, Run
+
+_OVERDUE_POLL_SECONDS = 0.1
+
+
+class Abandonment(NamedTuple):
+    """A message whose job was abandoned by a dead worker."""
+
+    delivery: Delivery
+    job: Job
+
+
+class Claims(msgspec.Struct):
+    """What became of some deliveries. The messages of finished jobs are among the next `collect`."""
+
+    started: list[Run] = []
+    refused: list[Hiding] = []
+    abandoned: list[Abandonment] = []
+
+
+class Collected(NamedTuple):
+    """What has happened since the last `collect`."""
+
+    ended: list[Ended]
+    settled: list[str]
+    """Receipts of messages that may be deleted."""
+
+
+class JobRunner:
+    """Jobs of one queue that run in this process, each under its lease. Safe to use from several threads."""
+
+    def __init__(self, worker: str, source: Queue) -> None:
+        self._worker = worker
+        self._source = source
+        self._changed = threading.Condition()
+        self._runs: dict[str, Run] = {}
+        """The running, by the receipt of their message."""
+        self._ended: list[Ended] = []
+        self._settled: list[str] = []
+        self._expired: set[str] = set()
+        """Receipts of stuck runs whose jobs have been cancelled."""
+        self._stopped = False
+        self._heartbeat_seconds = settings().lease_seconds / 3
+        self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
+
+    # ---- Claiming -----------------------------------------------------------------------------------------------
+
+    def claim(self, deliveries: Sequence[Delivery]) -> Claims:
+        """Claim the jobs of some messages, all at the same time, and start those that were granted."""
+        claims = Claims()
+        threads = [threading.Thread(target=self._claim, args=(each, claims), daemon=True) for each in deliveries]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return claims
+
+    def take_over(self, abandonment: Abandonment) -> Claims:
+        """Claim a job whose worker died, and start it if that was granted."""
+        claims = Claims()
+        self._claim(abandonment.delivery, claims, abandonment.job)
+        return claims
+
+    def _claim(self, delivery: Delivery, claims: Claims, abandoned: Job | None = None) -> None:
+        job_id = delivery.message.job_id
+        try:
+            outcome = take_over_job(abandoned, self._worker) if abandoned else claim_job(job_id, self._worker)
+            self._accept(delivery, outcome, claims)
+        except Exception:
+            # The message stays as it is; its visibility timeout brings it back.
+            log.exception("claim failed", extra={"action": "claim", "job_id": job_id})
+
+    def _accept(self, delivery: Delivery, outcome: Outcome, claims: Claims) -> None:
+        job_id = delivery.message.job_id
+        match outcome:
+            case Claimed(job):
+                claims.started.append(self._start(Run(job, delivery.receipt, self._end)))
+            case Settled(reason):
+                log.info("nothing to do", extra={"action": "drop", "job_id": job_id, "reason": reason})
+                self._settle(delivery.receipt)
+            case NotYet(until, reason):
+                log.info("not yet", extra={"action": "wait", "job_id": job_id, "reason": reason})
+                claims.refused.append(hide_until(delivery.receipt, until))
+            case Abandoned(job):
+                claims.abandoned.append(Abandonment(delivery, job))
+
+    def _start(self, run: Run) -> Run:
+        log.info("job claimed", extra={"action": "claim", "job_id": run.job.id, "attempt": run.job.attempts})
+        with self._changed:
+            self._runs[run.receipt] = run
+        threading.Thread(target=run.execute, daemon=True).start()
+        return run
+
+    # ---- Watching -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job runs that may still end."""
+        return any(not run.is_stuck for run in self._running())
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether an executor goes on although its deadline has passed."""
+        return any(run.is_stuck for run in self._running())
+
+    def wait(self) -> None:
+        """Wait until there is something to collect, a heartbeat or a deadline is due, or the runner is stopped."""
+        with self._changed:
+            if not (self._stopped or self._settled or self._ended):
+                self._changed.wait(self._seconds_until_due())
+
+    def cancel_overdue(self) -> None:
+        """Cancel what has passed its deadline. The job of an executor that ignores that is ended for it."""
+        for run in self._running():
+            if run.is_overdue:
+                run.context.cancel()
+            if run.is_stuck and run.receipt not in self._expired and run.expire():
+                self._expired.add(run.receipt)
+                self._settle(run.receipt)
+
+    def collect(self) -> Collected:
+        """Take what has ended since the last call. Messages that keep an order's place are hidden here."""
+        with self._changed:
+            ended, self._ended = self._ended, []
+            settled, self._settled = self._settled, []
+        settled += [end.receipt for end in ended if end.settles_message]
+        # Nothing behind the message of a job that keeps an order may start before its next attempt.
+        kept = [hide_until(end.receipt, end.keep_until) for end in ended if end.keep_until is not None]
+        queue.hide(kept, self._source)
+        return Collected(ended, settled)
+
+    def send_due_heartbeat(self) -> bool:
+        """Extend the leases of the running jobs if it is time to; returns whether it was."""
+        if time.monotonic() < self._next_heartbeat:
+            return False
+        self._hide([run for run in self._running() if not run.context.cancelled and run.extend_lease()])
+        self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
+        return True
+
+    def hide_running(self, *others: Hiding) -> None:
+        """Hide the messages of running jobs until their leases' end, together with some other messages: one call."""
+        self._hide(self._running(), others)
+
+    # ---- Ending -------------------------------------------------------------------------------------------------
+
+    def give_back_running(self, last_words_seconds: float) -> None:
+        """Give running jobs to other workers at once.
+
+        A run whose job cannot be given back is writing its outcome: it has that long to finish.
+        """
+        left = [run for run in self._running() if not run.is_stuck]
+        returned = [run for run in left if run.give_back()]
+        for run in left:
+            run.context.cancel()
+        queue.hide([Hiding(run.receipt, 0) for run in returned], self._source)
+        writing = [run for run in left if run not in returned]
+        with self._changed:
+            self._changed.wait_for(lambda: all(run.receipt not in self._runs for run in writing), last_words_seconds)
+
+    def stop(self) -> None:
+        """Let `wait` return at once from now on."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped
+
+    # ---- Its own state ------------------------------------------------------------------------------------------
+
+    def _running(self) -> list[Run]:
+        with self._changed:
+            return list(self._runs.values())
+
+    def _end(self, ended: Ended) -> None:
+        with self._changed:
+            del self._runs[ended.receipt]
+            self._ended.append(ended)
+            self._changed.notify_all()
+
+    def _settle(self, receipt: str) -> None:
+        with self._changed:
+            self._settled.append(receipt)
+            self._changed.notify_all()
+
+    def _hide(self, runs: Sequence[Run], others: Sequence[Hiding] = ()) -> None:
+        """Hide the messages of running jobs until their leases have surely ended."""
+        hidings = [hide_until(run.receipt, run.lease_until + HIDING_MARGIN_MS) for run in runs]
+        queue.hide([*others, *hidings], self._source)
+
+    def _seconds_until_due(self) -> float:
+        """Seconds until the next heartbeat or deadline; a short while if a deadline has passed."""
+        until_heartbeat = max(0.0, self._next_heartbeat - time.monotonic())
+        busy = [run.context for run in self._runs.values() if not run.is_stuck]
+        return min([until_heartbeat, *(context.remaining_seconds() or _OVERDUE_POLL_SECONDS for context in busy)])
+
+
+def hide_until(receipt: str, moment_ms: int) -> Hiding:
+    """Keep a message hidden until a moment, rounded up to whole seconds."""
+    return Hiding(receipt, clock.seconds_until(moment_ms))
+
+
+def show_again(delivery: Delivery) -> Hiding:
+    """Give a message to another worker at once."""
+    return Hiding(delivery.receipt, 0)
