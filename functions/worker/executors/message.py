@@ -24,7 +24,7 @@ def run(payload: MessagePayload, _: JobContext) -> JsonObject:
     """Handle the message; returns which it was.
 
     Raises:
-        JobError: chance wanted it so.
+        JobError: at random, with probability `failure_percent`.
     """
     if random.random() * 100 < payload.failure_percent:  # noqa: S311 - chance, not a secret
         raise JobError(f"message {payload.number} of epoch {payload.epoch} could not be handled")
