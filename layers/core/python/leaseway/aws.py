@@ -16,7 +16,7 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
-# Fixed, because botocore otherwise builds this header anew for every call: a quarter of a call's CPU.
+# Fixed, because botocore otherwise builds this header for every call: a quarter of a call's CPU.
 USER_AGENT = "leaseway"
 
 _creation = Lock()  # botocore's client creation is not safe for threads; its clients are
@@ -26,11 +26,11 @@ class DataFiles(JSONFileLoader):  # type: ignore[misc]
     """Reads botocore's descriptions of services and endpoints, a megabyte and a half of JSON, ten times as fast."""
 
     def load_file(self, file_path: str) -> Any:
-        """The document in a file, which is named without its ending; None where there is none."""
+        """The document in a file, which is named without its suffix; None if there is no such file."""
         readers: dict[str, Callable[..., Any]] = {".json": open, ".json.gz": gzip.open}
-        for ending, opened in readers.items():
+        for suffix, read in readers.items():
             try:
-                with opened(file_path + ending, "rb") as file:
+                with read(file_path + suffix, "rb") as file:
                     return msgspec.json.decode(file.read())
             except FileNotFoundError:
                 continue
@@ -40,9 +40,9 @@ class DataFiles(JSONFileLoader):  # type: ignore[misc]
 @lru_cache(maxsize=1)
 def session() -> botocore.session.Session:
     """The process's botocore session."""
-    made = botocore.session.get_session()
-    made.get_component("data_loader").file_loader = DataFiles()
-    return made
+    shared = botocore.session.get_session()
+    shared.get_component("data_loader").file_loader = DataFiles()
+    return shared
 
 
 @lru_cache(maxsize=16)
@@ -51,7 +51,7 @@ def _cached_client(service: str, attempts: int) -> BaseClient:
 
 
 def client(service: str, *, attempts: int = 3) -> Any:
-    """A botocore client, made once a process. `attempts` counts the first call too; 1 means never repeat it."""
+    """A botocore client, created once per process. `attempts` counts the first call too; 1 means never repeat it."""
     with _creation:
         return _cached_client(service, attempts)
 
@@ -72,7 +72,7 @@ def _config(service: str, attempts: int) -> Config:
 
 
 def forget() -> None:
-    """Drop the clients; the next use builds them anew. For tests that change the endpoint.
+    """Drop the clients; the next use creates new ones. For tests that change the endpoint.
 
     The session stays: it holds the parsed service descriptions, which are most of a client's cost.
     """

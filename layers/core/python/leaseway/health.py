@@ -1,7 +1,7 @@
-"""Health: does every part answer that the API needs?
+"""Health: whether every part that the API needs answers.
 
-The parts are asked side by side and each has a bound of its own, so that one that hangs neither hides the others nor
-holds the caller.
+The parts are checked concurrently and each has its own time limit, so that one that hangs neither hides the others nor
+blocks the caller.
 """
 
 import threading
@@ -23,9 +23,9 @@ BOUND_SECONDS = 4
 """A part that has not answered by then counts as out."""
 
 KEPT_MS = 5_000
-"""A finding is given again for so long: the route is open to all, and must not multiply its callers' requests."""
+"""How long a result is reused: the route is open to all, and must not multiply its callers' requests."""
 
-_NOBODY = "-"
+_NO_SUCH_KEY = "-"
 
 
 class DependencyOutError(UnavailableError):
@@ -35,7 +35,7 @@ class DependencyOutError(UnavailableError):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """One part that was asked, and how long its answer took; `problem` is the kind of failure, or None."""
+    """One part and how long its answer took; `problem` is the kind of failure, or None."""
 
     name: str
     ok: bool
@@ -52,27 +52,27 @@ def _secrets() -> None:
 
 
 _PARTS: Mapping[str, Callable[[], Any]] = {
-    "accounts": lambda: AccountModel.read(_NOBODY),
-    "jobs": lambda: JobModel.read(_NOBODY),
+    "accounts": lambda: AccountModel.read(_NO_SUCH_KEY),
+    "jobs": lambda: JobModel.read(_NO_SUCH_KEY),
     "queue": lambda: depth(NORMAL),
     "bucket": _bucket,
     "secrets": _secrets,
 }
 
-_asking = threading.Lock()
+_lock = threading.Lock()
 _found: tuple[int, list[Part]] | None = None
 
 
 def check() -> list[Part]:
-    """Ask every part, at most once in five seconds of a process. Five calls, two of them consistent reads of nothing.
+    """Check every part, at most once per process and five seconds. Five calls, two of them consistent reads of nothing.
 
     Raises:
-        DependencyOutError: a part is out; carries all of them as `parts`.
+        DependencyOutError: a part does not answer; carries all of them as `parts`.
     """
-    global _found  # noqa: PLW0603 - the process's last finding
-    with _asking:
+    global _found  # noqa: PLW0603 - the process's last result
+    with _lock:
         if _found is None or clock.now_ms() - _found[0] > KEPT_MS:
-            _found = (clock.now_ms(), _ask_all())
+            _found = (clock.now_ms(), _check_all())
         parts = _found[1]
     out = [part.name for part in parts if not part.ok]
     if out:
@@ -80,13 +80,13 @@ def check() -> list[Part]:
     return parts
 
 
-def _ask_all() -> list[Part]:
+def _check_all() -> list[Part]:
     answers: dict[str, Part] = {}
 
-    def ask(name: str) -> None:
-        answers[name] = _ask(name, _PARTS[name])
+    def check_part(name: str) -> None:
+        answers[name] = _check(name, _PARTS[name])
 
-    threads = [threading.Thread(target=ask, args=(name,), daemon=True) for name in _PARTS]
+    threads = [threading.Thread(target=check_part, args=(name,), daemon=True) for name in _PARTS]
     for thread in threads:
         thread.start()
     ends = time.monotonic() + BOUND_SECONDS
@@ -96,11 +96,11 @@ def _ask_all() -> list[Part]:
     return list((silent | answers).values())
 
 
-def _ask(name: str, ask: Callable[[], Any]) -> Part:
+def _check(name: str, call: Callable[[], Any]) -> Part:
     started = time.monotonic()
     problem = None
     try:
-        ask()
+        call()
     except ClientError as refused:
         problem = str(refused.response["Error"]["Code"])
     except (BotoCoreError, UnavailableError) as failure:

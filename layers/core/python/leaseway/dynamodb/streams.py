@@ -7,7 +7,7 @@ from leaseway import clock
 
 
 def lag_ms(records: Iterable[Mapping[str, Any]]) -> int | None:
-    """How long ago the oldest change among them was made, by the items' own `updated_at`; None where none tells."""
+    """How long ago the oldest change among them was made, by the items' own `updated_at`; None if no item has it."""
     images = (record["dynamodb"].get("NewImage", {}) for record in records)
-    changed = [int(image["updated_at"]["N"]) for image in images if "updated_at" in image]
-    return max(0, clock.now_ms() - min(changed)) if changed else None
+    times = [int(image["updated_at"]["N"]) for image in images if "updated_at" in image]
+    return max(0, clock.now_ms() - min(times)) if times else None

@@ -21,7 +21,7 @@ Part = dict[str, Any]
 
 
 class ConditionRefusedError(Exception):
-    """The condition of a write was false. Carries the item that refused it, or None where there is none."""
+    """The condition of a write was false. Carries the item that refused it, or None if there is no item."""
 
     def __init__(self, item: Item | None) -> None:
         super().__init__("condition refused")
@@ -71,7 +71,7 @@ class Table(Model):
 
     @classmethod
     def insert(cls, item: "Table", *, unless: Condition | None = None) -> None:
-        """One conditional PutItem: only where the key is free, or `unless` holds for what is there.
+        """One conditional PutItem: only if the key is free, or `unless` holds for the existing item.
 
         Raises as `change` does.
         """

@@ -1,4 +1,4 @@
-"""The generator: of many nodes one at a time produces messages, and another takes its place when it dies."""
+"""The generator: one of many nodes at a time produces messages, and another takes over when it dies."""
 
 from leaseway.generator.lease import DeposedError, Held, Lease, give_up, renew, try_to_become
 from leaseway.generator.messages import OWNER, produce

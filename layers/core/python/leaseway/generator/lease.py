@@ -1,9 +1,9 @@
-"""The generator's lease: one conditional write makes a node the generator until a moment, and an epoch tells which.
+"""The generator's lease: one conditional write makes a node the generator for a time, and an epoch numbers its terms.
 
-    node 1  --free, so granted: epoch 1-->  generates, renews in half the time that the lease lasts ... is killed
+    node 1  --free, so granted: epoch 1-->  generates, renews after half of its lease ... is killed
     node 2  --held until T, so refused--->  handles messages, tries again
     node 2  --T has passed, so granted: epoch 2-->  generates
-    node 1  --produces: its token is not there any more, so refused-->  deposed: handles messages
+    node 1  --produces: its token is gone, so refused-->  deposed: handles messages
 
 The epoch rises with each take-over and never falls. Clocks decide only how soon a node takes over, not whether two
 produce at once: every message is written on condition that its generator's token is still in the item.
@@ -36,14 +36,14 @@ class Held(msgspec.Struct, frozen=True):
 
 
 class DeposedError(Exception):
-    """Another node became the generator; nothing of this one's is written any more."""
+    """Another node became the generator; this one can no longer write."""
 
 
 def try_to_become(node: int, worker: str, lease_ms: int) -> Lease | Held:
-    """Become the generator where there is none. One write unit, also where it is refused, and no read."""
+    """Become the generator if there is none. One write unit, even if refused, and no read."""
     now = clock.now_ms()
     token = secrets.token_hex(8)
-    nobody_is = NodeModel.held_until.does_not_exist() | (NodeModel.held_until < now)
+    is_vacant = NodeModel.held_until.does_not_exist() | (NodeModel.held_until < now)
     actions = [
         NodeModel.epoch.add(1),
         NodeModel.node.set(node),
@@ -52,12 +52,12 @@ def try_to_become(node: int, worker: str, lease_ms: int) -> Lease | Held:
         NodeModel.held_until.set(now + lease_ms),
     ]
     try:
-        item = NodeModel.change(GENERATOR, actions, nobody_is)
+        item = NodeModel.change(GENERATOR, actions, is_vacant)
     except ConditionRefusedError as refusal:
-        found = refusal.item or {}
-        if found["token"]["S"] != token:
-            return Held(int(found["held_until"]["N"]))
-        item = found  # the SDK repeated our own write after a lost answer
+        current = refusal.item or {}
+        if current["token"]["S"] != token:
+            return Held(int(current["held_until"]["N"]))
+        item = current  # the SDK repeated our own write after a lost answer
     except ClientError as failure:
         if failure.response["Error"]["Code"] != "TransactionConflictException":
             raise
@@ -66,10 +66,10 @@ def try_to_become(node: int, worker: str, lease_ms: int) -> Lease | Held:
 
 
 def renew(lease: Lease, lease_ms: int) -> Lease:
-    """Stay the generator for so much longer. One write unit.
+    """Extend the lease by `lease_ms` from now. One write unit.
 
     Raises:
-        DeposedError: another took over, because the lease had ended.
+        DeposedError: another node took over after the lease had ended.
     """
     actions = [NodeModel.held_until.set(clock.now_ms() + lease_ms)]
     try:
@@ -79,15 +79,15 @@ def renew(lease: Lease, lease_ms: int) -> Lease:
 
 
 def give_up(lease: Lease) -> None:
-    """Be the generator no more: the next that tries becomes it at once. One write unit."""
+    """Release the lease so that another node can take it immediately. One write unit."""
     try:
         NodeModel.change(GENERATOR, [NodeModel.held_until.set(0)], is_still(lease))
     except ConditionRefusedError:
-        return  # somebody is already
+        return  # another node has it already
 
 
 def is_still(lease: Lease) -> Condition:
-    """The condition that nobody took over since: it fences what a generator writes."""
+    """The condition that no other node has taken over: it fences what a generator writes."""
     still: Condition = NodeModel.token == lease.token
     return still
 

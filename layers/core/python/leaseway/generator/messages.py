@@ -1,10 +1,10 @@
-"""Messages: jobs of the type MESSAGE, each written only while its generator is the generator.
+"""Messages: jobs of the type MESSAGE, each written only while its node holds the generator's lease.
 
     node 1, epoch 1  --{put message 7; check: token is node 1's}-->  written, sent
     node 2, epoch 2  --takes over: token is node 2's
     node 1, epoch 1  --{put message 8; check: token is node 1's}-->  refused: deposed
 
-So all messages of an epoch are written before the first of the next, however long a node was asleep.
+So all messages of an epoch are written before the first of the next, however long a node was suspended.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel
 
 OWNER = "@generator"
-"""Owner of all messages: no user can have a name that begins so."""
+"""Owner of all messages: no user name can begin like this."""
 
 TYPE = "MESSAGE"
 
@@ -34,8 +34,8 @@ _BACKOFF = Backoff(first=0.02)
 def produce(lease: Lease, number: int, failure_percent: float | None = None) -> Job:
     """Write and send message `number` of the lease's epoch. One transaction (6 write units under 1 KB) and one send.
 
-    Where the send fails the sweeper sends it. `failure_percent` is how often handling it fails; the type's default
-    where None. Repeating a number that was written changes nothing.
+    If the send fails the sweeper sends it. `failure_percent` is how often handling it fails; None uses the type's
+    default. Repeating a number that was written changes nothing.
 
     Raises:
         DeposedError: another node is the generator; nothing was written.
@@ -43,9 +43,9 @@ def produce(lease: Lease, number: int, failure_percent: float | None = None) -> 
         botocore.exceptions.ClientError: DynamoDB refused.
     """
     job = _message(lease, number, failure_percent)
-    kept = content.Content(msgspec.json.encode(job.payload).decode(), None)
+    body = content.Content(msgspec.json.encode(job.payload).decode(), None)
     parts = [
-        JobModel.put_part(create.stored(job, kept), JobModel.id.does_not_exist()),
+        JobModel.put_part(create.stored(job, body), JobModel.id.does_not_exist()),
         NodeModel.check_part(GENERATOR, is_still(lease)),
     ]
     _write(parts)

@@ -1,14 +1,14 @@
-"""The nodes table: what long-lived workers share, one item a thing."""
+"""The nodes table: what long-lived workers share."""
 
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from leaseway.dynamodb.table import Table
 
 COUNTER = "taskId"
-"""The item whose `value` is the number that a node took last."""
+"""The item whose `value` is the last number that a node took."""
 
 GENERATOR = "generator"
-"""The item that says who is the generator, and until when."""
+"""The item with the generator's lease."""
 
 
 class NodeModel(Table):

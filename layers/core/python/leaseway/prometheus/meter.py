@@ -42,7 +42,7 @@ LogEvent = Mapping[str, Any]
 
 
 class Point(NamedTuple):
-    """One value that a line tells, under one set of dimensions."""
+    """One value of a line, under one set of dimensions."""
 
     name: str
     by: Mapping[str, str]
@@ -52,37 +52,37 @@ class Point(NamedTuple):
 
 
 def count_lines(stream: str, lines: Iterable[LogEvent]) -> CountReport:
-    """Add what lines of one log stream tell to the stored counters; a line that was added before is not added again.
+    """Add the metrics in lines of one log stream to the stored counters; a line that was added before is skipped.
 
-    A line that is no embedded metric is left out. A transaction for every 100 lines: 2 write units for its marker and 2
-    for each route and status in it; 1 unit for each function whose memory is told.
+    A line that is not an embedded metric is ignored. A transaction per 100 lines: 2 write units for its marker and 2
+    for each route and status in it; 1 unit for each function whose memory is reported.
 
     Raises:
         botocore.exceptions.ClientError: the table is busy after several tries, or refused; the lines may come again.
     """
     copy = str(zlib.crc32(stream.encode()) % _COPIES)
-    told = [(str(line["id"]), list(points(line["message"]))) for line in lines]
-    report = count(Change(name, _steps(said, copy)) for name, said in told)
-    for point in _last_memory(point for _, said in told for point in said):
-        _keep_memory(point)
+    batch = [(str(line["id"]), list(points(line["message"]))) for line in lines]
+    report = count(Change(line_id, _steps(of_line, copy)) for line_id, of_line in batch)
+    for point in _last_memory(point for _, of_line in batch for point in of_line):
+        _store_memory(point)
     return report
 
 
 def points(line: str) -> Iterator[Point]:
-    """What an embedded-metric line tells; nothing where it is none of ours."""
+    """The values in an embedded-metric line; none if it is not one of ours."""
     if '"_aws"' not in line:
         return
     try:
-        said = msgspec.json.decode(line)
-        at = said["_aws"]["Timestamp"]
-        directives = [each for each in said["_aws"]["CloudWatchMetrics"] if each["Namespace"] == NAMESPACE]
+        values = msgspec.json.decode(line)
+        at = values["_aws"]["Timestamp"]
+        directives = [each for each in values["_aws"]["CloudWatchMetrics"] if each["Namespace"] == NAMESPACE]
     except (msgspec.DecodeError, TypeError, KeyError):
         return
     for directive in directives:
         for names in directive["Dimensions"]:
-            by = {name: said[name] for name in names if name != "service"}
+            by = {name: values[name] for name in names if name != "service"}
             for metric in directive["Metrics"]:
-                yield from (Point(metric["Name"], by, value, at) for value in said[metric["Name"]])
+                yield from (Point(metric["Name"], by, value, at) for value in values[metric["Name"]])
 
 
 def bucket(seconds: float) -> str:
@@ -91,11 +91,11 @@ def bucket(seconds: float) -> str:
     return f"{BUCKET}{BUCKETS[place]}" if place < len(BUCKETS) else f"{BUCKET}inf"
 
 
-def _steps(said: Sequence[Point], copy: str) -> Steps:
+def _steps(line: Sequence[Point], copy: str) -> Steps:
     """What one line adds to which counters."""
     steps: defaultdict[Counters, Counter[str]] = defaultdict(Counter)
     request = None
-    for point in said:
+    for point in line:
         if point.name == "HttpDuration" and point.by:
             request = _counters(HTTP, point.by["route"], point.by["status"], copy)
             steps[request].update({bucket(point.value / 1000): 1, SUM: round(point.value * 1000)})
@@ -105,7 +105,7 @@ def _steps(said: Sequence[Point], copy: str) -> Steps:
             steps[_counters(PROCESS, point.by["function"], copy)][point.name] += round(point.value * 1000)
     if request:
         # With the request that made them: an item of their own would be another two write units.
-        changes = {point.name: round(point.value) for point in said if point.name.startswith("BalanceUpdates")}
+        changes = {point.name: round(point.value) for point in line if point.name.startswith("BalanceUpdates")}
         steps[request].update(changes)
     return dict(steps)
 
@@ -114,21 +114,21 @@ def _counters(*names: str) -> Counters:
     return Counters(SCOPE, BETWEEN.join(names))
 
 
-def _last_memory(said: Iterable[Point]) -> Iterable[Point]:
-    told = sorted((point for point in said if point.name == "MemoryUsed"), key=lambda point: point.at)
-    return {point.by["function"]: point for point in told}.values()
+def _last_memory(reported: Iterable[Point]) -> Iterable[Point]:
+    in_order = sorted((point for point in reported if point.name == "MemoryUsed"), key=lambda point: point.at)
+    return {point.by["function"]: point for point in in_order}.values()
 
 
-def _keep_memory(told: Point) -> None:
-    """Only forward in time: a delivery that comes late or again changes nothing."""
+def _store_memory(point: Point) -> None:
+    """Store the memory unless a later value is there: a late or repeated delivery changes nothing."""
     try:
         aws.client("dynamodb").update_item(
             TableName=needed("totals_table"),
-            Key={"scope": {"S": SCOPE}, "shard": {"S": f"{MEMORY}{BETWEEN}{told.by['function']}"}},
+            Key={"scope": {"S": SCOPE}, "shard": {"S": f"{MEMORY}{BETWEEN}{point.by['function']}"}},
             UpdateExpression="SET #bytes = :bytes, #at = :at",
             ConditionExpression="attribute_not_exists(#at) OR #at < :at",
             ExpressionAttributeNames={"#bytes": "bytes", "#at": "at"},
-            ExpressionAttributeValues={":bytes": {"N": str(round(told.value * _MB))}, ":at": {"N": str(told.at)}},
+            ExpressionAttributeValues={":bytes": {"N": str(round(point.value * _MB))}, ":at": {"N": str(point.at)}},
         )
     except ClientError as refused:
         if refused.response["Error"]["Code"] != "ConditionalCheckFailedException":

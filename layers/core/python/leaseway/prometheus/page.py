@@ -18,22 +18,26 @@ _BUCKETS = (*(meter.bucket(bound) for bound in BUCKETS), meter.bucket(float("inf
 
 
 def page() -> str:
-    """Everything there is to tell now.
+    """Render the current value of every metric.
 
-    Three consistent Queries, of a few items a route that was ever asked for, of `TOTALS_SHARDS` and of one; and what
-    `active_by_worker` reads. Consistent, because a counter that went back would be taken for a restart: Prometheus
-    would add all of it again.
+    Three consistent Queries, of a few items per route that was ever called, of `TOTALS_SHARDS` and of one; and what
+    `active_by_worker` reads. Consistent, because a counter that decreased would look like a restart to Prometheus,
+    which would add all of it again.
     """
     counted = _Counted(read_scope(meter.SCOPE, consistent=True))
     jobs = read_scope(ALL_JOBS.scope, consistent=True)
     return rendered(
         {
-            "http_requests_total": {labels: sum(told.counts) for labels, told in counted.requests.items()},
+            "http_requests_total": {labels: sum(histogram.counts) for labels, histogram in counted.requests.items()},
             "http_request_duration_seconds": counted.requests,
             "app_active_tasks_total": {(worker,): jobs for worker, jobs in active_by_worker().items()},
             "process_resident_memory_bytes": counted.memory,
-            "process_cpu_seconds_total": {names: told["CpuUsed"] / 1e6 for names, told in counted.processes.items()},
-            "leaseway_cold_starts_total": {names: told["ColdStarts"] for names, told in counted.processes.items()},
+            "process_cpu_seconds_total": {
+                names: numbers["CpuUsed"] / 1e6 for names, numbers in counted.processes.items()
+            },
+            "leaseway_cold_starts_total": {
+                names: numbers["ColdStarts"] for names, numbers in counted.processes.items()
+            },
             **_jobs(jobs),
             "leaseway_dead_letters": {(): max(0, _total(read_scope(DEAD_LETTERS.scope, consistent=True)))},
             "leaseway_balance_updates_total": counted.balance_updates,
@@ -42,7 +46,7 @@ def page() -> str:
 
 
 class _Counted:
-    """What the meter has stored, its copies added up."""
+    """The counters that the meter has stored, their copies added up."""
 
     def __init__(self, items: Iterable[Item]) -> None:
         self.processes: defaultdict[Labels, Counter[str]] = defaultdict(Counter)

@@ -22,11 +22,11 @@ class Histogram(NamedTuple):
 
 
 Values = Mapping[str, Mapping[Labels, float | Histogram]]
-"""What is to be told, by family and labels."""
+"""Values by family and labels."""
 
 
 def rendered(values: Values) -> str:
-    """The page: each family with its help and its kind, also where nothing of it is known yet; series are sorted."""
+    """The page: each family with its help and its kind, even if it has no series yet; series are sorted."""
     return "".join(f"{line}\n" for name, family in FAMILIES.items() for line in _lines(name, family, values))
 
 

@@ -1,7 +1,7 @@
 """The history of tasks: every run, every skipped slot and every missed stretch, newest first.
 
 An entry is written by the transaction that moves the task on, so it is there exactly when that happened. A run's entry
-only points at its job: how it went is the job's own to tell.
+only points at its job, which holds the outcome.
 
 Entries sort by `entry`, which is a time and an id and therefore a position in every list that holds it.
 """
@@ -28,7 +28,7 @@ _DAY_SECONDS = 86_400
 
 
 class Kind(StrEnum):
-    """What an entry tells of."""
+    """What an entry records."""
 
     RUN = "RUN"
     SKIPPED = "SKIPPED"
@@ -64,7 +64,7 @@ class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Place(msgspec.Struct, frozen=True, array_like=True):
-    """What a cursor holds: the entry to go on after."""
+    """What a cursor holds: the entry to continue after."""
 
     after: str
 
@@ -101,7 +101,7 @@ def _part(task: Task, kind: Kind, at: int, unique: str, **facts: Any) -> Part:
 def page_of_history(
     task_id: str | None, *, status: str | None = None, size: int = 20, cursor: str | None = None
 ) -> EntryPage:
-    """A page of one task's history, or of all tasks' where `task_id` is None.
+    """A page of one task's history, or of all tasks' if `task_id` is None.
 
     A query (four for all tasks) and a read of the page's jobs. Filtered by status, it reads on until the page is full,
     at most `LIST_KEY_BUDGET` entries, then ends the page short with a cursor.
@@ -111,14 +111,14 @@ def page_of_history(
         InvalidCursorError: the cursor belongs to another list.
     """
     cursors.require_page_size(size)
-    wanted = _wanted(status)
-    bound_to = ("task-history", task_id, wanted)
+    job_status = _parse_status(status)
+    bound_to = ("task-history", task_id, job_status)
     after = cursors.read(cursor, bound_to, _Place).after if cursor is not None else None
-    content, last = _collect(task_id, wanted, size, after)
+    content, last = _collect(task_id, job_status, size, after)
     return EntryPage(content=content, cursor=cursors.sign(_Place(last), bound_to) if last else None)
 
 
-def _wanted(status: str | None) -> str | None:
+def _parse_status(status: str | None) -> str | None:
     if status not in (None, "FINISHED", *STATUSES):
         raise InvalidInputError(f"unknown status {status!r}; there are {', '.join(STATUSES)}", field="status")
     return JobStatus.COMPLETED.value if status == "FINISHED" else status
@@ -126,19 +126,19 @@ def _wanted(status: str | None) -> str | None:
 
 def _collect(task_id: str | None, status: str | None, size: int, after: str | None) -> tuple[list[Entry], str | None]:
     """Matching entries, and the entry to go on after; None at the end."""
-    found: list[Entry] = []
+    entries: list[Entry] = []
     left, step = settings().list_key_budget, size + 1
     while left > 0:
         items = _read(task_id, min(step, left), after)
         for position, entry in _entries(items, status):
-            if entry is not None and len(found) == size:
-                return found, after
-            found += [entry] if entry is not None else []
+            if entry is not None and len(entries) == size:
+                return entries, after
+            entries += [entry] if entry is not None else []
             after = position
         if len(items) < min(step, left):
-            return found, None
+            return entries, None
         left, step = left - len(items), min(2 * step, cursors.LARGEST_PAGE)
-    return found, after
+    return entries, after
 
 
 def _read(task_id: str | None, count: int, after: str | None) -> list[Item]:
@@ -165,8 +165,8 @@ def _entries(items: Sequence[Item], status: str | None) -> Iterator[tuple[str, E
 
 def _jobs(items: Sequence[Item]) -> dict[str, Job]:
     ids = [item["job_id"]["S"] for item in items if "job_id" in item]
-    found = (job_from_item(item) for item in read_items("jobs_table", ids))
-    return {job.id: job for job in found if job is not None}
+    jobs = (job_from_item(item) for item in read_items("jobs_table", ids))
+    return {job.id: job for job in jobs if job is not None}
 
 
 def _entry(item: Item, jobs: dict[str, Job]) -> Entry | None:

@@ -1,4 +1,4 @@
-"""Tasks as they stand: waiting, running or paused, and what their last run does."""
+"""The state of tasks: waiting, running or paused, and what their last run does."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -32,14 +32,14 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def state(self) -> State:
-        """RUNNING while a worker has its last run, also where it was paused meanwhile."""
+        """RUNNING while a worker has its last run, even if it was paused since."""
         if self.last is not None and self.last.status is JobStatus.RUNNING:
             return State.RUNNING
         return State.WAITING if self.task.enabled else State.PAUSED
 
     @property
     def running_seconds(self) -> float | None:
-        """How long the worker has been at it; None while it is not running."""
+        """How long the worker has been running it; None while it is not running."""
         if self.state is not State.RUNNING or self.last is None or self.last.started_at is None:
             return None
         return max(0, self.at - self.last.started_at) / 1000
@@ -57,7 +57,7 @@ class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Place(msgspec.Struct, frozen=True, array_like=True):
-    """What a cursor holds: the task to go on after."""
+    """What a cursor holds: the task to continue after."""
 
     name: str
     id: str
@@ -78,9 +78,9 @@ def page_of_tasks(*, owner: str | None, size: int = 50, cursor: str | None = Non
     cursors.require_page_size(size)
     after = cursors.read(cursor, _BOUND_TO, _Place) if cursor is not None else None
     keys = _keys(size + 1, after)
-    chosen = keys[:size]
-    content = [standing.seen_by(owner) for standing in _standings([key.id for key in chosen])]
-    return TaskPage(content=content, cursor=cursors.sign(chosen[-1], _BOUND_TO) if len(keys) > size else None)
+    page = keys[:size]
+    content = [standing.seen_by(owner) for standing in _standings([key.id for key in page])]
+    return TaskPage(content=content, cursor=cursors.sign(page[-1], _BOUND_TO) if len(keys) > size else None)
 
 
 def all_tasks() -> list[Task]:
@@ -91,7 +91,7 @@ def all_tasks() -> list[Task]:
 
 
 def standing_of(task_id: str, *, owner: str | None) -> Standing:
-    """One task with its last run, where the task is the owner's; None sees every run. Two consistent reads.
+    """One task, with its last run if the task is the owner's; None sees every run. Two consistent reads.
 
     Raises:
         TaskNotFoundError: there is none.
@@ -116,8 +116,8 @@ def _tasks(ids: Sequence[str]) -> dict[str, Task]:
 
 def _standings(ids: Sequence[str]) -> list[Standing]:
     tasks = _tasks(ids)
-    wanted = [task.last_job_id for task in tasks.values() if task.last_job_id]
-    runs = {item["id"]["S"]: job_from_item(item) for item in read_items("jobs_table", wanted)}
+    run_ids = [task.last_job_id for task in tasks.values() if task.last_job_id]
+    runs = {item["id"]["S"]: job_from_item(item) for item in read_items("jobs_table", run_ids)}
     now = clock.now_ms()
-    found = (tasks[task_id] for task_id in ids if task_id in tasks)
-    return [Standing(task=task, last=runs.get(task.last_job_id or ""), at=now) for task in found]
+    in_order = (tasks[task_id] for task_id in ids if task_id in tasks)
+    return [Standing(task=task, last=runs.get(task.last_job_id or ""), at=now) for task in in_order]
