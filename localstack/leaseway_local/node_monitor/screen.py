@@ -25,7 +25,9 @@ def screen(children: Sequence[Child], note: str) -> Group:
         mode = child.mode
         numbers = (_shown(getattr(child, name)) for name in _NUMBERS)
         table.add_row("…" if child.number is None else str(child.number), Text(mode, _STYLES.get(mode, "")), *numbers)
-    return Group(table, Text("[k] kill the generator   [q] quit", "dim"), Text(note, "yellow"))
+    # The console does not wrap; a path that is longer than the terminal is wide would be cut.
+    wrapped_note = Text(note, "yellow", no_wrap=False, overflow="fold")
+    return Group(table, Text("[k] kill the generator   [q] quit", "dim"), wrapped_note)
 
 
 def _shown(number: float) -> str:

@@ -106,7 +106,7 @@ def test_an_eight_megapixel_upload_comes_back_at_the_asked_size(resize: Resize) 
         "height": 200,
         "url_expires_at": "2023-11-14T22:18:20.000Z",
     }
-    assert objects.stat(result["key"]) == objects.Stored(size=result["size"], content_type="image/jpeg")
+    assert objects.stat(result["key"]) == objects.ObjectFacts(size=result["size"], content_type="image/jpeg")
 
 
 def test_a_source_may_be_a_url(resize: Resize, server: CountingServer) -> None:
