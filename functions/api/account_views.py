@@ -22,7 +22,7 @@ EntryName = Annotated[
 class AccountView(msgspec.Struct):
     """A balance at one version."""
 
-    userId: str  # noqa: N815 - the seeds' name
+    userId: str
     balance: Money
     currency: Currency
     version: Annotated[int, Meta(description="Counts the changes of this balance, from 1")]

@@ -5,7 +5,7 @@ from leaseway import coldstart
 with coldstart.loading():
     import time
     from collections.abc import Callable
-    from typing import Any
+    from typing import TYPE_CHECKING, Any
 
     from chalice.app import Chalice, Request, Response
 
@@ -15,6 +15,9 @@ with coldstart.loading():
     from api.routes import RaisedByViewError, current_request
     from leaseway import metrics
     from leaseway.logs import log
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 # Answers are about one caller; pages and the document say otherwise themselves.
 _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -49,10 +52,10 @@ def answer(request: Request, get_response: Callable[[Request], Response]) -> Res
 
 
 @metrics.flush_after("api")
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer one Lambda proxy event."""
-    answered: dict[str, Any] = app(event, context)
-    return answered
+    response: dict[str, Any] = app(event, context)
+    return response
 
 
 def _dispatch(request: Request, get_response: Callable[[Request], Response]) -> Response:

@@ -96,10 +96,10 @@ def subject_of(request: Request) -> str:
 
 
 def _bearer(request: Request) -> Caller:
-    told = request.context.get("authorizer") or {}
-    if told.get("state") != VALID:
-        raise _REFUSALS.get(told.get("state", ""), UnauthorizedError)
+    authorizer_context = request.context.get("authorizer") or {}
+    if authorizer_context.get("state") != VALID:
+        raise _REFUSALS.get(authorizer_context.get("state", ""), UnauthorizedError)
     # The authorizer's answer is cached: the token may have expired since.
-    if int(told["expires_at"]) * 1000 <= clock.now_ms():
+    if int(authorizer_context["expires_at"]) * 1000 <= clock.now_ms():
         raise TokenExpiredError
-    return Caller(subject=told["subject"], role=Role(told["role"]))
+    return Caller(subject=authorizer_context["subject"], role=Role(authorizer_context["role"]))

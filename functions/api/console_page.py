@@ -49,10 +49,10 @@ def asset(asked_version: str, name: str) -> Response:
 @lru_cache(maxsize=1)
 def version() -> str:
     """Changes with every part of the page."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, text in sorted(_parts().items()):
-        found.update(f"{name}\0{text}\0".encode())
-    return found.hexdigest()[:12]
+        digest.update(f"{name}\0{text}\0".encode())
+    return digest.hexdigest()[:12]
 
 
 @lru_cache(maxsize=1)

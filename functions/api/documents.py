@@ -71,8 +71,8 @@ def packaged(package: str) -> Path:
     Raises:
         AssetNotFoundError: the layer was packaged without it.
     """
-    found = importlib.util.find_spec(package)
-    folders = found.submodule_search_locations if found else None
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
     if not folders:
         raise AssetNotFoundError(f"The runtime layer was packaged without {package}.")
     return Path(next(iter(folders)))

@@ -81,8 +81,8 @@ _UNCOUNTED = Meta(description="null in a list by tag, unless this page is all of
 class Pageable(msgspec.Struct):
     """Which part of a list this is."""
 
-    pageNumber: Annotated[int | None, Meta(description="null where a cursor led here")]  # noqa: N815 - the seeds' name
-    pageSize: int  # noqa: N815 - the seeds' name
+    pageNumber: Annotated[int | None, Meta(description="null where a cursor led here")]
+    pageSize: int
 
 
 class JobPageView(msgspec.Struct):
@@ -90,8 +90,8 @@ class JobPageView(msgspec.Struct):
 
     content: list[JobView]
     pageable: Pageable
-    totalElements: Annotated[int | None, _UNCOUNTED]  # noqa: N815 - the seeds' name
-    totalPages: Annotated[int | None, _UNCOUNTED]  # noqa: N815 - the seeds' name
+    totalElements: Annotated[int | None, _UNCOUNTED]
+    totalPages: Annotated[int | None, _UNCOUNTED]
     cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
 
 

@@ -67,15 +67,17 @@ def token_request(request: Request) -> TokenRequest:
         OAuthError: one is missing, repeated or not of its kind.
         BodyTooLargeError: more than `BODY_LIMIT` bytes.
     """
-    given = _parameters(request)
-    if not given.get("grant_type"):
+    parameters = _parameters(request)
+    if not parameters.get("grant_type"):
         _refuse("invalid_request", "grant_type is missing")
-    if given["grant_type"] != "password":
+    if parameters["grant_type"] != "password":
         _refuse("unsupported_grant_type", "grant_type must be password")
     for name in ("username", "password"):
-        if not given.get(name):
+        if not parameters.get(name):
             _refuse("invalid_request", f"{name} is missing")
-    return TokenRequest("password", given["username"], given["password"], _checked_scope(given.get("scope", "")))
+    return TokenRequest(
+        "password", parameters["username"], parameters["password"], _checked_scope(parameters.get("scope", ""))
+    )
 
 
 def _parameters(request: Request) -> Mapping[str, str]:

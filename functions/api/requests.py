@@ -102,13 +102,13 @@ class QueryReader(Generic[Parsed]):
             InvalidInputError: one is unknown, repeated, or not of its type; names it.
         """
         arrived: Mapping[str, list[str]] = request.to_original_event().get("multiValueQueryStringParameters") or {}
-        given: dict[str, Any] = {}
+        parameters: dict[str, Any] = {}
         for name, values in arrived.items():
             if len(values) != 1:
                 raise InvalidInputError("is given more than once", field=name[:_NAME_LIMIT])
-            given[name] = _number(name, values[0]) if name in self._whole_numbers else values[0]
+            parameters[name] = _number(name, values[0]) if name in self._whole_numbers else values[0]
         try:
-            return msgspec.convert(given, self._kind)
+            return msgspec.convert(parameters, self._kind)
         except msgspec.ValidationError as problem:
             raise refusal(problem) from problem
 
@@ -146,10 +146,10 @@ def idempotency_key(request: Request) -> str | None:
     Raises:
         InvalidInputError: empty, too long, or with spaces or anything else than visible ASCII.
     """
-    given: str | None = request.headers.get(IDEMPOTENCY_KEY)
-    if given is not None and not _idempotency_key.fullmatch(given):
+    key: str | None = request.headers.get(IDEMPOTENCY_KEY)
+    if key is not None and not _idempotency_key.fullmatch(key):
         raise InvalidInputError("must be 1 to 255 visible ASCII characters, no spaces", field=IDEMPOTENCY_KEY)
-    return given
+    return key
 
 
 def moment(text: str, field: str) -> int:

@@ -30,7 +30,7 @@ _TAG = "Balances"
 class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
     """A user to open an account for."""
 
-    userId: UserId  # noqa: N815 - the seeds' name
+    userId: UserId
     balance: Annotated[
         Amount, Meta(description="The opening balance, zero or more", extra_json_schema={"default": 0})
     ] = msgspec.field(default_factory=lambda: Raw(b"0"))
@@ -39,7 +39,7 @@ class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
 class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
     """What to add to whose balance."""
 
-    userId: UserId  # noqa: N815 - the seeds' name
+    userId: UserId
     amount: Annotated[Amount, Meta(description="Added to the balance; negative takes away. Not zero")]
     reference: Reference | None = None
 

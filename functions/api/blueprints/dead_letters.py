@@ -39,8 +39,8 @@ def list_dead_letters(call: Call[None, JobWindow]) -> JobPageView:
 
     Given up last first. The total is counted from the table's stream, seconds behind.
     """
-    wanted = call.query
-    return page_view(page_of_dead_letters(page=wanted.page, size=wanted.size, cursor=wanted.cursor))
+    query = call.query
+    return page_view(page_of_dead_letters(page=query.page, size=query.size, cursor=query.cursor))
 
 
 class HowMany(msgspec.Struct, forbid_unknown_fields=True):

@@ -105,21 +105,21 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
 )
 def submit_job(call: Call[NewJob, None]) -> Answer:
     """The job is stored as CREATED and queued. The payload is checked against its type's schema first."""
-    wanted = call.body
-    job = create_job(call.caller.subject, wanted.type, wanted.payload, _options(wanted), key=call.key)
+    new_job = call.body
+    job = create_job(call.caller.subject, new_job.type, new_job.payload, _options(new_job), key=call.key)
     return Answer(job_view(job), {"location": f"jobs/{job.id}", **etag(job)})
 
 
-def _options(wanted: NewJob) -> Options:
+def _options(new_job: NewJob) -> Options:
     return Options(
-        tags=wanted.tags,
-        ttl_ms=wanted.ttl_ms,
-        max_attempts=wanted.max_attempts,
-        run_at=milliseconds(wanted.run_at),
-        delay_seconds=wanted.delay_seconds,
-        priority=wanted.priority,
-        retention_days=wanted.retention_days,
-        order_key=wanted.order_key,
+        tags=new_job.tags,
+        ttl_ms=new_job.ttl_ms,
+        max_attempts=new_job.max_attempts,
+        run_at=milliseconds(new_job.run_at),
+        delay_seconds=new_job.delay_seconds,
+        priority=new_job.priority,
+        retention_days=new_job.retention_days,
+        order_key=new_job.order_key,
     )
 
 
@@ -243,15 +243,15 @@ def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
     A page that a filter leaves short or empty still has a `cursor` while there is more to read. Totals are counted from
     the table's stream, seconds behind.
     """
-    wanted = call.query
+    query = call.query
     found = page_of_jobs(
-        owner=call.caller.listed_owner(wanted.owner),
-        status=parse_status(wanted.status) if wanted.status is not None else None,
-        type_name=wanted.type,
-        tag=wanted.tag,
-        page=wanted.page,
-        size=wanted.size,
-        cursor=wanted.cursor,
+        owner=call.caller.listed_owner(query.owner),
+        status=parse_status(query.status) if query.status is not None else None,
+        type_name=query.type,
+        tag=query.tag,
+        page=query.page,
+        size=query.size,
+        cursor=query.cursor,
     )
     return page_view(found)
 

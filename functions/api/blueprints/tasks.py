@@ -128,8 +128,8 @@ def change(call: Call[TaskChange, None]) -> TaskView:
 
     Another schedule, and `"enabled": true`, take effect from now on: nothing is made up for the time before.
     """
-    given = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not UNSET}
-    return task_view(with_last_run(change_task(parse_task_id(call.path["id"]), given)))
+    changes = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not UNSET}
+    return task_view(with_last_run(change_task(parse_task_id(call.path["id"]), changes)))
 
 
 @operation(
@@ -183,8 +183,8 @@ def run_task(call: Call[None, None]) -> Answer:
 )
 def list_history(call: Call[None, HistoryFilter]) -> EntryPageView:
     """Every run, every skipped slot and every missed stretch, newest first."""
-    wanted = call.query
-    return history_view(page_of_history(None, status=wanted.status, size=wanted.size, cursor=wanted.cursor))
+    query = call.query
+    return history_view(page_of_history(None, status=query.status, size=query.size, cursor=query.cursor))
 
 
 @operation(
@@ -202,8 +202,8 @@ def list_history(call: Call[None, HistoryFilter]) -> EntryPageView:
 )
 def list_task_history(call: Call[None, HistoryFilter]) -> EntryPageView:
     """Its runs, skipped slots and missed stretches, newest first."""
-    wanted, task = call.query, read_task(parse_task_id(call.path["id"]))
-    return history_view(page_of_history(task.id, status=wanted.status, size=wanted.size, cursor=wanted.cursor))
+    query, task = call.query, read_task(parse_task_id(call.path["id"]))
+    return history_view(page_of_history(task.id, status=query.status, size=query.size, cursor=query.cursor))
 
 
 @operation(
