@@ -15,8 +15,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from leaseway import metrics
 from leaseway.prometheus import FAMILIES, Kind
 from leaseway_local.commands import prometheus
+from support.dashboard_lines import OF_AWS
 from support.grafana_dashboards import DASHBOARDS, GRAFANA, expressions, targets
-from unit.infra.test_dashboard import OF_AWS
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOUDWATCH = [name for name in DASHBOARDS if name.startswith("cloudwatch-")]

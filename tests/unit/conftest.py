@@ -2,16 +2,19 @@
 
 import io
 from collections.abc import Iterator
-from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from moto import mock_aws
 
-from leaseway import aws, clock
+from leaseway import aws
 from leaseway.logs import log
 from leaseway.settings import Settings, settings
+from leaseway_local.deployment import template
 from support import tables
 from support.as_function import forget_everything
+from support.fake_clock import FakeClock, set_clock
+from support.iam_rights import Calls, listen_to_every_client
 
 NAMES = {
     "ACCOUNTS_TABLE": "accounts",
@@ -70,11 +73,10 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def time(cloud: None) -> Iterator[SimpleNamespace]:
-    """A clock that only the test moves: `time.seconds += 30`."""
-    now = SimpleNamespace(seconds=1_800_000_000.0)
-    with clock.fixed(lambda: now.seconds):
-        yield now
+def fake_clock(cloud: None) -> Iterator[FakeClock]:
+    """The domain's clock, which stands until the test moves it: `fake_clock.move(minutes=5)`."""
+    with set_clock() as fake:
+        yield fake
 
 
 @pytest.fixture
@@ -85,3 +87,15 @@ def logged() -> Iterator[io.StringIO]:
     before = handler.setStream(written)
     yield written
     handler.setStream(before)
+
+
+@pytest.fixture
+def described() -> dict[str, Any]:
+    """The template as it is written."""
+    return template.read()
+
+
+@pytest.fixture
+def calls(cloud: None, described: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The rights that the code's calls need, of each client that is made while the test runs."""
+    return listen_to_every_client(described, monkeypatch)

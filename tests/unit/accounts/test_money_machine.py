@@ -35,8 +35,8 @@ from leaseway.ledger.stream import record_changes
 from leaseway.ledger.verify import verify
 from support import tables
 from support.account_stream import records
+from support.as_function import forget_everything
 from support.faulty_wire import cancelled, wire
-from unit.conftest import forget_everything
 
 USERS = ("a", "b", "c")
 FAULTS = ("none", "none", "none", "lost answer", "conflict", "overtaken", "crash before", "crash after")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from unit.api.gateway import Answered, call, post
+from support.api_gateway import Answered, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -12,7 +12,7 @@ from api.access import ACCESS, ROUTES
 
 ANSWERING = """
 import json, sys
-from unit.api.gateway import call
+from support.api_gateway import call
 
 def loaded():
     return sorted(name.removeprefix("api.blueprints.") for name in sys.modules if name.startswith("api.blueprints."))

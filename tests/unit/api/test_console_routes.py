@@ -5,7 +5,7 @@ import re
 import pytest
 
 from api.console_page import version
-from unit.api.gateway import Answered, call
+from support.api_gateway import Answered, call
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from leaseway.jobs.run import claim, finish
-from unit.api.gateway import call, post
+from support.api_gateway import call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -15,7 +15,7 @@ from api.routes import Operation, operation_of
 from generate import ROOT, documents
 from leaseway.jobs.types import catalogue
 from openapi_document import PathParameterUndeclaredError, describe_path_parameter
-from unit.api.gateway import call
+from support.api_gateway import call
 
 app = blueprints.whole_app()
 

@@ -4,7 +4,7 @@ import pytest
 
 from leaseway.jobs.create.create import LONGEST_EXTERNAL_TTL_MS
 from leaseway.settings import settings
-from unit.api.gateway import call, post, user
+from support.api_gateway import call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from leaseway import aws
+from support.api_gateway import Answered, base64_text, call, post
 from support.hostile_requests import TABLES, VICTIM, Hostile
-from unit.api.gateway import Answered, base64_text, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -12,7 +12,7 @@ from api.access import ACCESS, Access, AccessUndeclaredError, access_to
 from api.app import blueprints
 from leaseway.identity import authenticate, register
 from leaseway.settings import settings
-from unit.api.gateway import ADDRESS, ADMIN, Answered, call, post, user
+from support.api_gateway import ADDRESS, ADMIN, Answered, call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

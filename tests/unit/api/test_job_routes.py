@@ -7,7 +7,7 @@ import pytest
 from leaseway.jobs.job import Job
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
-from unit.api.gateway import call, post, user
+from support.api_gateway import call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -11,8 +11,8 @@ from leaseway.jobs.table import JobModel
 from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings
 from support.account_stream import records
+from support.api_gateway import ADMIN, Answered, call, post, user
 from support.call_meter import metered
-from unit.api.gateway import ADMIN, Answered, call, post, user
 
 TRANSFERS = "/api/v1/transfers"
 UPDATE = "/api/users/update-balance"

@@ -1,12 +1,12 @@
 import threading
-from types import SimpleNamespace
 
 import pytest
 
 from leaseway import aws, health
 from leaseway.settings import needed
+from support.api_gateway import REQUEST_ID, Answered, call
 from support.call_meter import metered
-from unit.api.gateway import REQUEST_ID, Answered, call
+from support.fake_clock import FakeClock
 
 
 def test_health_answers_without_any_other_part() -> None:
@@ -65,12 +65,12 @@ def test_a_part_that_hangs_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("asked_anew")
-def test_many_callers_cost_one_look_in_five_seconds(time: SimpleNamespace) -> None:
+def test_many_callers_cost_one_look_in_five_seconds(fake_clock: FakeClock) -> None:
     with metered() as calls:
         for _ in range(20):
             deep()
     assert calls.count() == len(PARTS)
-    time.seconds += 6
+    fake_clock.seconds += 6
     with metered() as calls:
         deep()
     assert calls.count() == len(PARTS)

@@ -13,7 +13,7 @@ from api.app import handler
 from api.blueprints import balances
 from leaseway.accounts import Account
 from leaseway.logs import log
-from unit.api.gateway import event
+from support.api_gateway import event
 
 BUDGET_SECONDS = 0.5e-3
 JSON = {"content-type": "application/json"}

@@ -7,8 +7,8 @@ from leaseway.jobs.job import Job
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
 from leaseway.tally.job_totals import Group
+from support.api_gateway import ADMIN, Answered, call, post, user
 from support.job_changes import job_change
-from unit.api.gateway import ADMIN, Answered, call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -7,7 +7,7 @@ import pytest
 
 from api.blueprints import balances
 from leaseway.errors import OutcomeUnknownError, UnavailableError
-from unit.api.gateway import REQUEST_ID, call, post
+from support.api_gateway import REQUEST_ID, call, post
 
 
 def test_an_unknown_path_is_a_problem() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from leaseway.jobs.run import claim, finish
+from support.api_gateway import call, post, user
 from support.call_meter import metered
-from unit.api.gateway import call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -6,23 +6,14 @@ import pytest
 
 from leaseway.jobs.run import claim, finish
 from leaseway.tasks.tick import tick
+from support.api_gateway import call, post, user
 from support.call_meter import metered
-from unit.api.gateway import call, post, user
-from unit.tasks.watch import Watch
+from support.fake_clock import FakeClock
 
-pytestmark = pytest.mark.usefixtures("watch")
+pytestmark = pytest.mark.usefixtures("fake_clock")
 
 ONE, ALL = "/api/tasks/{id}", "/api/tasks"
 NEW = {"name": "nightly", "type": "SLEEP", "payload": {"duration_ms": 5}, "every": "5m"}
-
-
-@pytest.fixture
-def watch(cloud: None) -> Any:
-    from leaseway import clock
-
-    watch = Watch(1_767_225_600)
-    with clock.fixed(lambda: watch.seconds):
-        yield watch
 
 
 def made(**options: Any) -> dict[str, Any]:
@@ -55,7 +46,7 @@ def work(job_id: str) -> None:
     finish.complete(outcome.job, {})
 
 
-def test_a_task_is_defined_and_can_be_read(watch: Watch) -> None:
+def test_a_task_is_defined_and_can_be_read(fake_clock: FakeClock) -> None:
     task = made(timezone="UTC", jitter_seconds=0)
     assert (task["state"], task["next_run"], task["run"]) == ("WAITING", "2026-01-01T00:05:00.000Z", None)
     assert (task["overlap"], task["catch_up"], task["ttl_ms"], task["owner"]) == ("skip", "latest", 60_000, "admin")
@@ -105,23 +96,23 @@ def test_what_cannot_work_is_refused(wrong: dict[str, Any], code: str, field: st
     assert (answer.status, answer.json["code"], answer.json.get("field")) == (400, code, field)
 
 
-def test_a_paused_task_has_no_slots_and_misses_none(watch: Watch) -> None:
+def test_a_paused_task_has_no_slots_and_misses_none(fake_clock: FakeClock) -> None:
     # Given a paused task
     task = made()
     assert patched(task, enabled=False).json["state"] == "PAUSED"
     # When slots pass, and it is resumed
-    watch.move(minutes=17)
+    fake_clock.move(minutes=17)
     assert tick().due == 0
     resumed = patched(task, enabled=True).json
     # Then the first slot from now on is next, and none was missed
     assert (resumed["next_run"], resumed["missed"]) == ("2026-01-01T00:20:00.000Z", 0)
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     assert tick().started == 1
 
 
-def test_another_schedule_takes_effect_from_now_on(watch: Watch) -> None:
+def test_another_schedule_takes_effect_from_now_on(fake_clock: FakeClock) -> None:
     task = made()
-    watch.move(minutes=2)
+    fake_clock.move(minutes=2)
     changed = patched(task, cron="30 4 * * *", timezone="Europe/Berlin").json
     assert (changed["every"], changed["cron"], changed["version"]) == (None, "30 4 * * *", 2)
     assert changed["next_run"] == "2026-01-01T03:30:00.000Z"
@@ -136,16 +127,16 @@ def test_a_change_is_checked_like_a_definition() -> None:
     assert read(task)["version"] == 1
 
 
-def test_a_clock_that_went_back_lets_no_change_bring_a_slot_again(watch: Watch) -> None:
+def test_a_clock_that_went_back_lets_no_change_bring_a_slot_again(fake_clock: FakeClock) -> None:
     task = made()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
-    watch.move(hours=-1)
+    fake_clock.move(hours=-1)
     patched(task, enabled=False)
     assert patched(task, enabled=True).json["next_run"] == "2026-01-01T00:10:00.000Z"
 
 
-def test_a_run_by_hand_is_a_job_and_shows_at_its_task(watch: Watch) -> None:
+def test_a_run_by_hand_is_a_job_and_shows_at_its_task(fake_clock: FakeClock) -> None:
     task = made()
     started = run_now(task)
     assert (started.status, started.json["status"]) == (202, "CREATED")
@@ -153,7 +144,7 @@ def test_a_run_by_hand_is_a_job_and_shows_at_its_task(watch: Watch) -> None:
     assert started.headers["location"] == f"../../v1/jobs/{job_id}"
     assert call("GET", "/api/v1/jobs/{id}", path={"id": job_id}).json["task_id"] == task["id"]
     claim.claim(job_id, "w1")
-    watch.move(seconds=7)
+    fake_clock.move(seconds=7)
     # Then it is the task's state, and a second one is refused
     shown = read(task)
     assert (shown["state"], shown["run"]["worker"], shown["run"]["running_seconds"]) == ("RUNNING", "w1", 7)
@@ -161,15 +152,15 @@ def test_a_run_by_hand_is_a_job_and_shows_at_its_task(watch: Watch) -> None:
     assert (refused.status, refused.json["code"], refused.json["job_id"]) == (409, "ALREADY_RUNNING", job_id)
 
 
-def test_history_tells_of_runs_skipped_and_missed_slots(watch: Watch) -> None:
+def test_history_tells_of_runs_skipped_and_missed_slots(fake_clock: FakeClock) -> None:
     # Given a run, a skipped slot, and a stretch that was missed but for its latest
     task, other = made(), made(name="other", enabled=False)
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
     work(read(task)["run"]["job_id"])
-    watch.move(minutes=20)
+    fake_clock.move(minutes=20)
     tick()
     run_now(other)
     # When the task's history, all history, and parts of it are read
@@ -218,7 +209,7 @@ def test_a_user_reads_definitions_and_nothing_else_of_anothers_tasks() -> None:
         assert (answer.status, answer.json["code"]) == (403, "FORBIDDEN")
 
 
-def test_a_summary_costs_the_same_at_any_number_of_runs(watch: Watch) -> None:
+def test_a_summary_costs_the_same_at_any_number_of_runs(fake_clock: FakeClock) -> None:
     task = made(overlap="allow")
     with metered() as few:
         summary = call("GET", "/api/tasks/stats/summary").json

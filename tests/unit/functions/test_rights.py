@@ -4,19 +4,17 @@ Every function is run in memory, through its handler, over all that it does; eac
 the resource that IAM would ask for. What a call does not show is in `BY_THE_PLATFORM` and `NOT_SEEN`, with its reason.
 """
 
-import base64
 import importlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from PIL import Image
 from urllib3.exceptions import HTTPError
 
 from leaseway import aws, clock, metrics
@@ -37,23 +35,16 @@ from leaseway.settings import settings
 from leaseway.tasks import CatchUp, Definition, create_task, start_now
 from leaseway_local.deployment import template
 from support.account_stream import records
-from support.as_function import forget_everything
+from support.api_gateway import call, post, user
+from support.iam_rights import PASSWORD, Calls, Right, granted, large_picture, no_picture
 from support.log_deliveries import delivery
-from unit.api.gateway import call, post, user
 
-Right = tuple[str, str]
-"""An action and the logical name of its resource, such as `dynamodb:Query` of `JobsTable/index/live`."""
-
-PASSWORD = "orbit-lantern-mosaic"
 SLEEP = {"duration_ms": 1}
 AUDIT: dict[str, Any] = {"type": "STORAGE_AUDIT", "payload": {"duration_ms": 0}}
 EXTERNAL = tuple({"type": name, "payload": {}} for name in ("MESSAGE", "EXTERNAL"))
 OF_THEIR_OWN: tuple[dict[str, Any], ...] = (*EXTERNAL, AUDIT)
 """Jobs of types with a queue of their own."""
 JSON = {"content-type": "application/json"}
-OBJECTS = "Bucket/owners/*"
-
-LOGS = {"logs:CreateLogStream", "logs:PutLogEvents"}
 OF_A_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
 WORKED = ("JobsQueue", "HighQueue", "LowQueue", "OrderedQueue", "StorageAuditQueue", "TasksQueue")
 OF_A_STREAM = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
@@ -76,109 +67,6 @@ NOT_SEEN: dict[str, set[Right]] = {
     # A job that keeps an order is removed where SQS does not take its message.
     "ApiRole": {("dynamodb:DeleteItem", "JobsTable")},
 }
-TRANSACTED = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
-
-
-# ---- What the template grants ------------------------------------------------------------------------------------
-
-
-def granted(role: dict[str, Any]) -> set[Right]:
-    """Every right of a role but that to write its own log."""
-    return {
-        (action, _resource(resource))
-        for policy in role["Properties"]["Policies"]
-        for statement in policy["PolicyDocument"]["Statement"]
-        for action in _listed(statement["Action"])
-        if action not in LOGS
-        for resource in _listed(statement["Resource"])
-    }
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _resource(value: dict[str, Any]) -> str:
-    if "Fn::Sub" in value:
-        return str(value["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
-    name, attribute = value["Fn::GetAtt"]
-    return f"{name}/stream" if attribute == "StreamArn" else str(name)
-
-
-# ---- What the code calls -----------------------------------------------------------------------------------------
-
-
-class Calls:
-    """The rights that calls needed. `names` leads from the kind and name of a thing to its name in the template."""
-
-    def __init__(self, names: dict[tuple[str, str], str]) -> None:
-        self.rights: set[Right] = set()
-        self._names = names
-        self._listens = False
-
-    @contextmanager
-    def of_the_function(self) -> Iterator[None]:
-        """Only what happens inside is the function's own; the rest is the test's."""
-        self._listens = True
-        try:
-            yield
-        finally:
-            self._listens = False
-
-    def note(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        """botocore's hook, before each call and each presigned link."""
-        if self._listens:
-            self.rights |= set(getattr(self, f"_{model.service_model.service_name}")(model.name, params))
-
-    def _dynamodb(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
-        if operation in ("BatchGetItem", "BatchWriteItem"):
-            yield from ((f"dynamodb:{operation}", self._names["TABLE", table]) for table in params["RequestItems"])
-        elif operation == "TransactWriteItems":
-            parts = [part for item in params["TransactItems"] for part in item.items()]
-            yield from ((f"dynamodb:{TRANSACTED[kind]}", self._names["TABLE", to["TableName"]]) for kind, to in parts)
-        else:
-            index = f"/index/{params['IndexName']}" if params.get("IndexName") else ""
-            yield f"dynamodb:{operation}", self._names["TABLE", params["TableName"]] + index
-
-    def _sqs(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
-        yield f"sqs:{operation.removesuffix('Batch')}", self._names["URL", params["QueueUrl"]]
-
-    def _s3(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
-        if operation in ("ListObjectsV2", "HeadBucket"):
-            yield "s3:ListBucket", "Bucket"
-            return
-        # A form to upload with is signed here, for a PutObject; making it looks CreateBucket up.
-        shown = {"HeadObject": "GetObject", "CreateBucket": "PutObject", "DeleteObjects": "DeleteObject"}
-        yield f"s3:{shown.get(operation, operation)}", OBJECTS
-
-    def _secretsmanager(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
-        yield f"secretsmanager:{operation}", self._names["SECRET", params["SecretId"]]
-
-
-@pytest.fixture
-def described() -> dict[str, Any]:
-    return template.read()
-
-
-@pytest.fixture
-def calls(cloud: None, described: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Calls:
-    """Listens to every client."""
-    admin = json.dumps({"username": "admin", "password": PASSWORD})
-    aws.client("secretsmanager").create_secret(Name="leaseway-admin", SecretString=admin)
-    monkeypatch.setenv("ADMIN_SECRET", "leaseway-admin")
-    forget_everything()
-    names = {("SECRET", "leaseway-admin"): "AdminSecret"}
-    for variable, source in described["Globals"]["Function"]["Environment"]["Variables"].items():
-        kind = variable.rpartition("_")[2]
-        if variable == "TYPE_QUEUE_URLS":
-            shown = dict(pair.split("=") for pair in source["Fn::Sub"].split(","))
-            names |= {("URL", Queue(name).url): shown[name].strip("${}") for name in shown}
-        if kind in ("TABLE", "URL", "SECRET"):
-            names[kind, getattr(settings(), variable.lower())] = source.get("Ref") or source["Fn::GetAtt"][0]
-    listening = Calls(names)
-    # Clients take the session's hooks along when they are made: none has been yet.
-    aws.session().get_component("event_emitter").register("before-parameter-build", listening.note)
-    return listening
 
 
 def run(module: str, event: Any, calls: Calls) -> Any:
@@ -345,19 +233,6 @@ def worker(calls: Calls) -> None:
     run("worker.app", received(TASKS, 1), calls)
     claim(run_of_a_task("held").id, "another")
     run("worker.app", received(TASKS, 1), calls)
-
-
-def large_picture() -> dict[str, Any]:
-    """A payload that lies in the bucket."""
-    drawn = io.BytesIO()
-    Image.effect_noise((100, 100), 100).save(drawn, "PNG")
-    payload = {"source": {"base64": base64.b64encode(drawn.getvalue()).decode()}, "width": 1, "height": 1}
-    assert len(json.dumps(payload)) > settings().inline_bytes
-    return payload
-
-
-def no_picture() -> dict[str, Any]:
-    return {"source": {"base64": "AAAA"}, "width": 1, "height": 1}
 
 
 def run_of_a_task(name: str, **options: Any) -> Job:

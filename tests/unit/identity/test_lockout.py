@@ -4,7 +4,7 @@ from leaseway.identity import BadCredentialsError, LockedOutError, lockout, pass
 from leaseway.identity.model import AttemptsModel
 from leaseway.settings import settings
 from support.call_meter import metered
-from unit.identity.conftest import StoppedClock
+from support.fake_clock import FakeClock
 
 GOOD = "orbit-lantern-mosaic"
 
@@ -23,21 +23,21 @@ def fail(name: str, times: int = 1) -> None:
             sign_in(name, "wrong")
 
 
-def test_the_right_password_is_refused_while_locked_and_good_after(stopped: StoppedClock) -> None:
+def test_the_right_password_is_refused_while_locked_and_good_after(fake_clock: FakeClock) -> None:
     # Given a name locked by failures
     register("alice", GOOD)
     fail("alice", 3)
     # When the right password comes too early, then in time
     with pytest.raises(LockedOutError) as refusal:
         sign_in("alice", GOOD)
-    stopped.passes(10)
+    fake_clock.move(seconds=10)
     # Then the first told how long, and the second is good
     assert refusal.value.wait_ms == 10_000
     assert refusal.value.facts == {"retry_after": 10}
     assert sign_in("alice", GOOD).username == "alice"
 
 
-def test_each_further_failure_locks_twice_as_long_up_to_the_cap(stopped: StoppedClock) -> None:
+def test_each_further_failure_locks_twice_as_long_up_to_the_cap(fake_clock: FakeClock) -> None:
     register("alice", GOOD)
     fail("alice", 2)
     waits = []
@@ -46,11 +46,11 @@ def test_each_further_failure_locks_twice_as_long_up_to_the_cap(stopped: Stopped
         with pytest.raises(LockedOutError) as refusal:
             sign_in("alice", GOOD)
         waits.append(refusal.value.wait_ms // 1000)
-        stopped.passes(waits[-1])
+        fake_clock.move(seconds=waits[-1])
     assert waits == [10, 20, 40, 60, 60]
 
 
-def test_a_success_forgets_the_failures(stopped: StoppedClock) -> None:
+def test_a_success_forgets_the_failures(fake_clock: FakeClock) -> None:
     register("alice", GOOD)
     fail("alice", 2)
     sign_in("alice", GOOD)
@@ -58,18 +58,18 @@ def test_a_success_forgets_the_failures(stopped: StoppedClock) -> None:
     assert sign_in("alice", GOOD)
 
 
-def test_failures_are_forgotten_a_day_after_the_last(stopped: StoppedClock) -> None:
+def test_failures_are_forgotten_a_day_after_the_last(fake_clock: FakeClock) -> None:
     # Given failures of yesterday, which DynamoDB has not removed yet
     register("alice", GOOD)
     fail("alice", 2)
-    stopped.passes(86_400)
+    fake_clock.move(seconds=86_400)
     # When two more come
     fail("alice", 2)
     # Then they are the first two, not the third and fourth
     assert sign_in("alice", GOOD)
 
 
-def test_names_that_nobody_has_are_locked_just_the_same(stopped: StoppedClock) -> None:
+def test_names_that_nobody_has_are_locked_just_the_same(fake_clock: FakeClock) -> None:
     register("alice", GOOD)
     told = []
     for name in ("alice", "nobody"):
@@ -80,7 +80,7 @@ def test_names_that_nobody_has_are_locked_just_the_same(stopped: StoppedClock) -
     assert told[0] == told[1]
 
 
-def test_a_locked_name_costs_one_read_and_no_hash(stopped: StoppedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_locked_name_costs_one_read_and_no_hash(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     fail("nobody", 3)
     monkeypatch.setattr(passwords, "matches", None)
     with metered() as meter, pytest.raises(LockedOutError):
@@ -89,7 +89,7 @@ def test_a_locked_name_costs_one_read_and_no_hash(stopped: StoppedClock, monkeyp
 
 
 def test_a_right_guess_among_many_at_once_does_not_count_once_the_others_locked_the_name(
-    stopped: StoppedClock, monkeypatch: pytest.MonkeyPatch
+    fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a guesser whose requests all passed the check before the first was counted
     register("alice", GOOD)
@@ -108,7 +108,7 @@ def test_a_right_guess_among_many_at_once_does_not_count_once_the_others_locked_
     assert AttemptsModel.read("attempts#alice")["failures"]["N"] == "3"  # type: ignore[index]
 
 
-def test_failures_at_the_same_time_are_each_counted(stopped: StoppedClock) -> None:
+def test_failures_at_the_same_time_are_each_counted(fake_clock: FakeClock) -> None:
     # Given two failures that saw the same count
     seen = lockout.check_unlocked("alice")
     lockout.record_failure("alice", seen)
@@ -118,7 +118,7 @@ def test_failures_at_the_same_time_are_each_counted(stopped: StoppedClock) -> No
     assert counted.failures == 2
 
 
-def test_a_failure_that_comes_after_the_lock_is_refused_and_makes_it_no_longer(stopped: StoppedClock) -> None:
+def test_a_failure_that_comes_after_the_lock_is_refused_and_makes_it_no_longer(fake_clock: FakeClock) -> None:
     seen = lockout.check_unlocked("alice")
     fail("alice", 3)
     with pytest.raises(LockedOutError) as refusal:

@@ -2,7 +2,9 @@ import base64
 import hashlib
 import hmac
 import json
+import time
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,10 +27,17 @@ from leaseway.identity import (
 )
 from leaseway.identity.keys import KeyRing, key_ring
 from support.call_meter import metered
-from unit.identity.conftest import StoppedClock
+from support.fake_clock import FakeClock, set_clock
 
 ALICE = User(username="alice", role=Role.USER, token_generation=1, created_at=0, updated_at=0)
 PASSWORD = "orbit-lantern-mosaic"
+
+
+@pytest.fixture
+def fake_clock(cloud: None) -> Iterator[FakeClock]:
+    """Secrets Manager dates versions by the real clock, from which this one starts."""
+    with set_clock(float(int(time.time()))) as fake:
+        yield fake
 
 
 @pytest.fixture(autouse=True)
@@ -62,12 +71,12 @@ def unsigned(algorithm: str, **header: Any) -> str:
     return f"{part({'alg': algorithm, 'kid': key_ring().signing_key().id, **header})}.{payload}."
 
 
-def test_a_token_says_who_what_until_when_and_for_whom(stopped: StoppedClock) -> None:
+def test_a_token_says_who_what_until_when_and_for_whom(fake_clock: FakeClock) -> None:
     # When a token is issued
     token = issue(ALICE)
     # Then it carries every claim, and its key's id is the secret's version
     header, claims = jwt.get_unverified_header(token.text), jwt.decode(token.text, options={"verify_signature": False})
-    now = int(stopped.seconds)
+    now = int(fake_clock.seconds)
     version = aws.client("secretsmanager").get_secret_value(SecretId="leaseway/token")["VersionId"]
     assert header == {"alg": "HS256", "typ": "JWT", "kid": version}
     assert claims.pop("jti") != jwt.decode(issue(ALICE).text, options={"verify_signature": False})["jti"]
@@ -136,11 +145,11 @@ def test_a_public_key_used_as_a_secret_signs_nothing() -> None:
             tokens.read(forged(key=pem, alg=algorithm))
 
 
-def test_an_expired_token_is_told_apart(stopped: StoppedClock) -> None:
+def test_an_expired_token_is_told_apart(fake_clock: FakeClock) -> None:
     token = issue(ALICE).text
-    stopped.passes(3599)
+    fake_clock.move(seconds=3599)
     assert tokens.read(token).sub == "alice"
-    stopped.passes(1)
+    fake_clock.move(seconds=1)
     with pytest.raises(TokenExpiredError):
         tokens.read(token)
 
@@ -181,7 +190,7 @@ def signed_by(ring: KeyRing) -> str:
     return ring.signing_key().id
 
 
-def test_a_rotation_logs_nobody_out(stopped: StoppedClock) -> None:
+def test_a_rotation_logs_nobody_out(fake_clock: FakeClock) -> None:
     # Given a token of before, and a verifier and a signer that each know the present key
     before = issue(ALICE).text
     old = signed_by(key_ring())
@@ -191,44 +200,44 @@ def test_a_rotation_logs_nobody_out(stopped: StoppedClock) -> None:
     assert jwt.get_unverified_header(last)["kid"] == old
     # Then a signer that has just started knows the new key and does not use it yet
     assert signed_by(KeyRing()) == old
-    stopped.passes(60)
+    fake_clock.move(seconds=60)
     assert signed_by(KeyRing()) == old
     # And after the cache time and the margin it does; every token in between is good
-    stopped.passes(6)
+    fake_clock.move(seconds=6)
     after = issue(ALICE).text
     assert jwt.get_unverified_header(after)["kid"] == new
     assert [tokens.read(token).sub for token in (before, last, after)] == ["alice"] * 3
 
 
-def test_a_pending_version_is_accepted_and_never_signs(stopped: StoppedClock) -> None:
+def test_a_pending_version_is_accepted_and_never_signs(fake_clock: FakeClock) -> None:
     current = signed_by(KeyRing())
     pending = rotate("AWSPENDING")
-    stopped.passes(600)
+    fake_clock.move(seconds=600)
     ring = KeyRing()
     assert signed_by(ring) == current
     assert ring.find(pending) is not None
 
 
-def test_a_version_that_was_rotated_away_twice_is_refused(stopped: StoppedClock) -> None:
+def test_a_version_that_was_rotated_away_twice_is_refused(fake_clock: FakeClock) -> None:
     old = signed_by(key_ring())
     rotate()
     rotate()
     assert key_ring().find(old) is not None  # still cached
-    stopped.passes(60)
+    fake_clock.move(seconds=60)
     assert key_ring().find(old) is None
 
 
-def test_unknown_key_ids_cost_at_most_one_look_a_minute(stopped: StoppedClock) -> None:
+def test_unknown_key_ids_cost_at_most_one_look_a_minute(fake_clock: FakeClock) -> None:
     key_ring().find("x")
     with metered() as meter:
         for _ in range(1_100):
             assert key_ring().find(str(uuid.uuid4())) is None
-            stopped.passes(0.1)
+            fake_clock.move(seconds=0.1)
     # 110 seconds of made-up ids: one look, and no secret fetched again
     assert meter.operations() == {"secrets-manager.ListSecretVersionIds": 1}
 
 
-def test_keys_stay_good_while_secrets_manager_is_away(stopped: StoppedClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_stay_good_while_secrets_manager_is_away(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a verifier with a token, and a Secrets Manager that does not answer any more
     token = issue(ALICE).text
 
@@ -236,7 +245,7 @@ def test_keys_stay_good_while_secrets_manager_is_away(stopped: StoppedClock, mon
         raise EndpointConnectionError(endpoint_url="secretsmanager")
 
     monkeypatch.setattr(KeyRing, "_fetch", no_answer)
-    stopped.passes(120)
+    fake_clock.move(seconds=120)
     # Then the keys of before go on, and a verifier without any says that it cannot tell
     assert tokens.read(token).sub == "alice"
     with pytest.raises(UnavailableError):

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,36 +10,11 @@ from leaseway import metrics
 from leaseway.jobs.types import catalogue
 from leaseway_local.deployment import template
 from leaseway_local.monitoring import widgets
+from support.dashboard_lines import OF_AWS, SOURCE, Line, lines
 from support.template_lookup import of_type
 
-SOURCE = Path(__file__).parents[3] / "infra" / "dashboard.json"
-# What AWS, or the monitor in its place, has of these two.
-OF_AWS = {
-    "AWS/Lambda": ("FunctionName", {"Duration", "Errors", "Throttles", "Invocations"}),
-    "AWS/SQS": (
-        "QueueName",
-        {
-            "ApproximateNumberOfMessagesVisible",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateAgeOfOldestMessage",
-        },
-    ),
-}
 BESIDE_THE_DASHBOARD = {"FirstAdminFunction"}  # runs once a deployment
 NOT_DRAWN = {"LedgerEntriesChecked"}  # an alarm watches the differences that the check finds
-
-Line = list[Any]
-
-
-def lines() -> list[Line]:
-    """Namespace, name, dimensions by name, and options of each line of the dashboard."""
-    body = json.loads(SOURCE.read_text())
-    found = []
-    for widget in body["widgets"]:
-        for namespace, name, *dimensions, options in widget["properties"].get("metrics", []):
-            pairs = dict(zip(dimensions[::2], dimensions[1::2], strict=True))
-            found.append([namespace, name, pairs, options])
-    return found
 
 
 @pytest.mark.parametrize("line", [line for line in lines() if line[0] == "Leaseway"], ids=lambda line: line[1])

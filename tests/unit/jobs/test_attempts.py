@@ -19,13 +19,13 @@ def told(created: Job) -> list[tuple[int, str | None, AttemptEnd, str | None]]:
     return [(one.number, one.worker, one.end, one.error) for one in list_attempts(read(created))]
 
 
-def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(time):
+def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clock):
     created = job(max_attempts=3)
     for number in (1, 2):
         finish.fail(claimed(created, f"w{number}"), f"boom {number}")
-        time.seconds += 900
+        fake_clock.seconds += 900
     last = claimed(created, "w3")
-    time.seconds += 1
+    fake_clock.seconds += 1
     assert told(created)[-1] == (3, "w3", AttemptEnd.RUNNING, None)
     finish.complete(last, {})
 
@@ -45,9 +45,9 @@ def test_a_first_success_writes_no_history():
     assert told(mine) == [(1, "w1", AttemptEnd.COMPLETED, None)]
 
 
-def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(time):
+def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock):
     first = claimed(job())
-    time.seconds += settings().lease_seconds + 1
+    fake_clock.seconds += settings().lease_seconds + 1
     abandoned = claim.claim(first.id, "w2")
     assert isinstance(abandoned, claim.Abandoned)
     claim.take_over(abandoned.job, "w2")
@@ -56,9 +56,9 @@ def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(time):
     assert list_attempts(read(first))[0].ended_at == first.lease_until
 
 
-def test_the_crash_that_was_one_too_many_is_kept_too(time):
+def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock):
     mine = claimed(job(max_attempts=1))
-    time.seconds += settings().lease_seconds + 1
+    fake_clock.seconds += settings().lease_seconds + 1
     claim.claim(mine.id, "w2")
     assert (read(mine).status, told(mine)) == (
         JobStatus.FAILED,
@@ -66,9 +66,9 @@ def test_the_crash_that_was_one_too_many_is_kept_too(time):
     )
 
 
-def test_time_that_ran_out_is_kept(time):
+def test_time_that_ran_out_is_kept(fake_clock):
     mine = claimed(job(ttl_ms=1_000))
-    time.seconds += 2
+    fake_clock.seconds += 2
     assert finish.complete(mine, {}) is JobStatus.CANCELLED
     assert [end for _, _, end, _ in told(mine)] == [AttemptEnd.EXPIRED]
 
@@ -95,7 +95,7 @@ def test_a_worker_that_lost_its_lease_adds_nothing():
     assert [end for _, _, end, _ in told(mine)] == [AttemptEnd.CANCELLED]
 
 
-def test_errors_are_cut_and_the_latest_attempts_kept(time):
+def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock):
     created = job(max_attempts=1)
     for number in range(1, 24):
         finish.fail(claimed(created), f"{number}:" + "x" * 500)

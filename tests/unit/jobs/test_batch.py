@@ -7,8 +7,8 @@ from leaseway.errors import UnavailableError
 from leaseway.jobs import Job, JobStatus, Options, TtlTooLongError, UnknownJobTypeError, get_job
 from leaseway.jobs.create.batch import Wanted, create_jobs
 from leaseway.jobs.run import claim
+from support.api_gateway import post
 from support.call_meter import metered
-from unit.api.gateway import post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

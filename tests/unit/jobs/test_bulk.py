@@ -14,8 +14,8 @@ from leaseway.jobs.control.bulk import Report, cancel_jobs, retry_jobs
 from leaseway.jobs.find.lists import Selection
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import needed
+from support.api_gateway import call, post, user
 from support.call_meter import metered
-from unit.api.gateway import call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

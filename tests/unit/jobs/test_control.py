@@ -119,13 +119,13 @@ def test_a_late_result_of_the_life_before_is_refused_by_the_fence():
     assert read(first).result == {"life": 2}
 
 
-def test_a_retry_brings_the_job_back_to_worker_and_sweeper(time):
+def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock):
     failed = claimed(job(max_attempts=1))
     finish.fail(failed, "boom")
     before = queued()["Messages"]
     retry_job(failed.id, owner="ann")
     assert queued()["Messages"] == before + 1
-    time.seconds += 121
+    fake_clock.seconds += 121
     assert sweep().resent == 1
 
 
@@ -137,30 +137,30 @@ def test_a_job_that_did_not_end_badly_is_not_tried_again():
         finish.complete(done, {})
 
 
-def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(time):
+def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock):
     later = job(delay_seconds=600)
 
     assert queued() == {"Messages": 0, "MessagesDelayed": 1}
     assert isinstance(claim.claim(later.id, "w1"), claim.NotYet)
-    time.seconds += 600
+    fake_clock.seconds += 600
     assert claimed(later).status is JobStatus.RUNNING
 
 
-def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(time):
+def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock):
     due = clock.now_ms() + 3 * DAY * 1000
     later = job(run_at=due)
     assert queued() == {"Messages": 0, "MessagesDelayed": 0}
-    time.seconds += 2 * DAY
+    fake_clock.seconds += 2 * DAY
     assert sweep().looked == 0
-    time.seconds = read(later).look_at / 1000
+    fake_clock.seconds = read(later).look_at / 1000
 
     assert sweep().resent == 1
 
     assert queued() == {"Messages": 0, "MessagesDelayed": 1}
-    assert due / 1000 - time.seconds <= queue.LONGEST_DELAY_SECONDS
+    assert due / 1000 - fake_clock.seconds <= queue.LONGEST_DELAY_SECONDS
 
 
-def test_a_moment_that_has_passed_is_now(time):
+def test_a_moment_that_has_passed_is_now(fake_clock):
     assert job(run_at=clock.now_ms() - 1).run_after is None
     assert queued()["Messages"] == 1
 

@@ -1,8 +1,5 @@
 """Dead letters: listed from a sparse index, and replayed at a pace, against DynamoDB and SQS in memory."""
 
-from collections.abc import Iterator
-from types import SimpleNamespace
-
 import pytest
 
 from leaseway import aws, clock
@@ -18,29 +15,21 @@ from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import needed, settings
 from leaseway.tally.changes import read_changes
 from support.account_stream import records
+from support.api_gateway import call, post, user
 from support.call_meter import metered
-from unit.api.gateway import call, post, user
+from support.fake_clock import FakeClock
 
-pytestmark = pytest.mark.usefixtures("cloud")
-
-NOW = 1_800_000_000
+pytestmark = pytest.mark.usefixtures("fake_clock")
 
 
-@pytest.fixture(autouse=True)
-def time(cloud: None) -> Iterator[SimpleNamespace]:
-    now = SimpleNamespace(seconds=float(NOW))
-    with clock.fixed(lambda: now.seconds):
-        yield now
-
-
-def dead(number: int, time: SimpleNamespace) -> list[Job]:
+def dead(number: int, fake_clock: FakeClock) -> list[Job]:
     """Jobs that were given up one second after another; they had no messages."""
     given_up = []
     for _ in range(number):
         with pytest.MonkeyPatch.context() as lost:
             lost.setattr(queue, "send_when_due", lambda _: None)
             job = create_job("ann", "SLEEP", {"duration_ms": 1})
-        time.seconds += 1
+        fake_clock.seconds += 1
         assert judge(f'{{"job_id": "{job.id}", "ttl_ms": 1}}') is Verdict.FAILED
         given_up.append(job)
     return given_up
@@ -57,12 +46,12 @@ def delays() -> dict[str, int]:
     return {name.removeprefix("ApproximateNumberOf"): int(held["Attributes"][name]) for name in names}
 
 
-def test_only_what_no_claim_settled_is_listed_given_up_last_first(time):
+def test_only_what_no_claim_settled_is_listed_given_up_last_first(fake_clock):
     failed = create_job("ann", "SLEEP", {"duration_ms": 1}, Options(max_attempts=1))
     outcome = claim.claim(failed.id, "w")
     assert isinstance(outcome, claim.Claimed)
     finish.fail(outcome.job, "boom")
-    given_up = dead(3, time)
+    given_up = dead(3, fake_clock)
 
     page = page_of_dead_letters()
 
@@ -70,8 +59,8 @@ def test_only_what_no_claim_settled_is_listed_given_up_last_first(time):
     assert {job.dead_lettered_at is not None for job in page.content} == {True}
 
 
-def test_a_list_goes_on_by_cursor_and_by_page(time):
-    given_up = ids(dead(5, time))[::-1]
+def test_a_list_goes_on_by_cursor_and_by_page(fake_clock):
+    given_up = ids(dead(5, fake_clock))[::-1]
     first = page_of_dead_letters(size=2)
     assert ids(first.content) == given_up[:2]
     assert ids(page_of_dead_letters(size=2, cursor=first.cursor).content) == given_up[2:4]
@@ -80,8 +69,8 @@ def test_a_list_goes_on_by_cursor_and_by_page(time):
         page_of_dead_letters(size=100, page=11)
 
 
-def test_dead_letters_are_counted_as_they_come_and_go(time):
-    first, second, *_ = dead(3, time)
+def test_dead_letters_are_counted_as_they_come_and_go(fake_clock):
+    first, second, *_ = dead(3, fake_clock)
     count(read_changes(records(table="jobs")))
     assert (count_dead_letters(), page_of_dead_letters(size=1).total_elements) == (3, 3)
     replay(first.id)
@@ -90,8 +79,8 @@ def test_dead_letters_are_counted_as_they_come_and_go(time):
     assert count_dead_letters() == 1
 
 
-def test_a_replayed_job_leaves_the_list_runs_at_once_and_no_longer_expires(time):
-    (job,) = dead(1, time)
+def test_a_replayed_job_leaves_the_list_runs_at_once_and_no_longer_expires(fake_clock):
+    (job,) = dead(1, fake_clock)
 
     again = replay(job.id)
 
@@ -104,22 +93,22 @@ def test_a_replayed_job_leaves_the_list_runs_at_once_and_no_longer_expires(time)
     assert get_job(job.id, owner=None).status is JobStatus.COMPLETED
 
 
-def test_a_retry_by_hand_leaves_the_list_too(time):
-    (job,) = dead(1, time)
+def test_a_retry_by_hand_leaves_the_list_too(fake_clock):
+    (job,) = dead(1, fake_clock)
     retry_job(job.id, owner="ann")
     assert page_of_dead_letters().content == []
 
 
-def test_what_is_no_dead_letter_is_not_replayed(time):
-    (job,) = dead(1, time)
+def test_what_is_no_dead_letter_is_not_replayed(fake_clock):
+    (job,) = dead(1, fake_clock)
     replay(job.id)
     for job_id in (job.id, "0" * 32):
         with pytest.raises(DeadLetterNotFoundError):
             replay(job_id)
 
 
-def test_a_replay_of_many_takes_the_oldest_first_and_starts_ten_a_second(time):
-    given_up = dead(35, time)
+def test_a_replay_of_many_takes_the_oldest_first_and_starts_ten_a_second(fake_clock):
+    given_up = dead(35, fake_clock)
     now = clock.now_ms()
 
     done = replay_all(25)
@@ -131,26 +120,26 @@ def test_a_replay_of_many_takes_the_oldest_first_and_starts_ten_a_second(time):
     assert delays() == {"Messages": 1, "MessagesDelayed": 24}
 
 
-def test_calls_that_come_at_once_wait_for_each_other(time):
-    dead(30, time)
+def test_calls_that_come_at_once_wait_for_each_other(fake_clock):
+    dead(30, fake_clock)
     now = clock.now_ms()
     turns = [(job.run_after or now) - now for _ in range(3) for job in replay_all(10).jobs]
     assert turns == [place * 100 for place in range(30)]
     assert replay_all() == Replayed([], 0)
 
 
-def test_after_a_rest_a_replay_starts_at_once(time):
-    dead(20, time)
+def test_after_a_rest_a_replay_starts_at_once(fake_clock):
+    dead(20, fake_clock)
     replay_all(10)
-    time.seconds += 60
+    fake_clock.seconds += 60
     assert replay_all(10).jobs[0].run_after is None
 
 
-def test_thousands_are_spread_far_beyond_what_sqs_delays(time, monkeypatch):
+def test_thousands_are_spread_far_beyond_what_sqs_delays(fake_clock, monkeypatch):
     # Given a pace of one a second, when more are replayed than 900 seconds hold
     monkeypatch.setenv("REPLAY_RATE", "1")
     settings.cache_clear()
-    dead(3, time)
+    dead(3, fake_clock)
     aws.client("dynamodb").put_item(
         TableName="totals",
         Item={"scope": {"S": "replay"}, "shard": {"S": "-"}, "until": {"N": str(clock.now_ms() + 3_600_000)}},
@@ -159,16 +148,16 @@ def test_thousands_are_spread_far_beyond_what_sqs_delays(time, monkeypatch):
     # Then their turn comes later, and the sweeper sends them before it
     assert [job.run_after - clock.now_ms() for job in done.jobs] == [3_600_000, 3_601_000, 3_602_000]
     assert delays() == {"Messages": 0, "MessagesDelayed": 0}
-    time.seconds += 3_200
+    fake_clock.seconds += 3_200
     assert sweep().resent == 3
     assert delays() == {"Messages": 0, "MessagesDelayed": 3}
 
 
-def test_jobs_that_expired_hold_no_replay_up(time):
-    expired = dead(3, time)
-    time.seconds += 80 * 86_400
-    fresh = dead(2, time)
-    time.seconds += 10 * 86_400
+def test_jobs_that_expired_hold_no_replay_up(fake_clock):
+    expired = dead(3, fake_clock)
+    fake_clock.seconds += 80 * 86_400
+    fresh = dead(2, fake_clock)
+    fake_clock.seconds += 10 * 86_400
 
     done = replay_all(2)
 
@@ -176,8 +165,8 @@ def test_jobs_that_expired_hold_no_replay_up(time):
     assert all(job.id not in ids(done.jobs) for job in expired)
 
 
-def test_one_that_is_moved_meanwhile_is_passed_over(time, monkeypatch):
-    moved, stays = dead(2, time)
+def test_one_that_is_moved_meanwhile_is_passed_over(fake_clock, monkeypatch):
+    moved, stays = dead(2, fake_clock)
     original = finish.first_look
 
     def meanwhile(moment: int) -> int:
@@ -195,8 +184,8 @@ def test_a_call_replays_no_more_than_a_hundred(limit):
         replay_all(limit)
 
 
-def test_a_replay_of_a_hundred_costs_two_calls_for_ten_and_some(time):
-    dead(100, time)
+def test_a_replay_of_a_hundred_costs_two_calls_for_ten_and_some(fake_clock):
+    dead(100, fake_clock)
     with metered() as meter:
         assert len(replay_all().jobs) == 100
     assert meter.count("sqs") == 10
@@ -204,8 +193,8 @@ def test_a_replay_of_a_hundred_costs_two_calls_for_ten_and_some(time):
     assert meter.writes("jobs") == 100
 
 
-def test_admins_list_and_replay_over_http_and_users_may_not(time):
-    first, *_ = dead(3, time)
+def test_admins_list_and_replay_over_http_and_users_may_not(fake_clock):
+    first, *_ = dead(3, fake_clock)
     listed = call("GET", "/api/v1/dead-letters", query={"size": ["2"]})
     assert (listed.status, len(listed.json["content"])) == (200, 2)
     assert listed.json["content"][0]["dead_lettered_at"] is not None

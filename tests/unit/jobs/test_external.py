@@ -78,14 +78,14 @@ def message_of(one: Job) -> str:
 # ---- Claiming -----------------------------------------------------------------------------------------------------
 
 
-def test_a_job_is_claimed_kept_and_completed_without_a_message(time):
+def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock):
     created = job({"page": 7}, ttl_ms=3_600_000)
 
     held = claimed("build-7")
 
     assert (held.id, held.status, held.worker, held.payload) == (created.id, JobStatus.RUNNING, "build-7", {"page": 7})
     assert messages() == 0
-    time.seconds += 20
+    fake_clock.seconds += 20
     found = beat(held)
     assert found == (JobStatus.RUNNING, held.deadline, clock.now_ms() + LEASE * 1000)
     complete(held, {"pages": 12})
@@ -110,7 +110,7 @@ def test_nothing_is_claimed_where_nothing_waits():
     assert external.claim_next(["EXTERNAL"], "w1") is None
 
 
-def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(time):
+def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_clock):
     job()
     with metered() as meter:
         held = claimed()
@@ -143,14 +143,14 @@ def test_messages_of_finished_held_and_vanished_jobs_are_cleared_away():
     assert messages() == 0
 
 
-def test_a_message_that_comes_too_early_is_kept_for_its_turn(time):
+def test_a_message_that_comes_too_early_is_kept_for_its_turn(fake_clock):
     created = job(delay_seconds=5)
     send(message_of(created))
 
     assert external.claim_next(["EXTERNAL"], "w1") is None
 
     assert messages() == 2
-    time.seconds += 5
+    fake_clock.seconds += 5
     assert external.claim_known(created.id, "w1", owner=None).status is JobStatus.RUNNING
 
 
@@ -230,10 +230,10 @@ def test_a_known_job_of_somebody_elses_or_of_lambda_is_not_handed_out():
 # ---- The lease ----------------------------------------------------------------------------------------------------
 
 
-def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_changes_nothing(time):
+def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_changes_nothing(fake_clock):
     created = job(ttl_ms=3_600_000)
     dead = claimed("dead")
-    time.seconds += LEASE + 16
+    fake_clock.seconds += LEASE + 16
 
     assert sweep().resent == 1
     successor = claimed("successor")
@@ -247,34 +247,34 @@ def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_change
     assert get_result(created.id, owner="ann")[1] == {"by": "successor"}
 
 
-def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(time):
+def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(fake_clock):
     """Its looks at a waiting job grow to an hour apart; a dead worker's job must not wait so long."""
     created = job(ttl_ms=3_600_000)
     for hour in range(3):
-        time.seconds = (read(created).look_at or 0) / 1000
+        fake_clock.seconds = (read(created).look_at or 0) / 1000
         assert sweep().looked == 1, hour
     claimed()
-    time.seconds += LEASE + 16
+    fake_clock.seconds += LEASE + 16
     assert sweep().resent == 1
 
 
-def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(time, monkeypatch):
+def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(fake_clock, monkeypatch):
     monkeypatch.setenv("SWEEP_BACKLOG", "1")
     settings.cache_clear()
     held = job(ttl_ms=3_600_000)
     assert claimed().id == held.id
     for _ in range(3):
         job()
-    time.seconds += LEASE + 16
+    fake_clock.seconds += LEASE + 16
 
     assert sweep().resent == 1
 
 
-def test_a_job_whose_workers_all_die_fails_at_its_third_crash(time):
+def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock):
     created = job(ttl_ms=3_600_000, max_attempts=10)
     for number in (1, 2, 3):
         assert claimed(f"w{number}").attempts == number
-        time.seconds = (read(created).look_at or 0) / 1000
+        fake_clock.seconds = (read(created).look_at or 0) / 1000
         assert sweep().resent == 1
 
     assert external.claim_next(["EXTERNAL"], "w4") is None
@@ -284,11 +284,11 @@ def test_a_job_whose_workers_all_die_fails_at_its_third_crash(time):
     assert messages() == 0
 
 
-def test_heartbeats_keep_the_sweeper_from_sending(time):
+def test_heartbeats_keep_the_sweeper_from_sending(fake_clock):
     job(ttl_ms=3_600_000)
     held = claimed()
     for _ in range(12):
-        time.seconds += 10
+        fake_clock.seconds += 10
         beat(held)
         assert sweep().resent == 0
     complete(held)
@@ -310,11 +310,11 @@ def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_
         beat(held)
 
 
-def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result(time):
+def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result(fake_clock):
     for write in (beat, complete):
         job(ttl_ms=1_000)
         held = claimed()
-        time.seconds += 2
+        fake_clock.seconds += 2
         if write is beat:
             assert beat(held).status is JobStatus.CANCELLED
         else:
@@ -326,11 +326,11 @@ def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result
 # ---- Ends ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_sends_the_job_back_until_no_attempt_is_left(time):
+def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock):
     created = job(max_attempts=2)
     assert fail(claimed()) is JobStatus.CREATED
     assert messages() == 1
-    time.seconds += 60
+    fake_clock.seconds += 60
     again = external.claim_known(created.id, "w2", owner=None)
     assert fail(again, "again") is JobStatus.FAILED
     assert (read(created).error_message, read(created).attempts) == ("again", 2)

@@ -87,23 +87,23 @@ def test_a_jobs_life_costs_three_writes_eight_units_no_read_and_one_send():
     assert meter.count("sqs") == 1
 
 
-def test_a_heartbeat_costs_one_unit_and_extends_the_lease(time):
+def test_a_heartbeat_costs_one_unit_and_extends_the_lease(fake_clock):
     mine = claimed(sleep_job())
-    time.seconds += 10
+    fake_clock.seconds += 10
     with metered() as meter:
         until = finish.heartbeat(mine)
     assert until == mine.lease_until + 10_000
     assert (meter.write_units(), meter.read_units()) == (1, 0)
 
 
-def test_a_claim_starts_the_time_to_live_and_names_the_worker(time):
+def test_a_claim_starts_the_time_to_live_and_names_the_worker(fake_clock):
     job = claimed(sleep_job(ttl_ms=5_000), "w1")
     assert (job.status, job.worker, job.attempts, job.fence) == (JobStatus.RUNNING, "w1", 1, 1)
     assert job.deadline == clock.now_ms() + 5_000
     assert job.lease_until == clock.now_ms() + LEASE
 
 
-def test_a_claim_refused_by_a_live_lease_waits_for_its_end_and_reads_nothing(time):
+def test_a_claim_refused_by_a_live_lease_waits_for_its_end_and_reads_nothing(fake_clock):
     mine = claimed(sleep_job())
     with metered() as meter:
         outcome = claim.claim(mine.id, "w2")
@@ -138,18 +138,18 @@ def test_a_large_result_lives_in_the_bucket():
     assert read(mine).result_key
 
 
-def test_a_late_result_is_discarded(time):
+def test_a_late_result_is_discarded(fake_clock):
     mine = claimed(sleep_job(ttl_ms=1_000))
-    time.seconds += 1.5
+    fake_clock.seconds += 1.5
 
     assert finish.complete(mine, {"late": True}) is JobStatus.CANCELLED
 
     assert (read(mine).status, read(mine).result) == (JobStatus.CANCELLED, None)
 
 
-def test_a_worker_that_lost_its_lease_changes_nothing(time):
+def test_a_worker_that_lost_its_lease_changes_nothing(fake_clock):
     mine = claimed(sleep_job())
-    time.seconds += 31
+    fake_clock.seconds += 31
     theirs = claim.take_over(abandoned(mine), "w2")
     assert isinstance(theirs, claim.Claimed)
 
@@ -163,9 +163,9 @@ def test_a_worker_that_lost_its_lease_changes_nothing(time):
     assert read(mine).crashes == 1
 
 
-def test_a_takeover_keeps_the_deadline_and_only_the_first_of_two_gets_it(time):
+def test_a_takeover_keeps_the_deadline_and_only_the_first_of_two_gets_it(fake_clock):
     mine = claimed(sleep_job(ttl_ms=60_000))
-    time.seconds += 31
+    fake_clock.seconds += 31
     seen = abandoned(mine)
 
     first, second = claim.take_over(seen, "w2"), claim.take_over(seen, "w3")
@@ -182,7 +182,7 @@ def test_our_own_write_repeated_by_the_sdk_is_recognised():
     assert finish.complete(mine, {"n": 1}) is JobStatus.COMPLETED
 
 
-def test_an_error_sends_the_job_back_with_growing_waits_until_no_attempt_is_left(time):
+def test_an_error_sends_the_job_back_with_growing_waits_until_no_attempt_is_left(fake_clock):
     job = sleep_job(max_attempts=3)
     waits = []
     for _ in range(2):
@@ -191,18 +191,18 @@ def test_an_error_sends_the_job_back_with_growing_waits_until_no_attempt_is_left
         waiting = read(job)
         waits.append(waiting.run_after - clock.now_ms())
         assert isinstance(claim.claim(job.id, "w"), claim.NotYet)
-        time.seconds += waits[-1] / 1000 + 0.01  # a float of seconds may fall short of a millisecond
+        fake_clock.seconds += waits[-1] / 1000 + 0.01  # a float of seconds may fall short of a millisecond
     assert finish.fail(claimed(job), "boom") is JobStatus.FAILED
 
     assert waits[0] <= waits[1]
     assert (read(job).attempts, read(job).error_message) == (3, "boom")
 
 
-def test_a_job_that_succeeds_in_the_end_tells_of_no_error(time):
+def test_a_job_that_succeeds_in_the_end_tells_of_no_error(fake_clock):
     job = sleep_job()
     finish.fail(claimed(job), "boom")
     assert read(job).error_message == "boom"
-    time.seconds += 10
+    fake_clock.seconds += 10
     finish.complete(claimed(job), {})
     assert (read(job).status, read(job).error_message) == (JobStatus.COMPLETED, None)
 
@@ -213,100 +213,100 @@ def test_the_backoff_doubles_and_stops_at_its_cap(attempts: int):
     assert all(step // 2 <= finish.backoff_ms(attempts) <= step for _ in range(20))
 
 
-def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(time):
+def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(fake_clock):
     job = sleep_job(ttl_ms=800_000, max_attempts=20)
     claimed(job)
     for crash in (1, 2):
-        time.seconds += 31
+        fake_clock.seconds += 31
         outcome = claim.take_over(abandoned(job), "w")
         assert isinstance(outcome, claim.Claimed)
         assert outcome.job.crashes == crash
-    time.seconds += 31
+    fake_clock.seconds += 31
 
     assert isinstance(claim.claim(job.id, "w"), claim.Settled)
     assert (read(job).status, read(job).crashes) == (JobStatus.FAILED, 3)
     assert "died 3 times" in read(job).error_message
 
 
-def test_a_job_with_one_attempt_is_never_run_again_after_a_crash(time):
+def test_a_job_with_one_attempt_is_never_run_again_after_a_crash(fake_clock):
     job = sleep_job(max_attempts=1)
     claimed(job)
-    time.seconds += 31
+    fake_clock.seconds += 31
     assert isinstance(claim.claim(job.id, "w"), claim.Settled)
     assert read(job).status is JobStatus.FAILED
 
 
-def test_the_claimer_cancels_a_job_past_its_deadline(time):
+def test_the_claimer_cancels_a_job_past_its_deadline(fake_clock):
     job = sleep_job(ttl_ms=1_000)
     claimed(job)
-    time.seconds += 2
+    fake_clock.seconds += 2
     assert isinstance(claim.claim(job.id, "w2"), claim.Settled)
     assert read(job).status is JobStatus.CANCELLED
 
 
-def test_the_sweeper_leaves_young_jobs_alone(time):
+def test_the_sweeper_leaves_young_jobs_alone(fake_clock):
     sleep_job()
-    time.seconds += 119
+    fake_clock.seconds += 119
     with metered() as meter:
         assert sweep().looked == 0
     assert meter.writes() == 0
 
 
-def test_a_lost_message_is_sent_again_with_doubling_waits(time):
+def test_a_lost_message_is_sent_again_with_doubling_waits(fake_clock):
     job = sleep_job()
     messages()
     looks = []
     for _ in range(4):
-        time.seconds = read(job).look_at / 1000
-        looks.append(time.seconds)
+        fake_clock.seconds = read(job).look_at / 1000
+        looks.append(fake_clock.seconds)
         assert sweep().resent == 1
         assert messages().count(job.id) == 1
     gaps = [round(later - earlier) for earlier, later in itertools.pairwise(looks)]
     assert gaps == [120, 240, 480]
 
 
-def test_the_sweeper_cancels_what_outlived_its_time(time):
+def test_the_sweeper_cancels_what_outlived_its_time(fake_clock):
     job = sleep_job(ttl_ms=1_000)
     claimed(job)
-    time.seconds += 121
+    fake_clock.seconds += 121
     assert sweep().cancelled == 1
     assert read(job).status is JobStatus.CANCELLED
 
 
-def test_the_sweeper_sends_an_abandoned_job_again_but_not_a_held_one(time):
+def test_the_sweeper_sends_an_abandoned_job_again_but_not_a_held_one(fake_clock):
     job = sleep_job(ttl_ms=800_000)
     mine = claimed(job)
     messages()
-    time.seconds += 121
+    fake_clock.seconds += 121
     finish.heartbeat(mine)
     assert sweep().resent == 0
-    time.seconds = read(job).look_at / 1000
+    fake_clock.seconds = read(job).look_at / 1000
     assert sweep().resent == 1
 
 
-def test_a_deep_queue_gets_no_second_message_but_once_an_hour(time, monkeypatch):
+def test_a_deep_queue_gets_no_second_message_but_once_an_hour(fake_clock, monkeypatch):
     job = sleep_job()
     monkeypatch.setattr(queue, "depth", lambda _: 101)
     for _ in range(5):
-        time.seconds = read(job).look_at / 1000
+        fake_clock.seconds = read(job).look_at / 1000
         assert sweep().resent == 0
-    time.seconds += 3_600
+    fake_clock.seconds += 3_600
     assert sweep().resent == 1
 
 
-def test_two_sweeps_at_once_do_each_job_once(time):
+def test_two_sweeps_at_once_do_each_job_once(fake_clock):
     for _ in range(3):
         sleep_job()
-    time.seconds += 121
+    fake_clock.seconds += 121
     assert [sweep().resent, sweep().resent] == [3, 0]
 
 
-def test_a_sweep_stops_at_its_budget_and_says_so(time, monkeypatch):
+def test_a_sweep_stops_at_its_budget_and_says_so(fake_clock, monkeypatch):
     monkeypatch.setenv("SWEEP_ITEMS", "2")
     settings.cache_clear()
     for _ in range(5):
         sleep_job()
-    time.seconds += 121
+    fake_clock.seconds += 121
     first = sweep()
     assert (first.looked, first.left) == (2, True)
     assert sweep().looked == 2
@@ -321,12 +321,12 @@ def dead_letter(job: Job) -> dead_letters.Verdict:
     return dead_letters.judge(f'{{"job_id": "{job.id}", "ttl_ms": {job.ttl_ms}}}')
 
 
-def test_a_dead_letter_is_judged_by_what_its_job_is_now(time):
+def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock):
     done, held, unclaimed, dead, late = (sleep_job(ttl_ms=60_000) for _ in range(5))
     finish.complete(claimed(done), {})
     late_claim = claimed(late)
     claimed(dead)
-    time.seconds += 40
+    fake_clock.seconds += 40
     claimed(held)
     messages()
 
@@ -334,13 +334,13 @@ def test_a_dead_letter_is_judged_by_what_its_job_is_now(time):
     assert dead_letter(held) is dead_letters.Verdict.SENT_AFRESH
     assert dead_letter(unclaimed) is dead_letters.Verdict.FAILED
     assert dead_letter(dead) is dead_letters.Verdict.SENT_AFRESH  # another worker may take it over
-    time.seconds = late_claim.deadline / 1000
+    fake_clock.seconds = late_claim.deadline / 1000
     assert dead_letter(late) is dead_letters.Verdict.CANCELLED
     assert read(unclaimed).dead_lettered_at
     assert read(held).status is JobStatus.RUNNING
 
 
-def test_a_dead_letter_of_a_waiting_job_is_sent_afresh(time):
+def test_a_dead_letter_of_a_waiting_job_is_sent_afresh(fake_clock):
     job = sleep_job()
     finish.fail(claimed(job), "boom")
     assert dead_letter(job) is dead_letters.Verdict.SENT_AFRESH

@@ -17,7 +17,7 @@ from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep.dead_letters import Verdict, judge
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import settings
-from unit.api.gateway import post
+from support.api_gateway import post
 from worker.app import handler
 
 pytestmark = pytest.mark.usefixtures("cloud")

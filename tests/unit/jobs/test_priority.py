@@ -13,8 +13,8 @@ from leaseway.jobs.create.placement import Asked, Priority
 from leaseway.jobs.queue import HIGH, LOW, NORMAL, TASKS, Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.tasks import Definition, create_task, start_now
+from support.api_gateway import call, post
 from support.call_meter import metered
-from unit.api.gateway import call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +22,7 @@ from leaseway.settings import needed
 from leaseway.tally.changes import read_changes
 from support.account_stream import records
 from support.call_meter import metered
+from support.fake_clock import FakeClock, set_clock
 from support.job_steps import claimed, read
 from support.job_steps import sleep_job as job
 from support.seed_jobs import job_item, put_jobs
@@ -31,6 +33,13 @@ DAY = 86_400
 NOW = 1_800_000_000
 KEY = IdempotencyKey("ann", "POST /api/v1/jobs", "k")
 LARGE = {"text": "x" * 5_000}
+
+
+@pytest.fixture
+def fake_clock(cloud: None) -> Iterator[FakeClock]:
+    """S3 dates objects by the real clock, which this one must be ahead of."""
+    with set_clock(float(NOW)) as fake:
+        yield fake
 
 
 def read_scope() -> list[str]:
@@ -58,29 +67,29 @@ def removals() -> list[dict[str, Any]]:
     ],
     ids=["completed", "failed", "cancelled"],
 )
-def test_every_end_begins_the_time_that_a_job_is_kept(time, end):
+def test_every_end_begins_the_time_that_a_job_is_kept(fake_clock, end):
     mine = claimed(job(max_attempts=1))
     assert mine.expires_at is None
 
     end(mine)
 
     assert read(mine).expires_at == NOW + 90 * DAY
-    time.seconds += 90 * DAY - 1
+    fake_clock.seconds += 90 * DAY - 1
     read(mine)
-    time.seconds += 1
+    fake_clock.seconds += 1
     with pytest.raises(JobNotFoundError):
         read(mine)
 
 
-def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(time):
+def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock):
     late, lost = claimed(job(ttl_ms=1_000)), job()
-    time.seconds += 3_600
+    fake_clock.seconds += 3_600
     assert finish.expire(late)
     assert finish.give_up(lost, "nobody took it")
     assert {read(one).expires_at for one in (late, lost)} == {NOW + 3_600 + 90 * DAY}
 
 
-def test_a_job_may_name_its_own_time_in_days_and_never_less_than_one(time):
+def test_a_job_may_name_its_own_time_in_days_and_never_less_than_one(fake_clock):
     mine = claimed(job(retention_days=1))
     finish.complete(mine, {})
     assert read(mine).expires_at == NOW + DAY
@@ -97,14 +106,14 @@ def test_a_job_that_waits_long_is_kept_no_longer_than_the_bucket_keeps_its_paylo
         job(retention_days=94, delay_seconds=366 * DAY)
 
 
-def test_a_job_that_is_tried_again_no_longer_expires(time):
+def test_a_job_that_is_tried_again_no_longer_expires(fake_clock):
     mine = claimed(job(max_attempts=1, retention_days=2))
     finish.fail(mine, "boom")
 
     again = retry_job(mine.id, owner=None)
 
     assert again.expires_at is None
-    time.seconds += 3 * DAY
+    fake_clock.seconds += 3 * DAY
     finish.complete(claimed(again), {})
     assert read(mine).expires_at == NOW + 5 * DAY
 
@@ -115,11 +124,11 @@ def test_an_error_with_attempts_left_begins_nothing():
     assert read(mine).expires_at is None
 
 
-def test_an_expired_job_gives_its_key_free(time):
+def test_an_expired_job_gives_its_key_free(fake_clock):
     mine = claimed(job(key=KEY))
     finish.complete(mine, {})
     assert job(key=KEY).created_at == mine.created_at
-    time.seconds += 90 * DAY
+    fake_clock.seconds += 90 * DAY
     assert job(key=KEY).created_at == clock.now_ms()
 
 
@@ -185,10 +194,10 @@ def test_a_plain_job_costs_no_call():
     assert meter.calls == []
 
 
-def test_what_an_attempt_left_that_lost_its_lease_is_found(time):
+def test_what_an_attempt_left_that_lost_its_lease_is_found(fake_clock):
     # Given a worker that stored a picture and a large result, and died before it could say so
     first = claimed(job(ttl_ms=600_000))
-    time.seconds += 60
+    fake_clock.seconds += 60
     outcome = claim.claim(first.id, "w2")
     assert isinstance(outcome, claim.Abandoned)
     second = claim.take_over(outcome.job, "w2")

@@ -14,8 +14,8 @@ from leaseway.jobs.create.batch import Wanted, create_jobs
 from leaseway.jobs.find.lists import page_of_jobs
 from leaseway.jobs.run import claim
 from leaseway.jobs.table import created_key, owner_shard
+from support.api_gateway import call, post
 from support.call_meter import metered
-from unit.api.gateway import call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 

@@ -18,14 +18,15 @@ from leaseway.ledger.stream import LedgerMismatchError
 from leaseway.metrics import process
 from leaseway_local.deployment import template
 from support.account_stream import records
+from support.api_gateway import post
+from support.dashboard_lines import lines
 from support.grafana_dashboards import DASHBOARDS, targets
+from support.metric_lines import points, transfer_overtaken
 from support.template_lookup import of_type
-from unit.api.gateway import post
-from unit.infra.test_dashboard import lines
-from unit.metrics.test_metrics import SLEEP, points, transfer_overtaken
 from worker.run import Run
 
 ROOT = Path(__file__).parents[3]
+SLEEP = {"duration_ms": 1}
 
 
 def handled(function: str, event: Any = None) -> None:

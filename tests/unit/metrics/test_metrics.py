@@ -16,7 +16,7 @@ import pytest
 from aws_lambda_powertools.metrics import MetricUnit
 
 from leaseway import clock, metrics
-from leaseway.accounts import InsufficientFundsError, change_balance, create_account, settlement, transfer
+from leaseway.accounts import InsufficientFundsError, change_balance, create_account, transfer
 from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Options, create_job
 from leaseway.jobs.control.control import cancel_job
@@ -25,12 +25,11 @@ from leaseway.jobs.run import claim, finish
 from leaseway.ledger.stream import LedgerMismatchError
 from leaseway.metrics import notes, process
 from support.account_stream import records
-from unit.api.gateway import call, post
+from support.api_gateway import call, post
+from support.metric_lines import Line, points, transfer_overtaken
 from worker.run import Run
 
 SLEEP = {"duration_ms": 1}
-
-Line = dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
@@ -51,20 +50,6 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Any:
         return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
 
     return written
-
-
-def points(lines: list[Line]) -> dict[tuple[str, ...], list[float]]:
-    """Values by metric and dimensions, as CloudWatch reads them out of the lines."""
-    found: dict[tuple[str, ...], list[float]] = {}
-    for line in lines:
-        for directive in line["_aws"]["CloudWatchMetrics"]:
-            assert directive["Namespace"] == "Leaseway"
-            for names in directive["Dimensions"]:
-                assert names[-1] == "service" or "service" in names
-                by = tuple(line[name] for name in names if name != "service")
-                for metric in directive["Metrics"]:
-                    found.setdefault((metric["Name"], *by), []).extend(line[metric["Name"]])
-    return found
 
 
 # ---- The format --------------------------------------------------------------------------------------------------
@@ -277,21 +262,6 @@ def test_a_change_that_was_overtaken_is_told(cloud, lines, monkeypatch) -> None:
         create_account(name, 10, request_id=name)
     transfer_overtaken(monkeypatch)
     assert points(lines()) == {("BalanceUpdatesGranted",): [2], ("BalanceUpdatesConflicted",): [1]}
-
-
-def transfer_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ann sends ben 1, and is paid 1 while that is planned."""
-    real = settlement._Settlement.read
-
-    def overtaken(self: Any, user: str) -> Any:
-        account = real(self, user)
-        if user == "ben":
-            change_balance("ann", 1, request_id="o")
-        return account
-
-    with monkeypatch.context() as patch:
-        patch.setattr(settlement._Settlement, "read", overtaken)
-        transfer("ann", "ben", 1, owner=None, request_id="t")
 
 
 def test_a_change_that_does_not_explain_itself_is_told(cloud, capsys) -> None:

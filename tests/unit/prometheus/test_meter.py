@@ -18,9 +18,9 @@ from leaseway.counters import read_scope
 from leaseway.metrics import notes, process
 from leaseway.prometheus import meter
 from leaseway.prometheus.families import BUCKETS
+from support.api_gateway import call, post
 from support.call_meter import metered
 from support.log_deliveries import delivery
-from unit.api.gateway import call, post
 
 Said = Callable[..., list[str]]
 

@@ -16,10 +16,10 @@ from leaseway.metrics import notes, process
 from leaseway.prometheus import FAMILIES, Kind
 from leaseway.prometheus.text import Histogram, rendered
 from support.account_stream import records
+from support.api_gateway import ADMIN, Answered, call, user
 from support.call_meter import metered
 from support.log_deliveries import delivery
 from support.prometheus_page import Samples, samples
-from unit.api.gateway import ADMIN, Answered, call, user
 
 SLEEP = {"duration_ms": 1}
 REQUEST = ("GET", "/health", "2xx")

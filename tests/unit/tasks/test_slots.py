@@ -20,7 +20,7 @@ from leaseway.tasks.plan import Verdict
 from leaseway.tasks.runs import jitter_ms
 from leaseway.tasks.tick import tick
 from support.call_meter import metered
-from unit.tasks.conftest import again, all_runs, entries, jobs_in_the_table, last_run
+from support.task_runs import again, all_runs, entries, jobs_in_the_table, last_run
 
 MINUTE = 60_000
 
@@ -40,12 +40,12 @@ def waiting_messages() -> int:
     return int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesDelayed"])
 
 
-def test_a_slot_that_has_come_becomes_one_job_with_its_message(watch, make):
+def test_a_slot_that_has_come_becomes_one_job_with_its_message(fake_clock, make):
     # Given a five-minutely task
     task = make()
     # When ticks come before and after its slot
     early = tick()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     late, again_late = tick(), tick()
     # Then one of them started the slot's run
     assert (early.due, late.started, again_late.due) == (0, 1, 0)
@@ -55,10 +55,10 @@ def test_a_slot_that_has_come_becomes_one_job_with_its_message(watch, make):
     assert again(task).next_run == task.next_run + 5 * MINUTE
 
 
-def test_ticks_that_read_the_same_state_start_each_slot_once(watch, make):
+def test_ticks_that_read_the_same_state_start_each_slot_once(fake_clock, make):
     # Given ten due tasks, and five ticks that have all read them as they are now
     tasks = [make() for _ in range(10)]
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     outcomes = [slots.settle_slot(task, None) for task, _ in itertools.product(tasks, range(5))]
     # Then there are ten jobs, one a slot
     started = [outcome.job.id for outcome in outcomes if outcome.job]
@@ -66,89 +66,89 @@ def test_ticks_that_read_the_same_state_start_each_slot_once(watch, make):
 
 
 @pytest.mark.parametrize(("catch_up", "runs", "missed"), [(CatchUp.LATEST, 1, 2), (CatchUp.NONE, 0, 3)])
-def test_two_minutes_without_ticks(watch, make, catch_up, runs, missed):
+def test_two_minutes_without_ticks(fake_clock, make, catch_up, runs, missed):
     # Given a minutely task whose last tick was three minutes ago
     task = make(every="60s", catch_up=catch_up)
-    watch.move(minutes=3)
+    fake_clock.move(minutes=3)
     # When a tick comes
     report = tick()
     # Then the stretch has one run or none, history tells of the rest, and the schedule goes on
     assert (report.started, report.missed, jobs_in_the_table()) == (runs, missed, runs)
     assert sum(entry.slots for entry in entries(task) if entry.status == "MISSED") == missed
-    assert (again(task).missed, again(task).next_run) == (missed, watch.ms + MINUTE)
+    assert (again(task).missed, again(task).next_run) == (missed, fake_clock.ms + MINUTE)
 
 
 @pytest.mark.parametrize(("age", "runs"), [(90, 1), (91, 0)])
-def test_without_catch_up_a_slot_runs_while_a_tick_may_still_be_on_its_way(watch, make, age, runs):
+def test_without_catch_up_a_slot_runs_while_a_tick_may_still_be_on_its_way(fake_clock, make, age, runs):
     make(catch_up=CatchUp.NONE)
-    watch.move(minutes=5, seconds=age)
+    fake_clock.move(minutes=5, seconds=age)
     assert (tick().started, tick().started) == (runs, 0)
 
 
-def test_without_catch_up_a_fresh_slot_after_an_outage_of_days_is_run(watch, make):
+def test_without_catch_up_a_fresh_slot_after_an_outage_of_days_is_run(fake_clock, make):
     task = make(every="1h", catch_up=CatchUp.NONE)
-    watch.move(hours=49, seconds=30)
+    fake_clock.move(hours=49, seconds=30)
     report = tick()
     assert (report.started, report.missed) == (1, 48)
-    assert last_run(task).slot == watch.ms - 30_000
+    assert last_run(task).slot == fake_clock.ms - 30_000
 
 
-def test_a_clock_that_goes_back_starts_nothing_again(watch, make):
+def test_a_clock_that_goes_back_starts_nothing_again(fake_clock, make):
     task = make()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
     run_to_the_end(last_run(task))
     # When the clock falls back an hour, and ticks come until it is where it was
-    watch.move(hours=-1)
+    fake_clock.move(hours=-1)
     for _ in range(60):
         assert tick().started == 0
-        watch.move(minutes=1)
+        fake_clock.move(minutes=1)
     # Then the next slot is the next that starts
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     assert (tick().started, jobs_in_the_table()) == (1, 2)
 
 
-def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(watch, make):
+def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(fake_clock, make):
     task = make(ttl_ms=800_000)
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
     first = run(last_run(task))
     for _ in range(2):
-        watch.move(minutes=5)
+        fake_clock.move(minutes=5)
         finish.heartbeat(first)
         assert tick().skipped == 1
     finish.complete(first, {})
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     # Then the slot after its end is started, and history tells of all four
     assert tick().started == 1
     assert [entry.status for entry in entries(task)] == ["CREATED", "SKIPPED", "SKIPPED", "COMPLETED"]
     assert again(task).skipped == 2
 
 
-def test_under_skip_a_run_that_waits_for_a_worker_is_not_doubled(watch, make):
+def test_under_skip_a_run_that_waits_for_a_worker_is_not_doubled(fake_clock, make):
     make()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     assert (tick().skipped, jobs_in_the_table()) == (1, 1)
 
 
-def test_under_allow_every_slot_is_started(watch, make):
+def test_under_allow_every_slot_is_started(fake_clock, make):
     make(overlap=Overlap.ALLOW)
     for _ in range(3):
-        watch.move(minutes=5)
+        fake_clock.move(minutes=5)
         assert tick().started == 1
     assert jobs_in_the_table() == 3
 
 
-def test_a_dead_run_holds_nothing_up_longer_than_its_lease(watch, make):
+def test_a_dead_run_holds_nothing_up_longer_than_its_lease(fake_clock, make):
     # Given a run whose worker died, and whom nobody took over
     task = make(every="60s", ttl_ms=800_000)
-    watch.move(minutes=1)
+    fake_clock.move(minutes=1)
     tick()
     dead = run(last_run(task))
     # When the next slot comes, a lease and the time of a takeover later
-    watch.move(minutes=1)
+    fake_clock.move(minutes=1)
     assert tick().started == 1
     # Then the dead run is over, and a worker that comes to life again changes nothing
     over = next(job for job in all_runs(task) if job.id == dead.id)
@@ -159,16 +159,16 @@ def test_a_dead_run_holds_nothing_up_longer_than_its_lease(watch, make):
     assert isinstance(claim.claim(dead.id, "w2"), claim.Settled)
 
 
-def test_a_run_that_is_just_being_taken_over_holds_its_place(watch, make):
+def test_a_run_that_is_just_being_taken_over_holds_its_place(fake_clock, make):
     task = make(every="60s", ttl_ms=800_000)
-    watch.move(minutes=1)
+    fake_clock.move(minutes=1)
     tick()
     dead = run(last_run(task))
-    watch.move(seconds=50)
+    fake_clock.move(seconds=50)
     abandoned = claim.claim(dead.id, "w2")
     assert isinstance(abandoned, claim.Abandoned)
     # Given a tick that read the dead run before another worker took it over
-    watch.move(seconds=10)
+    fake_clock.move(seconds=10)
     read = again(task), last_run(task)
     assert isinstance(claim.take_over(abandoned.job, "w2"), Claimed)
     # When it settles the slot
@@ -178,22 +178,22 @@ def test_a_run_that_is_just_being_taken_over_holds_its_place(watch, make):
     assert last_run(task).status is JobStatus.RUNNING
 
 
-def test_a_run_past_its_time_to_live_holds_nothing_up(watch, make):
+def test_a_run_past_its_time_to_live_holds_nothing_up(fake_clock, make):
     task = make(every="60s", ttl_ms=40_000)
-    watch.move(minutes=1)
+    fake_clock.move(minutes=1)
     tick()
     first = run(last_run(task))
-    watch.move(seconds=30)
+    fake_clock.move(seconds=30)
     finish.heartbeat(first)
-    watch.move(seconds=30)
+    fake_clock.move(seconds=30)
     assert tick().started == 1
     assert {job.id: job.status for job in all_runs(task)}[first.id] is JobStatus.CANCELLED
 
 
-def test_a_run_started_by_hand_and_a_tick_exclude_each_other(watch, make):
+def test_a_run_started_by_hand_and_a_tick_exclude_each_other(fake_clock, make):
     # Given a due task, read by a tick
     task = make()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     # When somebody is quicker and starts it by hand
     by_hand = start_now(task.id)
     outcome = slots.settle_slot(task, None)
@@ -202,7 +202,7 @@ def test_a_run_started_by_hand_and_a_tick_exclude_each_other(watch, make):
     assert (last_run(task).id, by_hand.slot, waiting_messages()) == (by_hand.id, None, 1)
 
 
-def test_a_running_task_is_not_started_by_hand(watch, make):
+def test_a_running_task_is_not_started_by_hand(fake_clock, make):
     task = make()
     first = start_now(task.id)
     with pytest.raises(AlreadyRunningError) as refused:
@@ -212,32 +212,32 @@ def test_a_running_task_is_not_started_by_hand(watch, make):
     assert start_now(task.id).id != first.id
 
 
-def test_a_task_that_overlaps_is_started_by_hand_any_time(watch, make):
+def test_a_task_that_overlaps_is_started_by_hand_any_time(fake_clock, make):
     task = make(overlap=Overlap.ALLOW, enabled=False)
     assert start_now(task.id).id != start_now(task.id).id
 
 
-def test_a_task_that_is_not_there_is_not_started(watch):
+def test_a_task_that_is_not_there_is_not_started(fake_clock):
     with pytest.raises(TaskNotFoundError):
         start_now("0" * 32)
 
 
-def test_a_retried_run_keeps_its_place(watch, make):
+def test_a_retried_run_keeps_its_place(fake_clock, make):
     # Given a run that has ended, read by a tick, and retried by hand at that moment
     task = make()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
     run_to_the_end(last_run(task))
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     read = again(task), last_run(task)
     JobModel.change(read[1].id, [JobModel.status.set("CREATED")], JobModel.id.exists())
     # When the tick settles the slot, it finds the run alive
     assert slots.settle_slot(*read).verdict is Verdict.SKIPPED
 
 
-def test_jitter_delays_a_run_by_the_same_time_whoever_asks(watch, make):
+def test_jitter_delays_a_run_by_the_same_time_whoever_asks(fake_clock, make):
     task = make(jitter_seconds=120)
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
     job = last_run(task)
     assert job.run_after is None or 0 < job.run_after - job.slot <= 120_000
@@ -246,10 +246,10 @@ def test_jitter_delays_a_run_by_the_same_time_whoever_asks(watch, make):
     assert all(0 <= delay <= 120_000 for delay in spread)
 
 
-def test_a_slot_whose_job_exists_is_passed_over(watch, make):
+def test_a_slot_whose_job_exists_is_passed_over(fake_clock, make):
     # Given a task whose table was restored to a moment before its last slot
     task = make()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
     back = [TaskModel.next_run.set(task.next_run), TaskModel.last_job_id.remove()]
     TaskModel.change(task.id, back, TaskModel.id.exists())
@@ -257,21 +257,21 @@ def test_a_slot_whose_job_exists_is_passed_over(watch, make):
     report = tick()
     # Then the slot is not run again, and the schedule goes on
     assert (report.started, jobs_in_the_table()) == (0, 1)
-    assert again(task).next_run > watch.ms
+    assert again(task).next_run > fake_clock.ms
 
 
-def test_a_broken_task_keeps_nobody_waiting(watch, make):
+def test_a_broken_task_keeps_nobody_waiting(fake_clock, make):
     broken, well = make(), make()
     TaskModel.change(broken.id, [TaskModel.cron.set("nonsense"), TaskModel.every.remove()], TaskModel.id.exists())
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     report = tick()
     assert (report.failed, report.started, last_run(well).status) == (1, 1, JobStatus.CREATED)
 
 
-def test_a_lost_message_is_the_sweepers_to_send(watch, make, monkeypatch):
+def test_a_lost_message_is_the_sweepers_to_send(fake_clock, make, monkeypatch):
     # Given a tick that dies between the transaction and the message
     make()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     with monkeypatch.context() as patch:
         patch.setattr(queue, "send", lambda _: 0)
         tick()
@@ -279,7 +279,7 @@ def test_a_lost_message_is_the_sweepers_to_send(watch, make, monkeypatch):
     # When the sweeper comes
     from leaseway.jobs.upkeep.sweep import sweep
 
-    watch.move(minutes=3)
+    fake_clock.move(minutes=3)
     sweep()
     # Then the run has its message
     assert waiting_messages() == 1
@@ -302,9 +302,9 @@ class _LosesAnswers:
         return getattr(self._client, name)
 
 
-def test_a_lost_answer_starts_the_slot_once(watch, make, monkeypatch):
+def test_a_lost_answer_starts_the_slot_once(fake_clock, make, monkeypatch):
     make()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     real = aws.client
     losing = _LosesAnswers(real("dynamodb", attempts=1), lost=1)
     monkeypatch.setattr(
@@ -315,13 +315,13 @@ def test_a_lost_answer_starts_the_slot_once(watch, make, monkeypatch):
     assert (report.started + report.raced, jobs_in_the_table()) == (1, 1)
 
 
-def test_what_a_slot_costs(watch, make):
+def test_what_a_slot_costs(fake_clock, make):
     # Given a task with a finished run
     task = make()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     tick()
     run_to_the_end(last_run(task))
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     # When the next slot is settled
     with metered() as meter:
         assert tick().started == 1
@@ -332,7 +332,7 @@ def test_what_a_slot_costs(watch, make):
     assert meter.count("sqs") == 1
 
 
-def test_a_tick_with_nothing_due_reads_one_query_a_shard(watch, make):
+def test_a_tick_with_nothing_due_reads_one_query_a_shard(fake_clock, make):
     for _ in range(20):
         make()
     with metered() as meter:
@@ -341,12 +341,12 @@ def test_a_tick_with_nothing_due_reads_one_query_a_shard(watch, make):
     assert meter.keys() == 0
 
 
-def test_a_tick_stops_at_its_budget_and_says_so(watch, make, monkeypatch):
+def test_a_tick_stops_at_its_budget_and_says_so(fake_clock, make, monkeypatch):
     monkeypatch.setenv("SCHEDULE_ITEMS", "3")
     settings.cache_clear()
     for _ in range(5):
         make()
-    watch.move(minutes=5)
+    fake_clock.move(minutes=5)
     first, second = tick(), tick()
     assert (first.started, first.left, second.started, second.left) == (3, True, 2, False)
     assert first.lag_ms == 0

@@ -21,8 +21,8 @@ from leaseway.tasks.schedule import schedule
 from leaseway.tasks.slots import read_task
 from support import tables
 from support.as_function import forget_everything
-from unit.tasks.crontab_model import cron_slots, interval_slots
-from unit.tasks.watch import Watch
+from support.crontab_model import cron_slots, interval_slots
+from support.fake_clock import FakeClock
 
 WEEKS = 3
 WEEK_MS = 7 * 86_400_000
@@ -63,7 +63,7 @@ def test_weeks_of_ticks_delays_and_crashes_lose_no_slot_and_double_none(data):
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         _empty_cloud(patch)
         simulation = Simulation(data, patch)
-        with clock.fixed(lambda: simulation.watch.seconds):
+        with clock.fixed(lambda: simulation.fake_clock.seconds):
             simulation.run()
 
 
@@ -86,7 +86,7 @@ class Simulation:
         self.draw = data.draw
         self.patch = patch
         self.begin = ms(self.draw(starts))
-        self.watch = Watch(self.begin / 1000)
+        self.fake_clock = FakeClock(self.begin / 1000)
         self.cron = self.draw(st.one_of(st.none(), crons))
         self.zone = self.draw(zones) if self.cron else "UTC"
         self.seconds = self.draw(st.sampled_from([60, 90, 600, 7_200, 86_400]))
@@ -104,7 +104,7 @@ class Simulation:
             catch_up=self.draw(st.sampled_from(CatchUp)),
             ttl_ms=self.draw(st.sampled_from([30_000, 840_000])),
         )
-        with clock.fixed(lambda: self.watch.seconds):
+        with clock.fixed(lambda: self.fake_clock.seconds):
             self.task = create_task("ann", definition)
         for _ in range(self.draw(st.integers(5, 25))):
             self._step()
@@ -115,7 +115,7 @@ class Simulation:
         self._keep_alive()
         before = self._now()
         if self._tick():
-            assert (self._now().next_run or 0) > self.watch.ms, "a tick that did well left a slot that had come"
+            assert (self._now().next_run or 0) > self.fake_clock.ms, "a tick that did well left a slot that had come"
         self._check(before)
 
     def _now(self) -> Task:
@@ -126,9 +126,9 @@ class Simulation:
 
     def _pass_time(self) -> None:
         short, long = st.integers(1, 240), st.integers(3_600, 200_000)
-        self.watch.move(seconds=self.draw(st.one_of(short, short, long)))
+        self.fake_clock.move(seconds=self.draw(st.one_of(short, short, long)))
         if self.draw(st.integers(0, 9)) == 0:
-            self.watch.move(seconds=-self.draw(st.integers(1, 7_200)))
+            self.fake_clock.move(seconds=-self.draw(st.integers(1, 7_200)))
 
     def _work(self) -> None:
         """A worker takes the last run, or finishes the one it has."""
@@ -170,7 +170,7 @@ class Simulation:
     def _check(self, before: Task) -> None:
         after = self._now()
         entries = page_of_history(self.task.id, size=100).content
-        now = self.watch.ms
+        now = self.fake_clock.ms
         settled = after.last_slot or self.begin
         # Every slot up to the last one settled is in the history exactly once, and the next one is the next.
         self._account(entries, settled)

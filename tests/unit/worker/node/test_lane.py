@@ -3,8 +3,6 @@
 import io
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,12 +13,11 @@ from leaseway.jobs.queue import NORMAL, ORDERED, Queue
 from leaseway.jobs.run import claim
 from leaseway.settings import settings
 from support.waiting import until
-from worker.delivery import Delivery, parse_deliveries
-from worker.node.lane import Lane
+from support.working_lane import Working, working
+from worker.delivery import parse_deliveries
 from worker.node.process import default_queues
 from worker.node.reports import Reports
 from worker.node.slots import Slots
-from worker.run import Ended
 
 pytestmark = pytest.mark.usefixtures("odd_cloud")
 
@@ -29,46 +26,6 @@ pytestmark = pytest.mark.usefixtures("odd_cloud")
 def odd_cloud(cloud, monkeypatch):
     monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
     settings.cache_clear()
-
-
-class Working:
-    """A lane with its two threads."""
-
-    def __init__(self, slots: int = 4, source: Queue = NORMAL) -> None:
-        self.ended: list[Ended] = []
-        self.apart: list[Delivery] = []
-        self.slots = Slots(slots)
-        self.lane = Lane("node", source, self.slots, isolate=self._isolate, on_end=self.ended.append)
-        self._threads = [
-            threading.Thread(target=self.lane.poll, args=(1,), daemon=True),
-            threading.Thread(target=self.lane.keep, daemon=True),
-        ]
-
-    def _isolate(self, _: Queue, delivery: Delivery) -> None:
-        self.apart.append(delivery)
-
-    def start(self) -> None:
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        self.lane.close()
-        self.slots.close()
-        self._threads[0].join(10)
-        self.lane.end()
-        self._threads[1].join(10)
-        self.lane.settle()
-        assert not any(thread.is_alive() for thread in self._threads)
-
-
-@contextmanager
-def working(**options: Any) -> Iterator[Working]:
-    made = Working(**options)
-    made.start()
-    try:
-        yield made
-    finally:
-        made.stop()
 
 
 def quick(**options: Any) -> str:

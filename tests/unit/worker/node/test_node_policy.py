@@ -9,12 +9,10 @@ from leaseway.jobs.queue import Queue
 from leaseway.jobs.run.claim import claim
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
+from support.iam_rights import Calls, granted, large_picture, no_picture
 from support.waiting import until
-from unit.functions.test_rights import Calls, calls, described, granted, large_picture, no_picture
-from unit.worker.node.test_lane import Working
+from support.working_lane import Working
 from worker.node.process import default_queues
-
-__all__ = ["calls", "described"]
 
 # Without it, S3 answers 403 for an object that is not there.
 NOT_SEEN = {("s3:ListBucket", "Bucket")}

@@ -1,0 +1,65 @@
+"""Fixtures of the session's engine and of its stacks; the conftests of tests on deployed stacks import them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaseway_local.connection.engine_choice import EngineName, read_choice
+from leaseway_local.engine.ministack import Engine
+from leaseway_local.engine.paths import Home
+from support.deployed_stacks import DeployedStack, LocalStack, deploy, start_engine
+
+OF_THIS_PROCESS = f"-{process}" if (process := os.environ.get("PYTEST_XDIST_WORKER")) else ""
+"""What tells its stacks from those of the process beside it."""
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory) -> Home:
+    """The folder of the session's engine."""
+    return Home(tmp_path_factory.mktemp("cloud"))
+
+
+@pytest.fixture(scope="session")
+def engine(home):
+    """The session's engine: a process of its own, or with LEASEWAY_ENGINE=localstack the one at LOCALSTACK_HOST."""
+    if read_choice() is EngineName.LOCALSTACK:
+        yield LocalStack(os.environ["LOCALSTACK_HOST"])
+        return
+    record = start_engine(home, PERSIST_STATE="0")  # nothing of it is wanted after the session
+    yield record
+    Engine(home).stop()
+    assert not Engine(home).functions(), "the engine left functions running"
+
+
+@pytest.fixture(scope="session")
+def deployed() -> dict[tuple, DeployedStack]:
+    """The stacks that were deployed so far, each by its name, overlay and parameters."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def make_stack(engine, home, deployed):
+    """Deploys a stack: `make_stack(name, overlay=folder with more functions code, **template parameters)`."""
+
+    def make(name: str, *, overlay: Path | None = None, **parameters: Any) -> DeployedStack:
+        given = {key: _as_parameter(value) for key, value in parameters.items()}
+        wanted = (name, overlay, tuple(sorted(given.items())))
+        if wanted not in deployed:
+            deployed[wanted] = deploy(engine, home, f"leaseway-{name}{OF_THIS_PROCESS}", given, overlay)
+        return deployed[wanted]
+
+    yield make
+    for stack in deployed.values():
+        stack.api.close()
+
+
+@pytest.fixture(scope="session")
+def stack(make_stack) -> DeployedStack:
+    """The stack that tests share; each test uses accounts and jobs of its own."""
+    return make_stack("shared")
+
+
+def _as_parameter(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
