@@ -1,35 +1,25 @@
 """IMAGE_RESIZE: a picture from a client, a URL or the bucket becomes one of the size and format asked for."""
 
 import base64
-import binascii
-import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from msgspec import Meta
 
 from leaseway import objects
 from leaseway.errors import InvalidInputError, LeasewayError
-from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
+from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject, PermanentJobError
 from leaseway.outbound.urls import URL_LENGTH, check_url
 from leaseway.settings import settings
+from worker.pictures.options import Fit, Format, Size
 
-if TYPE_CHECKING:
-    from PIL.Image import Image, Transpose
-
-Format = Literal["jpeg", "png", "webp"]
-Fit = Literal["contain", "cover", "fill", "inside"]
-Size = tuple[int, int]
-Box = tuple[float, float, float, float]
-
-_READ = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _WRITTEN: dict[str, Format] = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp"}
 _SUFFIX = {"jpeg": "jpg", "png": "png", "webp": "webp"}
-_ORIENTATION = 0x0112
 
 # Ten pictures of 50 megapixels side by side would be 2 GB: the batch shares two places.
 _decoding = BoundedSemaphore(2)
@@ -38,7 +28,16 @@ _decoding = BoundedSemaphore(2)
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where the picture comes from: exactly one of the three."""
 
-    base64: Annotated[str, Meta(min_length=1, description="The picture itself; for small ones")] | None = None
+    base64: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                description="The picture itself, for small ones: base64, with line breaks if you like, or a data: URL",
+            ),
+        ]
+        | None
+    ) = None
     url: Annotated[str, Meta(min_length=1, max_length=URL_LENGTH, description="http or https, public")] | None = None
     key: (
         Annotated[
@@ -54,7 +53,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     ) = None
 
     def __post_init__(self) -> None:
-        if sum(given is not None for given in (self.base64, self.url, self.key)) != 1:
+        if sum(source is not None for source in (self.base64, self.url, self.key)) != 1:
             raise ValueError("give exactly one of base64, url and key")
 
 
@@ -90,7 +89,7 @@ def check(payload: ResizePayload, owner: str) -> None:
     if source.url is not None:
         check_url(source.url, field="payload.source.url")
     if source.base64 is not None:
-        _decoded(source.base64)
+        _decode_inline(source.base64)
 
 
 def run(payload: ResizePayload, context: JobContext) -> JsonObject:
@@ -99,15 +98,18 @@ def run(payload: ResizePayload, context: JobContext) -> JsonObject:
     The picture is turned upright as its EXIF data asks; then all metadata but the colour profile is dropped.
 
     Raises:
-        JobError: the source cannot be had, is no picture, or has more pixels than `IMAGE_PIXELS`.
+        JobError: the source cannot be read now, or the job's time ran out.
+        PermanentJobError: the source is no readable picture, has more pixels than `IMAGE_PIXELS`, or is refused.
     """
     try:
         check(payload, context.owner)
-        source = _source(payload.source, context)
-        with _place(context):
-            written, size, written_format = _resized(source, payload, context)
+        source = _load(payload.source, context)
+        with _decoding_place(context):
+            written, size, written_format = _resize(source, payload, context)
         content_type = f"image/{written_format}"
         key = context.store(f"image.{_SUFFIX[written_format]}", written, content_type)
+    except InvalidInputError as problem:
+        raise PermanentJobError(problem.detail) from problem
     except LeasewayError as problem:
         raise JobError(problem.detail) from problem
     url, expires_at = objects.presign_get(key)
@@ -124,35 +126,52 @@ def run(payload: ResizePayload, context: JobContext) -> JsonObject:
     }
 
 
-def _source(source: Source, context: JobContext) -> bytes:
+def _load(source: Source, context: JobContext) -> bytes:
     limit = settings().upload_limit
     if source.key is not None:
         return objects.get_bytes(source.key, limit)
     if source.base64 is not None:
-        return _decoded(source.base64)
-    return _fetched(source.url or "", limit, context)
+        return _decode_inline(source.base64)
+    return _fetch(source.url or "", limit, context)
 
 
-def _decoded(text: str) -> bytes:
+def _decode_inline(text: str) -> bytes:
+    """The bytes of base64, which may be wrapped into lines, or of a `data:` URL (RFC 2397).
+
+    Raises:
+        InvalidInputError: it is neither.
+    """
+    media_type, comma, data = text.partition(",") if text[:5].lower() == "data:" else ("", "", text)
+    if media_type and not comma:
+        raise InvalidInputError("a data: URL has a comma before its data", field="payload.source.base64")
+    if media_type and not media_type.lower().endswith(";base64"):
+        return unquote_to_bytes(data)
     try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error as problem:
+        unquoted = unquote_to_bytes(data) if media_type else data.encode("ascii")
+        return base64.b64decode(b"".join(unquoted.split()), validate=True)
+    except ValueError as problem:  # binascii.Error and UnicodeEncodeError are such
         raise InvalidInputError(f"not base64: {problem}", field="payload.source.base64") from problem
 
 
-def _fetched(url: str, limit: int, context: JobContext) -> bytes:
+def _fetch(url: str, limit: int, context: JobContext) -> bytes:
     from leaseway.outbound.fetching import fetch
 
     answer = fetch(url, limit=limit, remaining=lambda: 0.0 if context.cancelled else context.remaining_seconds())
     if answer.status != 200:
-        raise JobError(f"the source answered with status {answer.status}")
+        error = PermanentJobError if _is_permanent(answer.status) else JobError
+        raise error(f"the source answered with status {answer.status}")
     if answer.truncated:
-        raise JobError(f"the source has more than {limit} bytes")
+        raise PermanentJobError(f"the source has more than {limit} bytes")
     return answer.body
 
 
+def _is_permanent(status: int) -> bool:
+    """Whether the server refuses the request itself; 408, 425 and 429 ask the client to come back later."""
+    return 400 <= status < 500 and status not in {408, 425, 429}
+
+
 @contextmanager
-def _place(context: JobContext) -> Iterator[None]:
+def _decoding_place(context: JobContext) -> Iterator[None]:
     if not _decoding.acquire(timeout=context.remaining_seconds()):
         raise JobError("other pictures took the job's time")
     try:
@@ -161,137 +180,23 @@ def _place(context: JobContext) -> Iterator[None]:
         _decoding.release()
 
 
-def _resized(source: bytes, payload: ResizePayload, context: JobContext) -> tuple[bytes, Size, Format]:
-    picture, source_format = _upright(source, payload)
-    written_format = payload.format or _WRITTEN.get(source_format, "png")
-    _go_on(context)
-    fitted = _fitted(picture, payload)
-    if written_format == "jpeg":
-        fitted = _opaque(fitted)
-    _go_on(context)
-    # A profile describes grey or colour: it is kept only while the picture is what it was.
-    profile = picture.info.get("icc_profile") if (fitted.mode == "L") == (picture.mode == "L") else None
-    buffer = io.BytesIO()
-    fitted.save(buffer, written_format, quality=payload.quality, icc_profile=profile)
-    return buffer.getvalue(), fitted.size, written_format
+def _resize(source: bytes, payload: ResizePayload, context: JobContext) -> tuple[bytes, Size, Format]:
+    from worker.pictures.reading import read_upright
+    from worker.pictures.scaling import encode, fit_into
+
+    size = (payload.width, payload.height)
+    picture, source_format = read_upright(source, size)
+    file_format = payload.format or _WRITTEN.get(source_format, "png")
+    _stop_if_cancelled(context)
+    fitted = fit_into(picture, size, payload.fit)
+    _stop_if_cancelled(context)
+    return encode(fitted, file_format, payload.quality, picture.info.get("icc_profile")), fitted.size, file_format
 
 
-def _go_on(context: JobContext) -> None:
+def _stop_if_cancelled(context: JobContext) -> None:
     # Pillow cannot be interrupted; between its steps, each of a second or so at the limit of pixels, we can.
     if context.cancelled:
         raise JobError("the job's time ran out before the picture was finished")
-
-
-def _upright(source: bytes, payload: ResizePayload) -> "tuple[Image, str]":
-    """The picture's first frame, decoded, upright, in mode L, RGB or RGBA; and the name of its format."""
-    from PIL import Image
-
-    pixels = settings().image_pixels
-    # From here on Pillow refuses at twice the limit, in the few places where it meets a size before we do.
-    Image.MAX_IMAGE_PIXELS = pixels
-    try:
-        with Image.open(io.BytesIO(source), formats=_READ) as opened:
-            # Only the header has been read so far: a bomb is never inflated.
-            if opened.width * opened.height > pixels:
-                raise JobError(f"the picture has {opened.width} x {opened.height} pixels, the limit is {pixels}")
-            turn = _turn(opened)
-            _shrink_while_decoding(opened, payload, turn)
-            plain = _plain_mode(opened)
-            # Encoders write what they find here: comments, XMP, the place where a photo was taken.
-            plain.info = {name: plain.info[name] for name in ("icc_profile",) if name in plain.info}
-            return plain if turn is None else plain.transpose(turn), opened.format or ""
-    except (JobError, MemoryError):
-        raise
-    except Image.DecompressionBombError as problem:
-        raise JobError(f"the picture has more pixels than the limit of {pixels}") from problem
-    except Exception as problem:
-        # Broken files make decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError.
-        raise JobError(f"the source is not a picture that can be read: {problem}") from problem
-
-
-def _turn(opened: "Image") -> "Transpose | None":
-    """What puts the picture upright, as the camera noted it; a broken note is no reason to refuse the picture."""
-    from PIL.Image import Transpose
-
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    try:
-        return turns.get(opened.getexif().get(_ORIENTATION, 1))
-    except Exception:
-        return None
-
-
-def _shrink_while_decoding(opened: "Image", payload: ResizePayload, turn: "Transpose | None") -> None:
-    """Let the JPEG decoder halve, quarter or eighth the picture, but to no less than twice the size asked for."""
-    wanted = (payload.width * 2, payload.height * 2)
-    lies_on_its_side = turn is not None and turn.name in {"TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270"}
-    opened.draft(None, wanted[::-1] if lies_on_its_side else wanted)
-
-
-def _plain_mode(opened: "Image") -> "Image":
-    opened.load()
-    if opened.mode in {"L", "RGB", "RGBA"} and not (opened.mode != "RGBA" and opened.has_transparency_data):
-        return opened.copy()
-    if opened.mode.startswith("I"):
-        return opened.point(lambda value: value * (1 / 256)).convert("L")  # convert() alone would clip 16 bits to 8
-    mode = "RGBA" if opened.has_transparency_data else "L" if opened.mode == "1" else "RGB"
-    converted = opened.convert(mode)
-    if opened.mode == "CMYK":
-        converted.info.pop("icc_profile", None)  # it described inks
-    return converted
-
-
-def _fitted(picture: "Image", payload: ResizePayload) -> "Image":
-    from PIL import Image
-
-    size = (payload.width, payload.height)
-    if payload.fit == "fill":
-        return _scaled(picture, size)
-    if payload.fit == "cover":
-        return _scaled(picture, size, _middle(picture.size, size))
-    inner = _scaled(picture, _inside(picture.size, size))
-    if payload.fit == "inside" or inner.size == size:
-        return inner
-    bars = Image.new("RGBA", size, (255, 255, 255, 0))
-    bars.paste(inner, ((size[0] - inner.width) // 2, (size[1] - inner.height) // 2))
-    return bars
-
-
-def _scaled(picture: "Image", size: Size, box: Box | None = None) -> "Image":
-    from PIL.Image import Resampling
-
-    # Averaging whole pixels first costs a tenth, and the three-fold reserve keeps the difference out of sight.
-    return picture.resize(size, Resampling.LANCZOS, box, reducing_gap=3.0)
-
-
-def _middle(size: Size, wanted: Size) -> Box:
-    """The largest part of the picture with the wanted proportions, from its middle."""
-    scale = max(wanted[0] / size[0], wanted[1] / size[1])
-    width, height = min(size[0], wanted[0] / scale), min(size[1], wanted[1] / scale)
-    left, top = (size[0] - width) / 2, (size[1] - height) / 2
-    return left, top, left + width, top + height
-
-
-def _inside(size: Size, box: Size) -> Size:
-    scale = min(box[0] / size[0], box[1] / size[1])
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _opaque(picture: "Image") -> "Image":
-    from PIL import Image
-
-    if picture.mode != "RGBA":
-        return picture
-    white = Image.new("RGB", picture.size, (255, 255, 255))
-    white.paste(picture, mask=picture.getchannel("A"))
-    return white
 
 
 TYPE = JobType("IMAGE_RESIZE", ResizePayload, run, "Resize a picture and store the result", check)

@@ -21,6 +21,7 @@ from leaseway.jobs.types import JobError
 from leaseway.settings import settings
 from support.http_servers import CountingServer, Reply, counting_server
 from worker.executors import image_resize
+from worker.pictures import reading, scaling
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 Resize = Callable[..., tuple[dict[str, Any], Image.Image]]
@@ -300,9 +301,9 @@ def test_every_colour_mode_is_resized_to_every_format(resize: Resize, written: s
 
 def test_a_big_jpeg_is_decoded_no_larger_than_it_must_be(resize: Resize, monkeypatch: pytest.MonkeyPatch) -> None:
     decoded: list[tuple[int, int]] = []
-    scaled = image_resize._scaled
+    scaled = scaling._resize
     monkeypatch.setattr(
-        image_resize, "_scaled", lambda picture, *rest: decoded.append(picture.size) or scaled(picture, *rest)
+        scaling, "_resize", lambda picture, *rest: decoded.append(picture.size) or scaled(picture, *rest)
     )
     resize(encoded(quarters(3200, 1600), "JPEG"), 200, 100)
     assert decoded == [(400, 200)]
@@ -398,7 +399,7 @@ def test_a_damaged_picture_is_resized_or_a_clear_error(
         broken[start : start + len(data)] = data
     payload = image_resize.ResizePayload(source=image_resize.Source(base64="eA=="), width=8, height=8)
     with suppress(JobError):
-        assert image_resize._resized(bytes(broken), payload, job)[1] == (8, 8)
+        assert image_resize._resize(bytes(broken), payload, job)[1] == (8, 8)
 
 
 @pytest.mark.parametrize(
@@ -441,13 +442,13 @@ def test_an_attempt_that_lost_its_lease_cannot_replace_the_picture(run_job, new_
 
 @pytest.mark.usefixtures("bucket")
 def test_a_cancelled_job_goes_no_further_and_stores_nothing(run_job, job, monkeypatch: pytest.MonkeyPatch) -> None:
-    upright = image_resize._upright
+    upright = reading.read_upright
 
     def cancelled_meanwhile(*given: Any) -> Any:
         job.cancel()
         return upright(*given)
 
-    monkeypatch.setattr(image_resize, "_upright", cancelled_meanwhile)
+    monkeypatch.setattr(reading, "read_upright", cancelled_meanwhile)
     with pytest.raises(JobError, match="time ran out"):
         run_job("IMAGE_RESIZE", payload_of(SOUND[1], 8, 8))
     with pytest.raises(objects.ObjectNotFoundError):

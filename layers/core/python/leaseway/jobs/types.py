@@ -24,6 +24,10 @@ class JobError(Exception):
     """An executor's own failure; the text becomes the job's `error_message`."""
 
 
+class PermanentJobError(JobError):
+    """A failure that another attempt cannot mend: the job becomes FAILED at once, with attempts left."""
+
+
 class UnknownJobTypeError(InvalidInputError):
     """No executor has this type."""
 
