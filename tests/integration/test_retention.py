@@ -1,6 +1,6 @@
 """Retention on the deployed stack: a removed job takes its objects along, and is counted no more.
 
-The engine never lets an item expire (docs/decisions/expiry-on-the-local-engine.md), so the removal is a DeleteItem: its
+The engine never lets an item expire (docs/decisions/0013-expiry-on-the-local-engine.md), so the removal is a DeleteItem: its
 REMOVE record is what DynamoDB's own expiry writes too.
 """
 

@@ -2,7 +2,7 @@
 
 An environment that has just started answers one request, which is about one noun: it should not wait until the types,
 decoders and domain modules of ten others are there, a sixth of its start. What every request needs is imported with
-`api.app`. docs/decisions/a-blueprint-comes-with-its-request.md has the figures.
+`api.app`. docs/decisions/0022-a-blueprint-comes-with-its-request.md has the figures.
 """
 
 import importlib

@@ -95,3 +95,15 @@ def test_the_page_on_deployment_tells_how_to_change_tables_that_hold_data():
     assert all(f"**{change}" in told for change in ("A new attribute", "A new index", "Another key schema"))
     for parameter in re.findall(r"`([A-Z][A-Za-z]+)`", page):
         assert f"  {parameter}:" in (ROOT / "template.yaml").read_text(), parameter
+
+
+def test_each_decision_is_numbered_in_a_row_and_listed_under_its_title() -> None:
+    records = sorted((ROOT / "docs" / "decisions").glob("[!R]*.md"))
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text()
+
+    listed = re.findall(r"^\| \[(\d{4})\]\((.+?)\) \| (.+) \|$", index, re.MULTILINE)
+
+    assert [number for number, _, _ in listed] == [f"{number:04d}" for number in range(1, len(records) + 1)]
+    assert [(file, f"# {number}: {title}") for number, file, title in listed] == [
+        (record.name, record.read_text().splitlines()[0]) for record in records
+    ]
