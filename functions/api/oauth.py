@@ -17,7 +17,7 @@ from leaseway.errors import InvalidInputError, LeasewayError
 FORM = "application/x-www-form-urlencoded"
 
 DEFAULT_SCOPE = "leaseway"
-# One API is all there is to have access to. The others are what clients of OpenID and of Tasker ask for.
+# All of them grant the same access. The last three are accepted for compatibility, see docs/reference/compatibility.md.
 SCOPES = ("leaseway", "openid", "profile", "TaskerWebAPI")
 
 _scope = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")

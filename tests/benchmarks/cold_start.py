@@ -2,7 +2,7 @@
 
 Both start under Lambda's own bootstrap, in turn, with the layers that are deployed and nothing else, until they ask for
 their first event. `make bench-cold` prints the least that each took, and the ratio of both: a busy machine only
-ever adds. DESIGN.md section 8 wants at most 1.15.
+ever adds. The budget is 1.15.
 
 The API imports a blueprint with the first request that needs it. So that nothing hides there, the same is measured once
 more until a first request has been answered; the bare handler is sent it too.

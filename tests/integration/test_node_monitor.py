@@ -219,7 +219,7 @@ def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(stack
     by_hand.terminate()
     assert by_hand.stdout.read() == b""
     assert by_hand.wait(30) == 0
-    # Then the first told what the seed's tasks tell
+    # Then the first reported the four kinds of line that monitors expect
     told += [json.loads(line) for line in rest.decode().split("\r\n") if line]
     number = told[0].pop("taskId")
     assert (told[0], type(number)) == ({"msg": "createdTaskId"}, int)

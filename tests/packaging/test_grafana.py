@@ -83,7 +83,7 @@ def test_the_dashboards_show_every_metric_of_the_page() -> None:
     assert named == set(FAMILIES)
 
 
-def test_the_seeds_queries_are_on_them_word_for_word() -> None:
+def test_the_documented_queries_are_on_them_word_for_word() -> None:
     assert {
         "sum(app_active_tasks_total)",
         "rate(http_requests_total[1m])",

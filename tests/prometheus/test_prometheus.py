@@ -1,4 +1,4 @@
-"""Debian's Prometheus on the deployed stack: it signs in, scrapes, and answers the seed's queries by what was done."""
+"""Debian's Prometheus on the deployed stack: it signs in, scrapes, and answers the documented queries."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -50,7 +50,7 @@ def three_environments(stack: DeployedStack) -> None:
         assert set(answers) == {204}
 
 
-def test_the_page_has_nothing_that_promtool_objects_to_but_the_seeds_own_name(scraped: DeployedStack) -> None:
+def test_promtool_objects_only_to_the_name_kept_for_compatibility(scraped: DeployedStack) -> None:
     page = scraped.api.request("GET", "/metrics").text
     assert samples(page)
     assert [line for line in lint(page) if not line.startswith("app_active_tasks_total ")] == []

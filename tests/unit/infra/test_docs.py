@@ -12,28 +12,24 @@ from settings_reference import setting_rows
 from support.doc_examples import EXAMPLES, FOLDER, promised
 
 ROOT = Path(__file__).resolve().parents[3]
-FIRST_LATER_ISSUE = 3
 
 
-class SeedRow(NamedTuple):
-    """One line of docs/reference/seeds.md: a seed's feature, where it is, and the tests or the issue that hold it."""
+class FeatureRow(NamedTuple):
+    """One line of docs/reference/compatibility.md: a feature of a kind of system, and the tests that prove it here."""
 
-    seed: str
+    system: str
     feature: str
     tests: list[str]
-    issue: int | None
 
 
-def seed_rows() -> list[SeedRow]:
-    rows, seed = [], ""
-    for line in (ROOT / "docs" / "reference" / "seeds.md").read_text().splitlines():
+def feature_rows() -> list[FeatureRow]:
+    rows, system = [], ""
+    for line in (ROOT / "docs" / "reference" / "compatibility.md").read_text().splitlines():
         if line.startswith("## "):
-            seed = line.removeprefix("## ")
+            system = line.removeprefix("## ")
         elif line.startswith("| ") and not line.startswith("| feature "):
-            feature, _, held_by = re.split(r"\s*\|\s*", line.strip("| "))
-            issue = re.fullmatch(r"issue (\d+)", held_by)
-            tests = re.findall(r"`(tests/[\w/]+\.py::\w+)`", held_by)
-            rows.append(SeedRow(seed, feature, tests, int(issue[1]) if issue else None))
+            feature, _, tests = re.split(r"\s*\|\s*", line.strip("| "))
+            rows.append(FeatureRow(system, feature, re.findall(r"`(tests/[\w/]+\.py::\w+)`", tests)))
     return rows
 
 
@@ -47,21 +43,17 @@ def names_of_tests(path: str) -> frozenset[str]:
     return frozenset(node.name for node in functions if node.name.startswith("test_"))
 
 
-def test_all_five_seeds_are_accounted_for():
-    assert len({row.seed for row in seed_rows()}) == 5
-    assert len(seed_rows()) > 100
+def test_all_five_kinds_of_system_are_accounted_for() -> None:
+    assert len({row.system for row in feature_rows()}) == 5
+    assert len(feature_rows()) > 100
 
 
-@pytest.mark.parametrize("row", seed_rows(), ids=lambda row: row.feature[:40])
-def test_a_feature_of_a_seed_names_tests_that_exist_or_the_issue_that_brings_it(row):
+@pytest.mark.parametrize("row", feature_rows(), ids=lambda row: row.feature[:40])
+def test_a_feature_names_tests_that_exist(row: FeatureRow) -> None:
     missing = [name for name in row.tests if name.partition("::")[2] not in names_of_tests(name.partition("::")[0])]
 
+    assert row.tests
     assert missing == []
-    if row.issue is None:
-        assert row.tests, "what is built has a test"
-    else:
-        assert row.issue >= FIRST_LATER_ISSUE
-        assert not row.tests
 
 
 def test_every_setting_gives_its_reason():

@@ -101,7 +101,7 @@ def test_a_histogram_is_cumulative_and_ends_with_all() -> None:
 
 
 def test_counters_are_named_as_prometheus_wants_them() -> None:
-    # The seed's own name is a gauge, whatever its ending says.
+    # A gauge, although the name, kept for compatibility, ends like a counter's.
     own = {name for name in FAMILIES if name != "app_active_tasks_total"}
     assert {name for name in own if name.endswith("_total")} == {
         name for name in own if FAMILIES[name].kind is Kind.COUNTER
