@@ -1,7 +1,7 @@
 """Retention on the deployed stack: a removed job takes its objects along, and is counted no more.
 
-The engine never lets an item expire (docs/decisions/0013-expiry-on-the-local-engine.md), so the removal is a DeleteItem:
-its REMOVE record is what DynamoDB's own expiry writes too.
+The engine never lets an item expire (docs/decisions/0013-expiry-on-the-local-engine.md), so the removal is a
+DeleteItem: its REMOVE record is what DynamoDB's own expiry writes too.
 """
 
 import base64
