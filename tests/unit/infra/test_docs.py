@@ -99,3 +99,26 @@ def test_each_decision_is_numbered_in_a_row_and_listed_under_its_title() -> None
     assert [(file, f"# {number}: {title}") for number, file, title in listed] == [
         (record.name, record.read_text().splitlines()[0]) for record in records
     ]
+
+
+def test_the_index_lists_every_page() -> None:
+    docs = ROOT / "docs"
+    index = docs / "index.md"
+
+    linked = {(docs / link).resolve() for link in re.findall(r"\]\(([^)#]+)", index.read_text())}
+
+    single_decisions = set((docs / "decisions").glob("[0-9]*.md"))
+    assert set(docs.rglob("*.md")) - single_decisions - {index} <= linked
+
+
+def test_the_walks_through_the_code_name_files_that_exist() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+    _, _, walks = page.partition("## Three walks")
+
+    files = [
+        name.replace("leaseway/", "layers/core/python/leaseway/", 1) if name.startswith("leaseway/") else name
+        for name in re.findall(r"`((?:functions|leaseway)/[\w/]+\.py)`", walks)
+    ]
+
+    assert len(files) > 30
+    assert [file for file in files if not (ROOT / file).exists()] == []
