@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaseway.tasks.schedule import Due, InvalidScheduleError, schedule
+from leaseway.tasks.invalid_schedule import InvalidScheduleError
+from leaseway.tasks.schedule import Due, schedule
 
 BERLIN = "Europe/Berlin"
 MINUTE = 60_000
@@ -116,3 +117,150 @@ def test_what_is_due_is_counted(spec):
 
     assert series.due(first, first) == Due(first, None, 0, later[1])
     assert series.due(first, later[2] + MINUTE) == Due(later[2], later[1], 2, later[3])
+
+
+@pytest.mark.parametrize(
+    ("cron", "part"),
+    [
+        ("*/90 * * * *", "minute '*/90'"),
+        ("*/61 * * * *", "minute '*/61'"),
+        ("0 */25 * * *", "hour '*/25'"),
+        ("0 1/120 * * *", "hour '1/120'"),
+        ("0 8-18/48 * * *", "hour '8-18/48'"),
+        ("0 0 1/45 * *", "day '1/45'"),
+        ("0 0 1 */13 *", "month '*/13'"),
+        ("0 0 1 jan-jun/24 *", "month 'jan-jun/24'"),
+        ("0 0 * * */8", "weekday '*/8'"),
+        ("0 0 * * mon/14", "weekday 'mon/14'"),
+        ("0 0 * * 0-7/8", "weekday '0-7/8'"),
+        ("0,*/99 * * * *", "minute '*/99'"),
+        (f"*/{'9' * 90} * * * *", "minute '*/999"),
+        ("0 0 L/2 * *", "day 'l/2'"),
+    ],
+)
+def test_a_step_that_can_never_be_taken_is_refused_by_its_part(cron: str, part: str) -> None:
+    with pytest.raises(InvalidScheduleError) as refused:
+        schedule(cron, None, "UTC", 0)
+    assert refused.value.field == "cron"
+    assert str(refused.value).startswith(part)
+
+
+@pytest.mark.parametrize("cron", ["*/60 * * * *", "0 */24 * * *", "0 0 */31 * *", "0 0 1 */12 *", "0 0 * * */7"])
+def test_the_largest_step_is_the_size_of_the_field(cron: str) -> None:
+    assert schedule(cron, None, "UTC", 0).next_after(0) > 0
+
+
+def test_a_range_of_one_value_with_a_step_is_that_value() -> None:
+    assert slots("5-5/1 0 * * *", ms("2026-05-01T00:00"), 2, "UTC") == ["01 00:05+0000", "02 00:05+0000"]
+
+
+def weekdays(field: str) -> set[str]:
+    """The days of a week on which an expression runs."""
+    series, moment, days = schedule(f"0 12 * * {field}", None, "UTC", 0), ms("2026-05-03T13:00"), set()
+    while (moment := series.next_after(moment)) <= ms("2026-05-10T13:00"):
+        days.add(datetime.fromtimestamp(moment / 1000, UTC).strftime("%a"))
+    return days
+
+
+@pytest.mark.parametrize(
+    ("field", "days"),
+    [
+        ("fri-sun", "Fri Sat Sun"),
+        ("FRI-SUN", "Fri Sat Sun"),
+        ("5-sun", "Fri Sat Sun"),
+        ("5-0", "Fri Sat Sun"),
+        ("mon-sun", "Mon Tue Wed Thu Fri Sat Sun"),
+        ("sat-sun", "Sat Sun"),
+        ("tue-sun/2", "Tue Thu Sat"),
+        ("wed,sat-sun", "Wed Sat Sun"),
+        ("7-2", "Sun Mon Tue"),
+        ("sun-tue", "Sun Mon Tue"),
+        ("sun-sun", "Sun"),
+    ],
+)
+def test_a_range_of_weekdays_can_begin_with_sunday_or_end_on_it(field: str, days: str) -> None:
+    assert weekdays(field) == set(days.split())
+
+
+@pytest.mark.parametrize(
+    ("cron", "advice"),
+    [
+        ("0 0 * * fri-mon", "weekday 'fri-mon' ends before it begins; write fri-sat,sun-mon"),
+        ("0 0 * * 5-1", "weekday '5-1' ends before it begins; write 5-6,0-1"),
+        ("0 0 * * sat-mon", "weekday 'sat-mon' ends before it begins; write sat-sat,sun-mon"),
+        ("0 0 1 nov-feb *", "month 'nov-feb' ends before it begins; write nov-dec,jan-feb"),
+        ("0 0 1 11-2 *", "month '11-2' ends before it begins; write 11-12,1-2"),
+        ("0 22-2 * * *", "hour '22-2' ends before it begins; write 22-23,0-2"),
+        ("0 0 28-3 * *", "day '28-3' ends before it begins; write 28-31,1-3"),
+    ],
+)
+def test_a_range_that_wraps_around_is_refused_with_how_to_write_it(cron: str, advice: str) -> None:
+    with pytest.raises(InvalidScheduleError, match="ends before") as refused:
+        schedule(cron, None, "UTC", 0)
+    assert str(refused.value) == advice
+    written = advice.rpartition(" ")[2]
+    assert schedule(cron.replace(advice.split("'")[1], written), None, "UTC", 0).next_after(0) > 0
+
+
+GAPS_AT_MIDNIGHT = [
+    ("Africa/Cairo", "2027-04-30"),
+    ("Asia/Beirut", "2027-03-28"),
+    ("America/Asuncion", "2023-10-01"),
+    ("America/Santiago", "2026-09-06"),
+    ("America/Havana", "2026-03-08"),
+    ("Atlantic/Azores", "2026-03-29"),
+]
+
+
+@pytest.mark.parametrize(("zone", "day"), GAPS_AT_MIDNIGHT)
+def test_a_midnight_in_the_gap_has_no_slot_in_elapsed_time(zone: str, day: str) -> None:
+    weekday = datetime.fromisoformat(day).strftime("%a")
+    evening = ms(f"{day}T01:00", zone) - 60_000
+    assert [text[3:8] for text in slots(f"0 */2 * * {weekday}", evening, 3, zone)] == ["02:00", "04:00", "06:00"]
+    assert [text[3:8] for text in slots("*/20 * * * *", evening, 2, zone)] == ["01:00", "01:20"]
+    assert slots("*/30 0 * * *", evening, 1, zone)[0][3:8] == "00:00"
+
+
+@pytest.mark.parametrize(("zone", "day"), GAPS_AT_MIDNIGHT)
+def test_a_fixed_midnight_in_the_gap_runs_once_right_after_it(zone: str, day: str) -> None:
+    evening = ms(f"{day}T01:00", zone) - 60_000
+    assert [text[:8] for text in slots("0,30 0 * * *", evening, 2, zone)] == [
+        f"{day[-2:]} 01:00",
+        f"{int(day[-2:]) % (30 if day[5:7] == '04' else 31) + 1:02} 00:00",
+    ]
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "localtime",
+        "Localtime",
+        "Factory",
+        "FACTORY",
+        "posixrules",
+        "posix/Europe/Berlin",
+        "right/UTC",
+        "posix",
+        "right",
+    ],
+)
+def test_what_is_no_place_is_no_time_zone(zone: str) -> None:
+    with pytest.raises(InvalidScheduleError) as refused:
+        schedule("0 0 * * *", None, zone, 0)
+    assert refused.value.field == "timezone"
+    assert str(refused.value) == f"there is no time zone {zone!r}"
+
+
+@pytest.mark.parametrize(
+    ("zone", "known"),
+    [
+        ("europe/berlin", "Europe/Berlin"),
+        ("utc", "UTC"),
+        ("AMERICA/NEW_YORK", "America/New_York"),
+        ("Africa/cairo", "Africa/Cairo"),
+        ("etc/gmt+5", "Etc/GMT+5"),
+    ],
+)
+def test_other_capitals_are_refused_with_the_right_ones(zone: str, known: str) -> None:
+    with pytest.raises(InvalidScheduleError, match=f"did you mean '{known.replace('+', '[+]')}'"):
+        schedule("0 0 * * *", None, zone, 0)

@@ -28,10 +28,27 @@ WEEKS = 3
 WEEK_MS = 7 * 86_400_000
 LATE_MS = 90_000
 
-# Not Australia/Lord_Howe: cronsim steps by whole hours, and that zone alone changes by half an hour.
-zones = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/Adelaide", "Africa/Casablanca"])
+# Clocks change by an hour or half an hour, at night, at midnight, or for Ramadan.
+zones = st.sampled_from(
+    [
+        "UTC",
+        "Europe/Berlin",
+        "America/New_York",
+        "Australia/Adelaide",
+        "Australia/Lord_Howe",
+        "Africa/Casablanca",
+        "Africa/Cairo",
+        "America/Havana",
+        "America/Nuuk",
+        "America/Santiago",
+        "Asia/Beirut",
+        "Atlantic/Azores",
+    ]
+)
 # Each start is at most two weeks before a clock changes in several of the zones.
-starts = st.sampled_from(["2026-02-25", "2026-03-20", "2026-03-28", "2026-10-01", "2026-10-20", "2026-10-30"])
+starts = st.sampled_from(
+    ["2026-02-25", "2026-03-20", "2026-03-28", "2026-04-20", "2026-08-30", "2026-10-01", "2026-10-20", "2026-10-30"]
+)
 minutes = st.one_of(st.sampled_from(["*", "*/7", "*/30"]), st.integers(0, 59).map(str), st.just("0,30"))
 hours = st.one_of(st.sampled_from(["*", "*/2"]), st.integers(0, 23).map(str), st.sampled_from(["1,2", "2,3"]))
 weekdays = st.sampled_from(["*", "*", "0", "1,5", "6"])

@@ -1,8 +1,8 @@
 """Recurring tasks: every slot once, whoever ticks."""
 
 from leaseway.tasks.definitions import Definition, TaskExistsError, change_task, create_task, delete_task
+from leaseway.tasks.invalid_schedule import InvalidScheduleError
 from leaseway.tasks.model import CatchUp, Overlap, Task, TaskNotFoundError
-from leaseway.tasks.schedule import InvalidScheduleError
 from leaseway.tasks.slots import AlreadyRunningError, start_now
 
 __all__ = [

@@ -14,6 +14,7 @@ from leaseway.dynamodb.transactions import TransactionCancelledError, transact
 from leaseway.errors import ConflictError, InvalidInputError, UnavailableError
 from leaseway.jobs.create import create
 from leaseway.settings import settings
+from leaseway.tasks.invalid_schedule import InvalidScheduleError
 from leaseway.tasks.model import (
     LISTED,
     CatchUp,
@@ -25,7 +26,7 @@ from leaseway.tasks.model import (
     name_lock,
     task_from_item,
 )
-from leaseway.tasks.schedule import InvalidScheduleError, schedule
+from leaseway.tasks.schedule import schedule
 from leaseway.tasks.slots import read_task
 
 LONGEST_JITTER_SECONDS = 900

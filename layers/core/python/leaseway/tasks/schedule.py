@@ -4,30 +4,29 @@ A slot is a moment, in milliseconds since the epoch. Where clocks change, cron e
 
 - a fixed time that the spring change leaves out runs once, right after the gap;
 - a fixed time that the autumn change brings twice runs once, the first time;
-- an expression whose minute or hour begins with `*` follows elapsed time, so every hour really is every hour.
+- an expression whose minute or hour begins with `*` follows elapsed time, so every hour really is every hour, and a
+  time that the clock does not show, such as a midnight in the gap, has no slot.
 """
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple, Protocol
 
-from leaseway.errors import InvalidInputError
+from leaseway.tasks.crontab import normalize
+from leaseway.tasks.invalid_schedule import InvalidScheduleError
+from leaseway.tasks.zones import find_change, find_offset, find_zone
 
 SHORTEST_SECONDS = 60
 """Slots closer than the scheduler's own minute could not be kept apart."""
 
 LONGEST_SECONDS = 31 * 86_400
 
+_SECOND = timedelta(seconds=1)
+_FIRST_STRETCH = timedelta(days=2)  # each further one is twice as long, so rare slots cost few looks at the zone
+
 _interval = re.compile(r"([1-9][0-9]{0,6})([smhd])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_zone_name = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}", re.ASCII)
-
-
-class InvalidScheduleError(InvalidInputError):
-    """The schedule cannot be kept."""
-
-    code = "INVALID_SCHEDULE"
 
 
 class Due(NamedTuple):
@@ -73,10 +72,14 @@ class Interval:
 
 
 class Cron:
-    """Slots of a cron expression of five fields, in a time zone."""
+    """Slots of a cron expression of five fields, in a time zone.
+
+    Raises:
+        InvalidScheduleError: a field or a part of one cannot be read.
+    """
 
     def __init__(self, expression: str, zone: tzinfo) -> None:
-        self._expression = expression
+        self._expression = normalize(expression)
         self._zone = zone
 
     def next_after(self, moment: int) -> int:
@@ -97,19 +100,40 @@ class Cron:
         raise AssertionError  # the series has no end but an error
 
     def _after(self, moment: int) -> Iterator[int]:
-        from cronsim import CronSim, CronSimError  # noqa: PLC0415 - only the scheduler and changes of tasks need it
-
-        try:
-            series = CronSim(self._expression, datetime.fromtimestamp(moment / 1000, self._zone))
-        except (CronSimError, ValueError, TypeError, AssertionError) as problem:
-            # Odd mixtures such as 'L-3' fall through cronsim's own checks.
-            raise InvalidScheduleError(f"{self._expression!r}: {problem}", field="cron") from problem
-        for found in series:
+        minute, hour, *_ = self._expression.split()
+        follows_elapsed_time = minute.startswith("*") or hour.startswith("*")
+        start = datetime.fromtimestamp(moment / 1000, self._zone)
+        for found in self._elapsed(start) if follows_elapsed_time else self._series(start):
             slot = int(found.timestamp()) * 1000
             # In the repeated hour of autumn, a fixed time that has passed would come again.
             if slot > moment:
                 yield slot
         raise InvalidScheduleError(f"{self._expression!r} never comes", field="cron")
+
+    def _elapsed(self, start: datetime) -> Iterator[datetime]:
+        """The slots from `start` on, offset by offset: between two changes the zone's clock is a plain one."""
+        start, length = start.astimezone(UTC), _FIRST_STRETCH
+        while True:
+            offset = find_offset(self._zone, start)
+            end = find_change(self._zone, start, start + length)
+            # One second earlier, because the series begins after the time that it is given.
+            for clock in self._series((start + offset - _SECOND).replace(tzinfo=None)):
+                slot = clock.replace(tzinfo=UTC) - offset
+                if slot >= end:
+                    break
+                yield slot
+            else:
+                return
+            start, length = end, length * 2
+
+    def _series(self, start: datetime) -> Iterator[datetime]:
+        from cronsim import CronSim, CronSimError  # noqa: PLC0415 - only the scheduler and changes of tasks need it
+
+        try:
+            return iter(CronSim(self._expression, start))
+        except (CronSimError, ValueError, TypeError, AssertionError) as problem:
+            # Odd mixtures such as 'L-3' fall through cronsim's own checks.
+            raise InvalidScheduleError(f"{self._expression!r}: {problem}", field="cron") from problem
 
 
 def schedule(cron: str | None, every: str | None, timezone: str, anchor: int) -> Schedule:
@@ -123,9 +147,7 @@ def schedule(cron: str | None, every: str | None, timezone: str, anchor: int) ->
     if every is not None:
         return Interval(_seconds(every), anchor)
     assert cron is not None  # noqa: S101 - one of the two is given
-    if len(cron.split()) != 5:
-        raise InvalidScheduleError("a cron expression has five fields, such as '30 4 * * 1'", field="cron")
-    return Cron(cron, zone(timezone))
+    return Cron(cron, find_zone(timezone))
 
 
 def _seconds(every: str) -> int:
@@ -134,21 +156,3 @@ def _seconds(every: str) -> int:
     if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         raise InvalidScheduleError("must be a number with s, m, h or d, from 60s to 31d", field="every")
     return seconds
-
-
-def zone(name: str) -> tzinfo:
-    """A time zone by its name, such as `Europe/Berlin`.
-
-    Raises:
-        InvalidScheduleError: there is none of that name.
-    """
-    if name == "UTC":
-        return UTC
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - most tasks are in UTC
-
-    try:
-        if not _zone_name.fullmatch(name):
-            raise ValueError(name)
-        return ZoneInfo(name)
-    except (ValueError, OSError, KeyError) as problem:
-        raise InvalidScheduleError(f"there is no time zone {name!r}", field="timezone") from problem
