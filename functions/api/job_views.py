@@ -10,8 +10,9 @@ from api.views import Time, rfc3339, time_or_none
 from leaseway.jobs.attempts import list_attempts
 from leaseway.jobs.find.lists import JobPage
 from leaseway.jobs.job import Attempt, AttemptEnd, Job, JobStatus
+from leaseway.jobs.lease import Lease
+from leaseway.jobs.progress import WHOLE
 from leaseway.jobs.queue import Queue
-from leaseway.jobs.run.progress import WHOLE
 from leaseway.settings import settings
 
 
@@ -181,14 +182,13 @@ def _attempt_view(attempt: Attempt) -> AttemptView:
     )
 
 
-def claim_view(job: Job) -> ClaimView:
+def claim_view(lease: Lease) -> ClaimView:
     """A job for the worker that claimed it, and for nobody else: the token is in it."""
-    assert job.claim_token is not None and job.lease_until is not None  # noqa: S101, PT018 - a claim sets both
     return ClaimView(
-        job=job_view(job),
-        claim_token=job.claim_token,
-        fence=job.fence,
-        lease_until=rfc3339(job.lease_until),
+        job=job_view(lease.job),
+        claim_token=lease.token,
+        fence=lease.fence,
+        lease_until=rfc3339(lease.until),
         heartbeat_seconds=max(1, settings().lease_seconds // 3),
     )
 

@@ -3,23 +3,22 @@
 import threading
 
 from leaseway import clock, objects
-from leaseway.jobs import Job
-from leaseway.jobs.run import progress
+from leaseway.jobs.lease import Lease
+from leaseway.jobs.progress import Progress
 from worker.progress import ProgressWriter
 
 
 class RunContext:
     """The executor's view of its run; implements `leaseway.jobs.JobContext`."""
 
-    def __init__(self, job: Job) -> None:
-        assert job.deadline is not None  # noqa: S101 - a claim sets it
-        self.job_id = job.id
-        self.owner = job.owner
-        self.attempt = job.attempts
-        self.deadline = job.deadline
+    def __init__(self, lease: Lease) -> None:
+        self.job_id = lease.job.id
+        self.owner = lease.job.owner
+        self.attempt = lease.job.attempts
+        self.deadline = lease.deadline
         self.has_objects = False
-        self.reports = ProgressWriter(job, self.cancel)
-        self._fence = job.fence
+        self.reports = ProgressWriter(lease, self.cancel)
+        self._fence = lease.fence
         self._cancelled = threading.Event()
 
     @property
@@ -42,7 +41,7 @@ class RunContext:
         Raises:
             ValueError: the fraction is no number.
         """
-        self.reports.update(progress.told(fraction, note))
+        self.reports.update(Progress.from_fraction(fraction, note))
 
     def store(self, name: str, content: bytes, content_type: str) -> str:
         """Store an object of the job under a name that is unique to this claim; returns its key."""

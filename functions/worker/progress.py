@@ -4,9 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from leaseway.jobs import Job
-from leaseway.jobs.run import finish
-from leaseway.jobs.run.progress import Progress
+from leaseway.jobs.lease import Lease, LeaseLostError
+from leaseway.jobs.progress import Progress
 from leaseway.logs import log
 
 EVERY_SECONDS = 1.0
@@ -19,9 +18,9 @@ class ProgressWriter:
     A thread, because neither the executor nor the heartbeats may wait for a slow table.
     """
 
-    def __init__(self, job: Job, on_lost: Callable[[], None]) -> None:
+    def __init__(self, lease: Lease, on_lost: Callable[[], None]) -> None:
         self.latest: Progress | None = None
-        self._job = job
+        self._lease = lease
         self._on_lost = on_lost
         self._changed = threading.Condition()
         self._started = False
@@ -59,12 +58,12 @@ class ProgressWriter:
 
     def _write(self, progress: Progress) -> bool:
         try:
-            finish.report(self._job, progress)
-        except finish.LeaseLostError:
+            self._lease.report(progress)
+        except LeaseLostError:
             self.end()
             self._on_lost()
         except Exception:
             # The next write, a second later, makes up for it; the executor is not disturbed.
-            log.exception("progress not written", extra={"action": "progress", "job_id": self._job.id})
+            log.exception("progress not written", extra={"action": "progress", "job_id": self._lease.job.id})
             return False
         return True

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import msgspec
 
 from leaseway import clock, metrics
-from leaseway.jobs import Job, JobError, JobStatus, content
+from leaseway.jobs import JobError, JobStatus, content
+from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.queue import Queue
 from leaseway.jobs.run import finish
 from leaseway.jobs.types import JsonObject, job_type
@@ -36,11 +37,11 @@ class Ended(msgspec.Struct, frozen=True):
 class Run:
     """A claimed job on its way through an executor. `on_end` receives its end, once, in the thread of `execute`."""
 
-    def __init__(self, job: Job, receipt: str, on_end: Callable[[Ended], None]) -> None:
-        self.job = job
+    def __init__(self, lease: Lease, receipt: str, on_end: Callable[[Ended], None]) -> None:
+        self.lease = lease
+        self.job = lease.job
         self.receipt = receipt
-        self.context = RunContext(job)
-        self.lease_until = job.lease_until or 0
+        self.context = RunContext(lease)
         self._on_end = on_end
 
     def execute(self) -> None:
@@ -52,7 +53,7 @@ class Run:
             log.info("job left the worker", extra=self._facts("finish", ended.status, started))
             if ended.status is JobStatus.CANCELLED:
                 metrics.note("LateResults")
-        except finish.LeaseLostError:
+        except LeaseLostError:
             metrics.note("LeasesLost")
             log.warning("lease lost, the result is not recorded", extra=self._facts("lease_lost", None, started))
         except Exception:
@@ -77,8 +78,8 @@ class Run:
         """Send a heartbeat; returns whether the lease was extended. Cancels the executor if the lease is lost."""
         facts = {"action": "heartbeat", "job_id": self.job.id, "fence": self.job.fence}
         try:
-            self.lease_until = finish.heartbeat(self.job)
-        except finish.LeaseLostError:
+            self.lease = self.lease.extend()
+        except LeaseLostError:
             log.warning("lease lost", extra=facts)
             self.context.cancel()
             return False
@@ -92,7 +93,7 @@ class Run:
     def expire(self) -> bool:
         """Cancel the job because its time to live has passed; returns whether this call did it."""
         try:
-            return finish.expire(self.job)
+            return finish.expire(self.lease)
         except Exception:
             log.exception("cancelling failed", extra={"action": "expire", "job_id": self.job.id})
             return False
@@ -101,7 +102,7 @@ class Run:
         """Let another worker have the job at once; returns whether it was still ours to give."""
         facts = {"action": "give_back", "job_id": self.job.id, "fence": self.job.fence}
         try:
-            returned = finish.give_back(self.job)
+            returned = self.lease.give_back()
         except Exception:
             log.exception("not given back; its lease will end", extra=facts)
             return False
@@ -120,12 +121,12 @@ class Run:
             log.exception("executor raised", extra={"action": "execute", "job_id": self.job.id})
             return self._record_failure(f"{type(failure).__name__}: {failure}")
         last = self.context.reports.latest
-        status = finish.complete(self.job, result, last, has_objects=self.context.has_objects)
+        status = finish.complete(self.lease, result, last, has_objects=self.context.has_objects)
         return Ended(self.job.id, self.receipt, status)
 
     def _record_failure(self, error: str) -> Ended:
         run_after = clock.now_ms() + finish.backoff_ms(self.job.attempts)
-        status = finish.fail(self.job, error, run_after=run_after, has_objects=self.context.has_objects)
+        status = finish.fail(self.lease, error, run_after=run_after, has_objects=self.context.has_objects)
         keeps_place = status is JobStatus.CREATED and Queue.of(self.job).keeps_order
         return Ended(self.job.id, self.receipt, status, keep_until=run_after if keeps_place else None)
 

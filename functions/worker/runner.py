@@ -16,7 +16,8 @@ from typing import NamedTuple
 import msgspec
 
 from leaseway import clock
-from leaseway.jobs import Job, queue
+from leaseway.jobs import queue
+from leaseway.jobs.lease import Lease
 from leaseway.jobs.queue import Hiding, Queue
 from leaseway.jobs.run.claim import HIDING_MARGIN_MS, Abandoned, Claimed, NotYet, Outcome, Settled
 from leaseway.jobs.run.claim import claim as claim_job
@@ -33,7 +34,7 @@ class Abandonment(NamedTuple):
     """A message whose job was abandoned by a dead worker."""
 
     delivery: Delivery
-    job: Job
+    lease: Lease
 
 
 class Claims(msgspec.Struct):
@@ -84,10 +85,10 @@ class JobRunner:
     def take_over(self, abandonment: Abandonment) -> Claims:
         """Claim a job whose worker died, and start it if that was granted."""
         claims = Claims()
-        self._claim(abandonment.delivery, claims, abandonment.job)
+        self._claim(abandonment.delivery, claims, abandonment.lease)
         return claims
 
-    def _claim(self, delivery: Delivery, claims: Claims, abandoned: Job | None = None) -> None:
+    def _claim(self, delivery: Delivery, claims: Claims, abandoned: Lease | None = None) -> None:
         job_id = delivery.message.job_id
         try:
             outcome = take_over_job(abandoned, self._worker) if abandoned else claim_job(job_id, self._worker)
@@ -99,16 +100,16 @@ class JobRunner:
     def _accept(self, delivery: Delivery, outcome: Outcome, claims: Claims) -> None:
         job_id = delivery.message.job_id
         match outcome:
-            case Claimed(job):
-                claims.started.append(self._start(Run(job, delivery.receipt, self._end)))
+            case Claimed(lease):
+                claims.started.append(self._start(Run(lease, delivery.receipt, self._end)))
             case Settled(reason):
                 log.info("nothing to do", extra={"action": "drop", "job_id": job_id, "reason": reason})
                 self._settle(delivery.receipt)
             case NotYet(until, reason):
                 log.info("not yet", extra={"action": "wait", "job_id": job_id, "reason": reason})
                 claims.refused.append(hide_until(delivery.receipt, until))
-            case Abandoned(job):
-                claims.abandoned.append(Abandonment(delivery, job))
+            case Abandoned(lease):
+                claims.abandoned.append(Abandonment(delivery, lease))
 
     def _start(self, run: Run) -> Run:
         log.info("job claimed", extra={"action": "claim", "job_id": run.job.id, "attempt": run.job.attempts})
@@ -213,7 +214,7 @@ class JobRunner:
 
     def _hide(self, runs: Sequence[Run], others: Sequence[Hiding] = ()) -> None:
         """Hide the messages of running jobs until their leases have surely ended."""
-        hidings = [hide_until(run.receipt, run.lease_until + HIDING_MARGIN_MS) for run in runs]
+        hidings = [hide_until(run.receipt, run.lease.until + HIDING_MARGIN_MS) for run in runs]
         queue.hide([*others, *hidings], self._source)
 
     def _seconds_until_due(self) -> float:

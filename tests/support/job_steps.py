@@ -4,6 +4,7 @@ from typing import Any
 
 from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Job, Options, create_job, get_job
+from leaseway.jobs.lease import Lease
 from leaseway.jobs.run import claim
 
 
@@ -12,11 +13,11 @@ def sleep_job(*, key: IdempotencyKey | None = None, **options: Any) -> Job:
     return create_job("ann", "SLEEP", {"duration_ms": 10}, Options(**options), key=key)
 
 
-def claimed(created: Job, worker: str = "w1") -> Job:
-    """The job as that worker holds it; fails where the claim is refused."""
+def claimed(created: Job, worker: str = "w1") -> Lease:
+    """The lease under which that worker holds the job; fails if the claim is refused."""
     outcome = claim.claim(created.id, worker)
     assert isinstance(outcome, claim.Claimed)
-    return outcome.job
+    return outcome.lease
 
 
 def read(created: Job) -> Job:

@@ -21,10 +21,11 @@ from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.control.replay import replay
 from leaseway.jobs.find.lists import page_of_jobs
 from leaseway.jobs.find.totals import count_by_type
+from leaseway.jobs.lease import Lease as JobLease
+from leaseway.jobs.progress import Progress
 from leaseway.jobs.run import external
 from leaseway.jobs.run.claim import Claimed, claim
-from leaseway.jobs.run.finish import complete, fail, give_back, give_up, report
-from leaseway.jobs.run.progress import told as told_progress
+from leaseway.jobs.run.finish import complete, fail, give_up
 from leaseway.jobs.upkeep.dead_letters import judge
 from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
@@ -68,23 +69,29 @@ def job(key: IdempotencyKey | None = None) -> Operation:
 
 
 _created: list[Job] = []
-_claimed: list[Job] = []
+_claimed: list[JobLease] = []
 
 
 def taken() -> None:
     """A worker claims the job that was created last."""
     outcome = claim(_created[-1].id, "w1")
     assert isinstance(outcome, Claimed)
-    _claimed.append(outcome.job)
+    _claimed.append(outcome.lease)
 
 
 def failed() -> None:
     """The attempt that was claimed last ends with an error, and no other is left."""
-    fail(structs.replace(_claimed[-1], max_attempts=1), "boom")
+    lease = _claimed[-1]
+    fail(structs.replace(lease, job=structs.replace(lease.job, max_attempts=1)), "boom")
 
 
 def tagged() -> None:
     create_job("alice", "SLEEP", {"duration_ms": 5}, Options(tags=["blue", "green", "red"]))
+
+
+def give_back() -> None:
+    """The worker of the attempt that was claimed last gives its job back."""
+    _claimed[-1].give_back()
 
 
 def outside_job() -> None:
@@ -92,13 +99,13 @@ def outside_job() -> None:
 
 
 def claim_outside() -> None:
-    job = external.claim_next(["EXTERNAL"], "build-7")
-    assert job is not None
-    _claimed.append(job)
+    lease = external.claim_next(["EXTERNAL"], "build-7")
+    assert lease is not None
+    _claimed.append(lease)
 
 
 def outside(step: Callable[..., Any], *end: Any) -> Operation:
-    return lambda: step(_claimed[-1].id, _claimed[-1].claim_token, *end, owner=None)
+    return lambda: step(_claimed[-1].job.id, _claimed[-1].token, *end, owner=None)
 
 
 _waiting: list[Job] = []
@@ -203,7 +210,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "the metrics page, eight routes, no job live": ([metered_lines(100, 8)], page),
     "dead-letter a job": ([waiting], lambda: judge(f'{{"job_id": "{_waiting[-1].id}", "ttl_ms": 1}}')),
     "replay a dead letter": ([waiting, given_up], lambda: replay(_waiting[-1].id)),
-    "give a job back, from a node that ends": ([job(), taken], lambda: give_back(_claimed[-1])),
+    "give a job back, from a node that ends": ([job(), taken], give_back),
     "remove a job that has ended": (
         [job(), taken, lambda: complete(_claimed[-1], {})],
         lambda: remove_job(_created[-1].id, owner=None),
@@ -217,7 +224,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "list 8 jobs by tag": ([tagged] * 8, lambda: page_of_jobs(owner="alice", tag="blue")),
     "cancel a job": ([job()], lambda: cancel_job(_created[-1].id, owner=None, actor="root")),
     "retry a job": ([job(), taken, failed], lambda: retry_job(_created[-1].id, owner=None)),
-    "tell a job's progress": ([job(), taken], lambda: report(_claimed[-1], told_progress(0.4, "thumbnails"))),
+    "tell a job's progress": ([job(), taken], lambda: _claimed[-1].report(Progress.from_fraction(0.4, "thumbnails"))),
     "fail an attempt, its history kept": ([job(), taken], lambda: fail(_claimed[-1], "boom")),
     "claim a job from outside": ([outside_job], claim_outside),
     "claim one known job from outside": (

@@ -13,10 +13,11 @@ from api.routes import Call, Operation, operation
 from api.views import rfc3339
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.jobs import JobNotFoundError, JobStatus, UnknownJobTypeError
-from leaseway.jobs.run import external, progress
+from leaseway.jobs.lease import LeaseLostError
+from leaseway.jobs.progress import LONGEST_NOTE, Progress
+from leaseway.jobs.run import external
 from leaseway.jobs.run.external import LONGEST_WAIT_SECONDS, MOST_TYPES, NotClaimableError
-from leaseway.jobs.run.finish import LONGEST_ERROR, LeaseLostError
-from leaseway.jobs.run.progress import LONGEST_NOTE, Progress
+from leaseway.jobs.run.finish import LONGEST_ERROR
 
 workers = Blueprint(__name__)
 
@@ -93,8 +94,8 @@ def claim_next_job(call: Call[Claim, None]) -> ClaimView | None:
     as dead, and its job is given to another. Ask with `wait_seconds` in a loop: the request waits, and costs little.
     """
     wanted = call.body
-    job = external.claim_next(wanted.types, _name(wanted.worker), wanted.wait_seconds)
-    return None if job is None else claim_view(job)
+    lease = external.claim_next(wanted.types, _name(wanted.worker), wanted.wait_seconds)
+    return None if lease is None else claim_view(lease)
 
 
 @operation(
@@ -112,8 +113,8 @@ def claim_next_job(call: Call[Claim, None]) -> ClaimView | None:
 )
 def claim_this_job(call: Call[KnownClaim, None]) -> ClaimView:
     """The permission to run this very job of an external type: a User for an own one, a Worker for anybody's."""
-    job = external.claim_known(parse_job_id(call.path["id"]), _name(call.body.worker), owner=call.caller.works_for)
-    return claim_view(job)
+    lease = external.claim_known(parse_job_id(call.path["id"]), _name(call.body.worker), owner=call.caller.works_for)
+    return claim_view(lease)
 
 
 @operation(
@@ -186,7 +187,7 @@ def fail(call: Call[Failure, None]) -> EndView:
 
 def _reached(told: Heartbeat) -> Progress | None:
     if told.progress is not None:
-        return progress.told(told.progress, plain_text(told.progress_note, "progress_note"))
+        return Progress.from_fraction(told.progress, plain_text(told.progress_note, "progress_note"))
     if told.progress_note is not None:
         raise InvalidInputError("is needed with a progress_note", field="progress")
     return None

@@ -41,7 +41,7 @@ def test_a_finished_job_is_neither_cancelled_nor_tried_again():
     created = new_job()
     outcome = claim.claim(created.json["id"], "w1")
     assert isinstance(outcome, claim.Claimed)
-    finish.complete(outcome.job, {})
+    finish.complete(outcome.lease, {})
     for route, code in ((CANCEL, "ALREADY_ENDED"), (RETRY, "NOT_RETRYABLE")):
         answer = control(route, created.json["id"])
         assert (answer.status, answer.json["code"], answer.json["job_status"]) == (409, code, "COMPLETED")

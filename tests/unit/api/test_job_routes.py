@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from leaseway.jobs.job import Job
+from leaseway.jobs.lease import Lease
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
 from support.api_gateway import call, post, user
@@ -40,7 +40,7 @@ def test_a_completed_job_has_its_result() -> None:
     job = claimed_job()
     finish.complete(job, {"slept_ms": 5})
     # When its result is asked for
-    answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job.id})
+    answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job.job.id})
     # Then it is there
     assert (answer.status, answer.json["status"]) == (200, "COMPLETED")
     assert (answer.json["result"], answer.json["error_message"]) == ({"slept_ms": 5}, None)
@@ -51,7 +51,7 @@ def test_a_failed_job_tells_the_reason() -> None:
     job = claimed_job(max_attempts=1)
     finish.fail(job, "the moon was in the way")
     # When its result is asked for
-    answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job.id})
+    answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job.job.id})
     # Then the reason is there instead
     assert (answer.status, answer.json["status"], answer.json["result"]) == (200, "FAILED", None)
     assert answer.json["error_message"] == "the moon was in the way"
@@ -78,11 +78,11 @@ def test_an_upload_link_is_bound_to_type_and_size() -> None:
     assert answer.json["expires_at"].endswith("Z")
 
 
-def claimed_job(**options: Any) -> Job:
+def claimed_job(**options: Any) -> Lease:
     created = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}, **options})
     outcome = claim.claim(created.json["id"], "worker-1")
     assert isinstance(outcome, Claimed)
-    return outcome.job
+    return outcome.lease
 
 
 def test_a_list_is_paged_newest_first_and_a_cursor_leads_on() -> None:
@@ -122,7 +122,7 @@ def test_finished_is_another_word_for_completed(status: str) -> None:
     # When either word is the filter, for one's own list and for everybody's
     own, everybody = listed(status=status), listed(status=status, owner="*")
     # Then the completed job is there
-    assert [found["id"] for found in own["content"]] == [found["id"] for found in everybody["content"]] == [job.id]
+    assert [found["id"] for found in own["content"]] == [found["id"] for found in everybody["content"]] == [job.job.id]
     assert own["content"][0]["result"] == {"slept_ms": 5}
 
 

@@ -272,7 +272,7 @@ def test_a_job_that_was_retried_by_hand_is_repeated_as_it_was_created() -> None:
     first = job("k-1", max_attempts=1)
     claimed = claim.claim(first.json["id"], "me")
     assert isinstance(claimed, claim.Claimed)
-    finish.fail(claimed.job, "the moon was in the way")
+    finish.fail(claimed.lease, "the moon was in the way")
     retried = call("POST", "/api/v1/jobs/{id}/retry", path={"id": first.json["id"]})
     assert (retried.status, retried.json["max_attempts"]) == (202, 2)
     assert job("k-1", max_attempts=1).text == first.text

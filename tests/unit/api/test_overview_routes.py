@@ -23,8 +23,8 @@ def job_of(owner: str, result: dict[str, object]) -> Job:
     made = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}, caller=user(owner)).json
     taken = claim.claim(made["id"], worker="w")
     assert isinstance(taken, Claimed)
-    finish.complete(taken.job, result)
-    return taken.job
+    finish.complete(taken.lease, result)
+    return taken.lease.job
 
 
 def link_to(job: Job, caller: dict[str, str]) -> Answered:

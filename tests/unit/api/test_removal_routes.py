@@ -17,7 +17,7 @@ def failed_job(**options):
     job_id = new_job(**options)
     outcome = claim.claim(job_id, "w1")
     assert isinstance(outcome, claim.Claimed)
-    finish.complete(outcome.job, {"slept_ms": 5})
+    finish.complete(outcome.lease, {"slept_ms": 5})
     return job_id
 
 

@@ -43,7 +43,7 @@ def run_now(task: dict[str, Any]) -> Any:
 def work(job_id: str) -> None:
     outcome = claim.claim(job_id, "w1")
     assert isinstance(outcome, claim.Claimed)
-    finish.complete(outcome.job, {})
+    finish.complete(outcome.lease, {})
 
 
 def test_a_task_is_defined_and_can_be_read(fake_clock: FakeClock) -> None:

@@ -350,7 +350,7 @@ def _end_the_first_run_and_leave_the_second() -> None:
     if first is not None:
         outcome = claim(first.id, "worker")
         assert isinstance(outcome, Claimed)
-        complete(outcome.job, {})
+        complete(outcome.lease, {})
     for job in rest:
         claim(job.id, "a worker that dies")
 

@@ -12,9 +12,10 @@ from leaseway.dynamodb.transactions import Reason, TransactionCancelledError
 from leaseway.generator import OWNER, DeposedError, Held, Lease, give_up, messages, produce, renew, take_number
 from leaseway.generator.lease import try_to_become
 from leaseway.jobs import JobStatus, get_job
+from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.queue import Queue
 from leaseway.jobs.run.claim import Claimed, claim
-from leaseway.jobs.run.finish import LeaseLostError, complete, give_back
+from leaseway.jobs.run.finish import complete
 from leaseway.jobs.types import JobError, job_type
 from support.call_meter import metered
 
@@ -177,12 +178,12 @@ def test_a_job_that_is_given_back_can_be_claimed_at_once_and_the_attempt_does_no
     first = claim(job.id, "one")
     assert isinstance(first, Claimed)
     # When the worker gives it back
-    assert give_back(first.job)
+    assert first.lease.give_back()
     # Then another runs it as if for the first time, and the first one's result is refused
     second = claim(job.id, "two")
     assert isinstance(second, Claimed)
-    assert (second.job.attempts, second.job.crashes, second.job.fence) == (1, 0, 2)
+    assert (second.lease.job.attempts, second.lease.job.crashes, second.lease.job.fence) == (1, 0, 2)
     with pytest.raises(LeaseLostError):
-        complete(first.job, {"by": "one"})
-    assert not give_back(first.job)
-    assert complete(second.job, {"by": "two"}) is JobStatus.COMPLETED
+        complete(first.lease, {"by": "one"})
+    assert not first.lease.give_back()
+    assert complete(second.lease, {"by": "two"}) is JobStatus.COMPLETED

@@ -5,6 +5,7 @@ import pytest
 from leaseway.jobs import Job, JobStatus, cancel_job, retry_job
 from leaseway.jobs.attempts import LONGEST_ERROR, list_attempts
 from leaseway.jobs.job import AttemptEnd
+from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
@@ -41,26 +42,26 @@ def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clo
 def test_a_first_success_writes_no_history():
     mine = claimed(job())
     finish.complete(mine, {})
-    assert "history" not in JobModel.read(mine.id)
-    assert told(mine) == [(1, "w1", AttemptEnd.COMPLETED, None)]
+    assert "history" not in JobModel.read(mine.job.id)
+    assert told(mine.job) == [(1, "w1", AttemptEnd.COMPLETED, None)]
 
 
 def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock):
     first = claimed(job())
     fake_clock.seconds += settings().lease_seconds + 1
-    abandoned = claim.claim(first.id, "w2")
+    abandoned = claim.claim(first.job.id, "w2")
     assert isinstance(abandoned, claim.Abandoned)
-    claim.take_over(abandoned.job, "w2")
+    claim.take_over(abandoned.lease, "w2")
 
-    assert told(first) == [(1, "w1", AttemptEnd.CRASHED, "its worker died"), (2, "w2", AttemptEnd.RUNNING, None)]
-    assert list_attempts(read(first))[0].ended_at == first.lease_until
+    assert told(first.job) == [(1, "w1", AttemptEnd.CRASHED, "its worker died"), (2, "w2", AttemptEnd.RUNNING, None)]
+    assert list_attempts(read(first.job))[0].ended_at == first.until
 
 
 def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock):
     mine = claimed(job(max_attempts=1))
     fake_clock.seconds += settings().lease_seconds + 1
-    claim.claim(mine.id, "w2")
-    assert (read(mine).status, told(mine)) == (
+    claim.claim(mine.job.id, "w2")
+    assert (read(mine.job).status, told(mine.job)) == (
         JobStatus.FAILED,
         [(1, "w1", AttemptEnd.CRASHED, "its worker died and no attempt is left")],
     )
@@ -70,15 +71,18 @@ def test_time_that_ran_out_is_kept(fake_clock):
     mine = claimed(job(ttl_ms=1_000))
     fake_clock.seconds += 2
     assert finish.complete(mine, {}) is JobStatus.CANCELLED
-    assert [end for _, _, end, _ in told(mine)] == [AttemptEnd.EXPIRED]
+    assert [end for _, _, end, _ in told(mine.job)] == [AttemptEnd.EXPIRED]
 
 
 def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was():
     mine = claimed(job())
-    cancel_job(mine.id, owner="ann", actor="root")
-    retry_job(mine.id, owner="ann")
-    finish.complete(claimed(mine, "w2"), {})
-    assert told(mine) == [(1, "w1", AttemptEnd.CANCELLED, "cancelled by root"), (2, "w2", AttemptEnd.COMPLETED, None)]
+    cancel_job(mine.job.id, owner="ann", actor="root")
+    retry_job(mine.job.id, owner="ann")
+    finish.complete(claimed(mine.job, "w2"), {})
+    assert told(mine.job) == [
+        (1, "w1", AttemptEnd.CANCELLED, "cancelled by root"),
+        (2, "w2", AttemptEnd.COMPLETED, None),
+    ]
 
 
 def test_a_job_that_nobody_took_has_no_attempt_to_tell():
@@ -89,10 +93,10 @@ def test_a_job_that_nobody_took_has_no_attempt_to_tell():
 
 def test_a_worker_that_lost_its_lease_adds_nothing():
     mine = claimed(job())
-    cancel_job(mine.id, owner="ann", actor="ann")
-    with pytest.raises(finish.LeaseLostError):
+    cancel_job(mine.job.id, owner="ann", actor="ann")
+    with pytest.raises(LeaseLostError):
         finish.fail(mine, "late")
-    assert [end for _, _, end, _ in told(mine)] == [AttemptEnd.CANCELLED]
+    assert [end for _, _, end, _ in told(mine.job)] == [AttemptEnd.CANCELLED]
 
 
 def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock):

@@ -12,6 +12,7 @@ from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, get_j
 from leaseway.jobs.control import control
 from leaseway.jobs.control.bulk import Report, cancel_jobs, retry_jobs
 from leaseway.jobs.find.lists import Selection
+from leaseway.jobs.lease import Lease
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import needed
 from support.api_gateway import call, post, user
@@ -33,11 +34,11 @@ def failed(owner: str = "ann", **options: Any) -> Job:
     return made
 
 
-def claimed(made: Job) -> Job:
+def claimed(made: Job) -> Lease:
     with clock.fixed(lambda: START + 100):
         outcome = claim.claim(made.id, "w1")
     assert isinstance(outcome, claim.Claimed)
-    return outcome.job
+    return outcome.lease
 
 
 def status(made: Job) -> JobStatus:
@@ -67,7 +68,7 @@ def test_waiting_and_running_jobs_of_a_type_are_cancelled_and_others_left():
     report = cancel(type_name="SLEEP")
 
     assert (ids(report), report.changed, report.refused) == ({waiting.id, running.id}, 2, 0)
-    assert [status(one) for one in (waiting, running, done, theirs)] == [
+    assert [status(one) for one in (waiting, running, done.job, theirs)] == [
         JobStatus.CANCELLED, JobStatus.CANCELLED, JobStatus.COMPLETED, JobStatus.CREATED,
     ]  # fmt: skip
     assert get_job(waiting.id, owner=None).error_message == "cancelled by root"

@@ -15,6 +15,7 @@ from leaseway.jobs import (
     queue,
     retry_job,
 )
+from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import needed
@@ -49,13 +50,13 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_claimed():
 def test_a_running_jobs_worker_is_told_and_its_result_refused():
     mine = claimed(job())
 
-    assert cancel(mine).status is JobStatus.CANCELLED
+    assert cancel(mine.job).status is JobStatus.CANCELLED
 
-    with pytest.raises(finish.LeaseLostError):
-        finish.heartbeat(mine)
-    with pytest.raises(finish.LeaseLostError):
+    with pytest.raises(LeaseLostError):
+        mine.extend()
+    with pytest.raises(LeaseLostError):
         finish.complete(mine, {"n": 1})
-    assert read(mine).result is None
+    assert read(mine.job).result is None
 
 
 def test_cancelling_twice_changes_nothing_and_a_finished_job_cannot_be_cancelled():
@@ -64,7 +65,7 @@ def test_cancelling_twice_changes_nothing_and_a_finished_job_cannot_be_cancelled
     done = claimed(job())
     finish.complete(done, {})
     with pytest.raises(AlreadyEndedError):
-        cancel(done)
+        cancel(done.job)
 
 
 def test_a_cancellation_costs_one_read_and_one_write_of_four_units():
@@ -95,35 +96,35 @@ def test_a_failed_job_is_tried_again_under_its_id_with_as_many_attempts_more():
     failed = claimed(job(max_attempts=1))
     finish.fail(failed, "boom")
 
-    again = retry_job(failed.id, owner="ann")
+    again = retry_job(failed.job.id, owner="ann")
 
     assert (again.status, again.max_attempts, again.attempts) == (JobStatus.CREATED, 2, 1)
     second = claimed(again)
-    assert (second.fence, second.attempts) == (2, 2)
+    assert (second.fence, second.job.attempts) == (2, 2)
     assert finish.fail(second, "boom") is JobStatus.FAILED
-    third = retry_job(failed.id, owner="ann")
+    third = retry_job(failed.job.id, owner="ann")
     assert (third.max_attempts, third.attempts) == (3, 2)
     finish.complete(claimed(third), {"n": 3})
-    assert (read(failed).status, read(failed).result) == (JobStatus.COMPLETED, {"n": 3})
+    assert (read(failed.job).status, read(failed.job).result) == (JobStatus.COMPLETED, {"n": 3})
 
 
 def test_a_late_result_of_the_life_before_is_refused_by_the_fence():
     first = claimed(job())
-    cancel(first)
-    retry_job(first.id, owner="ann")
-    second = claimed(first)
+    cancel(first.job)
+    retry_job(first.job.id, owner="ann")
+    second = claimed(first.job)
 
-    with pytest.raises(finish.LeaseLostError):
+    with pytest.raises(LeaseLostError):
         finish.complete(first, {"life": 1})
     finish.complete(second, {"life": 2})
-    assert read(first).result == {"life": 2}
+    assert read(first.job).result == {"life": 2}
 
 
 def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock):
     failed = claimed(job(max_attempts=1))
     finish.fail(failed, "boom")
     before = queued()["Messages"]
-    retry_job(failed.id, owner="ann")
+    retry_job(failed.job.id, owner="ann")
     assert queued()["Messages"] == before + 1
     fake_clock.seconds += 121
     assert sweep().resent == 1
@@ -133,7 +134,7 @@ def test_a_job_that_did_not_end_badly_is_not_tried_again():
     done = claimed(job())
     for _ in range(2):
         with pytest.raises(NotRetryableError):
-            retry_job(done.id, owner="ann")
+            retry_job(done.job.id, owner="ann")
         finish.complete(done, {})
 
 
@@ -143,7 +144,7 @@ def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock):
     assert queued() == {"Messages": 0, "MessagesDelayed": 1}
     assert isinstance(claim.claim(later.id, "w1"), claim.NotYet)
     fake_clock.seconds += 600
-    assert claimed(later).status is JobStatus.RUNNING
+    assert claimed(later).job.status is JobStatus.RUNNING
 
 
 def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock):

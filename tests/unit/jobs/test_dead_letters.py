@@ -5,7 +5,7 @@ import pytest
 from leaseway import aws, clock
 from leaseway.counters import count
 from leaseway.errors import InvalidInputError
-from leaseway.jobs import Job, JobStatus, Options, create_job, get_job, queue, retry_job
+from leaseway.jobs import Job, JobStatus, Options, create_job, get_job, queue, retry_job, transitions
 from leaseway.jobs.control.replay import DeadLetterNotFoundError, Replayed, replay, replay_all
 from leaseway.jobs.find.lists import UseCursorError, page_of_dead_letters
 from leaseway.jobs.find.totals import count_dead_letters
@@ -50,7 +50,7 @@ def test_only_what_no_claim_settled_is_listed_given_up_last_first(fake_clock):
     failed = create_job("ann", "SLEEP", {"duration_ms": 1}, Options(max_attempts=1))
     outcome = claim.claim(failed.id, "w")
     assert isinstance(outcome, claim.Claimed)
-    finish.fail(outcome.job, "boom")
+    finish.fail(outcome.lease, "boom")
     given_up = dead(3, fake_clock)
 
     page = page_of_dead_letters()
@@ -89,7 +89,7 @@ def test_a_replayed_job_leaves_the_list_runs_at_once_and_no_longer_expires(fake_
     assert delays() == {"Messages": 1, "MessagesDelayed": 0}
     outcome = claim.claim(job.id, "w")
     assert isinstance(outcome, claim.Claimed)
-    finish.complete(outcome.job, {})
+    finish.complete(outcome.lease, {})
     assert get_job(job.id, owner=None).status is JobStatus.COMPLETED
 
 
@@ -167,14 +167,14 @@ def test_jobs_that_expired_hold_no_replay_up(fake_clock):
 
 def test_one_that_is_moved_meanwhile_is_passed_over(fake_clock, monkeypatch):
     moved, stays = dead(2, fake_clock)
-    original = finish.first_look
+    original = transitions.plan_first_look
 
     def meanwhile(moment: int) -> int:
-        monkeypatch.setattr(finish, "first_look", original)
+        monkeypatch.setattr(transitions, "plan_first_look", original)
         retry_job(moved.id, owner="ann")
         return original(moment)
 
-    monkeypatch.setattr(finish, "first_look", meanwhile)
+    monkeypatch.setattr(transitions, "plan_first_look", meanwhile)
     assert ids(replay_all().jobs) == [stays.id]
 
 

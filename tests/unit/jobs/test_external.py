@@ -19,10 +19,11 @@ from leaseway.jobs import (
     get_result,
     retry_job,
 )
+from leaseway.jobs.lease import Lease, LeaseLostError
+from leaseway.jobs.progress import Progress
 from leaseway.jobs.queue import Queue
-from leaseway.jobs.run import external, progress
+from leaseway.jobs.run import external
 from leaseway.jobs.run.external import NotClaimableError
-from leaseway.jobs.run.finish import LeaseLostError
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import settings
 from support.call_meter import metered
@@ -38,27 +39,26 @@ def job(payload: dict[str, Any] | None = None, **options: int) -> Job:
     return create_job("ann", "EXTERNAL", payload or {"page": 1}, Options(**options))
 
 
-def claimed(worker: str = "w1") -> Job:
+def claimed(worker: str = "w1") -> Lease:
     found = external.claim_next(["EXTERNAL"], worker)
     assert found is not None
     return found
 
 
-def token(held: Job) -> str:
-    assert held.claim_token is not None
-    return held.claim_token
+def token(held: Lease) -> str:
+    return held.token
 
 
-def complete(held: Job, result: dict[str, Any] | None = None) -> None:
-    external.complete(held.id, token(held), result or {}, owner=None)
+def complete(held: Lease, result: dict[str, Any] | None = None) -> None:
+    external.complete(held.job.id, token(held), result or {}, owner=None)
 
 
-def fail(held: Job, error: str = "boom") -> JobStatus:
-    return external.fail(held.id, token(held), error, owner=None)
+def fail(held: Lease, error: str = "boom") -> JobStatus:
+    return external.fail(held.job.id, token(held), error, owner=None)
 
 
-def beat(held: Job) -> external.Beat:
-    return external.heartbeat(held.id, token(held), owner=None)
+def beat(held: Lease) -> external.HeartbeatResult:
+    return external.heartbeat(held.job.id, token(held), owner=None)
 
 
 def messages() -> int:
@@ -83,7 +83,8 @@ def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock):
 
     held = claimed("build-7")
 
-    assert (held.id, held.status, held.worker, held.payload) == (created.id, JobStatus.RUNNING, "build-7", {"page": 7})
+    assert (held.job.id, held.job.status) == (created.id, JobStatus.RUNNING)
+    assert (held.job.worker, held.job.payload) == ("build-7", {"page": 7})
     assert messages() == 0
     fake_clock.seconds += 20
     found = beat(held)
@@ -97,13 +98,13 @@ def test_a_heartbeat_shows_how_far_the_work_is():
     job()
     held = claimed()
     with metered() as meter:
-        external.heartbeat(held.id, token(held), progress.told(0.4, "page 5"), owner=None)
-    assert (read(held).progress, read(held).progress_note) == (400, "page 5")
+        external.heartbeat(held.job.id, token(held), Progress.from_fraction(0.4, "page 5"), owner=None)
+    assert (read(held.job).progress, read(held.job).progress_note) == (400, "page 5")
     assert (meter.count(), meter.write_units()) == (1, 1)
     beat(held)
-    assert read(held).progress == 400
+    assert read(held.job).progress == 400
     complete(held)
-    assert read(held).progress == 1_000
+    assert read(held.job).progress == 1_000
 
 
 def test_nothing_is_claimed_where_nothing_waits():
@@ -123,7 +124,7 @@ def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_
 
 def test_each_job_goes_to_one_worker():
     made = {job().id for _ in range(3)}
-    assert {claimed(f"w{number}").id for number in range(3)} == made
+    assert {claimed(f"w{number}").job.id for number in range(3)} == made
     assert external.claim_next(["EXTERNAL"], "w4") is None
 
 
@@ -131,13 +132,13 @@ def test_messages_of_finished_held_and_vanished_jobs_are_cleared_away():
     done, held = job(), job()
     for _ in range(2):
         one = claimed()
-        if one.id == done.id:
+        if one.job.id == done.id:
             complete(one)
     for body in (message_of(done), message_of(held), message_of(done).replace(done.id, "0" * 32), "no job's"):
         send(body)
     waiting = job()
 
-    assert claimed().id == waiting.id
+    assert claimed().job.id == waiting.id
     assert external.claim_next(["EXTERNAL"], "w2") is None
 
     assert messages() == 0
@@ -151,7 +152,7 @@ def test_a_message_that_comes_too_early_is_kept_for_its_turn(fake_clock):
 
     assert messages() == 2
     fake_clock.seconds += 5
-    assert external.claim_known(created.id, "w1", owner=None).status is JobStatus.RUNNING
+    assert external.claim_known(created.id, "w1", owner=None).job.status is JobStatus.RUNNING
 
 
 def test_a_claim_waits_for_a_job_as_long_as_it_was_told():
@@ -184,8 +185,8 @@ def test_a_large_payload_comes_with_the_claim_and_a_large_result_is_stored():
     held = claimed()
     complete(held, large)
 
-    assert held.payload == large
-    assert get_result(held.id, owner="ann")[1] == large
+    assert held.job.payload == large
+    assert get_result(held.job.id, owner="ann")[1] == large
 
 
 def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch):
@@ -210,7 +211,7 @@ def test_a_known_job_is_claimed_once_and_its_message_finds_nothing_to_do():
 
     held = external.claim_known(created.id, "w1", owner="ann")
 
-    assert (held.payload, held.worker) == ({"page": 1}, "w1")
+    assert (held.job.payload, held.job.worker) == ({"page": 1}, "w1")
     with pytest.raises(NotClaimableError):
         external.claim_known(created.id, "w2", owner="ann")
     assert external.claim_next(["EXTERNAL"], "w2") is None
@@ -238,7 +239,8 @@ def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_change
     assert sweep().resent == 1
     successor = claimed("successor")
 
-    assert (successor.id, successor.worker, successor.crashes, successor.fence) == (created.id, "successor", 1, 2)
+    assert (successor.job.id, successor.job.worker) == (created.id, "successor")
+    assert (successor.job.crashes, successor.fence) == (1, 2)
     assert successor.deadline == dead.deadline
     for write in (beat, complete, fail):
         with pytest.raises(LeaseLostError):
@@ -262,7 +264,7 @@ def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(fake_clock, 
     monkeypatch.setenv("SWEEP_BACKLOG", "1")
     settings.cache_clear()
     held = job(ttl_ms=3_600_000)
-    assert claimed().id == held.id
+    assert claimed().job.id == held.id
     for _ in range(3):
         job()
     fake_clock.seconds += LEASE + 16
@@ -273,7 +275,7 @@ def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(fake_clock, 
 def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock):
     created = job(ttl_ms=3_600_000, max_attempts=10)
     for number in (1, 2, 3):
-        assert claimed(f"w{number}").attempts == number
+        assert claimed(f"w{number}").job.attempts == number
         fake_clock.seconds = (read(created).look_at or 0) / 1000
         assert sweep().resent == 1
 
@@ -297,15 +299,15 @@ def test_heartbeats_keep_the_sweeper_from_sending(fake_clock):
 def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_refused():
     job()
     held = claimed()
-    cancel_job(held.id, owner="ann", actor="ann")
+    cancel_job(held.job.id, owner="ann", actor="ann")
 
     assert beat(held) == (JobStatus.CANCELLED, None, None)
     with pytest.raises(LeaseLostError) as refusal:
         complete(held, {"late": True})
 
     assert refusal.value.facts["status"] == "CANCELLED"
-    assert read(held).result is None
-    retry_job(held.id, owner="ann")
+    assert read(held.job).result is None
+    retry_job(held.job.id, owner="ann")
     with pytest.raises(LeaseLostError):
         beat(held)
 
@@ -320,7 +322,7 @@ def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result
         else:
             with pytest.raises(LeaseLostError):
                 complete(held, {"late": True})
-        assert (read(held).status, read(held).result) == (JobStatus.CANCELLED, None)
+        assert (read(held.job).status, read(held.job).result) == (JobStatus.CANCELLED, None)
 
 
 # ---- Ends ---------------------------------------------------------------------------------------------------------
@@ -341,12 +343,12 @@ def test_an_end_that_is_told_twice_counts_once():
     done = claimed()
     complete(done, {"first": True})
     complete(done, {"second": True})
-    assert get_result(done.id, owner="ann")[1] == {"first": True}
+    assert get_result(done.job.id, owner="ann")[1] == {"first": True}
 
     job()
     failed = claimed()
     assert fail(failed) is fail(failed, "again") is JobStatus.CREATED
-    assert (read(failed).error_message, messages()) == ("boom", 1)
+    assert (read(failed.job).error_message, messages()) == ("boom", 1)
     with pytest.raises(LeaseLostError):
         complete(failed)
 
@@ -356,21 +358,21 @@ def test_without_the_token_or_the_right_owner_nothing_is_touched():
     held = claimed()
     for wrong in ("", "0" * 16, str(held.fence)):
         for write in (
-            lambda wrong=wrong: external.heartbeat(held.id, wrong, owner="ann"),
-            lambda wrong=wrong: external.complete(held.id, wrong, {}, owner="ann"),
-            lambda wrong=wrong: external.fail(held.id, wrong, "no", owner="ann"),
+            lambda wrong=wrong: external.heartbeat(held.job.id, wrong, owner="ann"),
+            lambda wrong=wrong: external.complete(held.job.id, wrong, {}, owner="ann"),
+            lambda wrong=wrong: external.fail(held.job.id, wrong, "no", owner="ann"),
         ):
             with pytest.raises(LeaseLostError):
                 write()
     for write in (
-        lambda: external.heartbeat(held.id, token(held), owner="bob"),
-        lambda: external.complete(held.id, token(held), {}, owner="bob"),
-        lambda: external.fail(held.id, token(held), "no", owner="bob"),
+        lambda: external.heartbeat(held.job.id, token(held), owner="bob"),
+        lambda: external.complete(held.job.id, token(held), {}, owner="bob"),
+        lambda: external.fail(held.job.id, token(held), "no", owner="bob"),
         lambda: external.heartbeat("0" * 32, token(held), owner=None),
     ):
         with pytest.raises(JobNotFoundError):
             write()
-    assert read(held) == held
+    assert read(held.job) == held.job
 
 
 def test_the_empty_token_opens_no_job_that_nobody_claimed():

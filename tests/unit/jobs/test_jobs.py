@@ -19,6 +19,7 @@ from leaseway.jobs import (
     get_result,
     queue,
 )
+from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep import dead_letters
 from leaseway.jobs.upkeep.sweep import sweep
@@ -36,10 +37,10 @@ def messages() -> list[str]:
     return [queue.parse(message["Body"]).job_id for message in received.get("Messages", [])]
 
 
-def abandoned(job: Job) -> Job:
+def abandoned(job: Job) -> Lease:
     outcome = claim.claim(job.id, "w2")
     assert isinstance(outcome, claim.Abandoned)
-    return outcome.job
+    return outcome.lease
 
 
 def test_a_created_job_is_stored_and_sent():
@@ -91,24 +92,24 @@ def test_a_heartbeat_costs_one_unit_and_extends_the_lease(fake_clock):
     mine = claimed(sleep_job())
     fake_clock.seconds += 10
     with metered() as meter:
-        until = finish.heartbeat(mine)
-    assert until == mine.lease_until + 10_000
+        extended = mine.extend()
+    assert extended.until == mine.until + 10_000
     assert (meter.write_units(), meter.read_units()) == (1, 0)
 
 
 def test_a_claim_starts_the_time_to_live_and_names_the_worker(fake_clock):
     job = claimed(sleep_job(ttl_ms=5_000), "w1")
-    assert (job.status, job.worker, job.attempts, job.fence) == (JobStatus.RUNNING, "w1", 1, 1)
+    assert (job.job.status, job.job.worker, job.job.attempts, job.fence) == (JobStatus.RUNNING, "w1", 1, 1)
     assert job.deadline == clock.now_ms() + 5_000
-    assert job.lease_until == clock.now_ms() + LEASE
+    assert job.until == clock.now_ms() + LEASE
 
 
 def test_a_claim_refused_by_a_live_lease_waits_for_its_end_and_reads_nothing(fake_clock):
     mine = claimed(sleep_job())
     with metered() as meter:
-        outcome = claim.claim(mine.id, "w2")
+        outcome = claim.claim(mine.job.id, "w2")
     assert isinstance(outcome, claim.NotYet)
-    assert outcome.until == mine.lease_until + 5_000
+    assert outcome.until == mine.until + 5_000
     assert (meter.count("dynamodb"), meter.read_units()) == (1, 0)
 
 
@@ -116,8 +117,8 @@ def test_a_result_ends_the_job_and_a_repeated_message_finds_nothing_to_do():
     mine = claimed(sleep_job())
     assert finish.complete(mine, {"slept_ms": 10}) is JobStatus.COMPLETED
 
-    assert isinstance(claim.claim(mine.id, "w2"), claim.Settled)
-    job, result = get_result(mine.id, owner="ann")
+    assert isinstance(claim.claim(mine.job.id, "w2"), claim.Settled)
+    job, result = get_result(mine.job.id, owner="ann")
     assert (job.status, result) == (JobStatus.COMPLETED, {"slept_ms": 10})
 
 
@@ -134,8 +135,8 @@ def test_a_large_result_lives_in_the_bucket():
     mine = claimed(sleep_job())
     large = {"text": "x" * settings().inline_bytes}
     finish.complete(mine, large)
-    assert read(mine).result == large
-    assert read(mine).result_key
+    assert read(mine.job).result == large
+    assert read(mine.job).result_key
 
 
 def test_a_late_result_is_discarded(fake_clock):
@@ -144,34 +145,34 @@ def test_a_late_result_is_discarded(fake_clock):
 
     assert finish.complete(mine, {"late": True}) is JobStatus.CANCELLED
 
-    assert (read(mine).status, read(mine).result) == (JobStatus.CANCELLED, None)
+    assert (read(mine.job).status, read(mine.job).result) == (JobStatus.CANCELLED, None)
 
 
 def test_a_worker_that_lost_its_lease_changes_nothing(fake_clock):
     mine = claimed(sleep_job())
     fake_clock.seconds += 31
-    theirs = claim.take_over(abandoned(mine), "w2")
+    theirs = claim.take_over(abandoned(mine.job), "w2")
     assert isinstance(theirs, claim.Claimed)
 
     for attempt in (lambda: finish.complete(mine, {"by": "w1"}), lambda: finish.fail(mine, "no"),
-                    lambda: finish.heartbeat(mine)):  # fmt: skip
-        with pytest.raises(finish.LeaseLostError):
+                    mine.extend):  # fmt: skip
+        with pytest.raises(LeaseLostError):
             attempt()
 
-    finish.complete(theirs.job, {"by": "w2"})
-    assert read(mine).result == {"by": "w2"}
-    assert read(mine).crashes == 1
+    finish.complete(theirs.lease, {"by": "w2"})
+    assert read(mine.job).result == {"by": "w2"}
+    assert read(mine.job).crashes == 1
 
 
 def test_a_takeover_keeps_the_deadline_and_only_the_first_of_two_gets_it(fake_clock):
     mine = claimed(sleep_job(ttl_ms=60_000))
     fake_clock.seconds += 31
-    seen = abandoned(mine)
+    seen = abandoned(mine.job)
 
     first, second = claim.take_over(seen, "w2"), claim.take_over(seen, "w3")
 
     assert isinstance(first, claim.Claimed)
-    assert (first.job.deadline, first.job.attempts, first.job.crashes) == (mine.deadline, 2, 1)
+    assert (first.lease.job.deadline, first.lease.job.attempts, first.lease.job.crashes) == (mine.deadline, 2, 1)
     assert isinstance(second, claim.NotYet)
 
 
@@ -220,7 +221,7 @@ def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(fake_cl
         fake_clock.seconds += 31
         outcome = claim.take_over(abandoned(job), "w")
         assert isinstance(outcome, claim.Claimed)
-        assert outcome.job.crashes == crash
+        assert outcome.lease.job.crashes == crash
     fake_clock.seconds += 31
 
     assert isinstance(claim.claim(job.id, "w"), claim.Settled)
@@ -278,7 +279,7 @@ def test_the_sweeper_sends_an_abandoned_job_again_but_not_a_held_one(fake_clock)
     mine = claimed(job)
     messages()
     fake_clock.seconds += 121
-    finish.heartbeat(mine)
+    mine.extend()
     assert sweep().resent == 0
     fake_clock.seconds = read(job).look_at / 1000
     assert sweep().resent == 1

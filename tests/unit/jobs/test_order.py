@@ -157,7 +157,7 @@ def test_the_sweeper_sends_no_second_message_for_a_retry_that_waits(monkeypatch:
     job = ordered()
     outcome = claim.claim(job.id, "w1")
     assert isinstance(outcome, claim.Claimed)
-    finish.fail(outcome.job, "no luck", run_after=clock.now_ms() + 1_000_000)  # beyond what SQS delays
+    finish.fail(outcome.lease, "no luck", run_after=clock.now_ms() + 1_000_000)  # beyond what SQS delays
     JobModel.change(job.id, [JobModel.look_at.set(1)], JobModel.id.exists())
     later = clock.now_ms() / 1000 + 500
     with clock.fixed(lambda: later):

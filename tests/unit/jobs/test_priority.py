@@ -58,7 +58,7 @@ def test_a_retry_stays_in_its_priority() -> None:
     outcome = claim.claim(job.id, "w1")
     assert isinstance(outcome, claim.Claimed)
 
-    finish.fail(outcome.job, "no luck")
+    finish.fail(outcome.lease, "no luck")
 
     assert (depth(HIGH), depth(NORMAL)) == (2, 0)
     assert get_job(job.id, owner="ann").queue == "high"
@@ -80,7 +80,7 @@ def test_a_job_with_a_priority_costs_what_an_ordinary_one_costs() -> None:
         job = create_job("ann", "SLEEP", SLEEP, Options(priority=Priority.LOW))
         outcome = claim.claim(job.id, "w1")
         assert isinstance(outcome, claim.Claimed)
-        finish.complete(outcome.job, {})
+        finish.complete(outcome.lease, {})
 
     assert (meter.write_units("jobs"), meter.read_units()) == (8, 0)
 

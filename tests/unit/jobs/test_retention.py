@@ -16,6 +16,7 @@ from leaseway.errors import InvalidInputError
 from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Job, JobNotFoundError, JobStatus, cancel_job, create_job, retry_job
 from leaseway.jobs.find.totals import count_jobs
+from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep.retention import Cleared, NotClearedError, clear
 from leaseway.settings import needed
@@ -63,22 +64,22 @@ def removals() -> list[dict[str, Any]]:
     [
         lambda mine: finish.complete(mine, {}),
         lambda mine: finish.fail(mine, "boom"),
-        lambda mine: cancel_job(mine.id, owner=None, actor="root"),
+        lambda mine: cancel_job(mine.job.id, owner=None, actor="root"),
     ],
     ids=["completed", "failed", "cancelled"],
 )
 def test_every_end_begins_the_time_that_a_job_is_kept(fake_clock, end):
     mine = claimed(job(max_attempts=1))
-    assert mine.expires_at is None
+    assert mine.job.expires_at is None
 
     end(mine)
 
-    assert read(mine).expires_at == NOW + 90 * DAY
+    assert read(mine.job).expires_at == NOW + 90 * DAY
     fake_clock.seconds += 90 * DAY - 1
-    read(mine)
+    read(mine.job)
     fake_clock.seconds += 1
     with pytest.raises(JobNotFoundError):
-        read(mine)
+        read(mine.job)
 
 
 def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock):
@@ -86,13 +87,13 @@ def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock):
     fake_clock.seconds += 3_600
     assert finish.expire(late)
     assert finish.give_up(lost, "nobody took it")
-    assert {read(one).expires_at for one in (late, lost)} == {NOW + 3_600 + 90 * DAY}
+    assert {read(one).expires_at for one in (late.job, lost)} == {NOW + 3_600 + 90 * DAY}
 
 
 def test_a_job_may_name_its_own_time_in_days_and_never_less_than_one(fake_clock):
     mine = claimed(job(retention_days=1))
     finish.complete(mine, {})
-    assert read(mine).expires_at == NOW + DAY
+    assert read(mine.job).expires_at == NOW + DAY
     for days in (0, -1, 460):
         with pytest.raises(InvalidInputError) as refusal:
             job(retention_days=days)
@@ -110,24 +111,24 @@ def test_a_job_that_is_tried_again_no_longer_expires(fake_clock):
     mine = claimed(job(max_attempts=1, retention_days=2))
     finish.fail(mine, "boom")
 
-    again = retry_job(mine.id, owner=None)
+    again = retry_job(mine.job.id, owner=None)
 
     assert again.expires_at is None
     fake_clock.seconds += 3 * DAY
     finish.complete(claimed(again), {})
-    assert read(mine).expires_at == NOW + 5 * DAY
+    assert read(mine.job).expires_at == NOW + 5 * DAY
 
 
 def test_an_error_with_attempts_left_begins_nothing():
     mine = claimed(job())
     assert finish.fail(mine, "boom") is JobStatus.CREATED
-    assert read(mine).expires_at is None
+    assert read(mine.job).expires_at is None
 
 
 def test_an_expired_job_gives_its_key_free(fake_clock):
     mine = claimed(job(key=KEY))
     finish.complete(mine, {})
-    assert job(key=KEY).created_at == mine.created_at
+    assert job(key=KEY).created_at == mine.job.created_at
     fake_clock.seconds += 90 * DAY
     assert job(key=KEY).created_at == clock.now_ms()
 
@@ -186,7 +187,7 @@ def test_a_plain_job_costs_no_call():
     finish.complete(mine, {"n": 1})
     never_began = job()
     cancel_job(never_began.id, owner=None, actor="root")
-    for one in (mine, never_began):
+    for one in (mine.job, never_began):
         remove(one)
     gone = removals()
     with metered() as meter:
@@ -198,17 +199,17 @@ def test_what_an_attempt_left_that_lost_its_lease_is_found(fake_clock):
     # Given a worker that stored a picture and a large result, and died before it could say so
     first = claimed(job(ttl_ms=600_000))
     fake_clock.seconds += 60
-    outcome = claim.claim(first.id, "w2")
+    outcome = claim.claim(first.job.id, "w2")
     assert isinstance(outcome, claim.Abandoned)
-    second = claim.take_over(outcome.job, "w2")
+    second = claim.take_over(outcome.lease, "w2")
     assert isinstance(second, claim.Claimed)
-    objects.put_of_claim("ann", first.id, 1, "image.png", b"x", "image/png")
-    with pytest.raises(finish.LeaseLostError):
+    objects.put_of_claim("ann", first.job.id, 1, "image.png", b"x", "image/png")
+    with pytest.raises(LeaseLostError):
         finish.complete(first, LARGE)
-    finish.complete(second.job, {})
+    finish.complete(second.lease, {})
     assert len(read_scope()) == 2
     # When the job is removed, then they go
-    remove(first)
+    remove(first.job)
     clear(removals())
     assert read_scope() == []
 

@@ -52,7 +52,7 @@ def jobs() -> None:
     start = clock.now_ms() / 1000
     with clock.fixed(lambda: start):
         done, failed, late, lost, dead = (create_job("ann", "SLEEP", SLEEP, Options(max_attempts=1)) for _ in range(5))
-        held = {job.id: claim.claim(job.id, "w").job for job in (done, failed, late, lost)}  # type: ignore[union-attr]
+        held = {job.id: claim.claim(job.id, "w").lease for job in (done, failed, late, lost)}  # type: ignore[union-attr]
         cancel_job(lost.id, owner=None, actor="ann")
         finish.complete(held[done.id], {})
         finish.fail(held[failed.id], "no")

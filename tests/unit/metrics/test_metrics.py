@@ -209,7 +209,7 @@ def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(c
     with clock.fixed(lambda: start):
         jobs = [create_job("ann", "SLEEP", SLEEP, Options(max_attempts=limit)) for limit in (1, 1, 2)]
     with clock.fixed(lambda: start + 1):
-        claimed = [claim.claim(job.id, "w").job for job in jobs]  # type: ignore[union-attr]
+        claimed = [claim.claim(job.id, "w").lease for job in jobs]  # type: ignore[union-attr]
     with clock.fixed(lambda: start + 3):
         finish.complete(claimed[0], {})
         for job in claimed[1:]:
@@ -247,10 +247,10 @@ def test_a_late_result_and_a_lost_lease_are_told(cloud, lines) -> None:
     start = clock.now_ms() / 1000
     with clock.fixed(lambda: start):
         late, lost = [
-            claim.claim(create_job("ann", "SLEEP", SLEEP).id, "w").job  # type: ignore[union-attr]
+            claim.claim(create_job("ann", "SLEEP", SLEEP).id, "w").lease  # type: ignore[union-attr]
             for _ in range(2)
         ]
-        cancel_job(lost.id, owner=None, actor="ann")
+        cancel_job(lost.job.id, owner=None, actor="ann")
     with clock.fixed(lambda: start + 3_600):
         for job in (late, lost):
             Run(job, "receipt", lambda _: None).execute()

@@ -137,7 +137,7 @@ def test_jobs_are_told_by_type_and_what_they_became_is_never_taken_back() -> Non
     # Given one completed, one failed that is tried again, one cancelled, one dead letter, one that runs
     jobs = [create_job("ann", "SLEEP", SLEEP, Options(max_attempts=1)) for _ in range(5)]
     for job in jobs[:2]:
-        claimed = claim.claim(job.id, "w1").job  # type: ignore[union-attr]
+        claimed = claim.claim(job.id, "w1").lease  # type: ignore[union-attr]
         finish.complete(claimed, {}) if job is jobs[0] else finish.fail(claimed, "no")
     retry_job(jobs[1].id, owner=None)
     cancel_job(jobs[2].id, owner=None, actor="ann")
@@ -169,7 +169,7 @@ def test_a_worker_appears_with_its_first_job_and_goes_with_its_last() -> None:
         return {labels[1]: value for labels, value in now().items() if labels[0] == "app_active_tasks_total"}
 
     def taken(worker: str) -> Any:
-        return claim.claim(create_job("ann", "SLEEP", SLEEP).id, worker).job  # type: ignore[union-attr]
+        return claim.claim(create_job("ann", "SLEEP", SLEEP).id, worker).lease  # type: ignore[union-attr]
 
     assert active() == {}
     first = taken("w1")

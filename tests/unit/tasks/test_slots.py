@@ -9,6 +9,7 @@ from botocore.exceptions import ConnectionClosedError
 from leaseway import aws, clock
 from leaseway.jobs import JobStatus, queue
 from leaseway.jobs.job import Job
+from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.queue import TASKS
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
@@ -25,10 +26,10 @@ from support.task_runs import again, all_runs, entries, jobs_in_the_table, last_
 MINUTE = 60_000
 
 
-def run(job: Job, worker: str = "w1") -> Job:
+def run(job: Job, worker: str = "w1") -> Lease:
     outcome = claim.claim(job.id, worker)
     assert isinstance(outcome, Claimed)
-    return outcome.job
+    return outcome.lease
 
 
 def run_to_the_end(job: Job) -> None:
@@ -115,7 +116,7 @@ def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(fake_clock, make
     first = run(last_run(task))
     for _ in range(2):
         fake_clock.move(minutes=5)
-        finish.heartbeat(first)
+        first.extend()
         assert tick().skipped == 1
     finish.complete(first, {})
     fake_clock.move(minutes=5)
@@ -151,12 +152,12 @@ def test_a_dead_run_holds_nothing_up_longer_than_its_lease(fake_clock, make):
     fake_clock.move(minutes=1)
     assert tick().started == 1
     # Then the dead run is over, and a worker that comes to life again changes nothing
-    over = next(job for job in all_runs(task) if job.id == dead.id)
+    over = next(job for job in all_runs(task) if job.id == dead.job.id)
     assert (over.status, over.crashes) == (JobStatus.CANCELLED, 1)
     assert "its worker died" in (over.error_message or "")
-    with pytest.raises(finish.LeaseLostError):
+    with pytest.raises(LeaseLostError):
         finish.complete(dead, {})
-    assert isinstance(claim.claim(dead.id, "w2"), claim.Settled)
+    assert isinstance(claim.claim(dead.job.id, "w2"), claim.Settled)
 
 
 def test_a_run_that_is_just_being_taken_over_holds_its_place(fake_clock, make):
@@ -165,12 +166,12 @@ def test_a_run_that_is_just_being_taken_over_holds_its_place(fake_clock, make):
     tick()
     dead = run(last_run(task))
     fake_clock.move(seconds=50)
-    abandoned = claim.claim(dead.id, "w2")
+    abandoned = claim.claim(dead.job.id, "w2")
     assert isinstance(abandoned, claim.Abandoned)
     # Given a tick that read the dead run before another worker took it over
     fake_clock.move(seconds=10)
     read = again(task), last_run(task)
-    assert isinstance(claim.take_over(abandoned.job, "w2"), Claimed)
+    assert isinstance(claim.take_over(abandoned.lease, "w2"), Claimed)
     # When it settles the slot
     outcome = slots.settle_slot(*read)
     # Then the slot is skipped: the run is alive
@@ -184,10 +185,10 @@ def test_a_run_past_its_time_to_live_holds_nothing_up(fake_clock, make):
     tick()
     first = run(last_run(task))
     fake_clock.move(seconds=30)
-    finish.heartbeat(first)
+    first.extend()
     fake_clock.move(seconds=30)
     assert tick().started == 1
-    assert {job.id: job.status for job in all_runs(task)}[first.id] is JobStatus.CANCELLED
+    assert {job.id: job.status for job in all_runs(task)}[first.job.id] is JobStatus.CANCELLED
 
 
 def test_a_run_started_by_hand_and_a_tick_exclude_each_other(fake_clock, make):

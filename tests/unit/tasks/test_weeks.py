@@ -12,6 +12,7 @@ from moto import mock_aws
 from leaseway import aws, clock
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job
+from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.tasks import CatchUp, Definition, Overlap, Task, create_task
 from leaseway.tasks import tick as ticking
@@ -107,7 +108,7 @@ class Simulation:
         self.cron = self.draw(st.one_of(st.none(), crons))
         self.zone = self.draw(zones) if self.cron else "UTC"
         self.seconds = self.draw(st.sampled_from([60, 90, 600, 7_200, 86_400]))
-        self.held: dict[str, Job] = {}
+        self.held: dict[str, Lease] = {}
 
     def run(self) -> None:
         definition = Definition(
@@ -156,19 +157,19 @@ class Simulation:
             case "claim":
                 outcome = claim.claim(last.id, "w")
                 if isinstance(outcome, claim.Claimed):
-                    self.held[last.id] = outcome.job
+                    self.held[last.id] = outcome.lease
             case "complete" if last.id in self.held:
-                with suppress(finish.LeaseLostError):
+                with suppress(LeaseLostError):
                     finish.complete(self.held[last.id], {})
             case "fail" if last.id in self.held:
-                with suppress(finish.LeaseLostError):
+                with suppress(LeaseLostError):
                     finish.fail(self.held[last.id], "broken")
 
     def _keep_alive(self) -> None:
         last = self._last()
         if last is not None and last.id in self.held and self.draw(st.booleans()):
-            with suppress(finish.LeaseLostError):
-                finish.heartbeat(self.held[last.id])
+            with suppress(LeaseLostError):
+                self.held[last.id].extend()
 
     def _tick(self) -> bool:
         """One tick or several, each of which may die before or after it has written; returns whether one did well."""

@@ -9,8 +9,9 @@ import pytest
 
 from leaseway import aws
 from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, retry_job
-from leaseway.jobs.run import finish, progress
-from leaseway.jobs.run.progress import Progress
+from leaseway.jobs.lease import Lease, LeaseLostError
+from leaseway.jobs.progress import WHOLE, Progress
+from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel
 from leaseway.settings import needed, settings
 from support.call_meter import metered
@@ -31,13 +32,13 @@ def worker_cloud(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def reports(monkeypatch: pytest.MonkeyPatch) -> list[Progress]:
     """Every progress that a worker wrote."""
     written: list[Progress] = []
-    original = finish.report
+    original = Lease.report
 
-    def noted(job: Job, reached: Progress) -> None:
-        original(job, reached)
+    def noted(lease: Lease, reached: Progress) -> None:
+        original(lease, reached)
         written.append(reached)
 
-    monkeypatch.setattr(finish, "report", noted)
+    monkeypatch.setattr(Lease, "report", noted)
     return written
 
 
@@ -63,14 +64,14 @@ def test_the_latest_is_written_no_more_often_than_the_interval(monkeypatch, repo
     # Then what is written are a few steps of the way, each the latest of its time, and in the end the whole
     assert 1 <= len(reports) <= (time.monotonic() - began) / 0.3
     assert reports == sorted(set(reports))
-    assert (read(job).progress, read(job).progress_note) == (progress.WHOLE, "part 90")
+    assert (read(job).progress, read(job).progress_note) == (WHOLE, "part 90")
 
 
 def test_a_job_that_is_done_within_the_interval_pays_nothing_for_telling(reports):
     job = teller(parts=50)
     work()
     assert reports == []
-    assert (read(job).status, read(job).progress) == (JobStatus.COMPLETED, progress.WHOLE)
+    assert (read(job).status, read(job).progress) == (JobStatus.COMPLETED, WHOLE)
 
 
 def test_who_tells_nothing_has_nothing_written_and_nothing_in_the_item():
@@ -82,13 +83,13 @@ def test_who_tells_nothing_has_nothing_written_and_nothing_in_the_item():
 def test_a_worker_learns_from_its_progress_that_the_job_is_cancelled(monkeypatch, reports):
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.1)
     job = teller(parts=1_000, each_ms=20)
-    original = finish.report
+    original = Lease.report
 
-    def cancelled_meanwhile(mine: Job, reached: Progress) -> None:
-        cancel_job(mine.id, owner=None, actor="root")
+    def cancelled_meanwhile(mine: Lease, reached: Progress) -> None:
+        cancel_job(mine.job.id, owner=None, actor="root")
         original(mine, reached)
 
-    monkeypatch.setattr(finish, "report", cancelled_meanwhile)
+    monkeypatch.setattr(Lease, "report", cancelled_meanwhile)
     ended: list[int] = []
     monkeypatch.setattr(finish, "complete", _remembering(ended))
     work()
@@ -100,9 +101,9 @@ def test_a_worker_learns_from_its_progress_that_the_job_is_cancelled(monkeypatch
 def _remembering(told: list[int]) -> Callable[..., JobStatus]:
     original = finish.complete
 
-    def complete(job: Job, result: dict[str, Any], last: Progress | None = None, **more: Any) -> JobStatus:
+    def complete(lease: Lease, result: dict[str, Any], latest: Progress | None = None, **more: Any) -> JobStatus:
         told.append(result["told"])
-        return original(job, result, last, **more)
+        return original(lease, result, latest, **more)
 
     return complete
 
@@ -111,11 +112,11 @@ def test_a_write_that_fails_is_tried_again_and_stops_no_work(monkeypatch):
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.05)
     tries: list[Progress] = []
 
-    def broken(_: Job, reached: Progress) -> None:
+    def broken(_: Lease, reached: Progress) -> None:
         tries.append(reached)
         raise OSError
 
-    monkeypatch.setattr(finish, "report", broken)
+    monkeypatch.setattr(Lease, "report", broken)
     job = teller(parts=2, each_ms=250)
     work()
     assert len(tries) >= 2
@@ -135,14 +136,18 @@ def test_a_failed_job_shows_how_far_it_came_and_a_retry_begins_anew(monkeypatch,
 def test_progress_is_one_unit_and_only_the_claims_own():
     mine = claimed(teller(parts=1))
     with metered() as meter:
-        finish.report(mine, progress.told(0.4, "thumbnails"))
+        mine.report(Progress.from_fraction(0.4, "thumbnails"))
     assert (meter.count(), meter.write_units(), meter.read_units()) == (1, 1, 0)
-    assert (read(mine).progress, read(mine).progress_note, read(mine).version) == (400, "thumbnails", mine.version)
-    finish.report(mine, progress.told(0.5))
-    assert (read(mine).progress, read(mine).progress_note) == (500, None)
-    cancel_job(mine.id, owner=None, actor="root")
-    with pytest.raises(finish.LeaseLostError):
-        finish.report(mine, progress.told(1))
+    assert (read(mine.job).progress, read(mine.job).progress_note, read(mine.job).version) == (
+        400,
+        "thumbnails",
+        mine.job.version,
+    )
+    mine.report(Progress.from_fraction(0.5))
+    assert (read(mine.job).progress, read(mine.job).progress_note) == (500, None)
+    cancel_job(mine.job.id, owner=None, actor="root")
+    with pytest.raises(LeaseLostError):
+        mine.report(Progress.from_fraction(1))
 
 
 @pytest.mark.parametrize(
@@ -156,9 +161,9 @@ def test_progress_is_one_unit_and_only_the_claims_own():
     ],
 )
 def test_what_is_told_is_kept_in_thousandths_and_within_bounds(fraction, note, expected):
-    assert progress.told(fraction, note) == expected
+    assert Progress.from_fraction(fraction, note) == expected
 
 
 def test_what_is_no_number_is_no_progress():
     with pytest.raises(ValueError, match="number"):
-        progress.told(float("nan"))
+        Progress.from_fraction(float("nan"))

@@ -6,6 +6,7 @@ import pytest
 
 from leaseway import aws, clock
 from leaseway.jobs import Job, JobStatus, Options, create_job
+from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import needed, settings
 from support.job_steps import read
@@ -97,7 +98,7 @@ def test_a_job_that_another_worker_holds_is_reported_failed_and_left_to_it():
 
     assert failed_ids(answer) == {event["Records"][0]["messageId"]}
     assert isinstance(held, claim.Claimed)
-    assert finish.complete(held.job, {"by": "other"}) is JobStatus.COMPLETED
+    assert finish.complete(held.lease, {"by": "other"}) is JobStatus.COMPLETED
 
 
 def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monkeypatch):
@@ -121,7 +122,7 @@ def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch):
     job = quick()
 
     def steal(claimed: Job, *_: object) -> JobStatus:
-        raise finish.LeaseLostError(job_id=claimed.id)
+        raise LeaseLostError(job_id=claimed.id)
 
     monkeypatch.setattr(finish, "complete", steal)
     event = receive()

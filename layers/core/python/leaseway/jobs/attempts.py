@@ -27,13 +27,11 @@ def list_attempts(job: Job) -> list[Attempt]:
     return [*job.history, Attempt(job.attempts, job.worker, job.started_at, job.finished_at, end)]
 
 
-def extend_history(job: Job, end: AttemptEnd, now: int, error: str) -> Sequence[Attempt]:
-    """Add the present attempt of a RUNNING job to its history, as ended by `end`.
+def extend_history(job: Job, end: AttemptEnd, ended_at: int, error: str) -> Sequence[Attempt]:
+    """Add the present attempt of a RUNNING job to its history.
 
     Write it only under the fence that the job was read with: until the attempt ends, no other write adds to it.
     """
-    # A crash is noticed late: the worker counts as dead from the end of its lease.
-    ended_at = min(now, job.lease_until or now) if end is AttemptEnd.CRASHED else now
     attempt = Attempt(job.attempts, job.worker, job.started_at, ended_at, end, error[:LONGEST_ERROR])
     return [*job.history, attempt][-LONGEST_HISTORY:]
 

@@ -9,8 +9,10 @@ from leaseway.dynamodb.table import Part
 from leaseway.jobs import content
 from leaseway.jobs.create import create
 from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
 from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.jobs.transitions import plan_first_look
 from leaseway.tasks.model import Overlap, Task
 
 _ENDED = tuple(status.value for status in JobStatus if status.is_terminal)
@@ -28,10 +30,12 @@ def judge_last_run(last: Job | None, now: int) -> LastRun:
     """Whether the last run may still be going on. A dead worker's run gets the time that a takeover needs."""
     if last is None or last.status.is_terminal:
         return LastRun.OVER
-    if last.status is JobStatus.CREATED:
-        return LastRun.ALIVE
-    died = (last.lease_until or 0) <= now - finish.TAKEOVER_GRACE_MS
-    return LastRun.DEAD if died or (last.deadline or 0) <= now else LastRun.ALIVE
+    lease = get_lease(last)
+    return LastRun.DEAD if lease is not None and _is_dead(lease, now) else LastRun.ALIVE
+
+
+def _is_dead(lease: Lease, now: int) -> bool:
+    return lease.until <= now - TAKEOVER_GRACE_MS or lease.deadline <= now
 
 
 def read_run(job_id: str | None) -> Job | None:
@@ -46,7 +50,7 @@ def new_run(task: Task, job_id: str, slot: int | None, now: int) -> Job:
     job = create.new_job(task.owner, task.type, task.payload, terms)
     starts = None if slot is None else slot + jitter_ms(task, slot)
     run_after = starts if starts is not None and starts > now else None
-    look_at = finish.first_look(run_after) if run_after else job.look_at
+    look_at = plan_first_look(run_after) if run_after else job.look_at
     return msgspec.structs.replace(
         job, id=job_id, task_id=task.id, slot=slot, created_at=now, updated_at=now, run_after=run_after, look_at=look_at
     )
@@ -58,8 +62,9 @@ def start_run(task: Task, job: Job, last: Job | None, now: int) -> list[Part]:
     start = JobModel.put_part(create.stored(job, body), JobModel.id.does_not_exist())
     if task.overlap is Overlap.ALLOW or task.last_job_id is None:
         return [start]
-    if last is not None and judge_last_run(last, now) is LastRun.DEAD:
-        return [start, finish.superseding_part(last, now)]
+    lease = get_lease(last) if last is not None else None
+    if lease is not None and _is_dead(lease, now):
+        return [start, finish.supersede_part(lease, now)]
     # The last run may be retried by hand at this moment: then this one must wait.
     still_over = JobModel.id.does_not_exist() | JobModel.status.is_in(*_ENDED)
     return [start, JobModel.check_part(task.last_job_id, still_over)]

@@ -14,25 +14,14 @@ from leaseway.errors import ConflictError, MovedError
 from leaseway.jobs import queue
 from leaseway.jobs.find.read import get_job
 from leaseway.jobs.job import AttemptEnd, Job, JobStatus
-from leaseway.jobs.run import finish, progress
-from leaseway.jobs.table import JobModel, job_from_item, live_key
+from leaseway.jobs.lease import get_lease
+from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.jobs.transitions import to_another_life, to_ended
 
 _TRIES = 5
 
 Step = Callable[[Job], list[Action] | None]
 """Decides what to write on a job as it stands; None where there is nothing to be done."""
-
-# What an end and its attempt leave on a job, and a new life must not keep.
-_OF_AN_END = (
-    JobModel.outcome_key,
-    JobModel.owner_outcome_key,
-    JobModel.finished_at,
-    JobModel.deadline,
-    JobModel.claim_token,
-    JobModel.dead_lettered_at,
-    JobModel.dead_letter_key,
-    JobModel.expires_at,
-)
 
 
 class VersionMovedError(MovedError):
@@ -94,9 +83,10 @@ def cancelling(actor: str) -> Step:
             return None
         if job.status.is_terminal:
             raise AlreadyEndedError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
-        reason = f"cancelled by {actor}"
-        past = finish.remembered(job, AttemptEnd.CANCELLED, reason)
-        return [*finish.ended(job, JobStatus.CANCELLED), JobModel.error_message.set(reason), *past]
+        reason, lease = f"cancelled by {actor}", get_lease(job)
+        past = lease.end_attempt(AttemptEnd.CANCELLED, reason) if lease is not None else []
+        actions = to_ended(job, JobStatus.CANCELLED, clock.now_ms())
+        return [*actions, JobModel.error_message.set(reason), *past]
 
     return step
 
@@ -108,21 +98,7 @@ def retrying(job: Job, run_after: int | None = None) -> list[Action]:
     """
     if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise NotRetryableError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
-    now = clock.now_ms()
-    granted = job.max_attempts - (job.attempts_before or 0)
-    return [
-        JobModel.status.set(JobStatus.CREATED.value),
-        JobModel.updated_at.set(now),
-        JobModel.version.add(1),
-        JobModel.max_attempts.set(job.attempts + granted),
-        JobModel.attempts_before.set(job.attempts),
-        JobModel.crashes.set(0),
-        JobModel.live_key.set(live_key(job.id)),
-        JobModel.look_at.set(finish.first_look(run_after or now)),
-        *([JobModel.run_after.set(run_after)] if run_after else []),
-        *(name.remove() for name in _OF_AN_END),
-        *progress.erased(),
-    ]
+    return to_another_life(job, clock.now_ms(), run_after)
 
 
 def changed_as_seen(job: Job, step: Step) -> Job:

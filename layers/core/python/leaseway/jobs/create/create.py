@@ -16,8 +16,8 @@ from leaseway.jobs import tags as tagging
 from leaseway.jobs.create import placement
 from leaseway.jobs.create.placement import Asked, Priority
 from leaseway.jobs.job import Job, JobStatus
-from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel, created_key, live_key, owner_key
+from leaseway.jobs.transitions import plan_first_look
 from leaseway.jobs.types import JobType, job_type
 from leaseway.settings import settings
 
@@ -188,7 +188,7 @@ def _delayed(job: Job, options: Options) -> Job:
         raise InvalidInputError("must be within a year", field="delay_seconds" if run_at is None else "run_at")
     if due <= job.created_at:
         return job  # its turn has come already
-    return msgspec.structs.replace(job, run_after=due, look_at=finish.first_look(due))
+    return msgspec.structs.replace(job, run_after=due, look_at=plan_first_look(due))
 
 
 def new_job(owner: str, type_name: str, payload: dict[str, Any], terms: Terms) -> Job:

@@ -7,22 +7,26 @@ A claim costs one write unit and no read. A refusal costs the same and comes wit
 """
 
 import secrets
+from collections.abc import Sequence
 
 import msgspec
+from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError, Item
-from leaseway.jobs.job import AttemptEnd, Job, JobStatus
-from leaseway.jobs.run import finish, progress
+from leaseway.jobs.job import AttemptEnd, JobStatus
+from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
+from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.jobs.transitions import to_running
 from leaseway.settings import settings
 
 
 class Claimed(msgspec.Struct, frozen=True):
-    """The job is ours until `job.lease_until`; `job.fence` and `job.claim_token` prove it."""
+    """The job is ours, under this lease."""
 
-    job: Job
+    lease: Lease
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -37,123 +41,99 @@ class NotYet(msgspec.Struct, frozen=True):
     until: int
     reason: str
     held: bool = True
-    """Whether a worker holds it, so that its lease brings it back even without a message."""
+    """Whether a worker holds it, so that the end of its lease brings it back even without a message."""
 
 
 class Abandoned(msgspec.Struct, frozen=True):
-    """Its worker died and no attempt or crash limit is reached: `take_over` may claim it."""
+    """The worker that holds this lease died and no attempt or crash limit is reached: `take_over` may claim the job."""
 
-    job: Job
+    lease: Lease
 
 
 Outcome = Claimed | Settled | NotYet | Abandoned
 
 HIDING_MARGIN_MS = 5_000
-"""A message stays hidden so much longer than its job's lease: when it is seen again, the lease has surely ended."""
+"""A message stays hidden this much longer than its job's lease: when it is seen again, the lease has surely ended."""
 
 
 def claim(job_id: str, worker: str, *, without_message: bool = False) -> Outcome:
     """Start an attempt at a CREATED job whose turn has come. One write, no read.
 
-    `without_message` is for a worker that keeps no message hidden: the sweeper looks after the job from its lease's end
-    on, which moves it in the live index (two units more).
+    `without_message` is for a worker that keeps no message hidden: the sweeper looks after the job from the end of its
+    lease on, which moves it in the live index (two units more).
 
     Two workers with the same message, drawn:
 
         A  --claim: CREATED, so granted, fence 1-->  runs
         B  --claim: RUNNING, so refused--------->    NotYet(A's lease end); B hides the message and reports it failed
     """
-    now = clock.now_ms()
-    token = secrets.token_hex(8)
+    now, token = clock.now_ms(), secrets.token_hex(8)
     is_created = JobModel.status == JobStatus.CREATED.value
-    its_turn = JobModel.run_after.does_not_exist() | (JobModel.run_after <= now)
-    attempts_left = JobModel.attempts < JobModel.max_attempts
-    try:
-        item = JobModel.change(
-            job_id,
-            [*_start(now, worker, token, without_message), JobModel.deadline.set(JobModel.ttl_ms + now)],
-            is_created & its_turn & attempts_left,
-        )
-    except ConditionRefusedError as refusal:
-        return _judge(refusal.item, token, now)
-    return Claimed(_job(item))
+    is_due = JobModel.run_after.does_not_exist() | (JobModel.run_after <= now)
+    has_attempts_left = JobModel.attempts < JobModel.max_attempts
+    actions = [*to_running(worker, token, now), JobModel.deadline.set(JobModel.ttl_ms + now)]
+    actions += _look_after_lease(now) if without_message else []
+    return _start(job_id, actions, is_created & is_due & has_attempts_left, token)
 
 
-def take_over(abandoned: Job, worker: str, *, without_message: bool = False) -> Outcome:
+def take_over(abandoned: Lease, worker: str, *, without_message: bool = False) -> Outcome:
     """Start an attempt at a job whose worker died; it keeps its deadline and counts a crash. One write, no read.
 
     The fence that was read decides between two that take over: the first raises it, the second is refused.
     """
-    now = clock.now_ms()
-    token = secrets.token_hex(8)
-    nobody_came_first = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.fence == abandoned.fence)
-    lease_ran_out = JobModel.lease_until < now
-    time_left = JobModel.deadline > now
-    past = finish.remembered(abandoned, AttemptEnd.CRASHED, "its worker died")
+    now, token = clock.now_ms(), secrets.token_hex(8)
+    lease_ended = JobModel.lease_until < now
+    actions = [*to_running(worker, token, now), JobModel.crashes.add(1)]
+    actions += abandoned.end_attempt(AttemptEnd.CRASHED, "its worker died")
+    actions += _look_after_lease(now) if without_message else []
+    return _start(abandoned.job.id, actions, abandoned.is_held() & lease_ended & abandoned.is_in_time(now), token)
+
+
+def _look_after_lease(now: int) -> list[Action]:
+    return [JobModel.look_at.set(now + settings().lease_seconds * 1000 + TAKEOVER_GRACE_MS)]
+
+
+def _start(job_id: str, actions: Sequence[Action], condition: Condition, token: str) -> Outcome:
     try:
-        item = JobModel.change(
-            abandoned.id,
-            [*_start(now, worker, token, without_message), JobModel.crashes.add(1), *past],
-            nobody_came_first & lease_ran_out & time_left,
-        )
+        item: Item | None = JobModel.change(job_id, actions, condition)
     except ConditionRefusedError as refusal:
-        return _judge(refusal.item, token, now)
-    return Claimed(_job(item))
-
-
-def _start(now: int, worker: str, token: str, without_message: bool) -> list[Action]:
-    lease_until = now + settings().lease_seconds * 1000
-    return [
-        *([JobModel.look_at.set(lease_until + finish.TAKEOVER_GRACE_MS)] if without_message else []),
-        JobModel.status.set(JobStatus.RUNNING.value),
-        JobModel.worker.set(worker),
-        JobModel.started_at.set(now),
-        JobModel.updated_at.set(now),
-        JobModel.lease_until.set(lease_until),
-        JobModel.claim_token.set(token),
-        JobModel.attempts.add(1),
-        JobModel.fence.add(1),
-        JobModel.version.add(1),
-        JobModel.run_after.remove(),
-        *progress.erased(),
-    ]
-
-
-def _job(item: Item) -> Job:
-    job = job_from_item(item)
-    assert job is not None  # noqa: S101 - a live job never expires
-    return job
+        item = refusal.item
+    return _judge(item, token, clock.now_ms())
 
 
 def _judge(item: Item | None, token: str, now: int) -> Outcome:
+    """Judge the item that a claim wrote, or that refused it."""
     job = job_from_item(item) if item is not None else None
     if job is None:
         return Settled("gone")
     if job.status.is_terminal:
         return Settled("finished")
-    if job.status is JobStatus.CREATED:
+    lease = get_lease(job)
+    if lease is None:
         return NotYet(job.run_after or now, "its turn comes later", held=False)
-    if job.claim_token == token:
-        return Claimed(job)  # the SDK repeated our own write after a lost answer
-    return _judge_running(job, now)
+    # With a refused claim too: the SDK repeated our own write after a lost answer.
+    if lease.token == token:
+        return Claimed(lease)
+    return _judge_running(lease, now)
 
 
-def _judge_running(job: Job, now: int) -> Outcome:
-    assert job.deadline is not None and job.lease_until is not None  # noqa: S101, PT018 - every RUNNING job has both
-    if job.deadline <= now:
-        finish.expire(job)
+def _judge_running(lease: Lease, now: int) -> Outcome:
+    if lease.deadline <= now:
+        finish.expire(lease)
         return Settled("its time to live passed")
-    if job.lease_until >= now:
-        return NotYet(job.lease_until + HIDING_MARGIN_MS, "another worker holds it")
-    reason = _no_takeover(job)
+    if lease.until >= now:
+        return NotYet(lease.until + HIDING_MARGIN_MS, "another worker holds it")
+    reason = _refuse_takeover(lease)
     if reason is None:
-        return Abandoned(job)
-    if finish.give_up(job, reason, crashes=job.crashes + 1):
+        return Abandoned(lease)
+    if finish.give_up(lease.job, reason, crashes=lease.job.crashes + 1):
         return Settled(reason)
     return NotYet(now + settings().lease_seconds * 1000, "its worker lives after all")
 
 
-def _no_takeover(job: Job) -> str | None:
+def _refuse_takeover(lease: Lease) -> str | None:
+    """Return why the job may not be taken over; None if it may."""
+    job = lease.job
     if job.crashes + 1 >= settings().crash_limit:
         return f"its worker died {job.crashes + 1} times"
     if job.attempts >= job.max_attempts:

@@ -24,10 +24,10 @@ from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, Una
 from leaseway.jobs import content, queue
 from leaseway.jobs.find.read import JobNotFoundError, get_job
 from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.lease import Lease, LeaseLostError, get_lease
+from leaseway.jobs.progress import Progress, set_progress
 from leaseway.jobs.queue import Hiding, Queue
-from leaseway.jobs.run import claim, finish, progress
-from leaseway.jobs.run.finish import LeaseLostError
-from leaseway.jobs.run.progress import Progress
+from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel, job_from_item
 from leaseway.jobs.types import catalogue, job_type
 from leaseway.logs import log
@@ -48,15 +48,15 @@ class NotClaimableError(ConflictError):
     code = "NOT_CLAIMABLE"
 
 
-class Beat(NamedTuple):
-    """What a heartbeat found: RUNNING with the lease's new end (ms), or CANCELLED and no lease any more."""
+class HeartbeatResult(NamedTuple):
+    """The answer to a heartbeat: RUNNING with the lease's new end (ms), or CANCELLED without a lease."""
 
     status: JobStatus
     deadline: int | None
     lease_until: int | None
 
 
-def claim_next(types: Sequence[str], worker: str, wait_seconds: int = 0) -> Job | None:
+def claim_next(types: Sequence[str], worker: str, wait_seconds: int = 0) -> Lease | None:
     """Claim the next job of some external types, its payload included; None where none came in time.
 
     One receive, one write and one delete where a job waits; a receive a second and queue, or one in five seconds where
@@ -70,13 +70,13 @@ def claim_next(types: Sequence[str], worker: str, wait_seconds: int = 0) -> Job 
     queues = [_queue_of(name) for name in types]
     random.shuffle(queues)  # who asks for several types shall not starve the last one
     for source, received in _received(queues, wait_seconds):
-        job = _claim_received(source, received, worker)
-        if job is not None:
-            return _with_payload(job)
+        lease = _claim_received(source, received, worker)
+        if lease is not None:
+            return _load_payload(lease)
     return None
 
 
-def claim_known(job_id: str, worker: str, *, owner: str | None) -> Job:
+def claim_known(job_id: str, worker: str, *, owner: str | None) -> Lease:
     """Claim this very job, its payload included. One read and one write; its message finds nothing to do later.
 
     Raises:
@@ -88,13 +88,16 @@ def claim_known(job_id: str, worker: str, *, owner: str | None) -> Job:
     if kind is None or kind.runs_on != "external":
         raise NotClaimableError(f"jobs of type {job.type} run on Lambda", job_id=job_id, status=job.status.value)
     outcome = _claim(job_id, worker)
-    if isinstance(outcome, claim.Claimed):
-        return msgspec.structs.replace(outcome.job, payload=job.payload)
-    reason = getattr(outcome, "reason", "another worker was quicker")
-    raise NotClaimableError(reason, job_id=job_id)
+    match outcome:
+        case claim.Claimed(lease):
+            return _with_payload(lease, job.payload)
+        case claim.Abandoned():
+            raise NotClaimableError("another worker was quicker", job_id=job_id)
+        case claim.Settled(reason) | claim.NotYet(reason=reason):
+            raise NotClaimableError(reason, job_id=job_id)
 
 
-def heartbeat(job_id: str, token: str, reached: Progress | None = None, *, owner: str | None) -> Beat:
+def heartbeat(job_id: str, token: str, reached: Progress | None = None, *, owner: str | None) -> HeartbeatResult:
     """Extend the lease of the claim that got this token, and show how far it has come. One write unit, no read.
 
     A job that was cancelled meanwhile, or whose time to live has passed, is answered as CANCELLED: stop the work.
@@ -106,14 +109,14 @@ def heartbeat(job_id: str, token: str, reached: Progress | None = None, *, owner
     now = clock.now_ms()
     lease_until = now + settings().lease_seconds * 1000
     in_time = JobModel.deadline > now
-    shown = [] if reached is None else progress.written(reached)
+    shown = [] if reached is None else set_progress(reached)
     try:
         item = JobModel.change(
             job_id, [JobModel.lease_until.set(lease_until), *shown], _held_by(token, owner) & in_time
         )
     except ConditionRefusedError as refusal:
         return _beat_of_a_lost_lease(_checked(refusal.item, token, owner))
-    return Beat(JobStatus.RUNNING, int(item["deadline"]["N"]), lease_until)
+    return HeartbeatResult(JobStatus.RUNNING, int(item["deadline"]["N"]), lease_until)
 
 
 def complete(job_id: str, token: str, result: dict[str, Any], *, owner: str | None) -> None:
@@ -124,7 +127,8 @@ def complete(job_id: str, token: str, result: dict[str, Any], *, owner: str | No
         LeaseLostError: the result comes too late, the job ended otherwise, or another claim holds it.
     """
     job = _read(job_id, token, owner)
-    status = finish.complete(job, result) if job.status is JobStatus.RUNNING else job.status
+    lease = get_lease(job)
+    status = job.status if lease is None else finish.complete(lease, result)
     if status is not JobStatus.COMPLETED:
         raise LeaseLostError(f"the job is {status.value}", job_id=job_id, status=status.value)
 
@@ -139,7 +143,8 @@ def fail(job_id: str, token: str, error: str, *, owner: str | None) -> JobStatus
         LeaseLostError: the error comes too late, the job ended otherwise, or another claim holds it.
     """
     job = _read(job_id, token, owner)
-    status = finish.fail(job, error) if job.status is JobStatus.RUNNING else job.status
+    lease = get_lease(job)
+    status = job.status if lease is None else finish.fail(lease, error)
     if status not in (JobStatus.CREATED, JobStatus.FAILED):
         raise LeaseLostError(f"the job is {status.value}", job_id=job_id, status=status.value)
     return status
@@ -170,7 +175,7 @@ def _received(queues: Sequence[Queue], wait_seconds: int) -> Iterator[tuple[Queu
             return
 
 
-def _claim_received(source: Queue, received: queue.Received, worker: str) -> Job | None:
+def _claim_received(source: Queue, received: queue.Received, worker: str) -> Lease | None:
     """The job of a message where it can be claimed. Its message is not needed any more, nor that of a finished job."""
     try:
         job_id = queue.parse(received.body).job_id
@@ -180,28 +185,32 @@ def _claim_received(source: Queue, received: queue.Received, worker: str) -> Job
         return None
     outcome = _claim(job_id, worker)
     if isinstance(outcome, claim.NotYet) and not outcome.held:
-        queue.hide([Hiding(received.receipt, -(-(outcome.until - clock.now_ms()) // 1000))], source)
+        queue.hide([Hiding(received.receipt, clock.seconds_until(outcome.until))], source)
     elif not isinstance(outcome, claim.Abandoned):
         queue.delete([received.receipt], source)  # after the claim: a job whose message is gone is held or finished
-    return outcome.job if isinstance(outcome, claim.Claimed) else None
+    return outcome.lease if isinstance(outcome, claim.Claimed) else None
 
 
 def _claim(job_id: str, worker: str) -> claim.Outcome:
     outcome = claim.claim(job_id, worker, without_message=True)
     if isinstance(outcome, claim.Abandoned):
-        outcome = claim.take_over(outcome.job, worker, without_message=True)
+        outcome = claim.take_over(outcome.lease, worker, without_message=True)
     facts = {"action": "claim", "job_id": job_id, "worker": worker, "outcome": type(outcome).__name__}
     log.info("claim from outside", extra=facts)
     return outcome
 
 
-def _with_payload(job: Job) -> Job:
+def _load_payload(lease: Lease) -> Lease:
     try:
-        return msgspec.structs.replace(job, payload=content.payload_of(job))
+        return _with_payload(lease, content.payload_of(lease.job))
     except LeasewayError as failure:
-        # Nobody will hear of this claim, so nobody would ever beat for it.
-        finish.fail(job, f"its payload could not be read: {failure.detail}")
+        # The caller never learns of this claim, so it would send no heartbeat.
+        finish.fail(lease, f"its payload could not be read: {failure.detail}")
         raise UnavailableError("the payload could not be read; the attempt has failed") from failure
+
+
+def _with_payload(lease: Lease, payload: dict[str, Any]) -> Lease:
+    return msgspec.structs.replace(lease, job=msgspec.structs.replace(lease.job, payload=payload))
 
 
 def _held_by(token: str, owner: str | None) -> Condition:
@@ -223,8 +232,9 @@ def _checked(item: Item | None, token: str, owner: str | None) -> Job:
     return job
 
 
-def _beat_of_a_lost_lease(job: Job) -> Beat:
-    overdue = job.status is JobStatus.RUNNING and finish.expire(job)
+def _beat_of_a_lost_lease(job: Job) -> HeartbeatResult:
+    lease = get_lease(job)
+    overdue = lease is not None and finish.expire(lease)
     if job.status is not JobStatus.CANCELLED and not overdue:
         raise LeaseLostError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
-    return Beat(JobStatus.CANCELLED, None, None)
+    return HeartbeatResult(JobStatus.CANCELLED, None, None)

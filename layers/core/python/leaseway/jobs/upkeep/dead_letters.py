@@ -4,7 +4,8 @@ from enum import StrEnum
 
 from leaseway import clock
 from leaseway.jobs import queue
-from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.job import Job
+from leaseway.jobs.lease import get_lease
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.claim import HIDING_MARGIN_MS
 from leaseway.jobs.table import JobModel, job_from_item
@@ -49,22 +50,22 @@ def judge(body: str) -> Verdict:
 
 def _waits_until(job: Job) -> int | None:
     """When a fresh message of this job can do something (ms); None where it waits for nothing."""
-    now = clock.now_ms()
-    if job.status is JobStatus.CREATED:
-        return job.run_after if (job.run_after or 0) > now else None
-    in_time = (job.deadline or 0) > now
-    return (job.lease_until or 0) + HIDING_MARGIN_MS if in_time else None
+    now, lease = clock.now_ms(), get_lease(job)
+    if lease is not None:
+        return lease.until + HIDING_MARGIN_MS if lease.deadline > now else None
+    return job.run_after if job.run_after is not None and job.run_after > now else None
 
 
 def _send_afresh(job: Job, until: int) -> Verdict:
-    delay = min(queue.LONGEST_DELAY_SECONDS, max(0, -(-(until - clock.now_ms()) // 1000)))
+    delay = min(queue.LONGEST_DELAY_SECONDS, clock.seconds_until(until))
     if not queue.send([queue.message_of(job, delay)]):
         raise NotSentError(job.id)
     return Verdict.SENT_AFRESH
 
 
 def _end(job: Job) -> Verdict:
-    if job.status is JobStatus.RUNNING and (job.deadline or 0) <= clock.now_ms():
-        return Verdict.CANCELLED if finish.expire(job) else Verdict.DROPPED
+    lease = get_lease(job)
+    if lease is not None and lease.deadline <= clock.now_ms():
+        return Verdict.CANCELLED if finish.expire(lease) else Verdict.DROPPED
     reason = "dead letter: its message was received again and again, and no worker claimed the job"
     return Verdict.FAILED if finish.give_up(job, reason, dead_lettered=True) else Verdict.DROPPED

@@ -13,10 +13,11 @@ from leaseway import clock
 from leaseway.budget import Budget
 from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.jobs import queue
-from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.job import Job
+from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
 from leaseway.jobs.run import finish
-from leaseway.jobs.run.finish import TAKEOVER_GRACE_MS
 from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.jobs.transitions import plan_first_look
 from leaseway.settings import settings
 
 _READ_TOGETHER = 100  # BatchGetItem's limit
@@ -47,10 +48,11 @@ class _Sweep:
         self.budget.take()
         self.report.looked += 1
         self.report.lag_ms = max(self.report.lag_ms, self.now - (job.look_at or self.now))
-        if job.status is JobStatus.CREATED:
+        lease = get_lease(job)
+        if lease is None:
             self._look_at_created(job)
         else:
-            self._look_at_running(job)
+            self._look_at_running(lease)
 
     def _look_at_created(self, job: Job) -> None:
         if job.run_after is not None and job.run_after > self.now:
@@ -64,12 +66,12 @@ class _Sweep:
         longest = settings().look_cap_seconds * 1000
         self._move(job, self.now + wait, resend=wait == longest or not self._backlog(queue.Queue.of(job)))
 
-    def _send_abandoned(self, job: Job, lease_until: int, deadline: int) -> None:
+    def _send_abandoned(self, lease: Lease) -> None:
         """Resend a job whose worker died, however deep its queue: it may have no message, and its time is running.
 
         There are no more of them than there were workers, so they flood no queue.
         """
-        self._move(job, min(deadline, self.now + self._wait(lease_until)), resend=True)
+        self._move(lease.job, min(lease.deadline, self.now + self._wait(lease.until)), resend=True)
 
     def _wait(self, since: int) -> int:
         longest = settings().look_cap_seconds * 1000
@@ -84,20 +86,18 @@ class _Sweep:
     def _look_at_delayed(self, job: Job, run_after: int) -> None:
         delay = -(-(run_after - self.now) // 1000)
         if delay > queue.LONGEST_DELAY_SECONDS:
-            self._move(job, finish.first_look(run_after), resend=False)
+            self._move(job, plan_first_look(run_after), resend=False)
         else:
             look_at = run_after + settings().first_look_seconds * 1000
             self._move(job, look_at, resend=not queue.Queue.of(job).keeps_order, delay=delay)
 
-    def _look_at_running(self, job: Job) -> None:
-        assert job.deadline is not None and job.lease_until is not None  # noqa: S101, PT018 - RUNNING jobs have both
-        if job.deadline <= self.now:
-            self.report.cancelled += finish.expire(job)
-            return
-        if job.lease_until + TAKEOVER_GRACE_MS <= self.now:
-            self._send_abandoned(job, job.lease_until, job.deadline)
+    def _look_at_running(self, lease: Lease) -> None:
+        if lease.deadline <= self.now:
+            self.report.cancelled += finish.expire(lease)
+        elif lease.until + TAKEOVER_GRACE_MS <= self.now:
+            self._send_abandoned(lease)
         else:
-            self._move(job, min(job.deadline, job.lease_until + TAKEOVER_GRACE_MS), resend=False)
+            self._move(lease.job, min(lease.deadline, lease.until + TAKEOVER_GRACE_MS), resend=False)
 
     def _move(self, job: Job, look_at: int, *, resend: bool, delay: int = 0) -> None:
         unchanged = (

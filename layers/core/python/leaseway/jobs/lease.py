@@ -1,0 +1,114 @@
+"""Leases: a worker's right to run one attempt at a job.
+
+A claim grants a lease for `LEASE_SECONDS`, and heartbeats extend it. A worker that is silent until its lease ends
+counts as dead, and another may take the job over. Every write of a worker is conditional on its lease:
+
+    worker A  --claim, fence 1-->  RUNNING   ...silent...                --complete, fence 1: refused-->  lease lost
+    worker B                                 --take over, fence 2-->  RUNNING  --complete, fence 2-->  COMPLETED
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
+
+from leaseway import clock
+from leaseway.dynamodb.table import ConditionRefusedError
+from leaseway.errors import ConflictError
+from leaseway.jobs.attempts import encode_history, extend_history
+from leaseway.jobs.job import AttemptEnd, Job, JobStatus
+from leaseway.jobs.progress import Progress, set_progress
+from leaseway.jobs.table import JobModel
+from leaseway.jobs.transitions import to_waiting
+from leaseway.settings import settings
+
+TAKEOVER_GRACE_MS = 15_000
+"""After a lease ends, its message should bring a new worker; the sweeper and a task's next run wait this long."""
+
+
+class LeaseLostError(ConflictError):
+    """The claim does not hold the job any more: whatever its worker did is not recorded."""
+
+    code = "LEASE_LOST"
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """The right to run one attempt at a job. Times are milliseconds since the epoch."""
+
+    job: Job
+    """The job as it was when the lease was granted or read."""
+    fence: int
+    """Grows with each claim of the job, so that the writes of an earlier claim are refused."""
+    token: str
+    """Random, one per claim: recognizes our own write that the SDK repeated."""
+    until: int
+    deadline: int
+    """A result after it is not stored. Heartbeats do not extend it."""
+
+    def is_held(self) -> Condition:
+        """Return the condition that the job has neither ended nor been claimed since."""
+        held: Condition = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.fence == self.fence)
+        return held
+
+    def is_in_time(self, now: int) -> Condition:
+        """Return the condition that the deadline has not passed."""
+        in_time: Condition = JobModel.deadline > now
+        return in_time
+
+    def extend(self) -> "Lease":
+        """Extend the lease by its full length from now: a heartbeat. One write unit, no index is touched.
+
+        Raises:
+            LeaseLostError: the job was finished, cancelled or claimed by another.
+        """
+        until = clock.now_ms() + settings().lease_seconds * 1000
+        self._write([JobModel.lease_until.set(until)])
+        return msgspec.structs.replace(self, until=until)
+
+    def report(self, progress: Progress) -> None:
+        """Store the progress of the attempt. One write unit under 1 KB, no index is touched; the lease is not extended.
+
+        Raises:
+            LeaseLostError: the job was finished, cancelled or claimed by another.
+        """
+        self._write(set_progress(progress))
+
+    def give_back(self) -> bool:
+        """Let another worker have the job at once, because this one is stopped. One write.
+
+        The attempt does not count, for it was not the job that ended it. Returns whether the lease was still held;
+        the caller then shows the job's message again.
+        """
+        now = clock.now_ms()
+        actions = [
+            *to_waiting(now),
+            JobModel.attempts.add(-1),
+            *self.end_attempt(AttemptEnd.RETURNED, "its worker was stopped"),
+        ]
+        try:
+            JobModel.change(self.job.id, actions, self.is_held() & self.is_in_time(now))
+        except ConditionRefusedError:
+            return False
+        return True
+
+    def end_attempt(self, end: AttemptEnd, error: str) -> list[Action]:
+        """Return the action that adds this attempt to the job's history, unless it completed."""
+        now = clock.now_ms()
+        # A crash is noticed late: the worker counts as dead from the end of its lease.
+        ended_at = min(now, self.until) if end is AttemptEnd.CRASHED else now
+        return [JobModel.history.set(encode_history(extend_history(self.job, end, ended_at, error)))]
+
+    def _write(self, actions: Sequence[Action]) -> None:
+        try:
+            JobModel.change(self.job.id, actions, self.is_held())
+        except ConditionRefusedError as refusal:
+            raise LeaseLostError(job_id=self.job.id) from refusal
+
+
+def get_lease(job: Job) -> Lease | None:
+    """Get the lease under which a job runs; None unless it is RUNNING."""
+    # The transitions set the three together; those out of RUNNING remove the lease's end.
+    if job.lease_until is None or job.deadline is None or job.claim_token is None:
+        return None
+    return Lease(job, job.fence, job.claim_token, job.lease_until, job.deadline)

@@ -1,0 +1,110 @@
+"""The state machine of a job. Only this module writes a job's status.
+
+                                             RUNNING, lease ended --take over--> RUNNING (crashes + 1)
+                                                |
+    created --> CREATED --------claim-------> RUNNING --result in time----------------> COMPLETED
+                 ^ ^ |                         | | |
+                 | | |  <--error, attempts left--' | |--error, none left; crashed too often--> FAILED
+                 | | |  <--given back by its worker' '--deadline passed, cancelled--> CANCELLED
+                 | | |
+                 | | '--cancelled--> CANCELLED
+                 | '-----judged a dead letter--> FAILED
+                 '--retried by hand-- FAILED, CANCELLED
+
+Each function returns the actions of one arrow. The caller adds what is special to it, and chooses the condition under
+which the write is granted.
+"""
+
+from pynamodb.expressions.update import Action
+
+from leaseway import clock
+from leaseway.jobs import queue
+from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.progress import clear_progress
+from leaseway.jobs.table import JobModel, live_key, outcome_key, owner_outcome_key
+from leaseway.settings import settings
+
+_DAY_SECONDS = 86_400
+
+# What an end leaves on a job and a retry removes.
+_MARKS_OF_AN_END = (
+    JobModel.outcome_key,
+    JobModel.owner_outcome_key,
+    JobModel.finished_at,
+    JobModel.claim_token,
+    JobModel.dead_lettered_at,
+    JobModel.dead_letter_key,
+    JobModel.expires_at,
+)
+
+
+def to_running(worker: str, token: str, now: int) -> list[Action]:
+    """Start an attempt under a new lease. The deadline is the caller's: a takeover keeps that of the attempt before."""
+    return [
+        JobModel.status.set(JobStatus.RUNNING.value),
+        JobModel.worker.set(worker),
+        JobModel.started_at.set(now),
+        JobModel.updated_at.set(now),
+        JobModel.lease_until.set(now + settings().lease_seconds * 1000),
+        JobModel.claim_token.set(token),
+        JobModel.attempts.add(1),
+        JobModel.fence.add(1),
+        JobModel.version.add(1),
+        JobModel.run_after.remove(),
+        *clear_progress(),
+    ]
+
+
+def to_waiting(now: int, run_after: int | None = None) -> list[Action]:
+    """Let a job wait for its next attempt, which starts at `run_after` (ms) at the earliest.
+
+    The fence stays, so that what an earlier attempt still writes is refused.
+    """
+    return [
+        JobModel.status.set(JobStatus.CREATED.value),
+        JobModel.updated_at.set(now),
+        JobModel.version.add(1),
+        JobModel.look_at.set(plan_first_look(run_after or now)),
+        *([JobModel.run_after.set(run_after)] if run_after else []),
+        JobModel.deadline.remove(),
+        JobModel.lease_until.remove(),
+    ]
+
+
+def to_another_life(job: Job, now: int, run_after: int | None = None) -> list[Action]:
+    """Let an ended job wait again, with as many attempts as it was first granted and no crashes."""
+    granted = job.max_attempts - (job.attempts_before or 0)
+    return [
+        *to_waiting(now, run_after),
+        JobModel.max_attempts.set(job.attempts + granted),
+        JobModel.attempts_before.set(job.attempts),
+        JobModel.crashes.set(0),
+        JobModel.live_key.set(live_key(job.id)),
+        *(mark.remove() for mark in _MARKS_OF_AN_END),
+        *clear_progress(),
+    ]
+
+
+def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
+    """End a job: it leaves the live index, enters the two outcome indexes, and expires after its retention."""
+    retention_days = job.retention_days or settings().retention_days
+    return [
+        JobModel.status.set(status.value),
+        JobModel.finished_at.set(now),
+        JobModel.expires_at.set(-(-now // 1000) + retention_days * _DAY_SECONDS),
+        JobModel.updated_at.set(now),
+        JobModel.version.add(1),
+        JobModel.outcome_key.set(outcome_key(status, job.id)),
+        JobModel.owner_outcome_key.set(owner_outcome_key(job.owner, status, job.id)),
+        JobModel.live_key.remove(),
+        JobModel.look_at.remove(),
+        JobModel.lease_until.remove(),
+        JobModel.run_after.remove(),
+    ]
+
+
+def plan_first_look(run_after: int) -> int:
+    """Plan when the sweeper first looks at a waiting job (ms): before it is due if SQS cannot delay it that long."""
+    longest = queue.LONGEST_DELAY_SECONDS * 1000
+    wait = run_after - clock.now_ms()
+    return run_after + settings().first_look_seconds * 1000 if wait <= longest else run_after - longest // 2
