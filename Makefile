@@ -17,28 +17,25 @@ FIGURES_ARGS ?=
 SIDE_BY_SIDE := --numprocesses auto --dist loadfile
 # Two at most of those that have an engine each: half of what they take is waiting, and more engines would fill any laptop.
 TWO_ENGINES := --numprocesses 2 --dist loadfile
-UV_COMPILE := $(UV) pip compile --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11
-NEVER := --override layers/runtime/never-installed.txt
+RUNTIME := layers/runtime/requirements.txt
 
 .PHONY: help setup run down api-local test test-unit test-packaging test-integration localstack-host test-localstack test-browser \
-	test-prometheus \
-	dashboard-picture lint style-figures format generate lock \
-	sam-validate sam-build sam-deploy stress-balance stress-transfers bench-cold clean
+	test-prometheus dashboard-picture screenshots lint style-figures format generate lock sam-validate sam-build sam-deploy \
+	bench-cold stress-balance stress-transfers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Install exactly what requirements.lock names; does nothing when that has not changed
+setup: $(STAMP) ## Install exactly what uv.lock names; does nothing when that has not changed
 	@:
 
 # The stamp is touched last: an interrupted installation is done again.
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): uv.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) not found; install Python 3.11 or pass PYTHON=..." >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test "$$($(UV) --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@VIRTUAL_ENV=$(VENV) $(UV) pip sync --quiet requirements.lock
-	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(UV) sync --quiet --locked --extra local --group dev
 	@touch $(STAMP)
 
 run: setup ## Start the local cloud, deploy to it and show it at work
@@ -96,12 +93,12 @@ format: setup ## Format the code and sort its imports
 generate: setup ## Write gateway.yaml, the OpenAPI documents, the dashboards and docs/reference from their sources
 	@PYTHONPATH=functions:infra $(BIN)/python -m generate
 
-# The runtime layer first: the newest versions that have wheels for Lambda's own platform, which the rest then follows.
+# The runtime layer first: the newest versions that have wheels for Lambda's own platform, which uv.lock then follows.
 lock: setup ## Pin the runtime layer's and the project's requirements; LOCK_ARGS=--upgrade takes newer ones
-	@$(UV_COMPILE) $(LOCK_ARGS) --override layers/runtime/overrides.txt $(NEVER) --python-platform x86_64-manylinux2014 \
-		--only-binary :all: pyproject.toml --output-file layers/runtime/requirements.txt
-	@$(UV_COMPILE) $(LOCK_ARGS) --constraint layers/runtime/requirements.txt $(NEVER) --extra local --extra dev pyproject.toml \
-		--output-file requirements.lock
+	@$(UV) pip compile $(LOCK_ARGS) --quiet --no-header --no-annotate --no-emit-index-url --python-version 3.11 \
+		--override layers/runtime/overrides.txt --python-platform x86_64-manylinux2014 --only-binary :all: \
+		pyproject.toml --output-file $(RUNTIME)
+	@$(UV) lock --quiet $(LOCK_ARGS) $$(sed 's/^/--upgrade-package /' $(RUNTIME))
 
 # SAM CLI pins versions that clash with ours: it lives apart.
 sam-validate: .sam-venv/.installed ## Let SAM CLI check template.yaml, in an environment of its own
