@@ -224,7 +224,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "list 8 jobs by tag": ([tagged] * 8, lambda: page_of_jobs(owner="alice", tag="blue")),
     "cancel a job": ([job()], lambda: cancel_job(_created[-1].id, owner=None, actor="root")),
     "retry a job": ([job(), taken, failed], lambda: retry_job(_created[-1].id, owner=None)),
-    "tell a job's progress": ([job(), taken], lambda: _claimed[-1].report(Progress.from_fraction(0.4, "thumbnails"))),
+    "report a job's progress": ([job(), taken], lambda: _claimed[-1].report(Progress.from_fraction(0.4, "thumbnails"))),
     "fail an attempt, its history kept": ([job(), taken], lambda: fail(_claimed[-1], "boom")),
     "claim a job from outside": ([outside_job], claim_outside),
     "claim one known job from outside": (
