@@ -1,6 +1,8 @@
 """The command `leaseway`. Each group of commands is a module of its own with a typer app."""
 
+import os
 import sys
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -31,6 +33,7 @@ from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import print_error
 
 _ENGINE = "--engine"
+_DEBUG = "LEASEWAY_DEBUG"
 
 
 class _Commands(typer.core.TyperGroup):
@@ -91,7 +94,10 @@ app.add_typer(tasks.app, name="tasks")
 def main() -> None:
     """Run a command. A failure prints what failed and what to do, and exits 1; Ctrl-C exits 130."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except LocalCloudError as problem:
         print_error(problem.what, problem.todo)
     except ApiProblem as problem:
@@ -100,7 +106,21 @@ def main() -> None:
         print_error(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as problem:
+        _discard_output()
+        if not isinstance(problem, BrokenPipeError):
+            print_error(f"{problem.filename or 'the output'}: {problem.strerror or problem}")
+    except Exception as problem:
+        if os.environ.get(_DEBUG):
+            raise
+        print_error(f"unexpected failure: {type(problem).__name__}: {problem}", f"{_DEBUG}=1 shows where.")
     sys.exit(1)
+
+
+def _discard_output() -> None:
+    """Let Python's last flush at exit succeed although the output cannot be written."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def test_an_overlay_is_laid_over_the_functions_and_changes_the_key(tmp_path):
 
 
 def test_a_failed_build_leaves_no_archive_behind(tmp_path, monkeypatch):
-    def refuse(_folder):
+    def refuse(_folder, *_origins):
         raise layers.RecipeError("does not compile")
 
     monkeypatch.setattr(layers, "compile_tree", refuse)

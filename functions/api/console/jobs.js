@@ -41,7 +41,10 @@ export function jobs(outlet, { query, signal }) {
     const page = await get("api/v1/jobs", { ...filter, size: SIZE, cursor: query.cursor }, signal);
     for (const job of page.content) if (chosen.has(job.id)) chosen.set(job.id, job);
     list.show(page.content);
-    counted.textContent = `${whole(page.totalElements)} ${page.totalElements === 1 ? "job" : "jobs"}`;
+    // A tag's jobs are not counted: the total is null.
+    counted.textContent = page.totalElements === null
+      ? `${whole(page.content.length)} on this page`
+      : `${whole(page.totalElements)} ${page.totalElements === 1 ? "job" : "jobs"}`;
     fill(pager, pages(query, before, page.cursor));
   }, SECONDS, signal, (problem) => { if (problem) counted.textContent = problem.message; });
 

@@ -28,5 +28,14 @@ def call_api(target: Target, *, as_json: bool = False) -> Iterator[ApiClient]:
 
 
 def quote_segment(text: str) -> str:
-    """Quote text as one segment of a path."""
-    return quote(text, safe="")
+    """Quote text as one segment of a path.
+
+    Raises:
+        typer.BadParameter: no request can name it: it is empty, a dot segment, or not UTF-8.
+    """
+    if text in ("", ".", ".."):
+        raise typer.BadParameter(f"{text!r} is neither an id nor a name")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError as problem:
+        raise typer.BadParameter("an id or a name must be UTF-8") from problem

@@ -9,7 +9,7 @@ from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
 from leaseway_local.terminal.console import data, print_json
-from leaseway_local.terminal.tables import Json, format_time, job_table
+from leaseway_local.terminal.tables import Json, format_more, format_time, job_table
 
 app = typer.Typer(no_args_is_help=True, help="See jobs that no claim ever settled, and try them again.")
 
@@ -31,7 +31,7 @@ def list_dead_letters(
         return
     data.print(job_table(page["content"], results=True))
     if page["cursor"]:
-        data.print(f"[dim]{page['totalElements']:,} in all; more with[/] --cursor {page['cursor']}")
+        data.print(format_more(page), markup=True)
 
 
 @app.command()
@@ -58,8 +58,8 @@ def replay(
 
 def _replay_all(api: ApiClient, *, yes: bool, as_json: bool) -> None:
     if not yes:
-        there = api.get(_PATH, size=1)["totalElements"]
-        typer.confirm(f"Try about {there:,} dead letters again?", abort=True, err=True)
+        total = api.get(_PATH, size=1)["totalElements"]
+        typer.confirm(f"Try {'all' if total is None else f'about {total:,}'} dead letters again?", abort=True, err=True)
     replayed, done = 0, _replayed(api)
     while done["replayed"]:
         replayed += done["replayed"]

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from rich.markup import escape
-
 from leaseway_local.commands.api_access import call_api
 from leaseway_local.commands.job_waiting import LIVE, wait_for
 from leaseway_local.commands.options import TargetOption
@@ -54,7 +52,7 @@ def demo(target: TargetOption = Target.LOCAL) -> None:
 
 def _show_money(api: ApiClient) -> str:
     user = f"demo-{secrets.token_hex(3)}"
-    data.print("\n[bold]1. Money[/] - a balance changes at once, exactly, and never below zero\n")
+    data.print("\n[bold]1. Money[/] - a balance changes at once, exactly, and never below zero\n", markup=True)
     account = api.post_once("/api/users", {"userId": user, "balance": "100.00"})
     _told(f"{user} opens an account", account)
     account = api.post_once(
@@ -71,7 +69,10 @@ def _show_money(api: ApiClient) -> str:
 
 
 def _told(what: str, account: dict[str, Any]) -> None:
-    data.print(f"   {what:<34} [green]balance {format_money(account['balance']):>10}[/]  version {account['version']}")
+    data.print(
+        f"   {what:<34} [green]balance {format_money(account['balance']):>10}[/]  version {account['version']}",
+        markup=True,
+    )
 
 
 def _overdraw(api: ApiClient, user: str) -> None:
@@ -80,7 +81,9 @@ def _overdraw(api: ApiClient, user: str) -> None:
     except ApiProblem as refusal:
         _expect(refusal.code == "INSUFFICIENT_FUNDS", f"the overdraft was refused with {refusal.code}")
         balance = format_money(refusal.document["balance"])
-        data.print(f"   {'tries to spend 500.00':<34} [yellow]balance {balance:>10}[/]  refused: {refusal.code}")
+        data.print(
+            f"   {'tries to spend 500.00':<34} [yellow]balance {balance:>10}[/]  refused: {refusal.code}", markup=True
+        )
         return
     raise DemoFailedError("500.00 were taken from a balance of 120.25.")
 
@@ -101,7 +104,7 @@ def _jobs_to_show(api: ApiClient, page: str) -> list[Wanted]:
 
 
 def _show_jobs(api: ApiClient, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
-    data.print("\n[bold]2. Jobs[/] - queued, run by a worker under a lease, and never finished twice\n")
+    data.print("\n[bold]2. Jobs[/] - queued, run by a worker under a lease, and never finished twice\n", markup=True)
     with data.status("") as status:
         created = [api.post_once("/api/v1/jobs", {"type": job.type, "payload": job.payload}) for job in wanted]
         jobs = wait_for(
@@ -127,11 +130,13 @@ def _show_picture(jobs: Sequence[dict[str, Any]]) -> None:
     data.print(
         f"\n   The picture: {before[0]} x {before[1]} went in, {size[0]} x {size[1]} came back, decoded and checked."
     )
-    data.print(f"   Both are in {escape(_shown(after.parent))}/")
+    data.print(f"   Both are in {_shown(after.parent)}/")
 
 
 def _show_tasks(api: ApiClient, wanted: list[dict[str, Any]]) -> None:
-    data.print("\n[bold]3. Recurring tasks[/] - every slot once, spread over the workers, written into history\n")
+    data.print(
+        "\n[bold]3. Recurring tasks[/] - every slot once, spread over the workers, written into history\n", markup=True
+    )
     for _ in install(api, wanted):
         pass
     names = {definition["name"] for definition in wanted}
@@ -182,10 +187,13 @@ def _show_next(url: str, user: str, job_id: str) -> None:
         f"\n[bold]The API[/] {url}\n[bold]Its console[/] {url}/console\n[bold]Its page[/] {url}/docs\n"
         "\n[bold]Try it[/]",
         soft_wrap=True,
+        markup=True,
     )
     for line in lines:
         data.print(f"   {line}", markup=False)
-    data.print("\n[bold]Stop[/] make down (keeps the data)   [bold]Watch[/] .venv/bin/leaseway logs --follow\n")
+    data.print(
+        "\n[bold]Stop[/] make down (keeps the data)   [bold]Watch[/] .venv/bin/leaseway logs --follow\n", markup=True
+    )
 
 
 @contextmanager

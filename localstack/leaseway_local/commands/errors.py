@@ -28,7 +28,7 @@ def errors(
         print_json({"content": failed, "totalElements": len(failed)})
         return
     data.print(job_table(failed, results=True))
-    data.print(f"[dim]{len(failed):,} {'removed' if drain else 'in all'}[/]")
+    data.print(f"{len(failed):,} {'removed' if drain else 'in all'}", style="dim")
 
 
 def _failed(api: ApiClient) -> Iterator[dict[str, Any]]:

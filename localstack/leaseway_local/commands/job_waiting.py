@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import quote
 
+from leaseway_local.commands.api_access import quote_segment
 from leaseway_local.connection.api_client import ApiClient
 
 LIVE = frozenset({"CREATED", "RUNNING"})
@@ -31,7 +31,7 @@ def wait_for(
     while True:
         for job_id in job_ids:
             if job_id not in seen or seen[job_id]["status"] in LIVE:
-                seen[job_id] = api.get(f"/api/v1/jobs/{quote(job_id, safe='')}")
+                seen[job_id] = api.get(f"/api/v1/jobs/{quote_segment(job_id)}")
         left = [job for job in seen.values() if job["status"] in LIVE]
         on_look(left)
         if not left or time.monotonic() + pause > ends:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from leaseway_local.commands.api_access import call_api, quote_segment
 from leaseway_local.commands.bulk_changes import change_many
@@ -13,7 +14,7 @@ from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
 from leaseway_local.terminal.console import data, messages, print_json
-from leaseway_local.terminal.tables import Json, format_attempt, format_progress, job_table
+from leaseway_local.terminal.tables import Json, format_attempt, format_more, format_progress, job_table
 
 app = typer.Typer(no_args_is_help=True, help="Create jobs, read them, wait for them, cancel and retry them.")
 
@@ -30,11 +31,25 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)]
 
 
+def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object, whose names must differ: of two values for one name, Python would silently take the last."""
+    parsed = dict(pairs)
+    if len(parsed) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twice!r} occurs twice in one object")
+    return parsed
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
 def json_object(text: str) -> dict[str, Any]:
     """An option's text as a JSON object, or a complaint about it."""
     try:
-        parsed = json.loads(text)
-    except ValueError as problem:
+        parsed = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as problem:
         raise typer.BadParameter(f"not JSON: {problem}") from problem
     if not isinstance(parsed, dict):
         raise typer.BadParameter("must be a JSON object, such as '{\"duration_ms\": 500}'")
@@ -108,7 +123,7 @@ def list_jobs(
         return
     data.print(job_table(page["content"]))
     if page.get("cursor"):
-        data.print(f"[dim]{page['totalElements']:,} in all; more with[/] --cursor {page['cursor']}")
+        data.print(format_more(page), markup=True)
 
 
 @app.command()
@@ -200,7 +215,7 @@ def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, s
 
         def look(left: Sequence[Json]) -> None:
             told = {job["id"]: format_progress(job) for job in left if format_progress(job)}
-            status.update(f"waiting for {len(left)} of {len(job_ids)} {'; '.join(told.values())}")
+            status.update(Text(f"waiting for {len(left)} of {len(job_ids)} {'; '.join(told.values())}"))
             if not status.console.is_terminal:
                 _print_progress(told.items() - shown.items())
             shown.update(told)
@@ -213,7 +228,7 @@ def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, s
     else:
         data.print(job_table(jobs, results=True))
     if unfinished := [job for job in jobs if job["status"] in {"CREATED", "RUNNING"}]:
-        messages.print(f"[red]not finished after {timeout:g} s:[/] {', '.join(job['id'] for job in unfinished)}")
+        messages.print(f"not finished after {timeout:g} s: {', '.join(job['id'] for job in unfinished)}", style="red")
     if any(job["status"] != "COMPLETED" for job in jobs):
         raise typer.Exit(1)
 

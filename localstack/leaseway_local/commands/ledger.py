@@ -8,7 +8,7 @@ import csv
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -23,7 +23,7 @@ from leaseway_local.connection import outputs
 from leaseway_local.connection.clients import Target
 from leaseway_local.connection.target import open_clients
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.console import data, messages, print_json
+from leaseway_local.terminal.console import data, escape_controls, format_json, messages, print_json
 from leaseway_local.terminal.tables import format_money, format_time
 
 app = typer.Typer(no_args_is_help=True, help="Show, verify, mend and export the ledger.")
@@ -124,6 +124,8 @@ def _ask(target: Target, errand: dict[str, Any]) -> dict[str, Any]:
     Raises:
         LocalCloudError: nothing is deployed, or the function failed or refused.
     """
+    if errand.get("user_id") == "":
+        raise typer.BadParameter("the user id is empty")
     clients = open_clients(target)
     function = outputs.fetch(clients)["LedgerCheckFunction"]
     answer = clients.get("lambda").invoke(FunctionName=function, Payload=json.dumps(errand))
@@ -144,7 +146,7 @@ def _print_report(report: dict[str, Any]) -> None:
     counts = f"{report['accounts']:,} accounts, {report['entries']:,} entries"
     behind = f", {report['behind']:,} accounts whose latest entries are on their way" if report["behind"] else ""
     verdict = "[green]clean[/]" if report["clean"] else f"[red]{report['differences']:,} differences[/]"
-    data.print(f"{verdict}: {counts}{behind}")
+    data.print(f"{verdict}: {counts}{behind}", markup=True)
 
 
 def _write_csv(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
@@ -152,7 +154,10 @@ def _write_csv(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
     writer.writeheader()
     count = 0
     for entry in entries:
-        writer.writerow(entry | {name: _unlike_a_formula(entry[name]) for name in _FREE_TEXT if name in entry})
+        row = entry | {name: _unlike_a_formula(entry[name]) for name in _FREE_TEXT if name in entry}
+        if file.isatty():
+            row = {name: escape_controls(value) if isinstance(value, str) else value for name, value in row.items()}
+        writer.writerow(row)
         count += 1
     return count
 
@@ -165,7 +170,7 @@ def _unlike_a_formula(text: str) -> str:
 def _write_jsonl(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
     count = 0
     for entry in entries:
-        file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        file.write(format_json(entry) + "\n")
         count += 1
     return count
 
@@ -174,9 +179,20 @@ def _write_jsonl(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
 def _opened(output: Path | None) -> Iterator[IO[str]]:
     if output is None:
         yield sys.stdout
-    else:
-        with output.open("w", encoding="utf-8", newline="") as file:
+        return
+    # A device or a pipe has no content to protect; a file is replaced only by a complete one.
+    unfinished = output.with_name(f".{output.name}.unfinished") if output.is_file() or not output.exists() else output
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
             yield file
+        if unfinished is not output:
+            unfinished.replace(output)
+    except OSError as problem:
+        raise LocalCloudError(f"cannot write {output}: {problem.strerror}.", "Give another file.") from problem
+    finally:
+        if unfinished is not output:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
 
 
 def _table(*columns: str) -> Table:

@@ -10,6 +10,7 @@ import httpx
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Column, Table
+from rich.text import Text
 
 from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection import outputs
@@ -46,7 +47,7 @@ def status(target: TargetOption = Target.LOCAL, json: JsonOption = False) -> Non
     else:
         table = Table("part", "state", Column("detail", overflow="fold"), box=None, pad_edge=False)
         for part in parts:
-            table.add_row(part.name, f"[{'green' if part.well else 'red'}]{part.state}[/]", part.detail)
+            table.add_row(part.name, Text(part.state, "green" if part.well else "red"), part.detail)
         data.print(table)
         if not well:
             data.print("\n`leaseway up` restarts what is not well.")

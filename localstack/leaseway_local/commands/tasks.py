@@ -20,7 +20,7 @@ from leaseway_local.connection.clients import Target
 from leaseway_local.demo.samples import SECONDS, install, samples
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data, print_json
-from leaseway_local.terminal.tables import STATUS_STYLE, Json, format_time, format_worker
+from leaseway_local.terminal.tables import STATUS_STYLE, Json, format_more, format_time, format_worker
 
 app = typer.Typer(no_args_is_help=True, help="Define recurring tasks, run and pause them, watch what they do.")
 
@@ -107,7 +107,7 @@ def history(
         return
     data.print(_history_table(page["content"]))
     if page["cursor"]:
-        data.print(f"[dim]more with[/] --cursor {page['cursor']}")
+        data.print(format_more(page), markup=True)
 
 
 @app.command()

@@ -10,6 +10,23 @@ import httpx
 
 from leaseway_local.errors import LocalCloudError
 
+
+class UnexpectedAnswerError(LocalCloudError):
+    """The API's answer is not what this version of `leaseway` can read."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the API's answer {why}.", "Is the deployment of another version? `leaseway status` shows it."
+        )
+
+
+class _Document(dict[str, Any]):
+    """An object of an answer, in which a missing field is an error with a name."""
+
+    def __missing__(self, name: str) -> Any:
+        raise UnexpectedAnswerError(f"has no field {name!r}")
+
+
 _REPEATS = 2
 _PAUSE_SECONDS = 1.0  # the API's Retry-After
 
@@ -87,7 +104,7 @@ class ApiClient:
         """Send a request and return the response, whatever its status. Options are those of httpx."""
         try:
             return self._http.request(method, path.lstrip("/"), **options)
-        except httpx.HTTPError as problem:
+        except (httpx.HTTPError, httpx.InvalidURL) as problem:
             raise LocalCloudError(
                 f"{method} {path}: nothing answers at {self.base_url} ({type(problem).__name__}: {problem}).",
                 "`leaseway status` shows what runs, `leaseway up` starts it.",
@@ -106,9 +123,13 @@ class ApiClient:
     def _json(self, method: str, path: str, **options: Any) -> Any:
         answer = self.request(method, path, **options)
         try:
-            content = answer.json() if answer.content else None
-        except ValueError:
+            content = answer.json(object_hook=_Document) if answer.content else None
+        except (ValueError, RecursionError) as problem:
+            if answer.is_success:
+                raise UnexpectedAnswerError("is not JSON") from problem
             content = {"detail": answer.text[:200]}
         if answer.is_success:
+            if answer.content and not isinstance(content, dict):
+                raise UnexpectedAnswerError("is not a JSON object")
             return content
         raise ApiProblem(answer.status_code, content if isinstance(content, dict) else {"detail": str(content)})

@@ -48,7 +48,7 @@ def main() -> None:
     _install_dynamodb()
     _make_agent(jdk)
     _STAMP.write_text(content)
-    messages.print(f"[green]✓[/] LocalStack is built in {ENVIRONMENT.name} ({watch})")
+    messages.print(f"[green]✓[/] LocalStack is built in {ENVIRONMENT.name} ({watch})", markup=True)
 
 
 def _content() -> str:

@@ -80,7 +80,7 @@ def running() -> Iterator[str]:
         if process.poll() is not None:
             ends = "\n".join(LOG.read_text(errors="replace").splitlines()[-20:])
             raise LocalCloudError(f"LocalStack did not start; its log ends with:\n{ends}")
-        messages.print(f"[green]✓[/] LocalStack answers on {HOST} ({watch})")
+        messages.print(f"[green]✓[/] LocalStack answers on {HOST} ({watch})", markup=True)
         yield HOST
         messages.print(f"LocalStack and all that it started hold {_megabytes(process.pid)} MB after {watch}")
     finally:

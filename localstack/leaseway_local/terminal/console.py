@@ -1,23 +1,47 @@
 """What the command line prints: data on standard output, progress and errors on standard error."""
 
 import json
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
+from rich.segment import Segment
+from rich.text import Text
 
 from leaseway_local.errors import LocalCloudError
 
 _PIPED_WIDTH = 200  # columns, so that a table in a file or a pipe is not cut
 
+# C0 but line feed and tab, DEL, C1, what changes the direction or the line of text, and what has no UTF-8.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def escape_controls(text: str) -> str:
+    """Show characters that would act on a terminal as their escapes, such as `\\x1b`."""
+    return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
+
+
+class _SafeConsole(Console):
+    """A console on which data can neither act on the terminal nor be read as markup.
+
+    Every text is escaped where it becomes a segment; styles and cursor movements are added after that.
+    """
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render with every text escaped."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else escape_controls(text), style, control)
+
 
 def _create_console(*, stderr: bool) -> Console:
     is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
     width = None if is_terminal else _PIPED_WIDTH
-    return Console(stderr=stderr, soft_wrap=True, highlight=False, emoji=False, width=width)
+    return _SafeConsole(stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False, width=width)
 
 
 data = _create_console(stderr=False)
@@ -29,14 +53,19 @@ messages = _create_console(stderr=True)
 
 def print_json(value: Any) -> None:
     """Print one JSON document, without colours."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+    sys.stdout.write(format_json(value, indent=2) + "\n")
+
+
+def format_json(value: Any, indent: int | None = None) -> str:
+    """JSON in ASCII, in which DEL is escaped too."""
+    return json.dumps(value, indent=indent, default=str).replace("\x7f", "\\u007f")
 
 
 def print_error(what: str, todo: str = "") -> None:
     """Print what failed and what to do about it."""
-    messages.print(f"[bold red]✗[/] {_escape(what)}")
+    messages.print(f"[bold red]✗[/] {escape(what)}", markup=True)
     if todo:
-        messages.print(f"  {_escape(todo)}")
+        messages.print(f"  {todo}")
 
 
 def run_main(main: Callable[[], None]) -> None:
@@ -48,10 +77,6 @@ def run_main(main: Callable[[], None]) -> None:
         sys.exit(1)
 
 
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
-
-
 class Steps:
     """Progress of a long command: the current step with a spinner, the finished ones with their duration."""
 
@@ -61,15 +86,15 @@ class Steps:
     def begin(self, what: str) -> None:
         """Show what is being done; only on a terminal."""
         if messages.is_terminal:
-            self._status.update(_escape(what))
+            self._status.update(Text(what))
 
     def finish(self, what: str) -> None:
         """Print what has been done."""
-        messages.print(f"[green]✓[/] {_escape(what)}")
+        messages.print(f"[green]✓[/] {escape(what)}", markup=True)
 
     def warn(self, what: str) -> None:
         """Print something that the user may want to act on."""
-        messages.print(f"[yellow]![/] {_escape(what)}")
+        messages.print(f"[yellow]![/] {escape(what)}", markup=True)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Balances, jobs and refusals as tables and texts for a terminal."""
 
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -11,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from leaseway_local.terminal.console import messages
+from leaseway_local.terminal.console import format_json, messages
 
 _RESULT_WIDTH = 52
 _VALUE_WIDTH = 24
@@ -24,13 +23,13 @@ Json = Mapping[str, Any]
 def print_problem(problem: Json, *, as_json: bool) -> None:
     """Print a problem document on standard error: one line that names the field and what is wrong, or the JSON."""
     if as_json:
-        sys.stderr.write(json.dumps(problem, ensure_ascii=False) + "\n")
+        sys.stderr.write(format_json(problem) + "\n")
         return
     field = f" [dim]({escape(str(problem['field']))})[/]" if problem.get("field") else ""
     title = escape(str(problem.get("detail") or problem.get("title") or "The request was refused."))
     code = escape(str(problem.get("code", problem.get("status", ""))))
-    balance = f" Balance: {format_money(problem['balance'])}" if "balance" in problem else ""
-    messages.print(f"[red]{code}[/]: {title}{field}{balance}")
+    balance = f" Balance: {escape(format_money(problem['balance']))}" if "balance" in problem else ""
+    messages.print(f"[red]{code}[/]: {title}{field}{balance}", markup=True)
 
 
 def account_table(account: Json) -> Table:
@@ -72,6 +71,13 @@ def changed_table(jobs: Iterable[Json]) -> Table:
         refused = job["problem"]["code"] if job["problem"] else ""
         table.add_row(job["id"], job["type"], status, format_time(job["created_at"]), refused)
     return table
+
+
+def format_more(page: Json) -> str:
+    """Say how to read the next page, and how many rows there are if the API counts them: a tag's are not counted."""
+    total = page.get("totalElements")
+    counted = f"{total:,} in all; " if isinstance(total, int) else ""
+    return f"[dim]{counted}more with[/] --cursor {escape(str(page['cursor']))}"
 
 
 def format_money(amount: Any) -> str:

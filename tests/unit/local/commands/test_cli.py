@@ -1,0 +1,257 @@
+"""The command line against odd arguments, files and answers: what it prints, and that it never ends in a traceback."""
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from leaseway_local import cli
+from leaseway_local.commands import api_access, ledger
+from leaseway_local.connection.api_client import ApiClient
+from leaseway_local.deployment import layers
+
+HOSTILE = "\x1b]0;x\x07\x1b[2J\x9b31m\x7f\u202e[/][bold]\u2066"
+JOB = {
+    "id": "1",
+    "type": "SLEEP",
+    "status": "COMPLETED",
+    "attempts": 1,
+    "max_attempts": 3,
+    "worker": "w1",
+    "progress": None,
+    "started_at": None,
+    "finished_at": None,
+    "created_at": "2026-02-04T15:30:00Z",
+    "tags": [],
+    "payload": {},
+    "result": {"number": 7},
+    "error_message": None,
+    "history": [],
+}
+
+
+class Run(NamedTuple):
+    """How a command ended."""
+
+    code: object
+    out: str
+    err: str
+
+
+class _Stub(BaseHTTPRequestHandler):
+    answers: list[tuple[int, bytes]]
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        status, body = self.answers.pop(0) if self.answers else (500, b"{}")
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
+
+    def log_message(self, *_: object) -> None:
+        """Keep the tests' output clean."""
+
+
+@contextmanager
+def stub_api() -> Iterator[str]:
+    """Serve the answers of `_Stub` at the address that is yielded, as the deployment's API."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Stub)
+    Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[None]:
+    with stub_api() as url, patch.object(api_access, "open_api", lambda target: ApiClient(url, timeout=5)):
+        yield
+
+
+def run(*arguments: str, answers: list[Any] | None = None, raw: list[tuple[int, bytes]] | None = None) -> Run:
+    _Stub.answers = raw or [(200, json.dumps(answer).encode()) for answer in answers or []]
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    with redirect_stdout(out), redirect_stderr(err), patch.object(sys, "argv", ["leaseway", *arguments]):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code
+    assert "Traceback" not in err.getvalue()
+    return Run(code, out.getvalue(), err.getvalue())
+
+
+def page(*rows: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    return {"content": list(rows), "totalElements": len(rows), "cursor": None} | fields
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (("jobs", "get", "1"), JOB | {"result": {"body": HOSTILE}}),
+        (("jobs", "get", "1"), JOB | {"error_message": HOSTILE, "tags": [HOSTILE], "payload": {HOSTILE: HOSTILE}}),
+        (("jobs", "wait", "1"), JOB | {"result": {"x": HOSTILE[:20]}, "worker": HOSTILE}),
+        (("jobs", "create", "SLEEP", "--wait"), JOB | {"type": HOSTILE, "result": {"n": HOSTILE[:20]}}),
+        (("jobs", "list"), page(JOB | {"type": HOSTILE, "status": HOSTILE})),
+        (("jobs", "list"), page(JOB, cursor=HOSTILE)),
+        (("dead-letters", "list"), page(JOB | {"status": "FAILED", "error_message": HOSTILE})),
+        (("errors",), page(JOB | {"status": "FAILED", "error_message": HOSTILE})),
+        (("tasks", "run", "0" * 32), {"job_id": HOSTILE}),
+        (("balance", "show", "1"), {"userId": HOSTILE, "balance": 1.5, "version": 1, "updated_at": HOSTILE}),
+        (("jobs", "get", "1", "--json"), JOB | {"result": {"body": HOSTILE}}),
+    ],
+)
+def test_what_a_worker_or_a_page_wrote_cannot_act_on_the_terminal(
+    api: None, arguments: tuple[str, ...], answer: dict[str, Any]
+) -> None:
+    ended = run(*arguments, answers=[answer, answer])
+    assert ended.code == 0, ended
+    assert "\\x1b" in ended.out or "\\u001b" in ended.out
+    assert not set(ended.out + ended.err) & set("\x1b\x07\x9b\x7f\u202e\u2066")
+
+
+def test_json_of_hostile_data_is_the_data(api: None) -> None:
+    answer = JOB | {"result": {"body": HOSTILE}}
+    assert json.loads(run("jobs", "get", "1", "--json", answers=[answer]).out) == answer
+
+
+@pytest.mark.parametrize("command", [("jobs", "get"), ("jobs", "wait"), ("jobs", "cancel"), ("balance", "show")])
+@pytest.mark.parametrize("name", ["", ".", "..", "\udcff"])
+def test_what_names_nothing_is_refused_before_any_request(api: None, command: tuple[str, str], name: str) -> None:
+    assert run(*command, name, answers=[page()]).code == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        ('{"a": 1, "a": 2}', "occurs twice"),
+        ('{"a": {"b": 1, "b": 1}}', "occurs twice"),
+        ('{"a": [{"b": 1, "c": 2, "b": 3}]}', "occurs twice"),
+        ('{"a": NaN}', "no JSON number"),
+        ("{", "not JSON"),
+        ("[1]", "JSON object"),
+        ("null", "JSON object"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_a_payload_that_the_api_would_refuse_is_refused_here(api: None, payload: str, why: str) -> None:
+    ended = run("jobs", "create", "SLEEP", "--payload", payload, answers=[JOB])
+    assert ended.code == 2
+    assert why in " ".join(ended.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("fields", [{"totalElements": None}, {"totalElements": None, "totalPages": None}])
+@pytest.mark.parametrize("command", [("jobs", "list", "--tag", "x"), ("dead-letters", "list")])
+def test_a_total_that_is_not_counted_is_left_out(api: None, command: tuple[str, ...], fields: dict[str, Any]) -> None:
+    ended = run(*command, answers=[page(JOB, cursor="abc", **fields)])
+    assert ended.code == 0
+    assert ended.out.rstrip().endswith("more with --cursor abc")
+    assert "in all" not in ended.out
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"null", b"[]", b"1e999", b'{"id": 1', b"\xff\xfe", b"{}", b'"x"', b"[" * 90_000]
+)
+@pytest.mark.parametrize("status", [200, 404])
+def test_an_answer_of_another_form_is_one_line(api: None, body: bytes, status: int) -> None:
+    ended = run("jobs", "get", "1", raw=[(status, body)])
+    assert ended.code == 1
+    assert ended.err.strip()
+
+
+@pytest.mark.parametrize("place", ["nowhere/x", "a-file/x", "", "\0"])
+def test_an_export_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (tmp_path / "a-file").touch()
+    monkeypatch.setattr(ledger, "_ask", lambda *_: {"entries": [{"user_id": "1"}], "after": None})
+    assert run("ledger", "export", "-o", f"{tmp_path}/{place}").code in (1, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
+
+
+def test_an_export_onto_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "_ask", lambda *_: {"entries": [{"user_id": "1"}], "after": None})
+    ended = run("ledger", "export", "-o", "/dev/full")
+    assert (ended.code, ended.err.splitlines()[0]) == (1, "✗ cannot write /dev/full: No space left on device.")
+
+
+def test_a_failed_export_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> dict[str, Any]:
+        raise OSError(5, "Input/output error")
+
+    (tmp_path / "x").write_text("before")
+    monkeypatch.setattr(ledger, "_ask", fail)
+    assert run("ledger", "export", "-o", str(tmp_path / "x")).code == 1
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "before")]
+
+
+@pytest.mark.parametrize("command", ["verify", "repair", "export"])
+def test_an_empty_user_is_refused_in_our_words(command: str) -> None:
+    ended = run("ledger", command, "")
+    assert ended.code == 2
+    assert "the user id is empty" in ended.err
+
+
+@pytest.mark.parametrize("source", ["def f(:\n", "x = 1\nif x\n", "\n\n\nreturn = 3\n", "x = (\n", "'''\n"])
+def test_a_syntax_error_names_the_users_file_and_line(tmp_path: Path, source: str) -> None:
+    origin, folder = tmp_path / "origin", tmp_path / "build"
+    (origin / "api").mkdir(parents=True)
+    (origin / "api" / "bad.py").write_text(source)
+    layers.copy_sources(origin, folder)
+    with pytest.raises(layers.RecipeError) as refused:
+        layers.compile_tree(folder, origin)
+    assert str(refused.value).startswith(f"{origin / 'api' / 'bad.py'}, line ")
+
+
+text = st.one_of(
+    st.sampled_from(["", ".", "a/b", HOSTILE, "\x00", "-1", "9" * 400, "\ud800", "[/]"]), st.text(max_size=8)
+)
+value = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), text.filter(lambda t: t.isprintable() or t == HOSTILE)
+    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from(sorted(JOB)), inner)),
+    max_leaves=6,
+)
+row = st.dictionaries(st.sampled_from(sorted(JOB)), value, max_size=4).map(lambda odd: JOB | odd)
+document = st.one_of(value, row, st.builds(page, row, totalElements=value, cursor=value))
+body = st.one_of(st.binary(max_size=12), document.map(lambda odd: json.dumps(odd).encode()))
+commands = st.one_of(
+    st.tuples(st.just("jobs"), st.sampled_from(["get", "cancel", "retry"]), text),
+    st.tuples(st.just("jobs"), st.just("wait"), text, st.just("--timeout=0")),
+    st.tuples(st.just("jobs"), st.just("create"), text, st.just("--payload"), text),
+    st.tuples(st.just("jobs"), st.just("list"), st.just("--tag"), text),
+    st.tuples(st.sampled_from(["jobs", "tasks", "dead-letters"]), st.just("list")),
+    st.tuples(st.just("tasks"), st.sampled_from(["run", "pause", "history"]), text),
+    st.tuples(st.just("balance"), st.just("update"), text, text),
+    st.tuples(st.just("ledger"), st.just("show"), text),
+    st.just(("top", "--looks=1")),
+    st.just(("tasks", "watch", "--looks=1")),
+    st.just(("errors",)),
+    st.tuples(text, text),
+)
+
+
+@given(commands, st.lists(st.tuples(st.sampled_from([200, 201, 404, 409, 500]), body), min_size=1, max_size=4))
+@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_no_command_ends_in_a_traceback(
+    api: None, arguments: tuple[str, ...], answers: list[tuple[int, bytes]]
+) -> None:
+    ended = run(*arguments, raw=list(answers))
+    assert ended.code in (0, 1, 2)
+    assert not set(ended.out) & set("\x1b\x9b\u202e")
