@@ -35,7 +35,7 @@ $(STAMP): uv.lock pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test "$$($(UV) --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
-	@$(UV) sync --quiet --locked --extra local --group dev
+	@$(UV) sync --quiet --python $(BIN)/python --locked --extra local --group dev
 	@touch $(STAMP)
 
 run: setup ## Start the local cloud, deploy to it and show it at work

@@ -73,6 +73,8 @@ def test_the_lock_satisfies_the_project_and_is_what_is_installed() -> None:
     command = [
         str(Path(sys.executable).with_name("uv")),
         "sync",
+        "--python",
+        sys.executable,
         "--check",
         "--locked",
         "--offline",
