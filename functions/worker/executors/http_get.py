@@ -1,26 +1,21 @@
 """HTTP_GET: fetch a URL and keep what the server answered.
 
-A 404 or a 500 is a result like any other: the job asked what the server says, and fails only where there is no answer.
+A 404 or a 500 is a result like any other: the job asks what the server answers, and fails only if there is no answer.
 """
 
 import base64
-import codecs
-from email.message import Message
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from msgspec import Meta
 
 from leaseway import clock
-from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
+from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject, PermanentJobError
 from leaseway.outbound.urls import URL_LENGTH, UrlRefusedError, check_url
 from leaseway.settings import settings
 
-# Named, because Python's codecs also know compressions and other things that a server must not choose.
-_CHARSETS = frozenset(
-    {"utf-8", "us-ascii", "ascii", "utf-16", "iso-8859-1", "iso-8859-2", "iso-8859-5", "iso-8859-15", "windows-1250"}
-    | {"windows-1251", "windows-1252", "koi8-r", "shift_jis", "euc-jp", "euc-kr", "gb2312", "gbk", "gb18030", "big5"}
-)
+if TYPE_CHECKING:
+    from leaseway.outbound.fetching import FetchedResponse
 
 
 class HttpGetPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,19 +42,19 @@ def check(payload: HttpGetPayload, _: str) -> None:
 
 
 def run(payload: HttpGetPayload, context: JobContext) -> JsonObject:
-    """The answer: status, headers, body up to a limit.
+    """Fetch the URL and return the answer: status, headers, body up to a limit.
+
+    The body is text if its charset can decode it, and base64 of its bytes if not.
 
     Raises:
-        JobError: there is no answer, or a hop may not be asked.
+        PermanentJobError: the URL or a redirect is refused, or there are too many redirects.
+        JobError: there is no answer, or one that is broken or cut off.
     """
-    from leaseway.outbound.fetching import FetchFailedError, fetch
+    from leaseway.outbound.charsets import decode_body
 
     began = clock.now_ms()
-    try:
-        answer = fetch(payload.url, limit=settings().http_body_limit, remaining=lambda: _remaining(context))
-    except (UrlRefusedError, FetchFailedError) as problem:
-        raise JobError(problem.detail) from problem
-    text = _as_text(answer.body, answer.headers.get("content-type", ""), answer.truncated)
+    answer = _fetch(payload.url, context)
+    text = decode_body(answer.body, answer.headers.get("content-type", ""), is_truncated=answer.truncated)
     return {
         "status": answer.status,
         "headers": answer.headers,
@@ -73,21 +68,19 @@ def run(payload: HttpGetPayload, context: JobContext) -> JsonObject:
     }
 
 
-def _remaining(context: JobContext) -> float:
-    return 0.0 if context.cancelled else context.remaining_seconds()
+def _fetch(url: str, context: JobContext) -> "FetchedResponse":
+    from leaseway.outbound.fetching import FetchFailedError, TooManyRedirectsError, fetch
 
-
-def _as_text(body: bytes, content_type: str, truncated: bool) -> str | None:
-    """The body as text, or None where it is none. A character cut in half at the limit is left out."""
-    header = Message()
-    header["Content-Type"] = content_type
-    charset = header.get_content_charset("utf-8")
-    decoder = codecs.getincrementaldecoder(charset if charset in _CHARSETS else "utf-8")("strict")
     try:
-        text = decoder.decode(body, final=not truncated)
-    except UnicodeDecodeError:
-        return None
-    return None if "\0" in text else text
+        return fetch(url, limit=settings().http_body_limit, remaining=lambda: _find_remaining_seconds(context))
+    except (UrlRefusedError, TooManyRedirectsError) as problem:
+        raise PermanentJobError(problem.detail) from problem
+    except FetchFailedError as problem:
+        raise JobError(problem.detail) from problem
+
+
+def _find_remaining_seconds(context: JobContext) -> float:
+    return 0.0 if context.cancelled else context.remaining_seconds()
 
 
 TYPE = JobType("HTTP_GET", HttpGetPayload, run, "Fetch a URL and keep the answer", check)

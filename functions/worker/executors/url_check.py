@@ -1,6 +1,6 @@
-"""URL_CHECK: ask a list of URLs again and again, and tell how they answered."""
+"""URL_CHECK: request a list of URLs several times, and report how they answered."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -16,7 +16,7 @@ Url = Annotated[str, Meta(min_length=1, max_length=URL_LENGTH, description="http
 
 
 class UrlCheckPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom to ask, and how often."""
+    """Which URLs to request, and how often."""
 
     urls: Annotated[list[Url], Meta(min_length=1, max_length=20, examples=[["https://example.com/"]])]
     rounds: Annotated[int, Meta(ge=1, le=100, description="How often each is asked")] = 5
@@ -45,17 +45,17 @@ def check(payload: UrlCheckPayload, _: str) -> None:
 
 
 def run(payload: UrlCheckPayload, context: JobContext) -> JsonObject:
-    """For each URL how often it answered, with which status last, how slowly, and why it did not.
+    """Report for each URL how often it answered, its last status, its slowest answer and its last error.
 
-    A URL that does not answer is what the check is for: it fails no job.
+    A URL that does not answer, or is refused, is what the check is for: it does not fail the job.
     """
     records = [_Record(url) for url in payload.urls]
     for step in paced(context, payload.duration_ms, payload.rounds * len(records), "request"):
-        _ask(records[step % len(records)], context)
-    return {"checked": payload.rounds * len(records), "urls": [_told(record) for record in records]}
+        _request(records[step % len(records)], context)
+    return {"checked": payload.rounds * len(records), "urls": [msgspec.structs.asdict(record) for record in records]}
 
 
-def _ask(record: _Record, context: JobContext) -> None:
+def _request(record: _Record, context: JobContext) -> None:
     from leaseway.outbound.fetching import FetchFailedError, fetch
 
     began = clock.now_ms()
@@ -68,11 +68,6 @@ def _ask(record: _Record, context: JobContext) -> None:
         record.answered += 1
         record.status = answer.status
     record.slowest_ms = max(record.slowest_ms, clock.now_ms() - began)
-
-
-def _told(record: _Record) -> dict[str, Any]:
-    told: dict[str, Any] = msgspec.structs.asdict(record)
-    return told
 
 
 TYPE = JobType("URL_CHECK", UrlCheckPayload, run, "Ask URLs again and again; tell how they answered", check)

@@ -393,7 +393,7 @@ def test_nothing_begins_when_no_time_remains(server: CountingServer) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
-        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(200)) + b"\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(9_000)) + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70_000 + b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: " + b"gzip, " * 50 + b"gzip\r\nContent-Length: 3\r\n\r\nabc",
     ],
@@ -403,12 +403,10 @@ def test_a_broken_answer_is_a_clear_error(answer: bytes, tune: Callable[..., Non
     assert message.startswith("127.0.0.1:")
 
 
-@pytest.mark.parametrize("length", [b"9" * 5_000, b"-5", b"5, 5", b"x"])
-def test_a_strange_length_breaks_nothing(length: bytes, tune: Callable[..., None]) -> None:
+@pytest.mark.parametrize("length", [b"9" * 5_000, b"-5", b"5, 6", b"x", b"5 5", b"0x5"])
+def test_a_length_that_is_no_number_is_a_clear_error(length: bytes, tune: Callable[..., None]) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\nabcde"
-    with scripted_server(lambda connection, _: connection.sendall(answer)) as (pair, _):
-        tune(http_allowed_hosts=pair)
-        assert get(f"http://{pair}/", limit=3).body == b"abc"
+    assert "the answer is malformed" in fails_with(lambda connection, _: connection.sendall(answer), tune)
 
 
 def test_a_closed_port_is_a_clear_error(tune: Callable[..., None]) -> None:
@@ -449,9 +447,9 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
     (tmp_path / "authority.pem").write_bytes(certificate(issuer, [], authority=True))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
-    sockets.trust.cache_clear()
+    sockets.load_trust.cache_clear()
     yield server_context
-    sockets.trust.cache_clear()
+    sockets.load_trust.cache_clear()
 
 
 def test_https_asks_for_and_checks_the_certificate_of_the_name(
@@ -481,7 +479,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(
 ) -> None:
     context = trusted("shop.example")
     monkeypatch.delenv("SSL_CERT_FILE")
-    sockets.trust.cache_clear()
+    sockets.load_trust.cache_clear()
     with counting_server(lambda plain: context.wrap_socket(plain, server_side=True)) as server:
         tune(http_allowed_hosts=f"shop.example:{server.port}")
         resolver.answers = {"shop.example": [["127.0.0.1"]]}

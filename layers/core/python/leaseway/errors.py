@@ -51,6 +51,7 @@ The kinds are here, and each domain defines its own below them. `api.problems` m
         UnavailableError
             DependencyOutError
             FetchFailedError
+                TooManyRedirectsError
             LedgerBehindError
 """
 

@@ -1,6 +1,7 @@
 """HTTP_GET: the answer, whatever its status, is the result; no answer is an error; a forbidden URL gets no hit."""
 
 import base64
+import gzip
 import json
 import threading
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from leaseway.errors import InvalidInputError
-from leaseway.jobs.types import JobError, job_type
+from leaseway.jobs.types import JobError, PermanentJobError, job_type
 from leaseway.settings import settings
 from support.http_servers import CountingServer, Reply, counting_server, scripted_server
 
@@ -58,7 +59,8 @@ def test_an_error_status_is_a_result_too(run_job, server: CountingServer, status
         ("text/plain; charset=zlib", b"plain", "plain"),
         ("text/plain; charset=no-such-thing", b"plain", "plain"),
         ("", b"plain", "plain"),
-        ("text/plain; charset=utf-8", b"\xff\xfe", None),
+        ("text/plain; charset=utf-8", b"\xff\xfd", None),
+        ("text/plain; charset=utf-16", b"hello", None),
         ("application/octet-stream", b"a\0b", None),
         ("image/png", b"\x89PNG\r\n\x1a\n", None),
     ],
@@ -123,6 +125,36 @@ def test_a_cancelled_fetch_ends_although_the_server_goes_on(run_job, job, monkey
         with pytest.raises(JobError, match="time ran out"):
             run_job("HTTP_GET", {"url": f"http://{pair}/"})
         assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["http://[", "/", "http://169.254.169.254/", "http://user:password@example.org/", "mailto:a@example.org"],
+    ids=["malformed", "loop", "private", "credentials", "scheme"],
+)
+def test_what_another_attempt_cannot_mend_fails_for_good(run_job, server: CountingServer, location: str) -> None:
+    server.redirect("/", location)
+    with pytest.raises(PermanentJobError):
+        run_job("HTTP_GET", {"url": server.url("/")})
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"Content-Encoding": "gzip"}, gzip.compress(b"hello", mtime=0)[:-1]),
+        ({"Content-Encoding": "gzip"}, b"hello"),
+        ({"Content-Encoding": "deflate"}, b"\xff\xff"),
+        ({"Transfer-Encoding": "chunked"}, b"zz\r\nhello"),
+        ({"Not a name": "x"}, b"hello"),
+    ],
+)
+def test_a_broken_answer_may_be_tried_again(
+    run_job, server: CountingServer, headers: dict[str, str], body: bytes
+) -> None:
+    server.replies["/"] = Reply(200, body, headers)
+    with pytest.raises(JobError) as failure:
+        run_job("HTTP_GET", {"url": server.url("/")})
+    assert not isinstance(failure.value, PermanentJobError)
 
 
 @pytest.mark.parametrize("payload", [{}, {"url": ""}, {"url": 1}, {"url": None}, {"url": "x", "method": "POST"}])

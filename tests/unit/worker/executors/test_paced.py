@@ -73,3 +73,17 @@ def test_a_check_tells_who_answered_and_who_did_not(run_job, monkeypatch):
     assert (well["answered"], well["status"], busy["answered"], busy["status"]) == (2, 200, 2, 503)
     assert (down["answered"], down["failed"], bool(down["error"])) == (0, 2, True)
     assert server.hits == ["/well", "/busy"] * 2
+
+
+def test_a_url_that_redirects_nowhere_fails_alone(run_job, monkeypatch):
+    places = ["http://[", "http://:x/", "http://169.254.169.254/", "http://a..b/", "mailto:a@example.org"]
+    with counting_server() as server:
+        monkeypatch.setenv("HTTP_ALLOWED_HOSTS", server.pair)
+        settings.cache_clear()
+        urls = [server.redirect(f"/{number}", place) for number, place in enumerate(places)]
+        result = run_job("URL_CHECK", {"urls": [*urls, server.url("/well")], "rounds": 1, "duration_ms": 0})
+    *broken, well = result["urls"]
+    assert well["answered"] == 1
+    for place, record in zip(places, broken, strict=True):
+        assert record["failed"] == 1
+        assert record["error"].startswith(f"the redirect to {place!r} is refused")

@@ -1,4 +1,4 @@
-"""Which IP addresses are public: reachable by anybody, so that asking them on a user's behalf gives nothing away."""
+"""Which IP addresses are public: reachable by anyone, so that a request on a user's behalf reveals nothing."""
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
@@ -39,18 +39,18 @@ def is_public(address: str) -> bool:
     """Whether the address belongs to the public internet. An IPv4 address carried inside an IPv6 one decides for it.
 
     Raises:
-        ValueError: it is no address.
+        ValueError: this is not an address.
     """
     parsed = ip_address(address)
     if isinstance(parsed, IPv6Address):
-        inner = _carried(parsed)
+        inner = _find_carried_ipv4(parsed)
         if inner is None:
             return parsed in _UNICAST_V6 and not any(parsed in network for network in _NOT_PUBLIC_V6)
         parsed = inner
     return not any(parsed in network for network in _NOT_PUBLIC_V4)
 
 
-def _carried(address: IPv6Address) -> IPv4Address | None:
+def _find_carried_ipv4(address: IPv6Address) -> IPv4Address | None:
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFFFFFF)
     return address.ipv4_mapped or address.sixtofour

@@ -1,27 +1,24 @@
 """GET a URL that a user named: checked at every hop, bounded in size, in redirects and in total time."""
 
-import http.client
 import ssl
-import string
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from urllib.parse import quote, urljoin
 
+import h11
 import msgspec
-from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
 
 from leaseway.errors import UnavailableError
 from leaseway.outbound import names, sockets
+from leaseway.outbound.decompression import BrokenEncodingError, decompress
+from leaseway.outbound.exchange import HEADER_BYTES, TOO_LARGE, Exchange
 from leaseway.outbound.sockets import Patience
-from leaseway.outbound.urls import Target, check_url
+from leaseway.outbound.urls import Target, check_url, resolve_redirect
 from leaseway.settings import settings
 
-HEADER_BYTES = 32_768
-_CHUNK = 65_536
 _REDIRECTS = {301, 302, 303, 307, 308}
-_HEADERS = {"User-Agent": "leaseway", "Accept": "*/*", "Accept-Encoding": "gzip, deflate", "Connection": "close"}
+# Headers with one value: a second line of the same name is no list, and joining the two would make up a value.
+_SINGLE = {"age", "content-length", "content-location", "content-range", "content-type", "date", "etag", "expires"}
+_SINGLE |= {"last-modified", "location", "retry-after", "server"}
 
 
 class FetchFailedError(UnavailableError):
@@ -30,105 +27,132 @@ class FetchFailedError(UnavailableError):
     code = "FETCH_FAILED"
 
 
+class TooManyRedirectsError(FetchFailedError):
+    """The URL leads from one redirect to the next."""
+
+    code = "TOO_MANY_REDIRECTS"
+
+
 class FetchedResponse(msgspec.Struct, frozen=True):
     """What a server answered, whatever its status."""
 
     status: int
     headers: dict[str, str]
-    """Lower-case names; repeated ones are joined with a comma."""
+    """Lower-case names; repeated ones are joined with a comma, except that of a single-valued one the first counts."""
     body: bytes
     """Decompressed, cut at the reader's limit."""
     truncated: bool
     size: int | None
-    """Bytes of the whole body; of a truncated one what the server declared, None where it declared nothing."""
+    """Bytes of the whole body; of a truncated one what the server declared, None if it declared nothing."""
     redirects: int
     url: str
     """The URL that gave this answer, after the redirects."""
 
 
 def fetch(url: str, *, limit: int, remaining: Callable[[], float]) -> FetchedResponse:
-    """GET `url`, following redirects, and keep at most `limit` bytes of the body. Never asks the same URL twice.
+    """GET `url`, following redirects, and keep at most `limit` bytes of the body. Never repeats a request.
 
-    `remaining` tells the seconds left at any moment; once it is zero the fetch ends at its next wait.
-    An answer with status 404 or 500 is an answer.
+    `remaining` returns the seconds left at any moment; once it is zero the fetch ends at its next wait.
+    An answer with status 404 or 500 is an answer. One that is cut off, or is not exactly HTTP, is none.
 
     Raises:
-        UrlRefusedError: the URL, or one it redirects to, may not be asked for.
-        FetchFailedError: no answer, a broken one, or too many redirects.
+        UrlRefusedError: the URL, or one it redirects to, may not be fetched.
+        TooManyRedirectsError: more than `HTTP_REDIRECTS`.
+        FetchFailedError: no answer or a broken one.
     """
     patience = Patience(settings().http_timeout_ms / 1000, remaining)
     target = check_url(url)
     for redirects in range(settings().http_redirects + 1):
-        with _request(target, patience) as response:
-            location = response.headers.get("location")
-            if response.status not in _REDIRECTS or not location:
-                return _read_response(response, target, redirects, limit)
-        target = check_url(urljoin(target.url, _encoded(location)))
-    raise FetchFailedError(f"more than {settings().http_redirects} redirects")
-
-
-def _encoded(location: str) -> str:
-    # Servers send raw spaces and letters beyond ASCII here; http.client hands their bytes over as Latin-1.
-    return quote(location.encode("latin-1"), safe=string.punctuation)
+        with _open_exchange(target, patience) as exchange:
+            head = exchange.read_head()
+            location = _find_location(head) if head.status_code in _REDIRECTS else None
+            if not location:
+                return _read_response(head, exchange, target, redirects, limit)
+        target = resolve_redirect(target, location)
+    raise TooManyRedirectsError(f"more than {settings().http_redirects} redirects")
 
 
 @contextmanager
-def _request(target: Target, patience: Patience) -> Iterator[BaseHTTPResponse]:
-    with _translate_errors(target, patience), closing(_connection(target, patience)) as connection:
-        connection.request("GET", target.path, headers={"Host": target.authority, **_HEADERS}, preload_content=False)
-        with closing(connection.getresponse()) as response:
-            yield response
+def _open_exchange(target: Target, patience: Patience) -> Iterator[Exchange]:
+    with _translate_errors(target, patience):
+        addresses = names.admit_addresses(target, patience.next_wait())
+        with closing(sockets.connect(target, addresses, patience)) as connection:
+            exchange = Exchange(connection)
+            exchange.send_get(target)
+            yield exchange
 
 
-def _connection(target: Target, patience: Patience) -> HTTPConnection:
-    addresses = names.admitted_addresses(target, patience.seconds())
-    opened = sockets.connect(target, addresses, patience)
-    # urllib3 only speaks HTTP over our socket: it has no name to look up, no proxy to use and nothing to repeat.
-    connection = HTTPConnection(target.host, target.port, timeout=patience.step)
-    connection.sock = opened
-    return connection
+def _find_location(head: h11.Response) -> bytes | None:
+    locations = {value for name, value in head.headers if name == b"location"}
+    if len(locations) > 1:
+        raise FetchFailedError("the answer redirects to two different places")
+    return locations.pop() if locations else None
 
 
-def _read_response(response: BaseHTTPResponse, target: Target, redirects: int, limit: int) -> FetchedResponse:
-    headers = {name.lower(): ", ".join(response.headers.getlist(name)) for name in response.headers}
-    if sum(len(name) + len(value) for name, value in headers.items()) > HEADER_BYTES:
-        raise FetchFailedError(f"the answer has more than {HEADER_BYTES} bytes of headers")
-    body = _read_body(response, limit + 1)
+def _read_response(
+    head: h11.Response, exchange: Exchange, target: Target, redirects: int, limit: int
+) -> FetchedResponse:
+    headers = _collect_headers(head)
+    encoding = headers.get("content-encoding", "")
+    body = _read_up_to(limit + 1, decompress(exchange.read_body(), encoding))
     truncated = len(body) > limit
-    size = _declared_size(headers) if truncated else len(body)
-    return FetchedResponse(response.status, headers, body[:limit], truncated, size, redirects, target.url)
+    size = _read_declared_size(headers) if truncated else len(body)
+    return FetchedResponse(head.status_code, headers, body[:limit], truncated, size, redirects, target.url)
 
 
-def _read_body(response: BaseHTTPResponse, count: int) -> bytes:
+def _collect_headers(head: h11.Response) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in head.headers:
+        name, value = raw_name.decode("ascii"), _decode_value(raw_value)
+        if name not in headers:
+            headers[name] = value
+        elif name not in _SINGLE:
+            headers[name] += f", {value}"
+    return headers
+
+
+def _decode_value(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _read_up_to(count: int, pieces: Iterator[bytes]) -> bytes:
     body = bytearray()
-    while len(body) < count:
-        # urllib3 inflates no further than the bytes asked for, so a compressed bomb costs one chunk.
-        chunk = response.read(min(_CHUNK, count - len(body)), decode_content=True)
-        if not chunk:
+    for piece in pieces:
+        body += piece
+        if len(body) >= count:
             break
-        body += chunk
-    return bytes(body)
+    return bytes(body[:count])
 
 
-def _declared_size(headers: dict[str, str]) -> int | None:
-    declared = headers.get("content-length", "")
-    plain = declared.isdecimal() and len(declared) <= 15 and "content-encoding" not in headers
-    return int(declared) if plain else None
+def _read_declared_size(headers: dict[str, str]) -> int | None:
+    is_plain = "content-length" in headers and not {"content-encoding", "transfer-encoding"} & headers.keys()
+    return int(headers["content-length"]) if is_plain else None
 
 
 @contextmanager
 def _translate_errors(target: Target, patience: Patience) -> Iterator[None]:
     try:
         yield
-    except (OSError, HTTPError, http.client.HTTPException) as problem:
-        raise FetchFailedError(f"{target.pair}: {_reason(problem, patience)}") from problem
+    except (OSError, h11.RemoteProtocolError, BrokenEncodingError) as problem:
+        raise FetchFailedError(f"{target.pair}: {_describe(problem, patience)}") from problem
 
 
-def _reason(problem: Exception, patience: Patience) -> str:
+def _describe(problem: Exception, patience: Patience) -> str:
     if patience.remaining() <= 0:
         return "the job's time ran out before the answer was complete"
-    if isinstance(problem, TimeoutError) or isinstance(problem.__cause__, TimeoutError):
+    if isinstance(problem, TimeoutError):
         return f"no answer within {patience.step:g} s"
     if isinstance(problem, ssl.SSLCertVerificationError):
         return f"the certificate is not valid: {problem.verify_message}"
-    return f"{type(problem).__name__}: {problem}"
+    if isinstance(problem, h11.RemoteProtocolError):
+        return _describe_malformed(problem)
+    return str(problem) if isinstance(problem, BrokenEncodingError) else f"{type(problem).__name__}: {problem}"
+
+
+def _describe_malformed(problem: h11.RemoteProtocolError) -> str:
+    if problem.error_status_hint == TOO_LARGE:
+        return f"the answer has more than {HEADER_BYTES} bytes of headers"
+    return f"the answer is malformed: {problem}"[:300]

@@ -10,14 +10,14 @@ from leaseway.outbound.urls import Target, UrlRefusedError
 ADDRESSES_TRIED = 4
 
 
-def admitted_addresses(target: Target, seconds: float) -> list[str]:
-    """The addresses that may be connected to for this target, best first, at most four.
+def admit_addresses(target: Target, seconds: float) -> list[str]:
+    """Look up the addresses that may be connected to for this target: best first, at most four.
 
     One private address among public ones refuses the name: an honest name has no such mixture.
 
     Raises:
         UrlRefusedError: the name leads to an address that is not public, and the pair is not allowed.
-        OSError: the name means nothing, or the resolver did not answer within `seconds`.
+        OSError: the name does not exist, or the resolver did not answer within `seconds`.
     """
     addresses = [target.host] if target.is_literal else _look_up(target, seconds)
     if not target.is_allowed_private and not all(is_public(address) for address in addresses):
@@ -28,7 +28,7 @@ def admitted_addresses(target: Target, seconds: float) -> list[str]:
 def _look_up(target: Target, seconds: float) -> list[str]:
     # The system's resolver has no time limit that a caller could set, so the caller stops waiting for it.
     answers: SimpleQueue[list[str] | OSError] = SimpleQueue()
-    Thread(target=_ask, args=(target, answers), name=f"resolve {target.host}", daemon=True).start()
+    Thread(target=_resolve, args=(target, answers), name=f"resolve {target.host}", daemon=True).start()
     try:
         answer = answers.get(timeout=seconds)
     except Empty:
@@ -38,11 +38,11 @@ def _look_up(target: Target, seconds: float) -> list[str]:
     return answer
 
 
-def _ask(target: Target, answers: "SimpleQueue[list[str] | OSError]") -> None:
+def _resolve(target: Target, answers: "SimpleQueue[list[str] | OSError]") -> None:
     try:
         # Bytes, because text goes through a codec that raises on names it does not like.
-        found = socket.getaddrinfo(target.host.encode(), target.port, type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(target.host.encode(), target.port, type=socket.SOCK_STREAM)
     except OSError as problem:
         answers.put(problem)
     else:
-        answers.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
+        answers.put(list(dict.fromkeys(str(entry[4][0]) for entry in entries)))

@@ -1,4 +1,4 @@
-"""Connections to the very addresses that were checked, whose every read has a time limit."""
+"""Opens connections to exactly the addresses that were checked, and limits the time of every read."""
 
 import socket
 import ssl
@@ -17,8 +17,8 @@ class Patience(msgspec.Struct, frozen=True):
     step: float
     remaining: Callable[[], float]
 
-    def seconds(self) -> float:
-        """The wait that may begin now.
+    def next_wait(self) -> float:
+        """Return how many seconds the wait that begins now may take.
 
         Raises:
             TimeoutError: no time remains.
@@ -30,13 +30,13 @@ class Patience(msgspec.Struct, frozen=True):
 
 
 class BoundedSocket(socket.socket):
-    """A socket that asks its patience before every read: a server that drips bytes cannot hold it."""
+    """A socket that sets its timeout again before every read: a server that drips bytes cannot hold it."""
 
     patience: Patience
 
-    def recv_into(self, *args: Any, **options: Any) -> int:  # noqa: D102 - the parent's
-        self.settimeout(self.patience.seconds())
-        return super().recv_into(*args, **options)
+    def recv(self, *args: Any, **options: Any) -> bytes:  # noqa: D102 - the parent's
+        self.settimeout(self.patience.next_wait())
+        return super().recv(*args, **options)
 
 
 class BoundedTlsSocket(ssl.SSLSocket):
@@ -44,21 +44,21 @@ class BoundedTlsSocket(ssl.SSLSocket):
 
     patience: Patience
 
-    def recv_into(self, *args: Any, **options: Any) -> int:  # noqa: D102 - the parent's
-        self.settimeout(self.patience.seconds())
-        return super().recv_into(*args, **options)
+    def recv(self, *args: Any, **options: Any) -> bytes:  # noqa: D102 - the parent's
+        self.settimeout(self.patience.next_wait())
+        return super().recv(*args, **options)
 
 
 @lru_cache(maxsize=1)
-def trust() -> ssl.SSLContext:
-    """The system's certificate authorities; loading them takes 10 ms and more, so once a process."""
+def load_trust() -> ssl.SSLContext:
+    """Load the system's certificate authorities: 10 ms and more, so once per process."""
     context = ssl.create_default_context()
     context.sslsocket_class = BoundedTlsSocket
     return context
 
 
 def connect(target: Target, addresses: Sequence[str], patience: Patience) -> socket.socket:
-    """A connection to the first of the addresses that accepts one. For https the certificate must be the host's.
+    """Connect to the first of the addresses that accepts. For https the certificate must be the host's.
 
     Raises:
         OSError: none accepts, in time; or TLS fails.
@@ -67,11 +67,15 @@ def connect(target: Target, addresses: Sequence[str], patience: Patience) -> soc
     if target.scheme == "http":
         return opened
     try:
-        secured = trust().wrap_socket(opened, server_hostname=target.host.rstrip("."))
+        secured = load_trust().wrap_socket(
+            opened,
+            server_hostname=target.host.rstrip("."),
+            suppress_ragged_eofs=False,  # a body that only the connection's end delimits could be cut off by anybody
+        )
     except BaseException:
         opened.close()
         raise
-    assert isinstance(secured, BoundedTlsSocket)  # noqa: S101 - tells the type checker what trust() arranged
+    assert isinstance(secured, BoundedTlsSocket)  # noqa: S101 - for the type checker: load_trust() arranged it
     secured.patience = patience
     return secured
 
@@ -90,10 +94,10 @@ def _open(address: str, port: int, patience: Patience) -> socket.socket:
     opened = BoundedSocket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         opened.patience = patience
-        opened.settimeout(patience.seconds())
+        opened.settimeout(patience.next_wait())
         opened.connect((address, port))
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        opened.settimeout(patience.seconds())
+        opened.settimeout(patience.next_wait())
     except BaseException:
         opened.close()
         raise

@@ -1,8 +1,11 @@
-"""Which URLs may be asked for: decided from the text alone, with no look-up and no connection."""
+"""Which URLs may be fetched: decided from the text alone, with no look-up and no connection.
+
+URLs are read by the WHATWG's rules, as browsers read them: spaces, backslashes, letters beyond ASCII and international
+names become what a browser would send. What was checked is then what is used: no other parser sees the text again.
+"""
 
 import re
-from ipaddress import IPv4Address, IPv6Address
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,22 +13,26 @@ from leaseway.errors import InvalidInputError
 from leaseway.outbound.addresses import is_public
 from leaseway.settings import settings
 
+if TYPE_CHECKING:
+    import can_ada
+
 URL_LENGTH = 2_048
+_QUOTED_LENGTH = 80
 _PORTS = {"http": 80, "https": 443}
-_CHARACTERS = re.compile(r"[A-Za-z0-9!#$%&'()*+,\-./:;=?@\[\]_~]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]")
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
-# What the system's resolver would read as a number: "127.1", "2130706433", "0x7f000001", "0177.0.0.1".
-_ENDS_IN_NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)\.?")
+_IPV4 = re.compile(r"\d+(\.\d+){3}")
 
 
 class UrlRefusedError(InvalidInputError):
-    """This URL may not be asked for."""
+    """This URL may not be fetched."""
 
     code = "URL_REFUSED"
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where a request goes. `host` is a lower-case name or an address without brackets."""
+    """Where a request goes. `host` is a lower-case ASCII name or an address without brackets."""
 
     scheme: str
     host: str
@@ -36,17 +43,17 @@ class Target(msgspec.Struct, frozen=True):
     @property
     def is_literal(self) -> bool:
         """Whether the host is an address, so that there is nothing to look up."""
-        return ":" in self.host or bool(_ENDS_IN_NUMBER.fullmatch(self.host))
+        return ":" in self.host or bool(_IPV4.fullmatch(self.host))
 
     @property
     def pair(self) -> str:
         """`host:port`, as `HTTP_ALLOWED_HOSTS` spells it."""
-        return f"{_bracketed(self.host)}:{self.port}"
+        return f"{_bracket(self.host)}:{self.port}"
 
     @property
     def authority(self) -> str:
         """The value of the Host header."""
-        return _bracketed(self.host) if self.port == _PORTS[self.scheme] else self.pair
+        return _bracket(self.host) if self.port == _PORTS[self.scheme] else self.pair
 
     @property
     def url(self) -> str:
@@ -55,7 +62,7 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def is_allowed_private(self) -> bool:
-        """Whether the deployment allows this very pair, wherever it leads."""
+        """Whether the deployment allows exactly this pair, even if it leads to a private address."""
         pairs = settings().http_allowed_hosts.lower().split(",")
         return self.pair in {pair.strip() for pair in pairs}
 
@@ -66,42 +73,66 @@ def check_url(url: str, *, field: str | None = None) -> Target:
     Raises:
         UrlRefusedError: it is malformed, not http or https, carries credentials, or its host is not public.
     """
-    if len(url) > URL_LENGTH:
-        raise UrlRefusedError(f"the URL is longer than {URL_LENGTH} characters", field=field)
-    if not _CHARACTERS.fullmatch(url):
-        raise UrlRefusedError("the URL has a character that must be percent-encoded", field=field)
+    import can_ada  # noqa: PLC0415 - only requests and jobs that name a URL pay for it
+
     try:
-        target = _target(urlsplit(url))
+        _check_characters(url)
+        return _admit(can_ada.parse(url), spelling=url)
     except ValueError as problem:
         raise UrlRefusedError(str(problem), field=field) from problem
+
+
+def resolve_redirect(target: Target, location: bytes) -> Target:
+    """Find where a Location header leads, seen from the target that answered with it.
+
+    Raises:
+        UrlRefusedError: as for any URL.
+    """
+    import can_ada  # noqa: PLC0415 - as above
+
+    # Percent-encoded bytes keep what the server sent, in a host name too: its encoding need not be known.
+    text = _BEYOND_ASCII.sub(lambda byte: b"%%%02X" % byte[0][0], location).decode("ascii")
+    try:
+        return _admit(can_ada.parse(target.url) + text, spelling=target.url + text)
+    except ValueError as problem:
+        raise UrlRefusedError(f"the redirect to {text[:_QUOTED_LENGTH]!r} is refused: {problem}") from problem
+
+
+def _check_characters(url: str) -> None:
+    if len(url) > URL_LENGTH:
+        raise ValueError(f"the URL is longer than {URL_LENGTH} characters")
+    if _CONTROL.search(url):
+        raise ValueError("the URL contains a control character")
+    url.encode()  # a surrogate that stands alone is a ValueError here, and a TypeError in the parser
+
+
+def _admit(url: "can_ada.URL", *, spelling: str) -> Target:
+    target = _build_target(url)
+    if _IPV4.fullmatch(target.host) and target.host not in spelling:
+        raise ValueError("an IPv4 address must be spelled as four decimal numbers")
+    if len(target.url) > URL_LENGTH:
+        raise ValueError(f"the URL is longer than {URL_LENGTH} characters once it is encoded")
     if _is_known_private(target) and not target.is_allowed_private:
-        raise UrlRefusedError(f"{target.host} is not a public address", field=field)
+        raise ValueError(f"{target.host} is not a public address")
     return target
 
 
-def _target(parts: SplitResult) -> Target:
-    if parts.scheme not in _PORTS:
+def _build_target(url: "can_ada.URL") -> Target:
+    scheme = url.protocol.removesuffix(":")
+    if scheme not in _PORTS:
         raise ValueError("the URL must begin with http:// or https://")
-    if "@" in parts.netloc:
+    if url.username or url.password:
         raise ValueError("the URL must not carry a user name or a password")
-    port = _PORTS[parts.scheme] if parts.port is None else parts.port
+    port = int(url.port) if url.port else _PORTS[scheme]
     if port == 0:
         raise ValueError("port 0 cannot be connected to")
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.scheme, _host(parts.hostname or ""), port, path)
+    host = url.hostname.removeprefix("[").removesuffix("]")
+    if ":" not in host and not _NAME.fullmatch(host):
+        raise ValueError(f"{host!r} is not the name of a host")
+    return Target(scheme, host, port, url.pathname + url.search)
 
 
-def _host(text: str) -> str:
-    if ":" in text:
-        return str(IPv6Address(text))
-    if _ENDS_IN_NUMBER.fullmatch(text):
-        return str(IPv4Address(text))
-    if not _NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is not the name of a host")
-    return text
-
-
-def _bracketed(host: str) -> str:
+def _bracket(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
