@@ -75,7 +75,10 @@ def cancel(call: Call[None, None]) -> Answer:
     ),
 )
 def retry(call: Call[None, None]) -> Answer:
-    """A FAILED or CANCELLED job becomes CREATED again under its id, with as many attempts more as it was given."""
+    """A FAILED or CANCELLED job becomes CREATED again under its id, with as many attempts more as it was given.
+
+    If it was cancelled before its first attempt and its `run_at` is still ahead, it waits for that: see `run_after`.
+    """
     job = retry_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version)
     return Answer(job_view(job), etag(job))
 

@@ -62,6 +62,7 @@ def cancel_job(job_id: str, *, owner: str | None, actor: str, if_version: int | 
 def retry_job(job_id: str, *, owner: str | None, if_version: int | None = None) -> Job:
     """Try a job again that FAILED or was CANCELLED. One read, one write of four units and one send.
 
+    If it was cancelled before its first attempt and its `run_at` is still ahead, it waits for that.
     It gets as many attempts more as it had been given, and its crashes are forgotten. The fence is never reset, so
     nothing of an earlier attempt can be taken for one of the new.
 
@@ -71,7 +72,7 @@ def retry_job(job_id: str, *, owner: str | None, if_version: int | None = None) 
         VersionMovedError: `if_version` is given and is not its version, or it keeps changing.
     """
     job = _changed(job_id, owner, if_version, retrying)
-    queue.send([queue.message_of(job)])
+    queue.send_when_due([job])
     return job
 
 
