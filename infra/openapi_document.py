@@ -20,17 +20,17 @@ from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError
 from leaseway.idempotency import KeyReusedError
 from leaseway.identity import TokenExpiredError, TokenRefusedError, TokenRevokedError
 from leaseway.jobs.types import JobType, catalogue
-from leaseway.validation import USER_ID_PATTERN
+from leaseway.validation import USER_ID_PATTERN, whole_match
 
 JsonObject = dict[str, Any]
 
 _REF = "#/components/schemas/{name}"
 _EXAMPLE_REQUEST_ID = "5f0c8a52-0f5e-4f2b-9d4e-2f5a0b7c9d11"
 _PATH_PARAMETERS: dict[str, Any] = {
-    "userId": Annotated[str, Meta(description="The user's id", pattern=USER_ID_PATTERN)],
-    "id": Annotated[str, Meta(description="The job's id", pattern=ID_PATTERN)],
+    "userId": Annotated[str, whole_match(USER_ID_PATTERN, description="The user's id")],
+    "id": Annotated[str, whole_match(ID_PATTERN, description="The job's id")],
     "entry": Annotated[str, Meta(description="The entry's name, from a ledger", max_length=160)],
-    "username": Annotated[str, Meta(description="The user's name", pattern=USER_ID_PATTERN)],
+    "username": Annotated[str, whole_match(USER_ID_PATTERN, description="The user's name")],
     "asset": Annotated[str, Meta(description="A file's name")],
     "version": Annotated[str, Meta(description="The version that the page names")],
 }

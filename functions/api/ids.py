@@ -3,15 +3,14 @@
 import re
 from typing import Annotated
 
-from msgspec import Meta
-
 from leaseway.jobs import JobNotFoundError
+from leaseway.validation import whole_match
 
 ID_PATTERN = "^[0-9a-f]{32}$"
 _id = re.compile(ID_PATTERN)
 
-JobId = Annotated[str, Meta(pattern=ID_PATTERN, examples=["0f8b6c1e2d3a4b5c6d7e8f9012345678"])]
-TaskId = Annotated[str, Meta(pattern=ID_PATTERN, examples=["1f8b6c1e2d3a4b5c6d7e8f9012345678"])]
+JobId = Annotated[str, whole_match(ID_PATTERN, examples=["0f8b6c1e2d3a4b5c6d7e8f9012345678"])]
+TaskId = Annotated[str, whole_match(ID_PATTERN, examples=["1f8b6c1e2d3a4b5c6d7e8f9012345678"])]
 
 
 def is_id(text: str) -> bool:

@@ -1,7 +1,6 @@
 """Requests: bodies and parameters parsed to types, exactly and within bounds, from the bytes that arrived."""
 
 import base64
-import binascii
 import json
 import re
 from collections import Counter
@@ -18,7 +17,7 @@ from msgspec import Meta, Raw
 from api.problems import BodyTooLargeError, UnsupportedMediaTypeError
 from leaseway.errors import InvalidInputError
 from leaseway.settings import settings
-from leaseway.validation import USER_ID_PATTERN, refusal
+from leaseway.validation import USER_ID_PATTERN, refusal, whole_match
 
 Parsed = TypeVar("Parsed", bound=msgspec.Struct)
 
@@ -26,7 +25,7 @@ _AMOUNT_PATTERN = r"^-?(0|[1-9]\d{0,15})(\.\d{1,4})?$"
 _NAME_LIMIT = 100
 
 UserId = Annotated[
-    Annotated[str, Meta(pattern=USER_ID_PATTERN)] | Annotated[int, Meta(ge=0)],
+    Annotated[str, whole_match(USER_ID_PATTERN)] | Annotated[int, Meta(ge=0)],
     Meta(
         description="Letters, digits and `. _ @ : -`, up to 128. The number 1 and the string `1` are the same account.",
         examples=["alice"],
@@ -54,9 +53,13 @@ _amount = re.compile(rb'("?)(-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?(?:[eE][+-]?\d{
 _idempotency_key = re.compile(r"[!-~]{1,255}", re.ASCII)
 _rfc3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _control = re.compile(r"[\x00-\x1f\x7f]")
-_json_type = re.compile(r"\s*application/([\w.-]+\+)?json\s*(;|$)", re.ASCII | re.IGNORECASE)
+_json_type = re.compile(r"application/([\w.-]+\+)?json", re.ASCII)
+_charset = re.compile(r';\s*charset\s*=\s*"?([^\s";]*)', re.IGNORECASE)
+# Text in a JSON document, or a number such as 5.0 before its fraction.
+_text_or_whole = re.compile(rb'("(?:[^"\\]|\\.)*"|-?\d+(?=\.0+(?![\d.eE])))(?:\.0+)?', re.DOTALL)
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _etag = re.compile(r'"(\d{1,18})"', re.ASCII)
-_whole_number = re.compile(r"-?\d{1,18}", re.ASCII)
+_whole_number = re.compile(r"(-?\d{1,18})(?:\.0{1,18})?", re.ASCII)
 
 
 class BodyReader(Generic[Parsed]):
@@ -70,22 +73,34 @@ class BodyReader(Generic[Parsed]):
         """The body as its type.
 
         Raises:
-            UnsupportedMediaTypeError: the content type is not JSON.
+            UnsupportedMediaTypeError: the content type is not JSON, or its charset not UTF-8, or it is compressed.
             BodyTooLargeError: more than `BODY_LIMIT` bytes.
             InvalidInputError: not JSON, or not of this type; names the field.
         """
-        _require_json(request.headers.get("content-type"))
+        _require_json(request)
         raw = raw_body(request) or self._instead_of_none
         if not raw:
             raise InvalidInputError("The body is empty; send a JSON object.")
+        if raw.startswith(_BYTE_ORDER_MARK):
+            raise InvalidInputError("The body begins with a byte order mark; send UTF-8 without one.")
         try:
-            parsed = self._decoder.decode(raw)
+            parsed = self._decode(raw)
             _refuse_repeated_names(raw)
         except msgspec.ValidationError as problem:
             raise refusal(problem) from problem
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-            raise InvalidInputError(f"The body is not valid JSON: {problem}") from problem
+        except (ValueError, RecursionError) as problem:
+            raise InvalidInputError(_why_not_json(raw, problem)) from problem
         return parsed
+
+    def _decode(self, raw: bytes) -> Parsed:
+        try:
+            return self._decoder.decode(raw)
+        except msgspec.ValidationError:
+            # 5.0 is an integer in JSON Schema, but none to msgspec: only a body that has one is read twice.
+            rewritten = _text_or_whole.sub(rb"\1", raw)
+            if rewritten == raw:
+                raise
+            return self._decoder.decode(rewritten)
 
 
 class QueryReader(Generic[Parsed]):
@@ -196,8 +211,8 @@ def plain_text(value: str | None, field: str) -> str | None:
     return value
 
 
-def _require_json(content_type: str | None) -> None:
-    if content_type is not None and not _json_type.match(content_type):
+def _require_json(request: Request) -> None:
+    if request.headers.get("content-type") is not None and not _json_type.fullmatch(media_type(request)):
         raise UnsupportedMediaTypeError("Send the body with Content-Type: application/json.")
 
 
@@ -210,9 +225,11 @@ def raw_body(request: Request) -> bytes:
     """The body's bytes.
 
     Raises:
+        UnsupportedMediaTypeError: compressed, or in another charset than UTF-8.
         BodyTooLargeError: more than `BODY_LIMIT` of them.
-        InvalidInputError: none at all, or no text.
+        InvalidInputError: not UTF-8.
     """
+    _require_plain_utf8(request)
     event: Mapping[str, Any] = request.to_original_event()
     body: str = event.get("body") or ""
     limit = settings().body_limit
@@ -221,11 +238,36 @@ def raw_body(request: Request) -> bytes:
         raise _too_large(limit)
     try:
         raw = base64.b64decode(body, validate=True) if encoded else body.encode()
-    except (binascii.Error, UnicodeEncodeError) as problem:
+        raw.decode()
+    except ValueError as problem:
         raise InvalidInputError("The body is not valid UTF-8 text.") from problem
+    # A gateway that hands over text has put this character where bytes were no UTF-8. JSON can spell it \\ufffd.
+    if not encoded and "\N{REPLACEMENT CHARACTER}" in body:
+        raise InvalidInputError("The body is not valid UTF-8 text, or has U+FFFD in it; in JSON, write \\ufffd.")
     if len(raw) > limit:
         raise _too_large(limit)
     return raw
+
+
+def _require_plain_utf8(request: Request) -> None:
+    coding = str(request.headers.get("content-encoding") or "identity").strip().lower()
+    if coding != "identity":
+        raise UnsupportedMediaTypeError(
+            f"Content-Encoding {coding[:_NAME_LIMIT]!r} is not read; send the body as it is."
+        )
+    charset = _charset.search(str(request.headers.get("content-type") or ""))
+    if charset and charset[1].lower() not in ("utf-8", "utf8"):
+        raise UnsupportedMediaTypeError(f"The charset {charset[1][:_NAME_LIMIT]!r} is not read; send UTF-8.")
+
+
+def _why_not_json(raw: bytes, problem: Exception) -> str:
+    try:
+        json.dumps(json.loads(raw, parse_int=len, parse_float=len), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "The body has half of a surrogate pair, such as \\ud800 alone, which stands for no character."
+    except (ValueError, RecursionError):
+        pass
+    return f"The body is not valid JSON: {problem}"
 
 
 def _too_large(limit: int) -> BodyTooLargeError:
@@ -248,9 +290,10 @@ def _is_int(kind: Any) -> bool:
 
 
 def _number(name: str, text: str) -> int:
-    if not _whole_number.fullmatch(text):
+    matched = _whole_number.fullmatch(text)
+    if matched is None:
         raise InvalidInputError("must be a whole number", field=name)
-    return int(text)
+    return int(matched[1])
 
 
 def milliseconds(moment: datetime | None) -> int | None:

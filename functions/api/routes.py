@@ -9,8 +9,8 @@ from chalice.app import Blueprint, ChaliceUnhandledError, Request, Response
 
 from api.access import Access, access_to
 from api.callers import Caller, admit
-from api.requests import BodyReader, QueryReader, idempotency_key, path_text, version_asked_for
-from leaseway.errors import LeasewayError
+from api.requests import IDEMPOTENCY_KEY, BodyReader, QueryReader, idempotency_key, path_text, version_asked_for
+from leaseway.errors import InvalidInputError, LeasewayError
 from leaseway.idempotency import IdempotencyKey
 
 JSON = "application/json"
@@ -126,16 +126,16 @@ def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
         try:
             caller = admit(request, access)  # before anything of the request is looked at
             call = Call(
+                key=_key(request, caller, declared),
                 path={name: path_text(value) for name, value in path.items()},
                 body=body_reader.read(request) if body_reader else None,
                 query=query_reader.read(request) if query_reader else None,
                 caller=caller,
                 request_id=request.context["requestId"],
                 request=request,
-                key=_key(request, caller, declared) if declared.keyed else None,
                 if_version=version_asked_for(request) if declared.conditional else None,
             )
-            return _response(view(call), declared.status)
+            return _response(view(call), declared.status, request)
         except Exception as error:
             raise RaisedByViewError from error
 
@@ -143,14 +143,31 @@ def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
 
 
 def _key(request: Request, caller: Caller, declared: Operation) -> IdempotencyKey | None:
+    if not declared.keyed:
+        _refuse_key(request, declared)
+        return None
     text = idempotency_key(request)
     return IdempotencyKey(caller.subject, f"{declared.method} {declared.path}", text) if text is not None else None
 
 
-def _response(result: msgspec.Struct | Answer | Response | None, status: int) -> Response:
+def _refuse_key(request: Request, declared: Operation) -> None:
+    # Ignored, it would promise a harmless repeat that this route does not keep. Every repeat of a GET is one.
+    if declared.method != "GET" and IDEMPOTENCY_KEY in request.headers:
+        raise InvalidInputError("this route keeps no first answers; send it without one", field=IDEMPOTENCY_KEY)
+
+
+def _response(result: msgspec.Struct | Answer | Response | None, status: int, request: Request) -> Response:
     if isinstance(result, Response):
         return result
     if result is None:
         return Response("", {}, 204)
     body, headers = (result.body, result.headers) if isinstance(result, Answer) else (result, {})
+    if location := headers.get("location"):
+        headers = {**headers, "location": _steps_up(request) + location}
     return Response(_encoder.encode(body).decode(), {"content-type": JSON, **headers}, status)
+
+
+def _steps_up(request: Request) -> str:
+    # Locations are relative to the declared path. The gateway lets slashes follow it, and a client resolves from there.
+    path = str(request.to_original_event().get("path") or "")
+    return "../" * (len(path) - len(path.rstrip("/")))

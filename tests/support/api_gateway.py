@@ -45,11 +45,12 @@ def event(
     encoded: bool = False,
     request_id: str = REQUEST_ID,
     caller: dict[str, str] | None = ADMIN,
+    at: str | None = None,
 ) -> dict[str, Any]:
     """A proxy event as API Gateway makes it: absent parts are null."""
     return {
         "resource": route,
-        "path": route,
+        "path": at or route,
         "httpMethod": method,
         "headers": headers or {},
         "multiValueHeaders": {name: [value] for name, value in (headers or {}).items()},

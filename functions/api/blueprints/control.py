@@ -30,6 +30,7 @@ from leaseway.jobs.control.bulk import CANCELLABLE, MOST_TOGETHER, RETRYABLE, Re
 from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.find.lists import Selection
 from leaseway.jobs.tags import TAG_PATTERN
+from leaseway.validation import whole_match
 
 control = Blueprint(__name__)
 
@@ -114,7 +115,7 @@ class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = None
     type: Annotated[str, Meta(max_length=64, description="Only jobs of this type")] | None = None
-    tag: Annotated[str, Meta(pattern=TAG_PATTERN, description="Only jobs with this tag")] | None = None
+    tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
     owner: (
         Annotated[str, Meta(max_length=128, description="Whose: your own, or for an Admin another's name, or `*`")]
         | None

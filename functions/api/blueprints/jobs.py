@@ -15,6 +15,7 @@ from api.problems import Refusal, brief
 from api.requests import milliseconds
 from api.routes import Answer, Call, Operation, operation
 from leaseway import validation
+from leaseway.canonical import with_whole_numbers
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError, UnavailableError
 from leaseway.jobs import (
@@ -34,6 +35,7 @@ from leaseway.jobs.create.batch import LARGEST_BATCH, Wanted, create_jobs
 from leaseway.jobs.create.placement import Priority
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
+from leaseway.validation import whole_match
 
 jobs = Blueprint(__name__)
 
@@ -46,7 +48,7 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     type: Annotated[str, Meta(max_length=64)]
     payload: dict[str, Any]
     tags: Annotated[
-        list[Annotated[str, Meta(pattern=TAG_PATTERN)]],
+        list[Annotated[str, whole_match(TAG_PATTERN)]],
         Meta(max_length=MOST_TAGS, description="Words to find it by: `GET /api/v1/jobs?tag=`"),
     ] = []
     ttl_ms: Annotated[
@@ -78,8 +80,8 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     order_key: (
         Annotated[
             str,
-            Meta(
-                pattern=r"^[^\x00-\x1f\x7f]{1,128}$",
+            whole_match(
+                r"^[^\x00-\x1f\x7f]{1,128}$",
                 description="Your jobs with the same one start one by one, in the order of creation; it excludes"
                 " priority, run_at and delay_seconds",
             ),
@@ -191,7 +193,7 @@ def _batch_view(outcomes: Sequence[Job | LeasewayError]) -> BatchView:
 
 def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
     try:
-        one = msgspec.convert(wanted, NewJob)
+        one = msgspec.convert(with_whole_numbers(wanted), NewJob)
     except msgspec.ValidationError as problem:
         return validation.refusal(problem)
     return Wanted(one.type, one.payload, _options(one))
@@ -211,7 +213,7 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
         | None
     ) = None
     type: Annotated[str, Meta(max_length=64, description="Only jobs of this type")] | None = None
-    tag: Annotated[str, Meta(pattern=TAG_PATTERN, description="Only jobs with this tag")] | None = None
+    tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
     owner: (
         Annotated[
             str,

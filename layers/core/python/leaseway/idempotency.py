@@ -11,6 +11,7 @@ import msgspec
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from leaseway import clock
+from leaseway.canonical import canonical_json
 from leaseway.dynamodb.table import Item, Part, Table
 from leaseway.errors import ConflictError
 from leaseway.settings import settings
@@ -32,7 +33,8 @@ class IdempotencyKey(msgspec.Struct, frozen=True):
     @property
     def digest(self) -> str:
         """64 hexadecimal digits that stand for the key and its scope."""
-        return _digest((self.caller, self.route, self.text))
+        scoped = msgspec.msgpack.encode((self.caller, self.route, self.text))
+        return hashlib.sha256(scoped).hexdigest()
 
 
 class KeyedRequest(msgspec.Struct, frozen=True):
@@ -43,8 +45,8 @@ class KeyedRequest(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, key: IdempotencyKey, *content: Any) -> "KeyedRequest":
-        """The request for `content`: its parsed values, so that 100.5 and 100.50 are one request."""
-        return cls(key, _digest(content))
+        """The request for `content`: its parsed values, so that 100.5 and 100.50, or two orders of names, are one."""
+        return cls(key, hashlib.sha256(canonical_json(content)).hexdigest())
 
     def record(self, answer: str) -> Part:
         """Put the answer under the key, unless a record of it is there and has not expired."""
@@ -85,7 +87,3 @@ class RecordModel(Table):
     answer = UnicodeAttribute()
     created_at = NumberAttribute()
     expires_at = NumberAttribute()
-
-
-def _digest(parts: tuple[Any, ...]) -> str:
-    return hashlib.sha256(msgspec.msgpack.encode(parts)).hexdigest()

@@ -13,7 +13,9 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from leaseway.errors import InvalidInputError
+from leaseway.canonical import with_whole_numbers
+from leaseway.errors import InvalidInputError, LeasewayError
+from leaseway.logs import log
 from leaseway.settings import needed
 from leaseway.validation import refusal
 
@@ -76,7 +78,10 @@ class JobType(msgspec.Struct, frozen=True):
     """None where only workers that know what the payload means can run it: those that claim over HTTP."""
     summary: str
     check: Callable[[Any, str], None] | None = None
-    """Checks at creation that a schema cannot say; called with the payload and the owner, raises InvalidInputError."""
+    """Checks at creation that a schema cannot say; called with the payload and the owner, raises InvalidInputError.
+
+    Whatever else it raises refuses the payload too, and is logged: it is code about one payload and must stop no other.
+    """
     runs_on: Literal["lambda", "external"] = "lambda"
     """Who takes its jobs: `external` ones wait in a queue that no Lambda function reads."""
     limit: int | None = None
@@ -94,9 +99,31 @@ class JobType(msgspec.Struct, frozen=True):
             InvalidInputError: it does not fit; names the field.
         """
         try:
-            return msgspec.convert(payload, self.payload)
+            return msgspec.convert(with_whole_numbers(payload), self.payload)
         except msgspec.ValidationError as problem:
             raise refusal(problem, within="payload") from problem
+        except Exception as problem:
+            raise self._unreadable(problem) from problem
+
+    def require_valid(self, payload: JsonObject, owner: str) -> None:
+        """Raise InvalidInputError, which names the field, if a job of this type cannot have the payload.
+
+        Raises:
+            InvalidInputError: it does not fit the schema, or the type's own check refuses it.
+        """
+        parsed = self.parse(payload)
+        try:
+            if self.check is not None:
+                self.check(parsed, owner)
+        except LeasewayError:
+            raise
+        except Exception as problem:
+            raise self._unreadable(problem) from problem
+
+    def _unreadable(self, problem: Exception) -> InvalidInputError:
+        log.warning("a payload's check broke", exc_info=problem, extra={"action": "check", "type": self.name})
+        why = type(problem).__name__
+        return InvalidInputError(f"cannot be read as the payload of {self.name} ({why})", field="payload")
 
 
 @lru_cache(maxsize=4)

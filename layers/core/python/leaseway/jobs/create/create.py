@@ -147,9 +147,7 @@ def _kept_for(job: Job, days: int) -> Job:
 def checked(owner: str, type_name: str, payload: dict[str, Any], options: Options) -> Terms:
     """On what terms a job of this description runs, defaults filled in. Raises what `create_job` raises."""
     kind = job_type(type_name)
-    parsed = kind.parse(payload)
-    if kind.check is not None:
-        kind.check(parsed, owner)
+    kind.require_valid(payload, owner)
     delayed = options.run_at is not None or options.delay_seconds is not None
     return Terms(
         _checked_ttl(kind, options.ttl_ms),

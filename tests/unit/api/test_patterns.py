@@ -1,0 +1,63 @@
+"""Patterns hold for the whole of a text, in every field, path and query parameter."""
+
+import pytest
+
+from support.api_gateway import call, post
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+JOBS = "/api/v1/jobs"
+NEWLINES = ["\\n", "\\r\\n", "\\n\\n", "\\nx", "\\u2028\\n"]
+SLEEP = '"type": "SLEEP", "payload": {"duration_ms": 5}'
+
+
+@pytest.mark.parametrize("ending", NEWLINES)
+@pytest.mark.parametrize(
+    ("route", "body", "field"),
+    [
+        (JOBS, f'{{{SLEEP}, "order_key": "abcENDING"}}', "order_key"),
+        (JOBS, f'{{{SLEEP}, "tags": ["abcENDING"]}}', "tags"),
+        (f"{JOBS}/cancel", '{"tag": "abcENDING"}', "tag"),
+        (f"{JOBS}/retry", '{"tag": "abcENDING"}', "tag"),
+        ("/api/users", '{"userId": "abcENDING"}', "userId"),
+        ("/api/users/update-balance", '{"userId": "abcENDING", "amount": 1}', "userId"),
+        ("/api/v1/transfers", '{"from": "abcENDING", "to": "b", "amount": 1}', "from"),
+        ("/auth/register", '{"username": "abcENDING", "password": "orbit-lantern-mosaic"}', "username"),
+    ],
+)
+def test_a_body_with_a_newline_after_the_pattern_is_refused(route: str, body: str, field: str, ending: str) -> None:
+    answer = post(route, body.replace("ENDING", ending))
+    assert (answer.status, answer.json["code"]) == (400, "INVALID_INPUT")
+    assert answer.json["field"].startswith(field)
+
+
+@pytest.mark.parametrize("value", ["abc\n", "abc\r\n", "abc\n\n", "\n", "a\nb"])
+@pytest.mark.parametrize(
+    ("route", "name"),
+    [(JOBS, "tag"), (JOBS, "status"), (JOBS, "size"), ("/api/tasks/history", "status"), (JOBS, "page")],
+)
+def test_a_query_parameter_with_a_newline_is_refused(route: str, name: str, value: str) -> None:
+    answer = call("GET", route, query={name: [value]})
+    assert (answer.status, answer.json["code"], answer.json["field"]) == (400, "INVALID_INPUT", name)
+
+
+@pytest.mark.parametrize("ending", ["\n", "%0A", "%0a", "\r\n", "%0D%0A"])
+@pytest.mark.parametrize(
+    ("route", "name", "text"),
+    [
+        ("/api/v1/jobs/{id}", "id", "0" * 32),
+        ("/api/v1/jobs/{id}/result", "id", "0" * 32),
+        ("/api/tasks/{id}", "id", "0" * 32),
+        ("/api/users/{userId}/balance", "userId", "ann"),
+        ("/api/users/{userId}/ledger", "userId", "ann"),
+    ],
+)
+def test_an_id_with_a_newline_is_none(route: str, name: str, text: str, ending: str) -> None:
+    post("/api/users", {"userId": "ann"})
+    answer = call("GET", route, path={name: text + ending})
+    assert answer.status == (400 if name == "userId" else 404)
+
+
+def test_job_types_and_openapi_name_patterns_that_javascript_reads() -> None:
+    for document in ("/openapi.json", "/api/v1/job-types"):
+        assert "\\\\Z" not in call("GET", document).text

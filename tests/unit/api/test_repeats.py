@@ -1,0 +1,87 @@
+"""Idempotency-Keys over HTTP: equal JSON is one request, however it is written."""
+
+from typing import Any
+
+import pytest
+
+from support.api_gateway import Answered, post
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+JOBS, UPDATE, USERS, TRANSFERS = "/api/v1/jobs", "/api/users/update-balance", "/api/users", "/api/v1/transfers"
+KEY = {"headers": {"Idempotency-Key": "k"}}
+
+
+def job(payload: str, more: str = "") -> str:
+    return f'{{"type": "EXTERNAL", "payload": {payload}{more}}}'
+
+
+def keyed(route: str, body: Any) -> Answered:
+    return post(route, body, **KEY)
+
+
+EQUAL = [
+    ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}'),
+    ('{"a": {"x": 1, "y": [1, {"p": 1, "q": 2}]}}', '{"a": {"y": [1, {"q": 2, "p": 1}], "x": 1}}'),
+    ('{"n": 18446744073709551616}', '{"n": 18446744073709551616}'),
+    ('{"n": -99999999999999999999999999}', '{ "n" : -99999999999999999999999999 }'),
+    ('{"n": 1}', '{"n": 1.0}'),
+    ('{"n": 100}', '{"n": 1e2}'),
+    ('{"n": 0}', '{"n": -0.0}'),
+    ('{"n": 1e300}', '{"n": 10e299}'),
+    ('{"n": 0.1}', '{"n": 0.10}'),
+    ('{"s": "caf\\u00e9"}', '{"s": "caf\xe9"}'),
+]
+
+
+@pytest.mark.parametrize(("first", "again"), EQUAL)
+def test_equal_payloads_are_one_request(first: str, again: str) -> None:
+    answers = [keyed(JOBS, job(first)), keyed(JOBS, job(again))]
+    assert [answer.status for answer in answers] == [202, 202]
+    assert answers[0].json["id"] == answers[1].json["id"]
+
+
+DIFFERENT = [
+    ('{"n": 18446744073709551616}', '{"n": 18446744073709551617}'),
+    ('{"n": 1}', '{"n": true}'),
+    ('{"n": 1}', '{"n": "1"}'),
+    ('{"n": 0}', '{"n": false}'),
+    ('{"n": null}', "{}"),
+    ('{"l": [1, 2]}', '{"l": [2, 1]}'),
+    ('{"n": 0.1}', '{"n": 0.2}'),
+]
+
+
+@pytest.mark.parametrize(("first", "other"), DIFFERENT)
+def test_payloads_that_differ_are_two_requests(first: str, other: str) -> None:
+    assert keyed(JOBS, job(first)).status == 202
+    answer = keyed(JOBS, job(other))
+    assert (answer.status, answer.json["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+@pytest.mark.parametrize(
+    ("route", "first", "again"),
+    [
+        (
+            UPDATE,
+            '{"userId": "ann", "amount": 1, "reference": "r"}',
+            '{"reference": "r", "amount": 1, "userId": "ann"}',
+        ),
+        (UPDATE, '{"userId": "ann", "amount": 1}', '{"userId": "ann", "amount": "1.00"}'),
+        (TRANSFERS, '{"from": "ann", "to": "ben", "amount": 1}', '{"amount": 1.0, "to": "ben", "from": "ann"}'),
+        (USERS, '{"userId": "new", "balance": 5}', '{"balance": 5.00, "userId": "new"}'),
+        (USERS, '{"userId": 7, "balance": 5}', '{"balance": 5, "userId": 7.0}'),
+        (
+            JOBS,
+            job('{"a": 1, "b": 2}', ', "tags": ["x"]'),
+            '{"tags": ["x"], "payload": {"b": 2, "a": 1}, "type": "EXTERNAL"}',
+        ),
+        (JOBS, job("{}", ', "ttl_ms": 1000'), job("{}", ', "ttl_ms": 1000.0')),
+    ],
+)
+def test_every_keyed_route_answers_an_equal_body_as_the_first_time(route: str, first: str, again: str) -> None:
+    for name in ("ann", "ben"):
+        post(USERS, {"userId": name, "balance": 10})
+    answers = [keyed(route, first), keyed(route, again)]
+    assert answers[0].status < 300
+    assert (answers[0].status, answers[0].json) == (answers[1].status, answers[1].json)
