@@ -87,10 +87,11 @@ def _authorizer() -> JsonObject:
 
 
 def _methods(methods: JsonObject) -> JsonObject:
-    """A path's methods, and OPTIONS for browsers, which the function answers too and which nobody signs in for."""
+    """A path's methods, HEAD if it has GET, and OPTIONS, which the function answers too and which needs no token."""
     path_parameters = next(iter(methods.values())).view_args
     described = {method.lower(): _guarded(entry) for method, entry in sorted(methods.items())}
-    return described | {"options": _method(path_parameters)}
+    heads = {"head": described["get"]} if "get" in described else {}
+    return described | heads | {"options": _method(path_parameters)}
 
 
 def _guarded(entry: Any) -> JsonObject:

@@ -64,7 +64,8 @@ _DESCRIPTION = """\
 Balances that never go below zero, and background jobs that are never lost and never finished twice.
 
 Amounts are exact decimals, times are RFC 3339 in UTC, and every error is an RFC 9457 problem document whose `code` is
-stable. Unknown members of a body and unknown query parameters are refused.
+stable. Unknown members of a body and unknown query parameters are refused. HEAD answers as GET does, without the body,
+and OPTIONS names the methods of a path in `Allow`.
 """
 
 

@@ -53,9 +53,20 @@ def answer(request: Request, get_response: Callable[[Request], Response]) -> Res
 
 @metrics.flush_after("api")
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Answer one Lambda proxy event."""
+    """Answer one Lambda proxy event: HEAD as GET, without the body."""
+    if event["requestContext"]["httpMethod"] == "HEAD":
+        return _without_body(app(_as_get(event), context))
     response: dict[str, Any] = app(event, context)
     return response
+
+
+def _as_get(event: dict[str, Any]) -> dict[str, Any]:
+    return {**event, "httpMethod": "GET", "requestContext": {**event["requestContext"], "httpMethod": "GET"}}
+
+
+def _without_body(response: dict[str, Any]) -> dict[str, Any]:
+    length = str(len(response["body"].encode()))
+    return {**response, "body": "", "headers": {**response["headers"], "content-length": length}}
 
 
 def _dispatch(request: Request, get_response: Callable[[Request], Response]) -> Response:
@@ -67,7 +78,7 @@ def _dispatch(request: Request, get_response: Callable[[Request], Response]) -> 
     if request.method == "OPTIONS":
         return cors.preflight(request, methods)
     if request.method not in methods:
-        raise MethodNotAllowedError(allowed=sorted(methods))
+        raise MethodNotAllowedError(allowed=cors.allowed(methods))
     return get_response(request)
 
 

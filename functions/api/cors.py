@@ -3,7 +3,7 @@
 Answered here and not by the gateway, which can name one origin at most, and on some engines none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 
 from chalice.app import Request, Response
 
@@ -14,16 +14,21 @@ _SHOWN_HEADERS = "x-request-id, location, retry-after, etag"
 _REMEMBERED_SECONDS = "600"
 
 
-def preflight(request: Request, methods: Iterable[str]) -> Response:
-    """The answer to OPTIONS: what a page may send, if its origin is one that is named."""
-    headers: dict[str, str | list[str]] = {}
+def preflight(request: Request, methods: Collection[str]) -> Response:
+    """The answer to OPTIONS: the path's methods, and what a page may send, if its origin is one that is named."""
+    headers: dict[str, str | list[str]] = {"allow": ", ".join(allowed(methods))}
     if _named_origin(request):
-        headers = {
+        headers |= {
             "access-control-allow-methods": ", ".join(sorted(methods)),
             "access-control-allow-headers": _ALLOWED_HEADERS,
             "access-control-max-age": _REMEMBERED_SECONDS,
         }
     return Response("", headers, 204)
+
+
+def allowed(methods: Collection[str]) -> list[str]:
+    """Return the methods that a path takes, as `Allow` lists them: those of its routes, OPTIONS, and HEAD as GET."""
+    return sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])})
 
 
 def admit_origin(request: Request, response: Response) -> None:

@@ -38,7 +38,7 @@ def test_the_gateway_answers_an_unknown_route_with_a_problem(stack, method: str,
 
 def test_every_documented_operation_reaches_the_function(stack, subtests: pytest.Subtests) -> None:
     # Given the document that the stack serves
-    document = stack.api.get("/openapi.json")
+    document = stack.api.request("GET", "/openapi.json").json()
     validate(document)
     assert document == json.loads((ROOT / "functions" / "api" / "openapi.json").read_text())
     for path, item in document["paths"].items():
@@ -113,3 +113,33 @@ def test_amounts_travel_exactly(stack) -> None:
 
 
 JSON = {"content-type": "application/json"}
+
+
+def test_head_and_options_work_wherever_get_does(stack, subtests: pytest.Subtests) -> None:
+    # Given every path that can be read
+    document = stack.api.get("/openapi.json")
+    for path in (path for path, item in document["paths"].items() if "get" in item):
+        with subtests.test(path):
+            # When it is asked for by HEAD and by OPTIONS
+            url = path.replace("{", "").replace("}", "")
+            whole, head = (stack.api.request(method, url) for method in ("GET", "HEAD"))
+            options = stack.as_nobody().request("OPTIONS", url)
+            # Then HEAD is as GET without the body, and OPTIONS names both
+            assert (head.status_code, head.content) == (whole.status_code, b"")
+            assert head.headers["content-type"] == whole.headers["content-type"]
+            assert {"GET", "HEAD", "OPTIONS"} <= set(options.headers["allow"].split(", "))
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status"),
+    [
+        ({"content-type": "application/json; charset=iso-8859-1"}, '{"userId": "caf\xe9"}'.encode("latin-1"), 415),
+        ({"content-type": "application/json"}, '{"userId": "caf\xe9"}'.encode("latin-1"), 400),
+        ({"content-type": "application/json"}, '{"userId": "x"}'.encode("utf-16"), 400),
+        ({"content-type": "application/json", "content-encoding": "gzip"}, b"\x1f\x8b\x08\x00", 415),
+        ({"content-type": "application/json"}, b'{"userId": "x\\ud800"}', 400),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused(stack, headers: dict[str, str], content: bytes, status: int) -> None:
+    answer = stack.api.request("POST", "/api/users", headers=headers, content=content)
+    assert (answer.status_code, answer.json()["status"]) == (status, status)

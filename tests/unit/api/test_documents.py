@@ -33,10 +33,11 @@ def operations(document: Any) -> set[tuple[str, str]]:
 def test_routes_gateway_and_openapi_name_the_same_operations() -> None:
     # Given the routes that the function answers
     routes = {(path, method.lower()) for path, methods in app.routes.items() for method in methods}
+    heads = {(path, "head") for path, methods in app.routes.items() if "GET" in methods}
     # When the gateway's document and the public one are read
     gateway = yaml.safe_load((ROOT / "infra" / "gateway.yaml").read_text())
-    # Then none has an operation that another lacks, but for the OPTIONS that browsers ask of every path
-    assert operations(gateway) == routes | {(path, "options") for path in app.routes}
+    # Then none has an operation that another lacks, but for the OPTIONS of every path and the HEAD of every GET
+    assert operations(gateway) == routes | heads | {(path, "options") for path in app.routes}
     assert operations(served_document()) == routes
 
 
