@@ -56,7 +56,8 @@ _IF_MATCH: JsonObject = {
     "name": "If-Match",
     "in": "header",
     "required": False,
-    "description": "The ETag of the job as it was read: where it has changed since, nothing happens and 412 says so.",
+    "description": "The ETag of the job as it was read, several, or `*`: if it has none of them now, nothing happens"
+    " and 412 says so. A weak ETag matches nothing.",
     "schema": {"type": "string"},
     "example": '"1"',
 }

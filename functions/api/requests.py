@@ -58,7 +58,8 @@ _charset = re.compile(r';\s*charset\s*=\s*"?([^\s";]*)', re.IGNORECASE)
 # Text in a JSON document, or a number such as 5.0 before its fraction.
 _text_or_whole = re.compile(rb'("(?:[^"\\]|\\.)*"|-?\d+(?=\.0+(?![\d.eE])))(?:\.0+)?', re.DOTALL)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_etag = re.compile(r'"(\d{1,18})"', re.ASCII)
+_etag = re.compile(r'(W/)?"(?:(\d{1,18})|[\x21\x23-\x7e\x80-\xff]*)"', re.ASCII)
+_etags = re.compile(rf"[ \t,]*{_etag.pattern}(?:[ \t]*,[ \t]*(?:{_etag.pattern})?)*[ \t]*", re.ASCII)
 _whole_number = re.compile(r"(-?\d{1,18})(?:\.0{1,18})?", re.ASCII)
 
 
@@ -140,19 +141,20 @@ def user_id(value: str | int, *, field: str = "userId") -> str:
     return text
 
 
-def version_asked_for(request: Request) -> int | None:
-    """The version in `If-Match`: the ETag of an earlier answer. None where there is no such header, or it is `*`.
+def versions_to_match(request: Request) -> frozenset[int] | None:
+    """The versions that `If-Match` names by the ETags of earlier answers; None if it is `*` or there is none.
+
+    Another's tag, or a weak one, matches nothing: RFC 9110 compares strongly here.
 
     Raises:
-        InvalidInputError: it is no ETag of ours.
+        InvalidInputError: it is no list of ETags.
     """
     text = request.headers.get("if-match")
     if text is None or text.strip() == "*":
         return None
-    matched = _etag.fullmatch(text.strip())
-    if matched is None:
-        raise InvalidInputError('must be one ETag as it was answered, such as "3"', field="If-Match")
-    return int(matched[1])
+    if not _etags.fullmatch(text):
+        raise InvalidInputError('must be `*` or ETags as they were answered, such as "3"', field="If-Match")
+    return frozenset(int(version) for weak, version in _etag.findall(text) if version and not weak)
 
 
 def idempotency_key(request: Request) -> str | None:

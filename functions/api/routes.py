@@ -9,7 +9,7 @@ from chalice.app import Blueprint, ChaliceUnhandledError, Request, Response
 
 from api.access import Access, access_to
 from api.callers import Caller, admit
-from api.requests import IDEMPOTENCY_KEY, BodyReader, QueryReader, idempotency_key, path_text, version_asked_for
+from api.requests import IDEMPOTENCY_KEY, BodyReader, QueryReader, idempotency_key, path_text, versions_to_match
 from leaseway.errors import InvalidInputError, LeasewayError
 from leaseway.idempotency import IdempotencyKey
 
@@ -40,8 +40,8 @@ class Call(msgspec.Struct, Generic[Body, Query], frozen=True, kw_only=True):
     """For what nothing above says: the address it came from, a form."""
     key: IdempotencyKey | None = None
     """The request's Idempotency-Key in its scope, for an operation that takes one."""
-    if_version: int | None = None
-    """The version that `If-Match` asks for, for an operation that takes one."""
+    if_versions: frozenset[int] | None = None
+    """The versions that `If-Match` names, for an operation that takes one; None for any."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -133,7 +133,7 @@ def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
                 caller=caller,
                 request_id=request.context["requestId"],
                 request=request,
-                if_version=version_asked_for(request) if declared.conditional else None,
+                if_versions=versions_to_match(request) if declared.conditional else None,
             )
             return _response(view(call), declared.status, request)
         except Exception as error:

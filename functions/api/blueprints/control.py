@@ -21,6 +21,7 @@ from leaseway.jobs import (
     JobStatus,
     NotFinishedError,
     NotRetryableError,
+    UnknownJobTypeError,
     VersionMovedError,
     cancel_job,
     parse_status,
@@ -30,6 +31,7 @@ from leaseway.jobs.control.bulk import CANCELLABLE, MOST_TOGETHER, RETRYABLE, Re
 from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.find.lists import Selection
 from leaseway.jobs.tags import TAG_PATTERN
+from leaseway.jobs.types import job_type
 from leaseway.validation import whole_match
 
 control = Blueprint(__name__)
@@ -57,7 +59,7 @@ def cancel(call: Call[None, None]) -> Answer:
         parse_job_id(call.path["id"]),
         owner=call.caller.sees_owner,
         actor=call.caller.subject,
-        if_version=call.if_version,
+        if_versions=call.if_versions,
     )
     return Answer(job_view(job), etag(job))
 
@@ -80,7 +82,7 @@ def retry(call: Call[None, None]) -> Answer:
 
     If it was cancelled before its first attempt and its `run_at` is still ahead, it waits for that: see `run_after`.
     """
-    job = retry_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version)
+    job = retry_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_versions=call.if_versions)
     return Answer(job_view(job), etag(job))
 
 
@@ -98,7 +100,9 @@ def retry(call: Call[None, None]) -> Answer:
 )
 def remove(call: Call[None, None]) -> JobView:
     """Answers what it was. Jobs go by themselves when their retention is over; a live one is cancelled first."""
-    return job_view(remove_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_version=call.if_version))
+    return job_view(
+        remove_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_versions=call.if_versions)
+    )
 
 
 class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
@@ -159,7 +163,7 @@ class ChangedJobs(msgspec.Struct):
         summary="Cancel up to 100 jobs",
         body=ManyJobs,
         answer=ChangedJobs,
-        errors=(InvalidCursorError, NotYoursError, UnavailableError),
+        errors=(UnknownJobTypeError, InvalidCursorError, NotYoursError, UnavailableError),
         example={"tag": "import-7", "dry_run": True},
     ),
 )
@@ -183,7 +187,7 @@ def cancel_many(call: Call[ManyJobs, None]) -> ChangedJobs:
         summary="Try up to 100 jobs again",
         body=ManyJobs,
         answer=ChangedJobs,
-        errors=(InvalidCursorError, NotYoursError, UnavailableError),
+        errors=(UnknownJobTypeError, InvalidCursorError, NotYoursError, UnavailableError),
         example={"status": "FAILED", "type": "HTTP_GET", "limit": 50},
     ),
 )
@@ -201,7 +205,7 @@ def _selection(call: Call[ManyJobs, None]) -> Selection:
     return Selection(
         owner=call.caller.listed_owner(wanted.owner),
         statuses=() if wanted.status is None else (parse_status(wanted.status),),
-        type_name=wanted.type,
+        type_name=None if wanted.type is None else job_type(wanted.type).name,
         tag=wanted.tag,
         created_from=milliseconds(wanted.created_after),
         created_before=milliseconds(wanted.created_before),

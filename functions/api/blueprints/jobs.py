@@ -35,6 +35,7 @@ from leaseway.jobs.create.batch import LARGEST_BATCH, Wanted, create_jobs
 from leaseway.jobs.create.placement import Priority
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
+from leaseway.jobs.types import job_type
 from leaseway.validation import whole_match
 
 jobs = Blueprint(__name__)
@@ -236,7 +237,7 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
         summary="List jobs",
         query=JobFilter,
         answer=JobPageView,
-        errors=(UseCursorError, InvalidCursorError, NotYoursError, UnavailableError),
+        errors=(UnknownJobTypeError, UseCursorError, InvalidCursorError, NotYoursError, UnavailableError),
     ),
 )
 def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
@@ -249,7 +250,7 @@ def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
     found = page_of_jobs(
         owner=call.caller.listed_owner(query.owner),
         status=parse_status(query.status) if query.status is not None else None,
-        type_name=query.type,
+        type_name=None if query.type is None else job_type(query.type).name,
         tag=query.tag,
         page=query.page,
         size=query.size,

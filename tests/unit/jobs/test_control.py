@@ -88,8 +88,8 @@ def test_a_change_that_came_between_is_noticed():
     waiting = job()
     claimed(waiting)
     with pytest.raises(VersionMovedError):
-        cancel(waiting, if_version=waiting.version)
-    assert cancel(waiting, if_version=waiting.version + 1).status is JobStatus.CANCELLED
+        cancel(waiting, if_versions={waiting.version})
+    assert cancel(waiting, if_versions={waiting.version + 1}).status is JobStatus.CANCELLED
 
 
 def test_a_failed_job_is_tried_again_under_its_id_with_as_many_attempts_more():

@@ -342,7 +342,9 @@ def test_an_end_that_is_told_twice_counts_once():
     job()
     done = claimed()
     complete(done, {"first": True})
-    complete(done, {"second": True})
+    complete(done, {"first": True})
+    with pytest.raises(LeaseLostError):
+        complete(done, {"second": True})
     assert get_result(done.job.id, owner="ann")[1] == {"first": True}
 
     job()

@@ -4,7 +4,7 @@ CREATED, RUNNING --cancel--> CANCELLED      a result that still comes is refused
 FAILED, CANCELLED --retry--> CREATED        the same job: id, fence and attempts go on counting
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from pynamodb.expressions.update import Action
 
@@ -42,7 +42,7 @@ class NotRetryableError(ConflictError):
     code = "NOT_RETRYABLE"
 
 
-def cancel_job(job_id: str, *, owner: str | None, actor: str, if_version: int | None = None) -> Job:
+def cancel_job(job_id: str, *, owner: str | None, actor: str, if_versions: Container[int] | None = None) -> Job:
     """End a job that has not ended. One read and one write of four units; a cancelled job is answered as it is.
 
     A running executor is told at its worker's next heartbeat, a third of the lease at the latest. Its result is
@@ -54,12 +54,12 @@ def cancel_job(job_id: str, *, owner: str | None, actor: str, if_version: int | 
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
         AlreadyEndedError: it is COMPLETED or FAILED.
-        VersionMovedError: `if_version` is given and is not its version, or it keeps changing.
+        VersionMovedError: `if_versions` is given and its version is not among them, or it keeps changing.
     """
-    return _changed(job_id, owner, if_version, cancelling(actor))
+    return _changed(job_id, owner, if_versions, cancelling(actor))
 
 
-def retry_job(job_id: str, *, owner: str | None, if_version: int | None = None) -> Job:
+def retry_job(job_id: str, *, owner: str | None, if_versions: Container[int] | None = None) -> Job:
     """Try a job again that FAILED or was CANCELLED. One read, one write of four units and one send.
 
     If it was cancelled before its first attempt and its `run_at` is still ahead, it waits for that.
@@ -69,9 +69,9 @@ def retry_job(job_id: str, *, owner: str | None, if_version: int | None = None) 
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
         NotRetryableError: it is neither FAILED nor CANCELLED.
-        VersionMovedError: `if_version` is given and is not its version, or it keeps changing.
+        VersionMovedError: `if_versions` is given and its version is not among them, or it keeps changing.
     """
-    job = _changed(job_id, owner, if_version, retrying)
+    job = _changed(job_id, owner, if_versions, retrying)
     queue.send_when_due([job])
     return job
 
@@ -114,11 +114,11 @@ def changed_as_seen(job: Job, step: Step) -> Job:
         raise VersionMovedError("it has changed since it was found", job_id=job.id) from None
 
 
-def _changed(job_id: str, owner: str | None, if_version: int | None, step: Step) -> Job:
+def _changed(job_id: str, owner: str | None, if_versions: Container[int] | None, step: Step) -> Job:
     """Apply what `step` decides to the very version that it saw; decide anew while others move the job."""
     job = get_job(job_id, owner=owner)
     for _ in range(_TRIES):
-        if if_version not in (None, job.version):
+        if if_versions is not None and job.version not in if_versions:
             raise VersionMovedError(f"its version is {job.version}", job_id=job.id, version=job.version)
         try:
             return _apply(step, job)

@@ -19,6 +19,7 @@ import msgspec
 from pynamodb.expressions.condition import Condition
 
 from leaseway import clock
+from leaseway.canonical import canonical_json
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, UnavailableError
 from leaseway.jobs import content, queue
@@ -120,17 +121,22 @@ def heartbeat(job_id: str, token: str, reached: Progress | None = None, *, owner
 
 
 def complete(job_id: str, token: str, result: dict[str, Any], *, owner: str | None) -> None:
-    """Record the result of the claim that got this token; a repeat changes nothing. One read, one write of four units.
+    """Record the result of the claim that got this token. One read, one write of four units.
+
+    The same result again changes nothing. A repeat reads the bucket too if the result was large.
 
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
-        LeaseLostError: the result comes too late, the job ended otherwise, or another claim holds it.
+        LeaseLostError: the result comes too late, the job ended otherwise or with another result, or another claim
+            holds it.
     """
     job = _read(job_id, token, owner)
     lease = get_lease(job)
     status = job.status if lease is None else finish.complete(lease, result)
     if status is not JobStatus.COMPLETED:
         raise LeaseLostError(f"the job is {status.value}", job_id=job_id, status=status.value)
+    if lease is None and canonical_json(result) != canonical_json(content.result_of(job)):
+        raise LeaseLostError("the job is COMPLETED, with another result", job_id=job_id, status=status.value)
 
 
 def fail(job_id: str, token: str, error: str, *, owner: str | None) -> JobStatus:
