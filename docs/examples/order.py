@@ -23,10 +23,10 @@ api = httpx.Client(
 )
 KEY = f"account-{time.time_ns()}"
 SLEEP = {"type": "SLEEP", "payload": {"duration_ms": 200}}
-# No picture at all: each of its attempts fails, and what is behind it waits for the last.
+# No server has this name: each of its attempts fails, and what is behind it waits for the last.
 FAILS = {
     "type": "IMAGE_RESIZE",
-    "payload": {"source": {"base64": "AAAA"}, "width": 1, "height": 1},
+    "payload": {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1},
     "max_attempts": 2,
 }
 

@@ -11,6 +11,7 @@ ones, so that a long job causes no redelivery of its neighbours.
 import os
 from collections.abc import Callable, Sequence
 
+from leaseway import metrics
 from leaseway.jobs import queue
 from leaseway.jobs.queue import Queue
 from leaseway.logs import log
@@ -84,4 +85,5 @@ class Batch:
         if self._runner.is_stuck:
             log.error("an executor outlived its deadline", extra={"action": "exit", "worker": self._worker})
             self._delete_settled()
+            metrics.flush("worker")  # the handler, which does it otherwise, is not returned to
             os._exit(1)

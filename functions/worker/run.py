@@ -1,21 +1,28 @@
 """One claimed job: its executor in a thread, its lease, and how it ended."""
 
+import itertools
 import time
 from collections.abc import Callable
 
 import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import clock, metrics
+from leaseway.dynamodb.failures import FailedWrite, classify_failure
+from leaseway.dynamodb.retry import Backoff
+from leaseway.errors import UnavailableError
 from leaseway.jobs import JobError, JobStatus, content
 from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.queue import Queue
 from leaseway.jobs.run import finish
-from leaseway.jobs.types import JsonObject, job_type
+from leaseway.jobs.types import JsonObject, PermanentJobError, job_type
 from leaseway.logs import log
 from worker.context import RunContext
 
 OVERRUN_SECONDS = 2.0
 """A cancelled executor has this long to return before the worker counts it as stuck."""
+
+_RECORDING = Backoff(first=0.5, longest=5.0)
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -116,19 +123,54 @@ class Run:
         try:
             result = self._run_executor()
         except JobError as failure:
-            return self._record_failure(str(failure))
+            return self._record_failure(str(failure), permanent=isinstance(failure, PermanentJobError))
         except Exception as failure:
             log.exception("executor raised", extra={"action": "execute", "job_id": self.job.id})
             return self._record_failure(f"{type(failure).__name__}: {failure}")
-        last = self.context.reports.latest
-        status = finish.complete(self.lease, result, last, has_objects=self.context.has_objects)
+        return self._record_result(result)
+
+    def _record_result(self, result: JsonObject) -> Ended:
+        context = self.context
+        try:
+            status = self._record(
+                lambda: finish.complete(self.lease, result, context.reports.latest, has_objects=context.has_objects)
+            )
+        except content.NotJsonError as problem:
+            return self._record_failure(f"the result is not JSON: {problem}")
+        except ClientError as refusal:
+            return self._record_failure(f"the result was refused: {refusal}")
         return Ended(self.job.id, self.receipt, status)
 
-    def _record_failure(self, error: str) -> Ended:
+    def _record_failure(self, error: str, *, permanent: bool = False) -> Ended:
         run_after = clock.now_ms() + finish.backoff_ms(self.job.attempts)
-        status = finish.fail(self.lease, error, run_after=run_after, has_objects=self.context.has_objects)
+        status = self._record(
+            lambda: finish.fail(
+                self.lease, error, run_after=run_after, has_objects=self.context.has_objects, permanent=permanent
+            )
+        )
         keeps_place = status is JobStatus.CREATED and Queue.of(self.job).keeps_order
         return Ended(self.job.id, self.receipt, status, keep_until=run_after if keeps_place else None)
+
+    def _record(self, write: Callable[[], JobStatus]) -> JobStatus:
+        """Write the outcome, again and again until the deadline: a throttled table must not cost the work.
+
+        Heartbeats go on meanwhile, since the run has not ended. Repeating is safe: a write that was applied is
+        recognized by the lease's token.
+
+        Raises:
+            LeaseLostError: the job was finished, cancelled or claimed by another.
+            botocore.exceptions.ClientError: DynamoDB refuses the write itself, or still did at the deadline.
+        """
+        for failures in itertools.count():
+            try:
+                return write()
+            except (ClientError, BotoCoreError, UnavailableError) as failure:
+                is_final = isinstance(failure, ClientError) and classify_failure(failure) is FailedWrite.REFUSED
+                if is_final or clock.now_ms() >= self.lease.deadline:
+                    raise
+                log.warning("recording the outcome again", extra={"action": "record", "job_id": self.job.id})
+            _RECORDING.pause(min(failures, 10))
+        raise AssertionError  # count() never ends
 
     def _run_executor(self) -> JsonObject:
         kind = job_type(self.job.type)

@@ -8,6 +8,7 @@ deliveries --claim--> running --> ended --collect--> its message may be deleted
                '--> abandoned by a dead worker: to be taken over, or shown to another worker
 """
 
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from worker.delivery import Delivery
 from worker.run import Ended, Run
 
 _OVERDUE_POLL_SECONDS = 0.1
+_CLAIM_AGAIN_SECONDS = (5, 15)
 
 
 class Abandonment(NamedTuple):
@@ -79,7 +81,10 @@ class JobRunner:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join()
+            # A slow claim must not cost the jobs that run already their leases.
+            while thread.is_alive():
+                thread.join(max(0.0, self._next_heartbeat - time.monotonic()))
+                self.send_due_heartbeat()
         return claims
 
     def take_over(self, abandonment: Abandonment) -> Claims:
@@ -94,8 +99,9 @@ class JobRunner:
             outcome = take_over_job(abandoned, self._worker) if abandoned else claim_job(job_id, self._worker)
             self._accept(delivery, outcome, claims)
         except Exception:
-            # The message stays as it is; its visibility timeout brings it back.
+            # Seconds, not the queue's own timeout: a throttled table recovers long before that has passed.
             log.exception("claim failed", extra={"action": "claim", "job_id": job_id})
+            claims.refused.append(Hiding(delivery.receipt, random.randint(*_CLAIM_AGAIN_SECONDS)))  # noqa: S311 - jitter
 
     def _accept(self, delivery: Delivery, outcome: Outcome, claims: Claims) -> None:
         job_id = delivery.message.job_id
@@ -157,11 +163,25 @@ class JobRunner:
         return Collected(ended, settled)
 
     def send_due_heartbeat(self) -> bool:
-        """Extend the leases of the running jobs if it is time to; returns whether it was."""
-        if time.monotonic() < self._next_heartbeat:
-            return False
-        self._hide([run for run in self._running() if not run.context.cancelled and run.extend_lease()])
-        self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
+        """Extend the leases of the running jobs if it is time to, all at once; returns whether it was.
+
+        Side by side, because ten slow calls one after the other would take longer than the lease that they extend.
+        """
+        with self._changed:
+            if time.monotonic() < self._next_heartbeat:
+                return False
+            self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
+        extended: list[Run] = []
+        threads = [
+            threading.Thread(target=_extend_lease, args=(run, extended), daemon=True)
+            for run in self._running()
+            if not run.context.cancelled
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self._hide(extended)
         return True
 
     def hide_running(self, *others: Hiding) -> None:
@@ -222,6 +242,11 @@ class JobRunner:
         until_heartbeat = max(0.0, self._next_heartbeat - time.monotonic())
         busy = [run.context for run in self._runs.values() if not run.is_stuck]
         return min([until_heartbeat, *(context.remaining_seconds() or _OVERDUE_POLL_SECONDS for context in busy)])
+
+
+def _extend_lease(run: Run, extended: list[Run]) -> None:
+    if run.extend_lease():
+        extended.append(run)
 
 
 def hide_until(receipt: str, moment_ms: int) -> Hiding:

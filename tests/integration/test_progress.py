@@ -8,7 +8,7 @@ import pytest
 
 from support.waiting import changes, until
 
-NO_PICTURE = {"source": {"base64": "AAAA"}, "width": 1, "height": 1}
+NO_PICTURE = {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack):
 
 def test_jobs_of_one_key_start_one_by_one_as_created_across_a_crash_and_retries(stack):
     # Given a long job whose worker will die, one that fails each of its attempts, and three that are quick
-    no_picture = {"source": {"base64": "AAAA"}, "width": 1, "height": 1}
+    no_picture = {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}
     kinds = [
         {"type": "SLEEP", "payload": {"duration_ms": 1_500}},
         {"type": "IMAGE_RESIZE", "payload": no_picture, "max_attempts": 3},

@@ -133,4 +133,4 @@ def large_picture() -> dict[str, Any]:
 
 
 def no_picture() -> dict[str, Any]:
-    return {"source": {"base64": "AAAA"}, "width": 1, "height": 1}
+    return {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}

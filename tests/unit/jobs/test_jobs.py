@@ -164,7 +164,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(fake_clock):
     assert read(mine.job).crashes == 1
 
 
-def test_a_takeover_keeps_the_deadline_and_only_the_first_of_two_gets_it(fake_clock):
+def test_a_takeover_has_the_whole_time_to_live_and_only_the_first_of_two_gets_it(fake_clock):
     mine = claimed(sleep_job(ttl_ms=60_000))
     fake_clock.seconds += 31
     seen = abandoned(mine.job)
@@ -172,7 +172,7 @@ def test_a_takeover_keeps_the_deadline_and_only_the_first_of_two_gets_it(fake_cl
     first, second = claim.take_over(seen, "w2"), claim.take_over(seen, "w3")
 
     assert isinstance(first, claim.Claimed)
-    assert (first.lease.job.deadline, first.lease.job.attempts, first.lease.job.crashes) == (mine.deadline, 2, 1)
+    assert (first.lease.deadline, first.lease.job.attempts, first.lease.job.crashes) == (clock.now_ms() + 60_000, 2, 1)
     assert isinstance(second, claim.NotYet)
 
 

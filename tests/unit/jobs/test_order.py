@@ -23,7 +23,7 @@ from worker.app import handler
 pytestmark = pytest.mark.usefixtures("cloud")
 
 SLEEP = {"duration_ms": 1}
-PICTURE = {"source": {"base64": "AAAA"}, "width": 1, "height": 1}
+PICTURE = {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}
 KEY = IdempotencyKey("ann", "POST /there", "key")
 
 

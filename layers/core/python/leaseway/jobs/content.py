@@ -16,12 +16,23 @@ class Content(NamedTuple):
     key: str | None
 
 
+class NotJsonError(Exception):
+    """A value cannot be written as JSON; the text says why."""
+
+
 def store(value: dict[str, Any], owner: str, job_id: str, name: str) -> Content:
     """Keep a JSON object. No call for a small one, one PutObject for a large one.
 
     `name` makes the key unique within the job, so that an object is written once and never overwritten.
+
+    Raises:
+        NotJsonError: the value has no JSON form.
+        UnavailableError: the bucket did not take it.
     """
-    encoded = msgspec.json.encode(value)
+    try:
+        encoded = msgspec.json.encode(value)
+    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as problem:
+        raise NotJsonError(str(problem)) from problem
     if len(encoded) <= settings().inline_bytes:
         return Content(encoded.decode(), None)
     key = objects.job_key(owner, job_id, f"{name}.json")

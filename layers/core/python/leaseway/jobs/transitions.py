@@ -39,7 +39,7 @@ _MARKS_OF_AN_END = (
 
 
 def to_running(worker: str, token: str, now: int) -> list[Action]:
-    """Start an attempt under a new lease. The deadline is the caller's: a takeover keeps that of the attempt before."""
+    """Start an attempt under a new lease. The deadline is the caller's to set."""
     return [
         JobModel.status.set(JobStatus.RUNNING.value),
         JobModel.worker.set(worker),

@@ -77,13 +77,15 @@ def claim(job_id: str, worker: str, *, without_message: bool = False) -> Outcome
 
 
 def take_over(abandoned: Lease, worker: str, *, without_message: bool = False) -> Outcome:
-    """Start an attempt at a job whose worker died; it keeps its deadline and counts a crash. One write, no read.
+    """Start an attempt at a job whose worker died; it counts a crash. One write, no read.
+
+    The attempt has the job's whole time to live: it starts from the beginning, as the one before it did.
 
     The fence that was read decides between two that take over: the first raises it, the second is refused.
     """
     now, token = clock.now_ms(), secrets.token_hex(8)
     lease_ended = JobModel.lease_until < now
-    actions = [*to_running(worker, token, now), JobModel.crashes.add(1)]
+    actions = [*to_running(worker, token, now), JobModel.deadline.set(JobModel.ttl_ms + now), JobModel.crashes.add(1)]
     actions += abandoned.end_attempt(AttemptEnd.CRASHED, "its worker died")
     actions += _look_after_lease(now) if without_message else []
     return _start(abandoned.job.id, actions, abandoned.is_held() & lease_ended & abandoned.is_in_time(now), token)

@@ -55,8 +55,12 @@ def complete(
     return _end_attempt(lease, actions, JobStatus.COMPLETED)
 
 
-def fail(lease: Lease, error: str, *, run_after: int | None = None, has_objects: bool = False) -> JobStatus:
+def fail(
+    lease: Lease, error: str, *, run_after: int | None = None, has_objects: bool = False, permanent: bool = False
+) -> JobStatus:
     """Record an error of an attempt: back to CREATED with a backoff while attempts are left, else FAILED.
+
+    A `permanent` error leaves no attempt: another one would fail in the same way.
 
     The retry waits until `run_after` (ms), by default a backoff from now. It is a new message, delayed by SQS up to
     900 s and sent by the sweeper beyond that. A job that keeps an order would lose its place by that, so it gets no new
@@ -67,7 +71,7 @@ def fail(lease: Lease, error: str, *, run_after: int | None = None, has_objects:
     """
     job, now, message = lease.job, clock.now_ms(), error[:LONGEST_ERROR]
     actions = [JobModel.error_message.set(message), *lease.end_attempt(AttemptEnd.ERROR, message)]
-    if job.attempts >= job.max_attempts:
+    if permanent or job.attempts >= job.max_attempts:
         actions += [*to_ended(job, JobStatus.FAILED, now), *_note_objects(has_objects)]
         return _end_attempt(lease, actions, JobStatus.FAILED)
     run_after = run_after or now + backoff_ms(job.attempts)
