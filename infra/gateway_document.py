@@ -71,6 +71,12 @@ def gateway_document(app: Chalice) -> JsonObject:
     }
 
 
+def gateway_answers(*, needs_token: bool) -> list[tuple[int, str, str]]:
+    """Return status, code and title of what the gateway itself answers on a route, each once."""
+    of_tokens = {"AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE", "UNAUTHORIZED"}
+    return sorted({refusal for kind, refusal in _REFUSALS.items() if needs_token or kind not in of_tokens})
+
+
 def _authorizer() -> JsonObject:
     return {
         "type": "apiKey",

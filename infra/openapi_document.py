@@ -16,6 +16,7 @@ from api.blueprints.jobs import NewJob
 from api.callers import UnauthorizedError
 from api.ids import ID_PATTERN
 from api.routes import Operation, operation_of
+from gateway_document import gateway_answers
 from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError
 from leaseway.idempotency import KeyReusedError
 from leaseway.identity import TokenExpiredError, TokenRefusedError, TokenRevokedError
@@ -40,6 +41,8 @@ _FACTS: dict[str, JsonObject] = {
     "ALREADY_REVERSED": {"reversal": "alice:9"},
     "NOT_FINISHED": {"job_id": "0f8b6c1e2d3a4b5c6d7e8f9012345678", "job_status": "RUNNING"},
 }
+_JOB_TYPES = {"job-type": ("lambda", "external"), "external-job-type": ("external",)}
+"""Formats that stand for the names of job types, which only the deployment knows."""
 _PASSWORD_FLOW = "password"  # noqa: S105 - the name of the scheme
 _HEADERS = {"x-request-id": {"description": "Names the request in the logs", "schema": {"type": "string"}}}
 _LOCATION = {"location": {"description": "Where it can be read, relative to this path", "schema": {"type": "string"}}}
@@ -125,8 +128,7 @@ def _operation(declared: Operation, name: str, path_parameters: Iterable[str]) -
         "responses": {
             str(declared.status): _answer(declared),
             **_nothing(declared),
-            **_form_refusal(declared),
-            **_problems(declared),
+            **_with_gateway_answers(_form_refusal(declared) | _problems(declared), declared),
         },
     }
 
@@ -157,7 +159,7 @@ def _query_parameters(declared: Operation) -> Iterator[JsonObject]:
         parameter = {"name": name, "in": "query", "required": name in schema["required"]}
         if "description" in described:
             parameter["description"] = described.pop("description")
-        yield {**parameter, "schema": _without_null(described)}
+        yield {**parameter, "schema": _tidied(_without_null(described))}
 
 
 def _without_null(schema: JsonObject) -> JsonObject:
@@ -219,6 +221,29 @@ def _problems(declared: Operation) -> JsonObject:
     for kind in dict.fromkeys((*declared.errors, *_general_errors(declared))):
         by_status[problems.status_of(kind)].append(kind)
     return {str(status): _problem(kinds) for status, kinds in sorted(by_status.items())}
+
+
+def _with_gateway_answers(responses: JsonObject, declared: Operation) -> JsonObject:
+    """Responses with those that the gateway gives before a function runs, such as to a line break in a path."""
+    merged = dict(responses)
+    for status, code, title in gateway_answers(needs_token=declared.access is not Access.OPEN):
+        answered = merged.get(str(status))
+        if answered is None or f"`{code}`" not in answered["description"]:
+            merged[str(status)] = _with_gateway_answer(answered, status, code, title)
+    return dict(sorted(merged.items()))
+
+
+def _with_gateway_answer(answered: JsonObject | None, status: int, code: str, title: str) -> JsonObject:
+    told = problems.document(
+        status=status, code=code, title=title, detail=title, request_id=_EXAMPLE_REQUEST_ID, field=None
+    )
+    example = {code: {"summary": title, "value": msgspec.to_builtins(told)}}
+    before = answered or {"description": "", "content": {}}
+    examples = before["content"].get(problems.CONTENT_TYPE, {}).get("examples", {}) | example
+    media = {"schema": {"$ref": _REF.format(name="Problem")}, "examples": examples}
+    description = "; ".join(part for part in (before["description"], f"`{code}`: {title}") if part)
+    content = before["content"] | {problems.CONTENT_TYPE: media}
+    return {"description": description, "headers": _HEADERS, "content": content}
 
 
 def _general_errors(declared: Operation) -> Iterator[type[LeasewayError]]:
@@ -301,7 +326,7 @@ def _schema_of(kind: type[msgspec.Struct]) -> JsonObject:
 
 
 def _tidied(schema: Any) -> Any:
-    """Descriptions without the indentation of their docstrings, and decimals as the numbers that the encoder writes."""
+    """Descriptions without their docstrings' indentation, job types by name, decimals as the encoder writes them."""
     if isinstance(schema, list):
         return [_tidied(part) for part in schema]
     if not isinstance(schema, dict):
@@ -309,6 +334,9 @@ def _tidied(schema: Any) -> Any:
     tidied = {name: _tidied(value) for name, value in schema.items()}
     if isinstance(tidied.get("description"), str):
         tidied["description"] = inspect.cleandoc(tidied["description"])
+    if runs_on := _JOB_TYPES.get(str(tidied.get("format"))):
+        del tidied["format"]
+        tidied["enum"] = [kind.name for kind in catalogue().values() if kind.runs_on in runs_on]
     if tidied.get("format") == "decimal":
         del tidied["format"]
         tidied["type"] = "number"

@@ -17,6 +17,12 @@ class JobWindow(msgspec.Struct, forbid_unknown_fields=True):
     ) = None
     size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Jobs a page")] = 20
     cursor: (
-        Annotated[str, Meta(description="Leads on from an earlier page of the same list; takes the place of `page`")]
+        Annotated[
+            str,
+            Meta(
+                description="Leads on from an earlier page of the same list; it and `page` exclude each other",
+                extra_json_schema={"minLength": 1},
+            ),
+        ]
         | None
     ) = None

@@ -26,7 +26,9 @@ _Every = Annotated[
     str, Meta(max_length=10, description="A number with s, m, h or d, from 60s to 31d. Give this or `cron`")
 ]
 _Zone = Annotated[str, Meta(max_length=64, description="Where the cron expression is at home, as `Europe/Berlin`")]
-_Type = Annotated[str, Meta(max_length=64, description="Type of the job that a run is")]
+_Type = Annotated[
+    str, Meta(max_length=64, description="Type of the job that a run is", extra_json_schema={"format": "job-type"})
+]
 _Payload = Annotated[dict[str, Any], Meta(description="As the type wants it; at most 4 KB")]
 _Ttl = Annotated[
     int,
@@ -90,7 +92,9 @@ class TaskWindow(msgspec.Struct, forbid_unknown_fields=True):
     """Which part of the list."""
 
     size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Tasks a page")] = 50
-    cursor: Annotated[str, Meta(description="Leads on from an earlier page")] | None = None
+    cursor: (
+        Annotated[str, Meta(description="Leads on from an earlier page", extra_json_schema={"minLength": 1})] | None
+    ) = None
 
 
 class HistoryFilter(msgspec.Struct, forbid_unknown_fields=True):
@@ -107,7 +111,12 @@ class HistoryFilter(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = None
     size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries a page")] = 20
-    cursor: Annotated[str, Meta(description="Leads on from an earlier page of the same list")] | None = None
+    cursor: (
+        Annotated[
+            str, Meta(description="Leads on from an earlier page of the same list", extra_json_schema={"minLength": 1})
+        ]
+        | None
+    ) = None
 
 
 def parse_task_id(text: str) -> str:

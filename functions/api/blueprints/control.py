@@ -118,7 +118,12 @@ class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
         ]
         | None
     ) = None
-    type: Annotated[str, Meta(max_length=64, description="Only jobs of this type")] | None = None
+    type: (
+        Annotated[
+            str, Meta(max_length=64, description="Only jobs of this type", extra_json_schema={"format": "job-type"})
+        ]
+        | None
+    ) = None
     tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
     owner: (
         Annotated[str, Meta(max_length=128, description="Whose: your own, or for an Admin another's name, or `*`")]
@@ -130,7 +135,15 @@ class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
     created_before: Annotated[datetime, Meta(tz=True, description="Only jobs created before this time")] | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST_TOGETHER, description="Jobs to change at most")] = MOST_TOGETHER
     dry_run: Annotated[bool, Meta(description="Tell which jobs it would be, and change none")] = False
-    cursor: Annotated[str, Meta(description="Leads on from an earlier answer to the same selection")] | None = None
+    cursor: (
+        Annotated[
+            str,
+            Meta(
+                description="Leads on from an earlier answer to the same selection", extra_json_schema={"minLength": 1}
+            ),
+        ]
+        | None
+    ) = None
 
 
 class ChangedJob(msgspec.Struct):

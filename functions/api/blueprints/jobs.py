@@ -213,7 +213,12 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
         ]
         | None
     ) = None
-    type: Annotated[str, Meta(max_length=64, description="Only jobs of this type")] | None = None
+    type: (
+        Annotated[
+            str, Meta(max_length=64, description="Only jobs of this type", extra_json_schema={"format": "job-type"})
+        ]
+        | None
+    ) = None
     tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
     owner: (
         Annotated[

@@ -47,7 +47,12 @@ class EntryFilter(msgspec.Struct, forbid_unknown_fields=True, rename={"since": "
     until: Annotated[str, Meta(description="Only entries up to this time, RFC 3339")] | None = None
     reference: Annotated[str, Meta(max_length=200, description="Only entries with this very reference")] | None = None
     size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries a page")] = 20
-    cursor: Annotated[str, Meta(description="Leads on from an earlier page of the same list")] | None = None
+    cursor: (
+        Annotated[
+            str, Meta(description="Leads on from an earlier page of the same list", extra_json_schema={"minLength": 1})
+        ]
+        | None
+    ) = None
 
 
 class NewTransfer(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "from", "receiver": "to"}):

@@ -36,7 +36,7 @@ class Claim(msgspec.Struct, forbid_unknown_fields=True):
     """Who wants a job, and of what types."""
 
     types: Annotated[
-        list[Annotated[str, Meta(max_length=64)]],
+        list[Annotated[str, Meta(max_length=64, extra_json_schema={"format": "external-job-type"})]],
         Meta(min_length=1, max_length=MOST_TYPES, description="External job types", examples=[["EXTERNAL"]]),
     ]
     worker: Worker
