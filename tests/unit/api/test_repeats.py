@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from support.api_gateway import Answered, post
+from support.api_gateway import Answered, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -85,3 +85,29 @@ def test_every_keyed_route_answers_an_equal_body_as_the_first_time(route: str, f
     answers = [keyed(route, first), keyed(route, again)]
     assert answers[0].status < 300
     assert (answers[0].status, answers[0].json) == (answers[1].status, answers[1].json)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        job("{}"),
+        job('{"n": 18446744073709551616}'),
+        job("{}", ', "tags": ["x"]'),
+        job("{}", ', "ttl_ms": 1000, "max_attempts": 2'),
+        '{"type": "SLEEP", "payload": {"duration_ms": 1}, "order_key": "o"}',
+        job('{"text": "%s"}' % ("x" * 100_000)),
+    ],
+)
+def test_a_removed_job_is_not_made_again_by_its_key(body: str) -> None:
+    # Given a keyed job that was cancelled and removed
+    first = keyed(JOBS, body)
+    path = {"id": first.json["id"]}
+    call("POST", f"{JOBS}/{{id}}/cancel", path=path)
+    assert call("DELETE", f"{JOBS}/{{id}}", path=path).status == 200
+    # When the same request comes again under its key, and another one
+    again = keyed(JOBS, body)
+    other = keyed(JOBS, job('{"other": true}'))
+    # Then it gets its first answer, the other is refused, and no job is there
+    assert (again.status, again.json) == (first.status, first.json)
+    assert other.status == 422
+    assert call("GET", f"{JOBS}/{{id}}", path=path).status == 404

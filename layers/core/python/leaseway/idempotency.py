@@ -73,6 +73,11 @@ class KeyedRequest(msgspec.Struct, frozen=True):
         return str(item["answer"]["S"])
 
 
+def forget_key(key: IdempotencyKey) -> None:
+    """Remove the record of a key whose change was taken back, so that the request can be sent again."""
+    RecordModel.remove(key.digest, RecordModel.key.exists())
+
+
 class RecordModel(Table):
     """One item per key. The SDK never repeats its transactions: the caller decides what a lost answer means."""
 

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from leaseway import clock
-from leaseway.dynamodb.table import ConditionRefusedError, Item
+from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.table import ConditionRefusedError
+from leaseway.dynamodb.transactions import Reason, TransactionCancelledError, transact_with_retries
 from leaseway.errors import InvalidInputError, UnavailableError
-from leaseway.idempotency import IdempotencyKey, KeyedRequest, KeyReusedError
+from leaseway.idempotency import IdempotencyKey, KeyedRequest, KeyReusedError, forget_key
 from leaseway.jobs import content, queue
 from leaseway.jobs import tags as tagging
 from leaseway.jobs.create import placement
@@ -22,6 +24,8 @@ from leaseway.jobs.types import JobType, job_type
 from leaseway.settings import settings
 
 _DIGITS = 32
+_TRIES = 6
+_BACKOFF = Backoff(first=0.02)
 DAY_MS = 86_400_000
 SHORTEST_TTL_MS = 100
 MOST_ATTEMPTS = 20
@@ -54,6 +58,14 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 NOTHING_SAID = Options()
 
 
+class _Made(msgspec.Struct, frozen=True):
+    """What the record of a key tells of its job beside what the same request says again."""
+
+    created_at: int
+    ttl_ms: int
+    max_attempts: int
+
+
 class TtlTooLongError(InvalidInputError):
     """No worker that takes such a job can keep it that long."""
 
@@ -73,7 +85,8 @@ def create_job(
     With `tags`, one BatchWriteItem before it puts a row for each, a unit each.
 
     Where the send fails the job is there all the same, and the sweeper sends it. Owner, route and text of a `key`
-    make the job's id: a repeat is one refused put, and gets the job as it was created. A job with `run_at` (ms since
+    make the job's id, and its record is put in one transaction with the job (6 write units): a repeat is one that is
+    refused, and gets the job as it was created, also if it was removed since. A job with `run_at` (ms since
     the epoch) or `delay_seconds` is not claimed before that; SQS holds its message for up to 900 s, the sweeper sends
     it where it is due later, and no worker ever waits for it. Finished, it is kept for `retention_days`, else for
     `RETENTION_DAYS`. Jobs with one `order_key` start one by one, in the order of creation; where the message of one
@@ -100,6 +113,8 @@ def create_job(
     else:
         _tagged(job, lambda: _insert(job))
     if withdrawn(queue.send_when_due([job]), [job]):
+        if key is not None:
+            forget_key(key)
         raise UnavailableError(NOT_IN_TURN)
     return job
 
@@ -230,33 +245,48 @@ def _insert(job: Job) -> None:
 
 
 def _insert_once(job: Job, keyed: KeyedRequest) -> Job | None:
-    """Put the job unless its key made one before; that one, as it was created."""
+    """Put the job together with its key's record, unless the key made one before; that one, as it was created.
+
+    The record outlives the job: one that was removed is not made again while its key is kept.
+    """
     asked = keyed.content[:_DIGITS]
     # An object is written once: another request under the same key must not touch the first one's payload.
     kept = content.store(job.payload, job.owner, job.id, f"payload-{asked}")
-    try:
-        JobModel.insert(stored(job, kept, asked), unless=JobModel.expires_at <= job.created_at // 1000)
-    except ConditionRefusedError as refusal:
-        item = refusal.item or {}
-        if item["asked"]["S"] != asked:
-            raise KeyReusedError from None
-        if int(item["created_at"]["N"]) == job.created_at:
-            return None  # our own put, repeated by the SDK after a lost answer
-        return _as_created(job, item)
-    return None
+    unused = JobModel.id.does_not_exist() | (JobModel.expires_at <= job.created_at // 1000)
+    made = _Made(job.created_at, job.ttl_ms, job.max_attempts)
+    parts = [JobModel.put_part(stored(job, kept, asked), unused), keyed.record(msgspec.json.encode(made).decode())]
+    for _ in _BACKOFF.attempts(_TRIES):
+        try:
+            transact_with_retries(parts)
+        except TransactionCancelledError as cancelled:
+            if not cancelled.is_passing:
+                return _as_created(job, _made_before(keyed, *cancelled.reasons))
+        else:
+            return None
+    raise UnavailableError("others use the same Idempotency-Key just now; try again")
 
 
-def _as_created(job: Job, item: Item) -> Job:
-    """The job of an item as it was when it was created; what no later step changes is `job`'s."""
+def _made_before(keyed: KeyedRequest, of_job: Reason, of_record: Reason) -> "_Made":
+    if of_record.refused and of_record.item is not None:
+        return msgspec.json.decode(keyed.replay(of_record.item), type=_Made)
+    item = of_job.item or {}
+    if item["asked"]["S"] != keyed.content[:_DIGITS]:
+        raise KeyReusedError  # the record has expired, the job is there
     numbers = {name: int(value["N"]) for name, value in item.items() if "N" in value}
+    # A manual retry raises the limit by what had been used up.
+    attempts = numbers["max_attempts"] - numbers.get("attempts_before", 0)
+    return _Made(numbers["created_at"], numbers["ttl_ms"], attempts)
+
+
+def _as_created(job: Job, made: "_Made") -> Job:
+    """The job that was made before, as it was created; what no later step changes is `job`'s."""
     return msgspec.structs.replace(
         job,
-        created_at=numbers["created_at"],
-        updated_at=numbers["created_at"],
+        created_at=made.created_at,
+        updated_at=made.created_at,
         run_after=None,
-        ttl_ms=numbers["ttl_ms"],
-        # A manual retry raises the limit by what had been used up.
-        max_attempts=numbers["max_attempts"] - numbers.get("attempts_before", 0),
+        ttl_ms=made.ttl_ms,
+        max_attempts=made.max_attempts,
     )
 
 
