@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Final
 
 import httpx
 import typer
@@ -139,7 +140,8 @@ def _read_function(clients: Clients, deployed: Outputs, name: str, expected_sour
 
 
 def _read_queue(clients: Clients, name: str, url: str) -> Part:
-    waiting, hidden = "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"
+    waiting: Final = "ApproximateNumberOfMessages"
+    hidden: Final = "ApproximateNumberOfMessagesNotVisible"
     answer = clients.get("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[waiting, hidden])
     counts = answer["Attributes"]
     return Part(name, "there", True, f"{counts[waiting]} waiting, {counts[hidden]} in flight or hidden")

@@ -6,9 +6,20 @@ Local targets use the session of localstack-client, which reads the variable LOC
 
 import os
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from botocore.config import Config
+
+if TYPE_CHECKING:  # the stubs are installed for mypy alone
+    from types_boto3_apigateway import APIGatewayClient
+    from types_boto3_cloudformation import CloudFormationClient
+    from types_boto3_cloudwatch import CloudWatchClient
+    from types_boto3_lambda import LambdaClient
+    from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_secretsmanager import SecretsManagerClient
+    from types_boto3_sqs import SQSClient
+    from types_boto3_sts import STSClient
 
 LOCAL_REGION = "us-east-1"
 
@@ -66,6 +77,24 @@ class Clients:
         """The region of the clients."""
         return str(self._session.region_name or LOCAL_REGION)
 
+    @overload
+    def get(self, service: Literal["apigateway"]) -> "APIGatewayClient": ...
+    @overload
+    def get(self, service: Literal["cloudformation"]) -> "CloudFormationClient": ...
+    @overload
+    def get(self, service: Literal["cloudwatch"]) -> "CloudWatchClient": ...
+    @overload
+    def get(self, service: Literal["lambda"]) -> "LambdaClient": ...
+    @overload
+    def get(self, service: Literal["logs"]) -> "CloudWatchLogsClient": ...
+    @overload
+    def get(self, service: Literal["s3"]) -> "S3Client": ...
+    @overload
+    def get(self, service: Literal["secretsmanager"]) -> "SecretsManagerClient": ...
+    @overload
+    def get(self, service: Literal["sqs"]) -> "SQSClient": ...
+    @overload
+    def get(self, service: Literal["sts"]) -> "STSClient": ...
     def get(self, service: str) -> Any:
         """The client of a service, such as `dynamodb`."""
         if service not in self._clients:
@@ -101,7 +130,7 @@ def ignore_user_settings() -> None:
 
 
 def _config(service: str) -> Config:
-    s3 = {"s3": {"addressing_style": "path"}} if service == "s3" else {}
+    s3: dict[str, Any] = {"s3": {"addressing_style": "path"}} if service == "s3" else {}
     return Config(
         # A repeated PutMetricData counts twice; the forwarder checks what arrived instead.
         retries={"total_max_attempts": 1 if service == "cloudwatch" else 4, "mode": "standard"},

@@ -5,12 +5,15 @@ LocalStack's CloudFormation reports such a resource as created without invoking 
 """
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.engine.processes import wait_until
 from leaseway_local.errors import LocalCloudError
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation.type_defs import StackResourceTypeDef
 
 _PREFIX = "Custom::"
 _SKIPPED = "unknown"  # the physical id that LocalStack gives to a resource it skipped
@@ -37,7 +40,7 @@ def complete(clients: Clients, result: Outputs, template: dict[str, Any], bucket
     return [resource["LogicalResourceId"] for resource in skipped]
 
 
-def _create(clients: Clients, resource: dict[str, Any], function: str, bucket: str) -> None:
+def _create(clients: Clients, resource: "StackResourceTypeDef", function: str, bucket: str) -> None:
     s3, name = clients.get("s3"), resource["LogicalResourceId"]
     key = f"answers/{resource['StackName']}-{name}.json"
     s3.delete_object(Bucket=bucket, Key=key)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from botocore.exceptions import ClientError
@@ -23,6 +23,9 @@ from leaseway_local.deployment.stacks import Stack
 from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.engine.processes import wait_until
 from leaseway_local.errors import LocalCloudError
+
+if TYPE_CHECKING:
+    from types_boto3_s3.type_defs import PublicAccessBlockConfigurationTypeDef
 
 FIRST_ACCOUNT = {"userId": "1", "balance": 10_000}
 """The account that every deployment creates."""
@@ -126,8 +129,8 @@ class Deployer:
         try:
             s3.head_bucket(Bucket=name)
         except ClientError:
-            place = {} if self.clients.region == "us-east-1" else {"LocationConstraint": self.clients.region}
-            s3.create_bucket(Bucket=name, **({"CreateBucketConfiguration": place} if place else {}))
+            elsewhere: dict[str, Any] = {"CreateBucketConfiguration": {"LocationConstraint": self.clients.region}}
+            s3.create_bucket(Bucket=name, **({} if self.clients.region == "us-east-1" else elsewhere))
             s3.put_public_access_block(Bucket=name, PublicAccessBlockConfiguration=_ALL_BLOCKED)
         return name
 
@@ -211,7 +214,7 @@ class Deployer:
                     ) from problem
 
 
-_ALL_BLOCKED = {
+_ALL_BLOCKED: "PublicAccessBlockConfigurationTypeDef" = {
     "BlockPublicAcls": True,
     "IgnorePublicAcls": True,
     "BlockPublicPolicy": True,

@@ -16,8 +16,9 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
@@ -28,6 +29,9 @@ from leaseway_local.monitoring.log_reader import Position
 from leaseway_local.monitoring.log_tail import find_groups
 from leaseway_local.monitoring.meter_feed import MeterFeed, select_subscribed
 from leaseway_local.monitoring.queue_metrics import read_queue_data
+
+if TYPE_CHECKING:
+    from types_boto3_cloudwatch.type_defs import MetricDataQueryTypeDef, MetricDatumTypeDef, MetricTypeDef
 
 NAMESPACE = "Leaseway"
 
@@ -162,7 +166,7 @@ class Forwarder:
 
     def _put(self, namespace: str, data: list[dict[str, Any]]) -> None:
         if data:
-            self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=data)
+            self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=cast("list[MetricDatumTypeDef]", data))
 
     def _catch_up(self) -> None:
         """Send the journal's calls that the engine does not have."""
@@ -174,15 +178,18 @@ class Forwarder:
 
     def _read_call_number(self) -> int:
         """Read the number of the newest call that the engine has."""
-        metric = {
+        metric: MetricTypeDef = {
             "Namespace": NAMESPACE,
             "MetricName": CALL_NUMBER,
             "Dimensions": [{"Name": "service", "Value": self._outputs.stack}],
         }
-        query = {"Id": "taken", "MetricStat": {"Metric": metric, "Period": _DAY, "Stat": "Maximum"}}
-        now = time.time()
+        query: MetricDataQueryTypeDef = {
+            "Id": "taken",
+            "MetricStat": {"Metric": metric, "Period": _DAY, "Stat": "Maximum"},
+        }
+        now = datetime.now(UTC)
         answer = self._cloudwatch.get_metric_data(
-            MetricDataQueries=[query], StartTime=now - 14 * _DAY, EndTime=now + _DAY
+            MetricDataQueries=[query], StartTime=now - timedelta(days=14), EndTime=now + timedelta(days=1)
         )
         return int(max(answer["MetricDataResults"][0]["Values"], default=0))
 

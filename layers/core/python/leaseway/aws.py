@@ -8,7 +8,7 @@ import gzip
 from collections.abc import Callable
 from functools import lru_cache
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import botocore.session
 import msgspec
@@ -16,13 +16,19 @@ from botocore.client import BaseClient
 from botocore.config import Config
 from botocore.loaders import JSONFileLoader
 
+if TYPE_CHECKING:  # the stubs are installed for mypy alone
+    from types_boto3_dynamodb import DynamoDBClient
+    from types_boto3_s3 import S3Client
+    from types_boto3_secretsmanager import SecretsManagerClient
+    from types_boto3_sqs import SQSClient
+
 # Fixed, because botocore otherwise builds this header for every call: a quarter of a call's CPU.
 USER_AGENT = "leaseway"
 
 _creation = Lock()  # botocore's client creation is not safe for threads; its clients are
 
 
-class DataFiles(JSONFileLoader):  # type: ignore[misc]
+class DataFiles(JSONFileLoader):
     """Reads botocore's descriptions of services and endpoints, a megabyte and a half of JSON, ten times as fast."""
 
     def load_file(self, file_path: str) -> Any:
@@ -50,6 +56,14 @@ def _cached_client(service: str, attempts: int) -> BaseClient:
     return session().create_client(service, config=_config(service, attempts))
 
 
+@overload
+def client(service: Literal["dynamodb"], *, attempts: int = 3) -> "DynamoDBClient": ...
+@overload
+def client(service: Literal["s3"], *, attempts: int = 3) -> "S3Client": ...
+@overload
+def client(service: Literal["secretsmanager"], *, attempts: int = 3) -> "SecretsManagerClient": ...
+@overload
+def client(service: Literal["sqs"], *, attempts: int = 3) -> "SQSClient": ...
 def client(service: str, *, attempts: int = 3) -> Any:
     """A botocore client, created once per process. `attempts` counts the first call too; 1 means never repeat it."""
     with _creation:
@@ -58,7 +72,7 @@ def client(service: str, *, attempts: int = 3) -> Any:
 
 def _config(service: str, attempts: int) -> Config:
     # Path-style buckets and s3v4 work on every engine, presigned links included.
-    s3 = {"signature_version": "s3v4", "s3": {"addressing_style": "path"}} if service == "s3" else {}
+    s3: dict[str, Any] = {"signature_version": "s3v4", "s3": {"addressing_style": "path"}} if service == "s3" else {}
     return Config(
         user_agent=USER_AGENT,
         parameter_validation=False,

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,6 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError, NotFoundError, UnavailableError
 from leaseway.settings import needed, settings
+
+if TYPE_CHECKING:
+    from types_boto3_s3.type_defs import DeleteTypeDef
 
 UPLOAD_TYPES = frozenset({"image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp"})
 """Content types that an upload may have: those that IMAGE_RESIZE reads."""
@@ -93,7 +96,7 @@ def remove_of_job(owner: str, job_id: str, written_until: int) -> int:
         UnavailableError: the bucket does not answer, or kept some of them.
     """
     prefix, removed = job_key(owner, job_id, ""), 0
-    request = {"Bucket": needed("bucket"), "Prefix": prefix}
+    request: dict[str, Any] = {"Bucket": needed("bucket"), "Prefix": prefix}
     while True:
         with _translate_errors(prefix):
             page = aws.client("s3").list_objects_v2(**request)
@@ -108,7 +111,7 @@ def remove_of_job(owner: str, job_id: str, written_until: int) -> int:
 
 
 def _delete(prefix: str, keys: list[str]) -> None:
-    batch = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+    batch: DeleteTypeDef = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
     with _translate_errors(prefix):
         answer = aws.client("s3").delete_objects(Bucket=needed("bucket"), Delete=batch)
     if errors := answer.get("Errors"):

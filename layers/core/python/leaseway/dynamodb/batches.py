@@ -1,7 +1,7 @@
 """Reading and writing many items in few calls."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from leaseway import aws
 from leaseway.dynamodb.retry import Backoff
@@ -64,8 +64,8 @@ def _parts(everything: Sequence[_T], size: int) -> Iterator[Sequence[_T]]:
 def _read_part(table: str, keys: Sequence[Item], consistent: bool) -> list[Item]:
     items: list[Item] = []
     for _ in _BACKOFF.attempts(_TRIES):
-        request = {table: {"Keys": keys, "ConsistentRead": consistent}}
-        answer = aws.client("dynamodb").batch_get_item(RequestItems=request)
+        request: dict[str, Any] = {table: {"Keys": keys, "ConsistentRead": consistent}}
+        answer = cast("dict[str, Any]", aws.client("dynamodb").batch_get_item(RequestItems=request))
         items += answer["Responses"].get(table, [])
         keys = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
         if not keys:
@@ -82,7 +82,8 @@ def _write(table_setting: str, requests: Sequence[dict[str, Any]]) -> list[dict[
 
 def _write_part(table: str, requests: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
     for _ in _BACKOFF.attempts(_TRIES):
-        answer = aws.client("dynamodb").batch_write_item(RequestItems={table: requests})
+        request: dict[str, Any] = {table: requests}
+        answer = cast("dict[str, Any]", aws.client("dynamodb").batch_write_item(RequestItems=request))
         requests = answer.get("UnprocessedItems", {}).get(table, [])
         if not requests:
             break

@@ -1,7 +1,7 @@
 """Reading many items by key or all of a table, page by page. The only place that builds such requests."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import msgspec
 
@@ -72,14 +72,14 @@ class Query(_Reading, frozen=True, kw_only=True):
             values[":range"] = typed(self.range.value)
             values |= {":upper": typed(self.range.upper)} if self.range.upper is not None else {}
         request |= {"IndexName": self.index} if self.index else {}
-        answer: dict[str, Any] = aws.client("dynamodb").query(
+        answer = aws.client("dynamodb").query(
             KeyConditionExpression=condition,
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=values,
             ScanIndexForward=not self.descending,
             **request,
         )
-        return answer
+        return cast("dict[str, Any]", answer)
 
 
 class Scan(_Reading, frozen=True, kw_only=True):
@@ -93,8 +93,7 @@ class Scan(_Reading, frozen=True, kw_only=True):
                 "FilterExpression": "attribute_exists(#having)",
                 "ExpressionAttributeNames": {"#having": self.having},
             }
-        answer: dict[str, Any] = aws.client("dynamodb").scan(**request)
-        return answer
+        return cast("dict[str, Any]", aws.client("dynamodb").scan(**request))
 
 
 def typed(value: str | int) -> dict[str, str]:

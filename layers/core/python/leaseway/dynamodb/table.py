@@ -1,7 +1,7 @@
 """DynamoDB tables through pynamodb: the base model, and writes that say why they were refused."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from botocore.exceptions import ClientError
 from pynamodb.connection.table import TableConnection
@@ -41,7 +41,7 @@ class Table(Model):
     def _get_connection(cls) -> TableConnection:
         cls.Meta.table_name = needed(cls.table_setting)
         connection = super()._get_connection()
-        connection.connection._client = aws.client("dynamodb", attempts=cls.sdk_attempts)
+        connection.connection._client = cast(Any, aws.client("dynamodb", attempts=cls.sdk_attempts))
         return connection
 
     @classmethod
@@ -147,4 +147,4 @@ class Table(Model):
 def _refusal(failure: ClientError) -> ConditionRefusedError | None:
     if failure.response["Error"]["Code"] != "ConditionalCheckFailedException":
         return None
-    return ConditionRefusedError(failure.response.get("Item"))
+    return ConditionRefusedError(cast("Item | None", failure.response.get("Item")))

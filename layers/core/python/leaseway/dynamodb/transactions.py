@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from botocore.exceptions import ClientError
 
@@ -52,12 +52,13 @@ def transact(parts: Sequence[Part], token: str) -> None:
         botocore.exceptions.ClientError: DynamoDB refused for another reason.
         botocore.exceptions.BotoCoreError: no answer.
     """
+    items: list[Any] = list(parts)
     try:
-        aws.client("dynamodb", attempts=1).transact_write_items(TransactItems=list(parts), ClientRequestToken=token)
+        aws.client("dynamodb", attempts=1).transact_write_items(TransactItems=items, ClientRequestToken=token)
     except ClientError as failure:
         if failure.response["Error"]["Code"] != "TransactionCanceledException":
             raise
-        reasons = failure.response.get("CancellationReasons", [])
+        reasons = cast("list[dict[str, Any]]", failure.response.get("CancellationReasons", []))
         raise TransactionCancelledError([Reason(r.get("Code", "None"), r.get("Item")) for r in reasons]) from None
 
 

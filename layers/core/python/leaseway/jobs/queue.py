@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,6 +18,9 @@ from leaseway.errors import UnavailableError
 from leaseway.jobs.job import Job
 from leaseway.logs import log
 from leaseway.settings import SettingsInvalidError, needed, settings
+
+if TYPE_CHECKING:
+    from types_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 LONGEST_DELAY_SECONDS = 900
 """SQS's limit for `DelaySeconds`; a job due later is sent by the sweeper."""
@@ -192,7 +195,7 @@ def _queue_of(outgoing: Outgoing) -> Queue:
 
 
 def _send_batch(queue: Queue, batch: Sequence[Outgoing]) -> Sequence[Outgoing]:
-    entries = [{"Id": str(position), **_content(outgoing)} for position, outgoing in enumerate(batch)]
+    entries = [_build_entry(position, outgoing) for position, outgoing in enumerate(batch)]
     try:
         answer = aws.client("sqs").send_message_batch(QueueUrl=queue.url, Entries=entries)
     except (BotoCoreError, ClientError) as failure:
@@ -203,14 +206,17 @@ def _send_batch(queue: Queue, batch: Sequence[Outgoing]) -> Sequence[Outgoing]:
     return [batch[int(failed["Id"])] for failed in answer.get("Failed", [])]
 
 
-def _content(outgoing: Outgoing) -> dict[str, Any]:
-    body = msgspec.json.encode(outgoing.message).decode()
-    when: dict[str, Any] = (
-        {"MessageDeduplicationId": outgoing.once}
-        if outgoing.queue.keeps_order
-        else {"DelaySeconds": outgoing.delay_seconds}
-    )
-    return {"MessageBody": body, "MessageGroupId": outgoing.group} | when
+def _build_entry(position: int, outgoing: Outgoing) -> "SendMessageBatchRequestEntryTypeDef":
+    entry: SendMessageBatchRequestEntryTypeDef = {
+        "Id": str(position),
+        "MessageBody": msgspec.json.encode(outgoing.message).decode(),
+        "MessageGroupId": outgoing.group,
+    }
+    if outgoing.queue.keeps_order:
+        entry["MessageDeduplicationId"] = outgoing.once
+    else:
+        entry["DelaySeconds"] = outgoing.delay_seconds
+    return entry
 
 
 def receive(queue: Queue, *, most: int = 1, wait_seconds: int, hidden_seconds: int) -> list[Received]:
