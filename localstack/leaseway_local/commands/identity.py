@@ -5,7 +5,7 @@ import secrets
 import string
 import sys
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,10 @@ from leaseway_local.connection.target import open_clients, open_session
 from leaseway_local.engine.paths import default_home
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data, messages
+
+if TYPE_CHECKING:
+    from types_boto3_secretsmanager import SecretsManagerClient
+    from types_boto3_secretsmanager.type_defs import SecretVersionsListEntryTypeDef
 
 app = typer.Typer()
 
@@ -118,15 +122,15 @@ def _password(user: str) -> str:
     return str(typer.prompt(f"Password of {user}", hide_input=True, err=True))
 
 
-def _versions(manager: Any, secret: str) -> list[dict[str, Any]]:
-    return list(manager.list_secret_version_ids(SecretId=secret)["Versions"])
+def _versions(manager: "SecretsManagerClient", secret: str) -> "list[SecretVersionsListEntryTypeDef]":
+    return manager.list_secret_version_ids(SecretId=secret)["Versions"]
 
 
-def _current_version(manager: Any, secret: str) -> dict[str, Any]:
+def _current_version(manager: "SecretsManagerClient", secret: str) -> "SecretVersionsListEntryTypeDef":
     return next(version for version in _versions(manager, secret) if "AWSCURRENT" in version["VersionStages"])
 
 
-def _is_rotated(manager: Any, secret: str) -> bool:
+def _is_rotated(manager: "SecretsManagerClient", secret: str) -> bool:
     return any("AWSPREVIOUS" in version["VersionStages"] for version in _versions(manager, secret))
 
 

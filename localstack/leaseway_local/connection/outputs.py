@@ -4,13 +4,16 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.errors import LocalCloudError
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def fetch(clients: Clients, stack: str = DEFAULT_STACK) -> Outputs:
     return Outputs(clients.target, stack, clients.region, clients.endpoint_url, values)
 
 
-def describe_stack(cloudformation: Any, name: str) -> dict[str, Any] | None:
+def describe_stack(cloudformation: "CloudFormationClient", name: str) -> dict[str, Any] | None:
     """The stack as CloudFormation describes it, or None if there is none."""
     try:
         stacks = cloudformation.describe_stacks(StackName=name)["Stacks"]

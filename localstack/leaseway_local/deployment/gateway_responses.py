@@ -3,17 +3,21 @@
 AWS imports `x-amazon-apigateway-gateway-responses` together with the routes; MiniStack skips it.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from leaseway_local.connection.outputs import Outputs
 
+if TYPE_CHECKING:
+    from types_boto3_apigateway import APIGatewayClient
+
 _KEY = "x-amazon-apigateway-gateway-responses"
 
 
-def complete(apigateway: Any, result: Outputs, document: Path) -> bool:
+def complete(apigateway: "APIGatewayClient", result: Outputs, document: Path) -> bool:
     """Add the responses that the API lacks, and redeploy its stage. Returns whether any were missing."""
     described = yaml.safe_load(document.read_text()).get(_KEY, {})
     existing = apigateway.get_gateway_responses(restApiId=result["ApiId"], limit=500)["items"]
@@ -35,5 +39,5 @@ def _request(answer: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in request.items() if value is not None}
 
 
-def _is_same(existing: dict[str, Any] | None, answer: dict[str, Any]) -> bool:
+def _is_same(existing: Mapping[str, Any] | None, answer: dict[str, Any]) -> bool:
     return existing is not None and all(existing.get(name) == value for name, value in _request(answer).items())

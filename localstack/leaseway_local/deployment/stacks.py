@@ -3,12 +3,15 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from leaseway_local.connection.outputs import describe_stack
 from leaseway_local.errors import LocalCloudError
+
+if TYPE_CHECKING:
+    from types_boto3_cloudformation import CloudFormationClient
 
 CONTENT_TAG = "leaseway-content"
 """Tag with the hash of template and parameters: if it is equal, there is nothing to deploy."""
@@ -23,7 +26,7 @@ _WAIT_SECONDS = 1_800.0
 class Stack:
     """A stack by its name. `poll` is the number of seconds between two polls."""
 
-    def __init__(self, cloudformation: Any, name: str, *, poll: float) -> None:
+    def __init__(self, cloudformation: "CloudFormationClient", name: str, *, poll: float) -> None:
         self.name = name
         self._api = cloudformation
         self._poll = poll

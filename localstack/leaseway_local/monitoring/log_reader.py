@@ -4,7 +4,11 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_logs.type_defs import FilteredLogEventTypeDef
 
 OVERLAP_MS = 2_000
 """A line may become readable some time after its timestamp: this much is read again, and known lines are skipped."""
@@ -19,18 +23,20 @@ class Position:
     """Number of occurrences of each line, by its hash."""
 
 
-def read(logs: Any, groups: Iterable[str], position: Position, pattern: str) -> tuple[list[str], Position]:
+def read(
+    logs: "CloudWatchLogsClient", groups: Iterable[str], position: Position, pattern: str
+) -> tuple[list[str], Position]:
     """Read the messages since `position` that match the filter pattern. Returns them and the position after them."""
     events, after = read_events(logs, groups, position, pattern)
     return [event["message"] for event in events], after
 
 
 def read_events(
-    logs: Any, groups: Iterable[str], position: Position, pattern: str
-) -> tuple[list[dict[str, Any]], Position]:
+    logs: "CloudWatchLogsClient", groups: Iterable[str], position: Position, pattern: str
+) -> "tuple[list[FilteredLogEventTypeDef], Position]":
     """Like `read`, but with whole events, which have `logStreamName` and `timestamp`."""
     present: Counter[str] = Counter()
-    fresh: list[dict[str, Any]] = []
+    fresh: list[FilteredLogEventTypeDef] = []
     times: dict[str, int] = {}
     for event, group in _events(logs, groups, position.since, pattern):
         name = _identity(event, group)
@@ -42,7 +48,9 @@ def read_events(
     return fresh, Position(since, {name: count for name, count in present.items() if times[name] >= since})
 
 
-def _events(logs: Any, groups: Iterable[str], since: int, pattern: str) -> Iterator[tuple[dict[str, Any], str]]:
+def _events(
+    logs: "CloudWatchLogsClient", groups: Iterable[str], since: int, pattern: str
+) -> "Iterator[tuple[FilteredLogEventTypeDef, str]]":
     for group in groups:
         pages = logs.get_paginator("filter_log_events")
         try:
@@ -52,7 +60,7 @@ def _events(logs: Any, groups: Iterable[str], since: int, pattern: str) -> Itera
             continue  # a function that never ran has no log
 
 
-def _identity(event: Mapping[str, Any], group: str) -> str:
+def _identity(event: "FilteredLogEventTypeDef", group: str) -> str:
     # Engines give events no ids, or new ones at each read.
     whole = f"{group}|{event['logStreamName']}|{event['timestamp']}|{event['message']}"
     return hashlib.blake2b(whole.encode(), digest_size=8).hexdigest()

@@ -5,11 +5,15 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.engine.paths import Home
 from leaseway_local.errors import LocalCloudError
+
+if TYPE_CHECKING:
+    from types_boto3_logs import CloudWatchLogsClient
+    from types_boto3_logs.type_defs import FilteredLogEventTypeDef
 
 METRICS = '{"_aws":'
 """The beginning of an embedded-metric line, which is for CloudWatch and not for people."""
@@ -55,7 +59,9 @@ def find_groups(outputs: Outputs, function: str | None) -> Mapping[str, str]:
     return {short_name: known[short_name]}
 
 
-def read_lines(logs: Any, groups: Mapping[str, str], *, minutes: float, follow: bool) -> Iterator[Line]:
+def read_lines(
+    logs: "CloudWatchLogsClient", groups: Mapping[str, str], *, minutes: float, follow: bool
+) -> Iterator[Line]:
     """Read the lines of the groups in order of time, without metrics; endless if following."""
     since = int((time.time() - minutes * 60) * 1000)
     seen: set[str] = set()
@@ -75,7 +81,7 @@ def read_lines(logs: Any, groups: Mapping[str, str], *, minutes: float, follow: 
         time.sleep(_PAUSE)
 
 
-def _identity(event: dict[str, Any]) -> str:
+def _identity(event: "FilteredLogEventTypeDef") -> str:
     # MiniStack gives no event ids.
     return str(event.get("eventId") or (event["logStreamName"], event["timestamp"], event["message"]))
 
@@ -87,7 +93,7 @@ def read_engine_log(home: Home) -> str:
     return home.log.read_text(errors="replace").rstrip()
 
 
-def _events(logs: Any, group: str, since: int) -> Iterator[dict[str, Any]]:
+def _events(logs: "CloudWatchLogsClient", group: str, since: int) -> "Iterator[FilteredLogEventTypeDef]":
     try:
         for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since):
             yield from page["events"]
