@@ -139,36 +139,23 @@ def etag(job: Job) -> dict[str, str]:
 
 def job_view(job: Job) -> JobView:
     """A job for JSON."""
-    return JobView(
-        id=job.id,
-        type=job.type,
-        status=job.status,
-        owner=job.owner,
-        tags=list(job.tags),
-        payload=None if job.payload_key and not job.payload else job.payload,
-        result=job.result,
-        error_message=job.error_message,
-        ttl_ms=job.ttl_ms,
-        attempts=job.attempts,
-        max_attempts=job.max_attempts,
-        crashes=job.crashes,
-        worker=job.worker,
-        version=job.version,
-        created_at=rfc3339(job.created_at),
-        updated_at=rfc3339(job.updated_at),
-        started_at=time_or_none(job.started_at),
-        finished_at=time_or_none(job.finished_at),
-        expires_at=None if job.expires_at is None else rfc3339(job.expires_at * 1000),
-        run_after=time_or_none(job.run_after),
-        dead_lettered_at=time_or_none(job.dead_lettered_at),
-        deadline=time_or_none(job.deadline),
-        queue=Queue.of(job).name,
-        order_key=job.order_key,
-        task_id=job.task_id,
-        progress=None if job.progress is None else job.progress / WHOLE,
-        progress_note=job.progress_note,
-        history=[_attempt_view(attempt) for attempt in list_attempts(job)],
-    )
+    computed: dict[str, Any] = {
+        "tags": list(job.tags),
+        "payload": None if job.payload_key and not job.payload else job.payload,
+        "created_at": rfc3339(job.created_at),
+        "updated_at": rfc3339(job.updated_at),
+        "started_at": time_or_none(job.started_at),
+        "finished_at": time_or_none(job.finished_at),
+        "expires_at": None if job.expires_at is None else rfc3339(job.expires_at * 1000),
+        "run_after": time_or_none(job.run_after),
+        "dead_lettered_at": time_or_none(job.dead_lettered_at),
+        "deadline": time_or_none(job.deadline),
+        "queue": Queue.of(job).name,
+        "progress": None if job.progress is None else job.progress / WHOLE,
+        "history": [_attempt_view(attempt) for attempt in list_attempts(job)],
+    }
+    plain = {name: getattr(job, name) for name in JobView.__struct_fields__ if name not in computed}
+    return JobView(**plain, **computed)
 
 
 def _attempt_view(attempt: Attempt) -> AttemptView:

@@ -20,7 +20,7 @@ from leaseway.generator.model import GENERATOR, NodeModel
 from leaseway.jobs import content, queue
 from leaseway.jobs.create import create
 from leaseway.jobs.job import Job
-from leaseway.jobs.table import JobModel
+from leaseway.jobs.table import JobModel, model_from_job
 
 OWNER = "@generator"
 """Owner of all messages: no user name can begin like this."""
@@ -45,7 +45,7 @@ def produce(lease: Lease, number: int, failure_percent: float | None = None) -> 
     job = _message(lease, number, failure_percent)
     body = content.Content(msgspec.json.encode(job.payload).decode(), None)
     parts = [
-        JobModel.put_part(create.stored(job, body), JobModel.id.does_not_exist()),
+        JobModel.put_part(model_from_job(job, body), JobModel.id.does_not_exist()),
         NodeModel.check_part(GENERATOR, is_still(lease)),
     ]
     _write(parts)

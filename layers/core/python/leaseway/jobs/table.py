@@ -1,7 +1,8 @@
 """The jobs table, its indexes, and the job in an item."""
 
 import zlib
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
@@ -9,9 +10,12 @@ from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from leaseway import clock
 from leaseway.dynamodb.table import Item, Table
-from leaseway.jobs.attempts import decode_history
+from leaseway.jobs.attempts import decode_history, encode_history
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.settings import settings
+
+if TYPE_CHECKING:
+    from leaseway.jobs.content import Content
 
 
 class OwnerIndex(GlobalSecondaryIndex[Any]):
@@ -172,26 +176,46 @@ def _shard(job_id: str, shards: int) -> int:
     return zlib.crc32(job_id.encode()) % shards
 
 
-_JOB_FIELDS = frozenset(Job.__struct_fields__)
-_JSON_FIELDS = frozenset({"payload", "result"})
+class _Codec(NamedTuple):
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+
+
+_JSON = _Codec(lambda value: msgspec.json.encode(value).decode(), msgspec.json.decode)
+# Every other field of a job is stored as it is.
+_CODECS = {
+    "status": _Codec(lambda status: status.value, JobStatus),
+    "payload": _JSON,
+    "result": _JSON,
+    "tags": _Codec(lambda tags: set(tags) or None, lambda tags: tuple(sorted(tags))),
+    "history": _Codec(lambda history: encode_history(history) if history else None, decode_history),
+}
+
+
+def model_from_job(job: Job, content: "Content", asked: str | None = None) -> JobModel:
+    """Convert a new job to its row, with its payload as stored; `asked` is the digest of a keyed request."""
+    fields = {name: getattr(job, name) for name in job.__struct_fields__ if name != "payload"}
+    for name in _CODECS.keys() & fields.keys():
+        fields[name] = None if fields[name] is None else _CODECS[name].encode(fields[name])
+    return JobModel(
+        **fields | {"payload": content.text, "payload_key": content.key},
+        asked=asked,
+        owner_key=owner_key(job.owner, job.id),
+        created_key=created_key(job.created_at, job.id),
+        live_key=live_key(job.id),
+    )
 
 
 def job_from_item(item: Item) -> Job | None:
-    """The job in an item; None where the item has expired but is not yet removed by DynamoDB.
+    """Read the job in an item; None if the item has expired but is not yet removed by DynamoDB.
 
     A payload or result that lives in the bucket is left empty here; `payload_key` and `result_key` say where it is.
     """
-    fields: dict[str, Any] = {}
-    for name, typed in item.items():
-        kind, value = next(iter(typed.items()))
-        fields[name] = int(value) if kind == "N" else value
+    fields: dict[str, Any] = {"payload": {}}
+    for name in item.keys() & set(Job.__struct_fields__):
+        kind, value = next(iter(item[name].items()))
+        stored = int(value) if kind == "N" else value
+        fields[name] = _CODECS[name].decode(stored) if name in _CODECS else stored
     if fields.get("expires_at", clock.now_ms()) * 1000 <= clock.now_ms():
         return None
-    known = {name: value for name, value in fields.items() if name in _JOB_FIELDS}
-    for name in _JSON_FIELDS & known.keys():
-        known[name] = msgspec.json.decode(known[name])
-    known.setdefault("payload", {})
-    known["history"] = decode_history(known["history"]) if "history" in known else ()
-    known["tags"] = tuple(sorted(known.get("tags", ())))
-    known["status"] = JobStatus(known["status"])
-    return Job(**known)
+    return Job(**fields)

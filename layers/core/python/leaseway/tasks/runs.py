@@ -11,7 +11,7 @@ from leaseway.jobs.create import create
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
 from leaseway.jobs.run import finish
-from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.jobs.table import JobModel, job_from_item, model_from_job
 from leaseway.jobs.transitions import plan_first_look
 from leaseway.tasks.model import Overlap, Task
 
@@ -59,7 +59,7 @@ def new_run(task: Task, job_id: str, slot: int | None, now: int) -> Job:
 def start_run(task: Task, job: Job, last: Job | None, now: int) -> list[Part]:
     """The parts of a transaction that start a run: its job first, then what must hold of the last run."""
     body = content.Content(msgspec.json.encode(job.payload).decode(), None)
-    start = JobModel.put_part(create.stored(job, body), JobModel.id.does_not_exist())
+    start = JobModel.put_part(model_from_job(job, body), JobModel.id.does_not_exist())
     if task.overlap is Overlap.ALLOW or task.last_job_id is None:
         return [start]
     lease = get_lease(last) if last is not None else None

@@ -9,8 +9,9 @@ from leaseway.dynamodb.batches import put_items
 from leaseway.dynamodb.table import Item
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import content, queue, tags
-from leaseway.jobs.create.create import NOT_IN_TURN, NOTHING_SAID, Options, new_checked_job, stored, withdrawn
+from leaseway.jobs.create.create import NOT_IN_TURN, NOTHING_SAID, Options, delete_unsent, new_checked_job
 from leaseway.jobs.job import Job
+from leaseway.jobs.table import model_from_job
 
 LARGEST_BATCH = 100
 
@@ -35,7 +36,7 @@ def create_jobs(owner: str, wanted: Sequence[Wanted]) -> list[Job | LeasewayErro
     jobs = [outcome for outcome in outcomes if isinstance(outcome, Job)]
     lost = _put(jobs)
     kept = [job for job in jobs if job.id not in lost]
-    out_of_turn = withdrawn(queue.send_when_due(kept), kept)
+    out_of_turn = delete_unsent(queue.send_when_due(kept), kept)
     return [_unless_lost(outcome, lost, out_of_turn) for outcome in outcomes]
 
 
@@ -63,5 +64,5 @@ def _unless_lost(outcome: Job | LeasewayError, lost: set[str], out_of_turn: set[
 
 
 def _item(job: Job) -> Item:
-    item: Item = stored(job, content.store(job.payload, job.owner, job.id, "payload")).serialize()
+    item: Item = model_from_job(job, content.store(job.payload, job.owner, job.id, "payload")).serialize()
     return item

@@ -18,7 +18,7 @@ from leaseway.jobs import tags as tagging
 from leaseway.jobs.create import placement
 from leaseway.jobs.create.placement import Asked, Priority
 from leaseway.jobs.job import Job, JobStatus
-from leaseway.jobs.table import JobModel, created_key, live_key, owner_key
+from leaseway.jobs.table import JobModel, model_from_job
 from leaseway.jobs.transitions import plan_first_look
 from leaseway.jobs.types import JobType, job_type
 from leaseway.settings import settings
@@ -106,13 +106,13 @@ def create_job(
         turn = (options.run_at, options.delay_seconds, options.priority, options.order_key)
         rest = (options.ttl_ms, options.max_attempts, turn, job.tags, options.retention_days)
         keyed = KeyedRequest.of(key, type_name, payload, *rest)
-        if earlier := _tagged(job, lambda: _insert_once(job, keyed)):
+        if earlier := _insert_with_tags(job, lambda: _insert_once(job, keyed)):
             if job.order_key is not None:
                 queue.send_when_due([earlier])  # the first request may have died before it could; twice is once
             return _delayed(earlier, options)
     else:
-        _tagged(job, lambda: _insert(job))
-    if withdrawn(queue.send_when_due([job]), [job]):
+        _insert_with_tags(job, lambda: _insert(job))
+    if delete_unsent(queue.send_when_due([job]), [job]):
         if key is not None:
             forget_key(key)
         raise UnavailableError(NOT_IN_TURN)
@@ -122,7 +122,7 @@ def create_job(
 NOT_IN_TURN = "SQS did not take the job in its turn; try again"
 
 
-def withdrawn(unsent: Container[str], jobs: Sequence[Job]) -> set[str]:
+def delete_unsent(unsent: Container[str], jobs: Sequence[Job]) -> set[str]:
     """Remove the unsent ones of jobs that keep an order: sent later, they would start after younger ones.
 
     Returns their ids. One that was claimed meanwhile had been sent after all, and stays.
@@ -222,7 +222,7 @@ def new_job(owner: str, type_name: str, payload: dict[str, Any], terms: Terms) -
     )
 
 
-def _tagged(job: Job, insert: Callable[[], Job | None]) -> Job | None:
+def _insert_with_tags(job: Job, insert: Callable[[], Job | None]) -> Job | None:
     """Write the rows of the job's tags, then the job; take the rows back where it was not this job that was stored."""
     if tagging.remember([job]):
         tagging.disown([job])
@@ -241,7 +241,7 @@ def _insert(job: Job) -> None:
     kept = content.store(job.payload, job.owner, job.id, "payload")
     # The id is fresh: a refusal can only mean that the SDK repeated our own put after a lost answer.
     with contextlib.suppress(ConditionRefusedError):
-        JobModel.insert(stored(job, kept))
+        JobModel.insert(model_from_job(job, kept))
 
 
 def _insert_once(job: Job, keyed: KeyedRequest) -> Job | None:
@@ -254,7 +254,10 @@ def _insert_once(job: Job, keyed: KeyedRequest) -> Job | None:
     kept = content.store(job.payload, job.owner, job.id, f"payload-{asked}")
     unused = JobModel.id.does_not_exist() | (JobModel.expires_at <= job.created_at // 1000)
     made = _Made(job.created_at, job.ttl_ms, job.max_attempts)
-    parts = [JobModel.put_part(stored(job, kept, asked), unused), keyed.record(msgspec.json.encode(made).decode())]
+    parts = [
+        JobModel.put_part(model_from_job(job, kept, asked), unused),
+        keyed.record(msgspec.json.encode(made).decode()),
+    ]
     for _ in _BACKOFF.attempts(_TRIES):
         try:
             transact_with_retries(parts)
@@ -287,36 +290,4 @@ def _as_created(job: Job, made: "_Made") -> Job:
         run_after=None,
         ttl_ms=made.ttl_ms,
         max_attempts=made.max_attempts,
-    )
-
-
-def stored(job: Job, kept: content.Content, asked: str | None = None) -> JobModel:
-    """A new job as the table holds it, its payload being kept as `kept` says; `asked` tells a keyed one's request."""
-    return JobModel(
-        job.id,
-        type=job.type,
-        owner=job.owner,
-        status=job.status.value,
-        payload=kept.text,
-        payload_key=kept.key,
-        ttl_ms=job.ttl_ms,
-        attempts=0,
-        crashes=0,
-        max_attempts=job.max_attempts,
-        created_at=job.created_at,
-        updated_at=job.updated_at,
-        fence=0,
-        version=job.version,
-        look_at=job.look_at,
-        owner_key=owner_key(job.owner, job.id),
-        created_key=created_key(job.created_at, job.id),
-        live_key=live_key(job.id),
-        asked=asked,
-        run_after=job.run_after,
-        retention_days=job.retention_days,
-        task_id=job.task_id,
-        slot=job.slot,
-        tags=set(job.tags) or None,
-        queue=job.queue,
-        order_key=job.order_key,
     )
