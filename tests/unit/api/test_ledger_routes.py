@@ -13,6 +13,7 @@ from leaseway.settings import settings
 from support.account_stream import records
 from support.api_gateway import ADMIN, Answered, call, post, user
 from support.call_meter import metered
+from support.expired_keys import expire_keys
 
 TRANSFERS = "/api/v1/transfers"
 UPDATE = "/api/users/update-balance"
@@ -234,20 +235,20 @@ def messages() -> int:
     return int(attributes["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def test_a_keyed_job_is_made_once_at_the_cost_of_a_refused_write() -> None:
+def test_a_keyed_job_is_made_once_at_the_cost_of_a_refused_transaction() -> None:
     first = job("k-1")
     with metered() as meter:
         again = job("k-1")
     assert (again.status, again.text) == (first.status, first.text)
-    assert dict(meter.operations()) == {"dynamodb.PutItem": 1}
-    assert (meter.write_units(), meter.read_units(), messages()) == (1, 0, 1)
+    assert dict(meter.operations()) == {"dynamodb.TransactWriteItems": 1}
+    assert (meter.write_units(), meter.read_units(), messages()) == (4, 0, 1)
 
 
-def test_a_keyed_job_costs_no_more_than_another_and_writes_no_other_record() -> None:
+def test_a_keyed_job_is_put_with_its_keys_record_in_one_transaction() -> None:
     with metered() as meter:
         job("k-1")
-    assert dict(meter.operations()) == {"dynamodb.PutItem": 1, "sqs.SendMessageBatch": 1}
-    assert meter.write_units() == 3
+    assert dict(meter.operations()) == {"dynamodb.TransactWriteItems": 1, "sqs.SendMessageBatch": 1}
+    assert meter.write_units() == 6
 
 
 @pytest.mark.parametrize("change", [{"duration": 6}, {"ttl_ms": 500}, {"max_attempts": 1}])
@@ -300,8 +301,9 @@ def test_a_large_payload_of_another_request_leaves_the_first_as_it_is(monkeypatc
     assert read.json["payload"] == first.json["payload"]
 
 
-def test_a_job_that_expired_frees_its_key() -> None:
+def test_a_key_that_expired_is_free_once_its_job_has_expired_too() -> None:
     first = job("k-1").json
     model = JobModel.get(first["id"])
     model.update([JobModel.expires_at.set(1)])
+    expire_keys()
     assert job("k-1", duration=9).status == 202

@@ -32,7 +32,11 @@ def test_a_wrong_method_names_the_right_ones() -> None:
     # When it is deleted
     answer = call("DELETE", "/health")
     # Then the answer says what it takes
-    assert (answer.status, answer.json["code"], answer.headers["allow"]) == (405, "METHOD_NOT_ALLOWED", "GET")
+    assert (answer.status, answer.json["code"], answer.headers["allow"]) == (
+        405,
+        "METHOD_NOT_ALLOWED",
+        "GET, HEAD, OPTIONS",
+    )
 
 
 def test_a_bug_leaks_nothing_and_is_logged_once(monkeypatch: pytest.MonkeyPatch, logged: io.StringIO) -> None:

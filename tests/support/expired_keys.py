@@ -1,0 +1,17 @@
+"""Idempotency keys whose time has passed, as after `IDEMPOTENCY_HOURS`."""
+
+from leaseway import aws
+from leaseway.settings import needed
+
+
+def expire_keys() -> None:
+    """Let every key that was ever sent have expired."""
+    table, client = needed("idempotency_table"), aws.client("dynamodb")
+    names = [key["AttributeName"] for key in client.describe_table(TableName=table)["Table"]["KeySchema"]]
+    for record in client.scan(TableName=table)["Items"]:
+        client.update_item(
+            TableName=table,
+            Key={name: record[name] for name in names},
+            UpdateExpression="SET expires_at = :past",
+            ExpressionAttributeValues={":past": {"N": "1"}},
+        )
