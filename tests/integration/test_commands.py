@@ -151,7 +151,7 @@ def test_waiting_shows_how_far_a_job_is_and_reading_it_what_its_attempts_were(le
     assert "segment" in waited.stderr
     assert "% " in waited.stderr
     assert "a, b" in waited.stdout
-    failing = '{"source": {"base64": "AAAA"}, "width": 1, "height": 1}'
+    failing = '{"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}'
     failed = leaseway("jobs", "create", "IMAGE_RESIZE", "--payload", failing, "--max-attempts", 2, "--wait")
     assert failed.exit_code == 1
     assert [line for line in failed.stdout.splitlines() if line.startswith("attempt 2  ERROR")]

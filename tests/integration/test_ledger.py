@@ -36,7 +36,7 @@ def user(bank) -> str:
 @pytest.fixture
 def leaseway(bank, monkeypatch):
     """Runs a ledger command on the bank's stack."""
-    monkeypatch.setattr(ledger, "clients_of", lambda target: bank.clients)
+    monkeypatch.setattr(ledger, "open_clients", lambda target: bank.clients)
     monkeypatch.setattr(ledger.outputs, "fetch", lambda clients: bank.outputs)
     return lambda *arguments: CliRunner().invoke(app, ["ledger", *map(str, arguments)])
 

@@ -80,7 +80,7 @@ def cancel(call: Call[None, None]) -> Answer:
 def retry(call: Call[None, None]) -> Answer:
     """A FAILED or CANCELLED job becomes CREATED again under its id, with as many attempts more as it was given.
 
-    If it was cancelled before its first attempt and its `run_at` is still ahead, it waits for that: see `run_after`.
+    It runs at once: a delay that it was created with does not come again.
     """
     job = retry_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_versions=call.if_versions)
     return Answer(job_view(job), etag(job))

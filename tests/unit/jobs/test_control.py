@@ -161,30 +161,6 @@ def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock):
     assert due / 1000 - fake_clock.seconds <= queue.LONGEST_DELAY_SECONDS
 
 
-@pytest.mark.parametrize("delay", [60, 600, 900, 901, 3 * DAY])
-def test_a_retry_of_a_cancelled_job_waits_for_what_is_left_of_its_delay(fake_clock, delay):
-    later = job(delay_seconds=delay)
-    cancel_job(later.id, owner="ann", actor="ann")
-    fake_clock.seconds += delay / 2
-
-    again = retry_job(later.id, owner="ann")
-
-    assert again.run_after == later.run_after
-    assert queued()["Messages"] == 0
-    assert isinstance(claim.claim(later.id, "w1"), claim.NotYet)
-    fake_clock.seconds += delay / 2 + 1
-    assert claimed(later).job.status is JobStatus.RUNNING
-
-
-def test_a_retry_after_the_delay_is_at_once(fake_clock):
-    later = job(delay_seconds=600)
-    cancel_job(later.id, owner="ann", actor="ann")
-    fake_clock.seconds += 601
-
-    assert retry_job(later.id, owner="ann").run_after is None
-    assert claimed(later).job.status is JobStatus.RUNNING
-
-
 def test_a_moment_that_has_passed_is_now(fake_clock):
     assert job(run_at=clock.now_ms() - 1).run_after is None
     assert queued()["Messages"] == 1

@@ -72,16 +72,10 @@ def to_waiting(now: int, run_after: int | None = None) -> list[Action]:
 
 
 def to_another_life(job: Job, now: int, run_after: int | None = None) -> list[Action]:
-    """Let an ended job wait again, with as many attempts as it was first granted and no crashes.
-
-    It starts at `run_after` (ms) at the earliest; without one, at the time that it was cancelled before, if any.
-    """
-    still_ahead = job.run_after if (job.run_after or 0) > now else None
-    run_after = run_after or still_ahead
+    """Let an ended job wait again, with as many attempts as it was first granted and no crashes."""
     granted = job.max_attempts - (job.attempts_before or 0)
     return [
         *to_waiting(now, run_after),
-        *([] if run_after else [JobModel.run_after.remove()]),
         JobModel.max_attempts.set(job.attempts + granted),
         JobModel.attempts_before.set(job.attempts),
         JobModel.crashes.set(0),
@@ -92,11 +86,7 @@ def to_another_life(job: Job, now: int, run_after: int | None = None) -> list[Ac
 
 
 def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
-    """End a job: it leaves the live index, enters the two outcome indexes, and expires after its retention.
-
-    One that is cancelled before its first attempt keeps its delay, which a retry waits for.
-    """
-    keeps_delay = status is JobStatus.CANCELLED and job.attempts == (job.attempts_before or 0)
+    """End a job: it leaves the live index, enters the two outcome indexes, and expires after its retention."""
     retention_days = job.retention_days or settings().retention_days
     return [
         JobModel.status.set(status.value),
@@ -109,7 +99,7 @@ def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
         JobModel.live_key.remove(),
         JobModel.look_at.remove(),
         JobModel.lease_until.remove(),
-        *([] if keeps_delay else [JobModel.run_after.remove()]),
+        JobModel.run_after.remove(),
     ]
 
 

@@ -62,7 +62,6 @@ def cancel_job(job_id: str, *, owner: str | None, actor: str, if_versions: Conta
 def retry_job(job_id: str, *, owner: str | None, if_versions: Container[int] | None = None) -> Job:
     """Try a job again that FAILED or was CANCELLED. One read, one write of four units and one send.
 
-    If it was cancelled before its first attempt and its `run_at` is still ahead, it waits for that.
     It gets as many attempts more as it had been given, and its crashes are forgotten. The fence is never reset, so
     nothing of an earlier attempt can be taken for one of the new.
 
@@ -72,7 +71,7 @@ def retry_job(job_id: str, *, owner: str | None, if_versions: Container[int] | N
         VersionMovedError: `if_versions` is given and its version is not among them, or it keeps changing.
     """
     job = _changed(job_id, owner, if_versions, retrying)
-    queue.send_when_due([job])
+    queue.send([queue.message_of(job)])
     return job
 
 
