@@ -81,7 +81,9 @@ def _install_packages(interpreter: Path) -> None:
     if version == "3.11":
         _mend()
     # Built apart: LocalStack's own build tools would take the plug-in for a part of LocalStack.
-    _run(uv, "pip", "install", "--quiet", "--python", str(PYTHON), "--no-deps", "--editable", str(_SOURCE))
+    # Without the project's settings of uv: its build constraint is not that of the plug-in.
+    install = (uv, "pip", "install", "--quiet", "--no-config", "--system-certs", "--python", str(PYTHON))
+    _run(*install, "--no-deps", "--editable", str(_SOURCE))
 
 
 def _mend() -> None:
