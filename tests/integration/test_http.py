@@ -1,5 +1,6 @@
 """The HTTP surface of a deployed stack: what the gateway and the function answer together."""
 
+import gzip
 import json
 import re
 from decimal import Decimal
@@ -136,10 +137,18 @@ def test_head_and_options_work_wherever_get_does(stack, subtests: pytest.Subtest
         ({"content-type": "application/json; charset=iso-8859-1"}, '{"userId": "caf\xe9"}'.encode("latin-1"), 415),
         ({"content-type": "application/json"}, '{"userId": "caf\xe9"}'.encode("latin-1"), 400),
         ({"content-type": "application/json"}, '{"userId": "x"}'.encode("utf-16"), 400),
-        ({"content-type": "application/json", "content-encoding": "gzip"}, b"\x1f\x8b\x08\x00", 415),
         ({"content-type": "application/json"}, b'{"userId": "x\\ud800"}', 400),
     ],
 )
 def test_a_body_that_cannot_be_read_is_refused(stack, headers: dict[str, str], content: bytes, status: int) -> None:
     answer = stack.api.request("POST", "/api/users", headers=headers, content=content)
     assert (answer.status_code, answer.json()["status"]) == (status, status)
+
+
+@pytest.mark.only_on("ministack", because="LocalStack inflates a compressed body before a function sees it")
+@pytest.mark.parametrize("content", [gzip.compress(b'{"userId": "x"}'), b"\x1f\x8b\x08\x00"])
+def test_a_compressed_body_is_refused_by_its_coding(stack, content: bytes) -> None:
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    answer = stack.api.request("POST", "/api/users", headers=headers, content=content)
+    assert (answer.status_code, answer.json()["status"]) == (415, 415)
+    assert "gzip" in answer.json()["detail"]
