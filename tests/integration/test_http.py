@@ -146,7 +146,7 @@ def test_a_body_that_cannot_be_read_is_refused(stack, headers: dict[str, str], c
 
 
 @pytest.mark.only_on("ministack", because="LocalStack inflates a compressed body before a function sees it")
-@pytest.mark.parametrize("content", [gzip.compress(b'{"userId": "x"}'), b"\x1f\x8b\x08\x00"])
+@pytest.mark.parametrize("content", [gzip.compress(b'{"userId": "x"}', mtime=0), b"\x1f\x8b\x08\x00"])
 def test_a_compressed_body_is_refused_by_its_coding(stack, content: bytes) -> None:
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     answer = stack.api.request("POST", "/api/users", headers=headers, content=content)
