@@ -21,7 +21,7 @@ from support.stack_fixtures import deployed, engine, home, make_stack, stack  # 
 OF_MANY_MODULES = ("shared", "bank", "control", "nodes")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items) -> None:
     """What one engine alone can show, or what shows nothing of one, is skipped on the other, with its mark's reason."""
     for item in items:
         mark = item.get_closest_marker("only_on")

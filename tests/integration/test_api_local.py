@@ -34,14 +34,14 @@ def _answers(api) -> bool:
         return False
 
 
-def test_a_job_created_there_is_run_by_the_deployed_worker(served, stack):
+def test_a_job_created_there_is_run_by_the_deployed_worker(served, stack) -> None:
     job = served.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})
 
     path = f"/api/v1/jobs/{job['id']}"
     until(lambda: stack.api.get(path)["status"] == "COMPLETED", seconds=60, what="the job to be run")
 
 
-def test_nobody_comes_in_without_a_token(served):
+def test_nobody_comes_in_without_a_token(served) -> None:
     with ApiClient(served.base_url) as nobody:
         answer = nobody.request("GET", "/api/v1/me")
 

@@ -15,13 +15,13 @@ def user() -> str:
     return f"user-{secrets.token_hex(6)}"
 
 
-def test_a_deployment_has_a_first_account_with_10_000(stack):
+def test_a_deployment_has_a_first_account_with_10_000(stack) -> None:
     account = stack.api.get("/api/users/1/balance")
 
     assert (account["userId"], account["balance"], account["version"]) == ("1", 10_000, 1)
 
 
-def test_debits_from_many_sides_take_exactly_what_there_is(stack, user):
+def test_debits_from_many_sides_take_exactly_what_there_is(stack, user) -> None:
     # Given an account with 400 and 400 debits of 2, of which twenty are under way at any time
     outcome = asyncio.run(debit(stack.outputs.api_url, user, token=stack.admin.token(), requests=400, at_a_time=20))
 
@@ -31,7 +31,7 @@ def test_debits_from_many_sides_take_exactly_what_there_is(stack, user):
     assert is_exact(outcome)
 
 
-def test_the_number_and_the_text_name_the_same_account(stack):
+def test_the_number_and_the_text_name_the_same_account(stack) -> None:
     number = secrets.randbelow(10**9) + 10
     stack.api.post("/api/users", {"userId": number, "balance": "5.00"})
 
@@ -41,7 +41,7 @@ def test_the_number_and_the_text_name_the_same_account(stack):
     assert stack.api.post("/api/users/update-balance", {"userId": number, "amount": 0.25})["balance"] == 5.75
 
 
-def test_a_user_opens_one_account_only(stack, user):
+def test_a_user_opens_one_account_only(stack, user) -> None:
     stack.api.post("/api/users", {"userId": user, "balance": 3})
 
     with pytest.raises(ApiProblem) as refusal:
@@ -51,7 +51,7 @@ def test_a_user_opens_one_account_only(stack, user):
     assert stack.api.get(f"/api/users/{user}/balance")["balance"] == 3
 
 
-def test_a_refused_debit_tells_the_balance_and_changes_nothing(stack, user):
+def test_a_refused_debit_tells_the_balance_and_changes_nothing(stack, user) -> None:
     stack.api.post("/api/users", {"userId": user, "balance": "10.10"})
 
     with pytest.raises(ApiProblem) as refusal:
@@ -62,7 +62,7 @@ def test_a_refused_debit_tells_the_balance_and_changes_nothing(stack, user):
     assert stack.api.get(f"/api/users/{user}/balance")["version"] == 1
 
 
-def test_nobody_is_paid_who_has_no_account(stack, user):
+def test_nobody_is_paid_who_has_no_account(stack, user) -> None:
     with pytest.raises(ApiProblem) as refusal:
         stack.api.post("/api/users/update-balance", {"userId": user, "amount": 1})
 

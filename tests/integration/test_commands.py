@@ -39,7 +39,7 @@ def _commands_on(stack, monkeypatch):
     return lambda *arguments, **typed: CliRunner().invoke(cli.app, [str(argument) for argument in arguments], **typed)
 
 
-def test_a_negative_amount_needs_no_quoting(leaseway, user):
+def test_a_negative_amount_needs_no_quoting(leaseway, user) -> None:
     assert leaseway("balance", "update", user, "-30.25", "--reference", "an order").exit_code == 0
 
     shown = leaseway("balance", "show", user, "--json")
@@ -47,7 +47,7 @@ def test_a_negative_amount_needs_no_quoting(leaseway, user):
     assert "69.75" in leaseway("balance", "show", user).stdout
 
 
-def test_a_refusal_is_told_in_one_line_and_exits_1(leaseway, user):
+def test_a_refusal_is_told_in_one_line_and_exits_1(leaseway, user) -> None:
     refused = leaseway("balance", "update", user, "-500")
 
     assert refused.exit_code == 1
@@ -56,14 +56,14 @@ def test_a_refusal_is_told_in_one_line_and_exits_1(leaseway, user):
     assert "100.00" in refused.stderr
 
 
-def test_a_refusal_names_the_field_at_fault(leaseway, user):
+def test_a_refusal_names_the_field_at_fault(leaseway, user) -> None:
     refused = leaseway("balance", "update", user, "1.234")
 
     assert refused.exit_code == 1
     assert "(amount)" in refused.stderr
 
 
-def test_a_refusal_can_be_had_as_json(leaseway, user):
+def test_a_refusal_can_be_had_as_json(leaseway, user) -> None:
     refused = leaseway("balance", "update", user, "-500", "--json")
 
     assert json.loads(refused.stderr)["code"] == "INSUFFICIENT_FUNDS"
@@ -80,11 +80,11 @@ def test_a_refusal_can_be_had_as_json(leaseway, user):
         ("jobs", "list", "--target", "moon"),
     ],
 )
-def test_wrong_usage_exits_2_before_anything_is_asked(leaseway, arguments):
+def test_wrong_usage_exits_2_before_anything_is_asked(leaseway, arguments) -> None:
     assert leaseway(*arguments).exit_code == 2
 
 
-def test_a_job_is_created_and_awaited_by_one_command(leaseway):
+def test_a_job_is_created_and_awaited_by_one_command(leaseway) -> None:
     done = leaseway("jobs", "create", "GENERATE_LOGIN", "--payload", '{"length": 12}', "--wait", "--json")
 
     job = json.loads(done.stdout)
@@ -93,7 +93,7 @@ def test_a_job_is_created_and_awaited_by_one_command(leaseway):
     assert job["result"]["login"] in leaseway("jobs", "get", job["id"]).stdout
 
 
-def test_waiting_ends_with_exit_1_when_a_job_was_cancelled(leaseway):
+def test_waiting_ends_with_exit_1_when_a_job_was_cancelled(leaseway) -> None:
     good = json.loads(leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--json").stdout)
     late = json.loads(
         leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 9000}', "--ttl-ms", 300, "--json").stdout
@@ -105,7 +105,7 @@ def test_waiting_ends_with_exit_1_when_a_job_was_cancelled(leaseway):
     assert [job["status"] for job in json.loads(waited.stdout)] == ["COMPLETED", "CANCELLED"]
 
 
-def test_a_job_is_cancelled_and_tried_again_by_command(leaseway):
+def test_a_job_is_cancelled_and_tried_again_by_command(leaseway) -> None:
     made = leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--delay", "600", "--json")
     job_id = json.loads(made.stdout)["id"]
     assert json.loads(leaseway("jobs", "cancel", job_id, "--json").stdout)["status"] == "CANCELLED"
@@ -115,7 +115,7 @@ def test_a_job_is_cancelled_and_tried_again_by_command(leaseway):
     assert (again.exit_code, again.stderr.startswith("NOT_RETRYABLE: ")) == (1, True)
 
 
-def test_many_jobs_are_looked_at_asked_for_cancelled_and_tried_again(leaseway):
+def test_many_jobs_are_looked_at_asked_for_cancelled_and_tried_again(leaseway) -> None:
     # Given 3 jobs of a tag that wait
     tag = f"cli-{secrets.token_hex(6)}"
     waiting = ("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--delay", "600", "--tag", tag)
@@ -138,13 +138,13 @@ def test_many_jobs_are_looked_at_asked_for_cancelled_and_tried_again(leaseway):
     assert "0 jobs would be cancelled" in leaseway("jobs", "cancel", "--tag", tag, "--status", "CREATED").stdout
 
 
-def test_what_to_cancel_is_an_id_or_a_filter(leaseway):
+def test_what_to_cancel_is_an_id_or_a_filter(leaseway) -> None:
     for wrong in ((), ("0" * 32, "--type", "SLEEP")):
         refused = leaseway("jobs", "cancel", *wrong)
         assert (refused.exit_code, "either a job's id, or a filter" in " ".join(refused.stderr.split())) == (2, True)
 
 
-def test_waiting_shows_how_far_a_job_is_and_reading_it_what_its_attempts_were(leaseway):
+def test_waiting_shows_how_far_a_job_is_and_reading_it_what_its_attempts_were(leaseway) -> None:
     payload = '{"below": 1000, "duration_ms": 3000}'
     waited = leaseway("jobs", "create", "PRIME_COUNT", "--payload", payload, "--wait", "--tag", "a", "--tag", "b")
     assert waited.exit_code == 0, waited.output
@@ -157,7 +157,7 @@ def test_waiting_shows_how_far_a_job_is_and_reading_it_what_its_attempts_were(le
     assert [line for line in failed.stdout.splitlines() if line.startswith("attempt 2  ERROR")]
 
 
-def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway):
+def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway) -> None:
     job = json.loads(leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 4000}', "--json").stdout)
 
     waited = leaseway("jobs", "wait", job["id"], "--timeout", 0.2)
@@ -166,7 +166,7 @@ def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway):
     assert job["id"] in waited.stderr
 
 
-def test_a_list_is_followed_to_its_end(leaseway):
+def test_a_list_is_followed_to_its_end(leaseway) -> None:
     made = {json.loads(leaseway("jobs", "create", "GENERATE_NUMBER", "--json").stdout)["id"] for _ in range(5)}
 
     page = json.loads(leaseway("jobs", "list", "--type", "GENERATE_NUMBER", "--size", 2, "--json").stdout)
@@ -182,7 +182,7 @@ def demo_stack(make_stack, engine):
     return make_stack("demo", HttpAllowedHosts=demo_host(engine.port))
 
 
-def test_the_demo_shows_money_every_job_type_and_a_resized_picture(demo_stack, monkeypatch, tmp_path):
+def test_the_demo_shows_money_every_job_type_and_a_resized_picture(demo_stack, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr("leaseway_local.commands.demo.default_home", lambda: paths.Home(tmp_path))
     leaseway = _commands_on(demo_stack, monkeypatch)
 
@@ -197,7 +197,7 @@ def test_the_demo_shows_money_every_job_type_and_a_resized_picture(demo_stack, m
     assert pictures.dimensions((tmp_path / "demo" / "after.png").read_bytes()) == (320, 240)
 
 
-def test_the_demo_server_is_gone_when_the_demo_is_interrupted(unused_host):
+def test_the_demo_server_is_gone_when_the_demo_is_interrupted(unused_host) -> None:
     with pytest.raises(KeyboardInterrupt), serving(unused_host):
         raise KeyboardInterrupt
 
@@ -205,7 +205,7 @@ def test_the_demo_server_is_gone_when_the_demo_is_interrupted(unused_host):
         assert again.startswith(f"http://{unused_host}/")
 
 
-def test_a_taken_demo_port_is_told_with_what_to_do(unused_host):
+def test_a_taken_demo_port_is_told_with_what_to_do(unused_host) -> None:
     with serving(unused_host), pytest.raises(LocalCloudError) as refusal, serving(unused_host):
         pass
 
@@ -221,7 +221,7 @@ def unused_host() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def test_a_command_on_a_cloud_that_is_down_says_what_to_do(monkeypatch, capsys, tmp_path):
+def test_a_command_on_a_cloud_that_is_down_says_what_to_do(monkeypatch, capsys, tmp_path) -> None:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.delenv("LEASEWAY_ENGINE", raising=False)
     monkeypatch.setattr("sys.argv", ["leaseway", "balance", "show", "1"])
@@ -233,7 +233,7 @@ def test_a_command_on_a_cloud_that_is_down_says_what_to_do(monkeypatch, capsys, 
     assert "`leaseway up` starts it" in capsys.readouterr().err
 
 
-def test_top_shows_counts_by_type_and_what_failed_last(leaseway, stack):
+def test_top_shows_counts_by_type_and_what_failed_last(leaseway, stack) -> None:
     unreachable = {"type": "HTTP_GET", "payload": {"url": "http://nowhere.invalid/"}, "max_attempts": 1}
     job = stack.api.post("/api/v1/jobs", unreachable)
     until(lambda: stack.api.get(f"/api/v1/jobs/{job['id']}")["status"] == "FAILED", seconds=60, what="its failure")

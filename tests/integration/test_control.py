@@ -31,7 +31,7 @@ def reaches(stack, job_id, status, seconds=60):
     return until(there, seconds=seconds, what=f"{job_id} {status}")
 
 
-def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_result_refused(stack):
+def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_result_refused(stack) -> None:
     job_id = sleep(stack, 50_000, ttl_ms=60_000)
     reaches(stack, job_id, "RUNNING")
     asked = time.time()
@@ -47,7 +47,7 @@ def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_res
     assert (read(stack, job_id)["status"], read(stack, job_id)["result"]) == ("CANCELLED", None)
 
 
-def test_a_cancelled_job_is_tried_again_under_its_id_and_completes(stack):
+def test_a_cancelled_job_is_tried_again_under_its_id_and_completes(stack) -> None:
     job_id = sleep(stack, 200, delay_seconds=600)
     stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})
 
@@ -64,13 +64,13 @@ def test_a_cancelled_job_is_tried_again_under_its_id_and_completes(stack):
                      ("RUNNING", "COMPLETED")]  # fmt: skip
 
 
-def test_a_delayed_job_starts_no_sooner_than_it_may(stack):
+def test_a_delayed_job_starts_no_sooner_than_it_may(stack) -> None:
     job_id = sleep(stack, 1, delay_seconds=3)
     run_after = datetime.fromisoformat(read(stack, job_id)["run_after"])
     assert datetime.fromisoformat(reaches(stack, job_id, "COMPLETED")["started_at"]) >= run_after
 
 
-def test_a_batch_of_a_hundred_runs_to_its_end(stack):
+def test_a_batch_of_a_hundred_runs_to_its_end(stack) -> None:
     body = {"jobs": [{"type": "SLEEP", "payload": {"duration_ms": 1}}] * 99 + [{"type": "NO_SUCH", "payload": {}}]}
 
     answer = stack.api.post("/api/v1/jobs/batch", body)

@@ -28,7 +28,7 @@ def completes(stack, job_id):
     return until(lambda: (job := stack.api.get(path))["status"] == "COMPLETED" and job, seconds=60, what="its end")
 
 
-def test_what_was_given_up_is_listed_and_one_is_replayed(stack):
+def test_what_was_given_up_is_listed_and_one_is_replayed(stack) -> None:
     one, other = make_dead_letters(stack, 2)
     assert {one, other} <= set(listed(stack))
     assert "no worker claimed" in stack.api.get(f"/api/v1/jobs/{one}")["error_message"]
@@ -41,7 +41,7 @@ def test_what_was_given_up_is_listed_and_one_is_replayed(stack):
     assert stack.api.request("POST", f"/api/v1/dead-letters/{one}/replay").status_code == 404
 
 
-def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack):
+def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack) -> None:
     # Given dead letters, counted by the tally
     ids = make_dead_letters(stack, 12)
     until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] >= 12, seconds=30, what="their count")
@@ -58,7 +58,7 @@ def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack):
     until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] == 0, seconds=30, what="none counted")
 
 
-def test_dead_letters_are_listed_and_replayed_by_command(stack, leaseway):
+def test_dead_letters_are_listed_and_replayed_by_command(stack, leaseway) -> None:
     one, *others = make_dead_letters(stack, 3)
 
     shown = leaseway("dead-letters", "list", "--size", "100", "--json")
@@ -77,5 +77,5 @@ def test_dead_letters_are_listed_and_replayed_by_command(stack, leaseway):
 
 
 @pytest.mark.parametrize("arguments", [(), ("0" * 32, "--all")])
-def test_a_replay_needs_either_an_id_or_all(leaseway, arguments):
+def test_a_replay_needs_either_an_id_or_all(leaseway, arguments) -> None:
     assert leaseway("dead-letters", "replay", *arguments).exit_code == 2

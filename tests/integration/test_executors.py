@@ -58,7 +58,7 @@ def picture(width, height, kind):
     return buffer.getvalue()
 
 
-def check_linked_picture(result, kind, size):
+def check_linked_picture(result, kind, size) -> None:
     """What the link of the result gives, without any other right, is the picture that the result describes."""
     answer = httpx.get(result["url"], trust_env=False)
     assert answer.status_code == 200
@@ -75,11 +75,11 @@ def send_form(upload, data, **changed):
     return httpx.post(upload["url"], data={**upload["fields"], **changed}, files={"file": data}, trust_env=False)
 
 
-def test_sleep_sleeps(executing):
+def test_sleep_sleeps(executing) -> None:
     assert result_of(executing, "SLEEP", {"duration_ms": 150})["slept_ms"] >= 145
 
 
-def test_generate_login_and_number_use_their_parameters(executing):
+def test_generate_login_and_number_use_their_parameters(executing) -> None:
     login = result_of(executing, "GENERATE_LOGIN", {"length": 24})["login"]
     assert len(login) == 24
     assert login.isalnum()
@@ -88,7 +88,7 @@ def test_generate_login_and_number_use_their_parameters(executing):
     assert 10_000_000 <= result_of(executing, "GENERATE_NUMBER", {})["number"] <= 99_999_999
 
 
-def test_http_get_keeps_the_answer_and_counts_redirects(executing, server):
+def test_http_get_keeps_the_answer_and_counts_redirects(executing, server) -> None:
     server.replies["/page"] = Reply(404, "nicht da: ü".encode(), {"Content-Type": "text/plain"})
     server.redirect("/old", "/page")
     result = result_of(executing, "HTTP_GET", {"url": server.url("/old")})
@@ -96,14 +96,14 @@ def test_http_get_keeps_the_answer_and_counts_redirects(executing, server):
     assert result["url"] == server.url("/page")
 
 
-def test_a_result_too_large_for_the_table_comes_back_whole(executing, server):
+def test_a_result_too_large_for_the_table_comes_back_whole(executing, server) -> None:
     server.replies["/large"] = Reply(200, b"0123456789" * 6_000)
     result = result_of(executing, "HTTP_GET", {"url": server.url("/large")})
     assert result["body"] == "0123456789" * 6_000
     assert (result["size"], result["truncated"]) == (60_000, False)
 
 
-def test_an_eight_megapixel_upload_comes_back_at_the_asked_size(executing):
+def test_an_eight_megapixel_upload_comes_back_at_the_asked_size(executing) -> None:
     # Given a JPEG of 8 megapixels, uploaded through the presigned form
     photo = picture(3_456, 2_304, "JPEG")
     upload = executing.api.post("/api/v1/uploads", {"content_type": "image/jpeg", "size": len(photo)})
@@ -116,7 +116,7 @@ def test_an_eight_megapixel_upload_comes_back_at_the_asked_size(executing):
 
 
 @pytest.mark.only_on("ministack", because="LocalStack lets a form carry an acl that its policy does not name")
-def test_the_bucket_itself_refuses_another_size_type_or_key(executing):
+def test_the_bucket_itself_refuses_another_size_type_or_key(executing) -> None:
     data = picture(40, 40, "PNG")
     upload = executing.api.post("/api/v1/uploads", {"content_type": "image/png", "size": len(data)})
     refused = [
@@ -131,7 +131,7 @@ def test_the_bucket_itself_refuses_another_size_type_or_key(executing):
     assert bucket["KeyCount"] == 0
 
 
-def test_a_picture_may_come_from_a_url_or_in_the_request(executing, server):
+def test_a_picture_may_come_from_a_url_or_in_the_request(executing, server) -> None:
     drawn = picture(80, 40, "PNG")
     server.replies["/photo.png"] = Reply(200, drawn)
     for source in ({"url": server.url("/photo.png")}, {"base64": base64.b64encode(drawn).decode()}):
@@ -139,14 +139,14 @@ def test_a_picture_may_come_from_a_url_or_in_the_request(executing, server):
         check_linked_picture(result, "jpeg", (40, 20))
 
 
-def test_what_is_no_picture_fails_with_the_reason(executing):
+def test_what_is_no_picture_fails_with_the_reason(executing) -> None:
     source = {"base64": base64.b64encode(b"no picture").decode()}
     message = failure_of(executing, "IMAGE_RESIZE", {"source": source, "width": 40, "height": 20})
     assert "not a picture that can be read" in message
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f000001", "2130706433", "127.1", "[::ffff:127.0.0.1]"])
-def test_the_engines_own_port_is_refused_at_creation(executing, engine, host):
+def test_the_engines_own_port_is_refused_at_creation(executing, engine, host) -> None:
     url = f"http://{host}:{engine.port}/"
     for name, payload in (
         ("HTTP_GET", {"url": url}),
@@ -157,20 +157,20 @@ def test_the_engines_own_port_is_refused_at_creation(executing, engine, host):
         assert (refusal.value.status, refusal.value.code) == (400, "URL_REFUSED")
 
 
-def test_the_engines_own_port_is_refused_behind_a_redirect(executing, engine, server):
+def test_the_engines_own_port_is_refused_behind_a_redirect(executing, engine, server) -> None:
     server.redirect("/to-the-engine", f"http://127.0.0.1:{engine.port}/")
     message = failure_of(executing, "HTTP_GET", {"url": server.url("/to-the-engine")})
     assert message.endswith("127.0.0.1 is not a public address")
 
 
-def test_another_owners_object_is_refused_at_creation(executing):
+def test_another_owners_object_is_refused_at_creation(executing) -> None:
     payload = {"source": {"key": "owners/somebody/uploads/1"}, "width": 1, "height": 1}
     with pytest.raises(ApiProblem) as refusal:
         create(executing, "IMAGE_RESIZE", payload)
     assert refusal.value.status == 400
 
 
-def test_five_hundred_fetches_hit_the_server_once_each(executing, server, many):
+def test_five_hundred_fetches_hit_the_server_once_each(executing, server, many) -> None:
     # Given 500 jobs, each for a URL of its own
     paths = [f"/count/{number}" for number in range(many(500))]
     job_ids = executing.create_jobs([{"type": "HTTP_GET", "payload": {"url": server.url(path)}} for path in paths])

@@ -81,11 +81,11 @@ def tell(stack, held, step, **told):
     return stack.api.request("POST", f"/api/v1/jobs/{held['job']['id']}/{step}", json=body)
 
 
-def test_the_shell_worker_has_forty_lines():
+def test_the_shell_worker_has_forty_lines() -> None:
     assert len(WORKER.read_text().splitlines()) <= 40
 
 
-def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats(stack, shell_worker):
+def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats(stack, shell_worker) -> None:
     # Given jobs of which one takes longer than the lease, and one breaks its handler
     quick = [create(stack, {"seconds": 0}) for _ in range(3)]
     broken = create(stack, {"seconds": 0, "breaks": True}, max_attempts=1)
@@ -106,7 +106,7 @@ def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats
     assert [change for change in beats if change.new["id"] == long]
 
 
-def test_a_killed_shell_workers_job_is_taken_over_by_another(stack, shell_worker):
+def test_a_killed_shell_workers_job_is_taken_over_by_another(stack, shell_worker) -> None:
     # Given a worker that is killed in the middle of a job, with everything it started
     job_id = create(stack, {"seconds": 60, "slow_for": "victim"}, ttl_ms=300_000)
     victim = shell_worker("victim")
@@ -130,7 +130,7 @@ def test_a_killed_shell_workers_job_is_taken_over_by_another(stack, shell_worker
     assert sum(change.ended for change in ends) == 1
 
 
-def test_a_claim_waits_until_a_job_comes(stack):
+def test_a_claim_waits_until_a_job_comes(stack) -> None:
     assert claim(stack).status_code == 204
     with ThreadPoolExecutor(1) as pool:
         began = time.monotonic()
@@ -143,7 +143,7 @@ def test_a_claim_waits_until_a_job_comes(stack):
     assert tell(stack, answer.json(), "complete", result={}).status_code == 200
 
 
-def test_many_workers_share_the_jobs_and_each_result_is_written_once(stack):
+def test_many_workers_share_the_jobs_and_each_result_is_written_once(stack) -> None:
     made = {create(stack, {"n": number}) for number in range(12)}
 
     def work(worker):
@@ -160,7 +160,7 @@ def test_many_workers_share_the_jobs_and_each_result_is_written_once(stack):
     assert sorted(done) == sorted(made)
 
 
-def test_a_cancelled_jobs_worker_hears_of_it_and_its_result_is_refused(stack):
+def test_a_cancelled_jobs_worker_hears_of_it_and_its_result_is_refused(stack) -> None:
     job_id = create(stack, {"n": 1})
     held = claim(stack, wait_seconds=5).json()
     assert held["job"]["id"] == job_id
@@ -176,7 +176,7 @@ def test_a_cancelled_jobs_worker_hears_of_it_and_its_result_is_refused(stack):
     assert read(stack, job_id)["result"] is None
 
 
-def test_large_payloads_and_results_travel_through_the_bucket(stack):
+def test_large_payloads_and_results_travel_through_the_bucket(stack) -> None:
     job_id = create(stack, PAGES)
 
     held = claim(stack, wait_seconds=5).json()
@@ -186,7 +186,7 @@ def test_large_payloads_and_results_travel_through_the_bucket(stack):
     assert stack.api.get(f"/api/v1/jobs/{job_id}/result")["result"] == PAGES
 
 
-def test_a_user_runs_an_own_job_by_its_id_and_nobody_elses(stack):
+def test_a_user_runs_an_own_job_by_its_id_and_nobody_elses(stack) -> None:
     ann, bob = stack.as_user("external-ann"), stack.as_user("external-bob")
     job_id = ann.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"secret": 1}})["id"]
     known = f"/api/v1/jobs/{job_id}"

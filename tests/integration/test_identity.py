@@ -67,7 +67,7 @@ def taken_role(stack, aside) -> tuple[str, Future]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _start_what_takes_long(changed_password, taken_role):
+def _start_what_takes_long(changed_password, taken_role) -> None:
     """Started before the first test of this module, so that the half minute passes meanwhile."""
 
 

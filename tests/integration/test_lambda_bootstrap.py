@@ -195,13 +195,13 @@ SCENARIOS: dict[str, Callable[[Invoke], None]] = {
 
 
 @pytest.mark.parametrize("name", sorted(HANDLERS))
-def test_a_packaged_function_does_its_work_under_lambdas_bootstrap(name, folders, variables):
+def test_a_packaged_function_does_its_work_under_lambdas_bootstrap(name, folders, variables) -> None:
     with execution_environment(folders, HANDLERS[name], variables) as started:
         started.wait_until_ready()
         SCENARIOS[name](started.invoke)
 
 
-def test_deep_health_is_503_while_a_dependency_is_cut_off(folders, variables):
+def test_deep_health_is_503_while_a_dependency_is_cut_off(folders, variables) -> None:
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="bootstrap-cut-off")
     event = sample_event("api-health") | {"multiValueQueryStringParameters": {"deep": ["1"]}}
@@ -217,7 +217,7 @@ def test_deep_health_is_503_while_a_dependency_is_cut_off(folders, variables):
         until(lambda: status() == 200, seconds=30, what="the bucket to be found again")
 
 
-def test_a_function_that_cannot_start_says_why(folders, variables):
+def test_a_function_that_cannot_start_says_why(folders, variables) -> None:
     """The harness can fail: a variable out of bounds stops the import, as it would on AWS."""
     broken = variables | {"LEASE_SECONDS": "0"}
 

@@ -98,18 +98,18 @@ def depth(stack, queue="JobsQueueUrl"):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _start_the_long_one(long_sleep):
+def _start_the_long_one(long_sleep) -> None:
     """Started before the first test of this module, so that its 130 s pass meanwhile."""
 
 
-def warm_up(stack):
+def warm_up(stack) -> None:
     """Two environments at work at once, so that a killed worker's successor does not start cold."""
     jobs = [sleep(stack, 1_500) for _ in range(20)]
     assert len({ended(stack, job_id)["worker"] for job_id in jobs}) > 1
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
-def test_a_killed_workers_job_is_finished_by_another_within_its_lease_plus_ten_seconds(quick):
+def test_a_killed_workers_job_is_finished_by_another_within_its_lease_plus_ten_seconds(quick) -> None:
     warm_up(quick)
     job_id = sleep(quick, 1_000)
     victim = running(quick, job_id)["worker"]
@@ -124,7 +124,7 @@ def test_a_killed_workers_job_is_finished_by_another_within_its_lease_plus_ten_s
     assert stored["finished_at"] / 1000 - killed <= LEASE + 10, f"taken over {stored['started_at'] / 1000 - killed} s"
 
 
-def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick):
+def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick) -> None:
     with no_workers(quick):
         job_ids = [sleep(quick, 2_000) for _ in range(10)]
     victims = {running(quick, job_id)["worker"] for job_id in job_ids}
@@ -139,7 +139,7 @@ def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick
         assert sum(change.ended for change in transitions(quick, job_id)) == 1
 
 
-def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick):
+def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick) -> None:
     job_id = sleep(quick, 60_000, ttl_ms=600_000, max_attempts=10)
     for attempt in (1, 2, 3):
         kill_worker(running(quick, job_id, attempt)["worker"])
@@ -150,7 +150,7 @@ def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick):
     assert "died 3 times" in job["error_message"]
 
 
-def test_a_job_whose_time_to_live_passes_is_cancelled_and_its_result_not_stored(quick):
+def test_a_job_whose_time_to_live_passes_is_cancelled_and_its_result_not_stored(quick) -> None:
     job_id = sleep(quick, 30_000, ttl_ms=1_000)
 
     job = ended(quick, job_id)
@@ -161,7 +161,7 @@ def test_a_job_whose_time_to_live_passes_is_cancelled_and_its_result_not_stored(
     assert "result_key" not in stored
 
 
-def test_a_job_that_always_raises_fails_after_its_attempts_and_growing_waits(quick, closed_port):
+def test_a_job_that_always_raises_fails_after_its_attempts_and_growing_waits(quick, closed_port) -> None:
     url = f"http://127.0.0.1:{closed_port}/"  # every attempt is a real refused connection
     body = {"type": "HTTP_GET", "payload": {"url": url}, "max_attempts": 3, "ttl_ms": 20_000}
     job_id = quick.api.post("/api/v1/jobs", body)["id"]
@@ -179,12 +179,12 @@ def test_a_job_that_always_raises_fails_after_its_attempts_and_growing_waits(qui
     assert waits[0] <= waits[1]
 
 
-def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick):
+def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick) -> None:
     sqs, queue = quick.client("sqs"), quick.outputs["JobsQueueUrl"]
     with no_workers(quick):
         job_id = sleep(quick, 10)
 
-        def lose():
+        def lose() -> bool:
             for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
                 sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
                 if job_id in message["Body"]:
@@ -201,7 +201,7 @@ def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick):
     until(swept, seconds=30, what="the sweeper's rescue", every=0.5)
 
 
-def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_is_judged(quick):
+def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_is_judged(quick) -> None:
     sqs, queue = quick.client("sqs"), quick.outputs["JobsQueueUrl"]
     with no_workers(quick):
         job_id = sleep(quick, 10)
@@ -220,13 +220,13 @@ def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_
     assert item(quick, job_id)["dead_lettered_at"]
 
 
-def test_a_message_that_is_no_jobs_is_dropped_by_the_judge(quick):
+def test_a_message_that_is_no_jobs_is_dropped_by_the_judge(quick) -> None:
     sqs = quick.client("sqs")
     sqs.send_message(QueueUrl=quick.outputs["DeadLetterQueueUrl"], MessageBody="nonsense")
     until(lambda: depth(quick, "DeadLetterQueueUrl") == 0, seconds=60, what="an empty dead-letter queue")
 
 
-def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_five_sweeps(make_stack, many):
+def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_five_sweeps(make_stack, many) -> None:
     stack = make_stack("idle", LeaseSeconds=LEASE, FirstLookSeconds=1, SweeperEnabled="false")
     with no_workers(stack):
         job_ids = stack.create_jobs([{"type": "SLEEP", "payload": {"duration_ms": 1}}] * many(2_000))
@@ -242,7 +242,7 @@ def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_fi
         stack.client("sqs").purge_queue(QueueUrl=stack.outputs["JobsQueueUrl"])
 
 
-def test_a_sleep_of_130_seconds_on_a_lease_of_30_is_delivered_once(long_sleep):
+def test_a_sleep_of_130_seconds_on_a_lease_of_30_is_delivered_once(long_sleep) -> None:
     stack, job_id = long_sleep
 
     job = ended(stack, job_id, seconds=200)

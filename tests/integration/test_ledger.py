@@ -57,7 +57,7 @@ def send(bank, path, body, key):
     return answer.status_code, answer.text
 
 
-def test_every_change_is_explained_by_an_entry(bank, user):
+def test_every_change_is_explained_by_an_entry(bank, user) -> None:
     bank.api.post("/api/users/update-balance", {"userId": user, "amount": "-30.25", "reference": "lunch"})
     bank.api.post("/api/users/update-balance", {"userId": user, "amount": 1})
 
@@ -73,7 +73,7 @@ def test_every_change_is_explained_by_an_entry(bank, user):
     assert (then["balance"], then["version"]) == (69.75, 2)
 
 
-def test_fifty_clients_that_repeat_one_request_change_the_balance_once(bank, user, many):
+def test_fifty_clients_that_repeat_one_request_change_the_balance_once(bank, user, many) -> None:
     body = {"userId": user, "amount": -7}
     clients = many(50)
     start = threading.Barrier(clients)
@@ -93,7 +93,7 @@ def test_fifty_clients_that_repeat_one_request_change_the_balance_once(bank, use
     assert bank.api.get(f"/api/users/{user}/balance")["version"] == 2
 
 
-def test_fifty_clients_that_open_one_account_open_it_once(bank, many):
+def test_fifty_clients_that_open_one_account_open_it_once(bank, many) -> None:
     name = f"user-{secrets.token_hex(6)}"
 
     with ThreadPoolExecutor(many(50)) as pool:
@@ -104,7 +104,7 @@ def test_fifty_clients_that_open_one_account_open_it_once(bank, many):
     assert len({text for status, text in answers if status == 201}) == 1
 
 
-def test_a_keyed_job_is_made_once(bank):
+def test_a_keyed_job_is_made_once(bank) -> None:
     body = {"type": "SLEEP", "payload": {"duration_ms": 1}}
     key = secrets.token_hex(8)
     with ThreadPoolExecutor(10) as pool:
@@ -116,7 +116,7 @@ def test_a_keyed_job_is_made_once(bank):
     assert send(bank, "/api/v1/jobs", other, key)[0] == 422
 
 
-def test_random_transfers_conserve_the_sum_and_verify_clean(bank, many):
+def test_random_transfers_conserve_the_sum_and_verify_clean(bank, many) -> None:
     token = bank.admin.token()
     requests, at_a_time = many(600), many(20)
     outcome = asyncio.run(
@@ -130,7 +130,7 @@ def test_random_transfers_conserve_the_sum_and_verify_clean(bank, many):
     assert report["balances"] == report["brought_in"] + report["under_way"]
 
 
-def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank):
+def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank) -> None:
     user, other = (f"user-{secrets.token_hex(6)}" for _ in range(2))
 
     with bank.as_user(user) as api:
@@ -149,7 +149,7 @@ def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank):
     assert bank.api.get(f"/api/users/{other}/balance")["balance"] == 40
 
 
-def test_a_transfer_is_reversed_once_whoever_asks(bank, user):
+def test_a_transfer_is_reversed_once_whoever_asks(bank, user) -> None:
     other = f"user-{secrets.token_hex(6)}"
     bank.api.post("/api/users", {"userId": other, "balance": 0})
     made = bank.api.post("/api/v1/transfers", {"from": user, "to": other, "amount": 40})
@@ -172,7 +172,7 @@ def test_a_transfer_is_reversed_once_whoever_asks(bank, user):
     assert entries(bank, other, 3)[0]["reverses"] == made["to_entry"]
 
 
-def test_the_ledger_catches_up_after_its_function_was_away(bank, user):
+def test_the_ledger_catches_up_after_its_function_was_away(bank, user) -> None:
     client = bank.client("lambda")
     function = bank.outputs["LedgerFunction"]
     mapping = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"][0]["UUID"]
@@ -188,7 +188,7 @@ def test_the_ledger_catches_up_after_its_function_was_away(bank, user):
     assert [entry["version"] for entry in entries(bank, user, 6)] == [6, 5, 4, 3, 2, 1]
 
 
-def test_the_commands_verify_find_mend_and_export(bank, user, leaseway, tmp_path):
+def test_the_commands_verify_find_mend_and_export(bank, user, leaseway, tmp_path) -> None:
     for number in (1, 2, 3):
         bank.api.post("/api/users/update-balance", {"userId": user, "amount": number, "reference": "=1+1"})
     entries(bank, user, 4)
@@ -213,7 +213,7 @@ def test_the_commands_verify_find_mend_and_export(bank, user, leaseway, tmp_path
     assert table[1]["reference"] == "'=1+1"
 
 
-def test_an_unknown_user_is_told_and_exits_1(leaseway):
+def test_an_unknown_user_is_told_and_exits_1(leaseway) -> None:
     asked = leaseway("verify", "nobody")
     assert asked.exit_code == 1
     assert "USER_NOT_FOUND" in str(asked.exception)

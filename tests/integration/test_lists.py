@@ -71,7 +71,7 @@ def pages(small, large, most):
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_page_reads_the_same_at_100_and_at_10000_jobs(pages, most, name):
+def test_a_page_reads_the_same_at_100_and_at_10000_jobs(pages, most, name) -> None:
     (few_page, few), (many_page, many) = (measurements[name] for measurements in pages)
     assert [job.created_at - EPOCH_MS for job in few_page.content] == list(range(99, 79, -1))
     assert [job.created_at - EPOCH_MS for job in many_page.content] == list(range(most - 1, most - 21, -1))
@@ -80,7 +80,7 @@ def test_a_page_reads_the_same_at_100_and_at_10000_jobs(pages, most, name):
     assert many.keys == pytest.approx(few.keys, rel=0.1)
 
 
-def test_a_page_deep_inside_costs_what_the_first_one_does(pages, large):
+def test_a_page_deep_inside_costs_what_the_first_one_does(pages, large) -> None:
     _, (first_page, first) = (measurements["of an owner"] for measurements in pages)
     with inside(large):
         cursor = first_page.cursor
@@ -90,7 +90,7 @@ def test_a_page_deep_inside_costs_what_the_first_one_does(pages, large):
             assert reads.units == pytest.approx(first.units, rel=0.1)
 
 
-def test_a_list_that_finds_nothing_reads_at_most_1000_keys(pages, large):
+def test_a_list_that_finds_nothing_reads_at_most_1000_keys(pages, large) -> None:
     # Given 10,000 jobs of which none is live or of the type, when such lists are asked for, then each stops at 1,000
     # keys and hands out a cursor
     wanted = [
@@ -108,7 +108,7 @@ def test_a_list_that_finds_nothing_reads_at_most_1000_keys(pages, large):
             assert page.cursor
 
 
-def test_live_jobs_with_one_look_come_once_each(small):
+def test_live_jobs_with_one_look_come_once_each(small) -> None:
     # Given 50 live jobs to be looked at in one millisecond, when pages of 7 are walked, then each comes once
     with inside(small):
         put_jobs([job_item(n, owner="live", status="CREATED", look_at=EPOCH_MS) for n in range(50)])
@@ -119,7 +119,7 @@ def test_live_jobs_with_one_look_come_once_each(small):
     assert len(seen) == len(set(seen)) == 50
 
 
-def test_totals_follow_10000_jobs(pages, large, most):
+def test_totals_follow_10000_jobs(pages, large, most) -> None:
     # Given 10,000 jobs in the table's stream, when the tally has seen them, then every list knows its length
     def counted():
         with inside(large):

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -85,7 +86,7 @@ def done(api, job_id):
     return wait_until(lambda: api.get(f"/api/v1/jobs/{job_id}")["status"] == "COMPLETED", 60, every=0.2)
 
 
-def test_up_makes_the_first_account_and_says_where_everything_is(terminal):
+def test_up_makes_the_first_account_and_says_where_everything_is(terminal) -> None:
     outputs = json.loads(terminal.runs("outputs", "--json").stdout)
 
     assert outputs["endpoint_url"] == f"http://127.0.0.1:{terminal.port}"
@@ -99,7 +100,7 @@ def test_up_makes_the_first_account_and_says_where_everything_is(terminal):
     assert written.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_second_up_builds_and_deploys_nothing(terminal):
+def test_a_second_up_builds_and_deploys_nothing(terminal) -> None:
     before = json.loads(terminal.runs("outputs", "--json").stdout)
     pid = terminal.engine.record().pid
 
@@ -112,7 +113,7 @@ def test_a_second_up_builds_and_deploys_nothing(terminal):
     assert json.loads(terminal.runs("outputs", "--json").stdout) == before
 
 
-def test_the_engine_listens_on_the_loopback_address_only(terminal):
+def test_the_engine_listens_on_the_loopback_address_only(terminal) -> None:
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     addresses = {
         row[1].partition(":")[0] for row in table if row[1].endswith(f":{terminal.port:04X}") and row[3] == "0A"
@@ -121,7 +122,7 @@ def test_the_engine_listens_on_the_loopback_address_only(terminal):
     assert addresses == {"0100007F"}
 
 
-def test_functions_see_nothing_of_the_users_aws_settings(terminal):
+def test_functions_see_nothing_of_the_users_aws_settings(terminal) -> None:
     with terminal.api() as api:
         api.get("/health")
     environments = [
@@ -138,7 +139,7 @@ def test_functions_see_nothing_of_the_users_aws_settings(terminal):
         assert environment["HOME"] == str(terminal.home.path)
 
 
-def test_down_leaves_nothing_running_and_data_survives_it(terminal):
+def test_down_leaves_nothing_running_and_data_survives_it(terminal) -> None:
     with terminal.api() as api:
         api.post("/api/users", {"userId": "kept", "balance": "12.34"})
         job = api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"]
@@ -155,7 +156,7 @@ def test_down_leaves_nothing_running_and_data_survives_it(terminal):
         assert done(api, api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"])
 
 
-def test_a_killed_engine_is_reported_and_up_revives_it(terminal):
+def test_a_killed_engine_is_reported_and_up_revives_it(terminal) -> None:
     assert terminal.runs("status").returncode == 0
     killed = terminal.engine.record()
     os.kill(killed.pid, signal.SIGKILL)
@@ -173,7 +174,7 @@ def test_a_killed_engine_is_reported_and_up_revives_it(terminal):
     assert json.loads(after.stdout)["well"] is True
 
 
-def test_status_names_a_part_that_does_not_do_its_work(terminal):
+def test_status_names_a_part_that_does_not_do_its_work(terminal) -> None:
     mappings = cloud.Clients(cloud.Target.LOCAL, terminal.engine.record().host).get("lambda")
     worker = mappings.list_event_source_mappings(FunctionName="leaseway-worker")["EventSourceMappings"][0]
     mappings.update_event_source_mapping(UUID=worker["UUID"], Enabled=False)
@@ -185,7 +186,7 @@ def test_status_names_a_part_that_does_not_do_its_work(terminal):
     assert [part["name"] for part in report["parts"] if not part["well"]] == ["WorkerFunction"]
 
 
-def test_logs_show_what_a_function_said(terminal):
+def test_logs_show_what_a_function_said(terminal) -> None:
     with terminal.api() as api:
         assert done(api, job := api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"])
 
@@ -195,7 +196,7 @@ def test_logs_show_what_a_function_said(terminal):
     assert "there is no function 'nobody'" in refused.stderr
 
 
-def test_deploy_refuses_a_parameter_that_the_template_does_not_admit(terminal):
+def test_deploy_refuses_a_parameter_that_the_template_does_not_admit(terminal) -> None:
     refused = terminal.runs("deploy", "--parameter", "LeaseSeconds=1")
 
     assert refused.returncode == 1
@@ -204,7 +205,7 @@ def test_deploy_refuses_a_parameter_that_the_template_does_not_admit(terminal):
     assert terminal.runs("status").returncode == 0
 
 
-def test_code_that_is_not_what_was_packaged_is_noticed(terminal):
+def test_code_that_is_not_what_was_packaged_is_noticed(terminal) -> None:
     clients = cloud.Clients(cloud.Target.LOCAL, terminal.engine.record().host)
     functions = clients.get("lambda")
     bucket = clients.get("s3").list_buckets()["Buckets"]
@@ -223,7 +224,7 @@ def test_code_that_is_not_what_was_packaged_is_noticed(terminal):
     assert terminal.engine.running(), "an engine that ran before is not stopped by a failed deployment"
 
 
-def test_a_taken_port_is_named_with_its_owner_and_nothing_is_started(fresh):
+def test_a_taken_port_is_named_with_its_owner_and_nothing_is_started(fresh) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", fresh.port))
         other.listen()
@@ -237,11 +238,11 @@ def test_a_taken_port_is_named_with_its_owner_and_nothing_is_started(fresh):
     assert fresh.nothing_runs()
 
 
-def test_a_failed_deployment_stops_the_engine_that_it_started(fresh, monkeypatch):
+def test_a_failed_deployment_stops_the_engine_that_it_started(fresh, monkeypatch) -> None:
     monkeypatch.setenv("LEASEWAY_HOME", str(fresh.home.path))
     monkeypatch.setenv("LEASEWAY_PORT", str(fresh.port))
 
-    def fail(_deployer):
+    def fail(_deployer) -> Never:
         assert fresh.engine.running()
         raise LocalCloudError("no luck")
 
@@ -253,7 +254,7 @@ def test_a_failed_deployment_stops_the_engine_that_it_started(fresh, monkeypatch
     assert fresh.nothing_runs()
 
 
-def test_ctrl_c_while_starting_leaves_nothing_running(fresh):
+def test_ctrl_c_while_starting_leaves_nothing_running(fresh) -> None:
     with subprocess.Popen(
         [LEASEWAY, "up"],
         env=fresh.environment,
@@ -272,7 +273,7 @@ def test_ctrl_c_while_starting_leaves_nothing_running(fresh):
     assert fresh.nothing_runs()
 
 
-def test_two_ups_at_once_start_one_engine(fresh):
+def test_two_ups_at_once_start_one_engine(fresh) -> None:
     commands = [
         subprocess.Popen([LEASEWAY, "up", "--brief"], env=fresh.environment, stderr=subprocess.PIPE) for _ in range(2)
     ]
@@ -283,7 +284,7 @@ def test_two_ups_at_once_start_one_engine(fresh):
     assert serving == [fresh.engine.record().pid]
 
 
-def test_down_with_purge_removes_the_data(fresh):
+def test_down_with_purge_removes_the_data(fresh) -> None:
     assert fresh.runs("up", "--brief").returncode == 0
     assert any(fresh.home.objects.iterdir())
 
@@ -295,7 +296,7 @@ def test_down_with_purge_removes_the_data(fresh):
     assert fresh.runs("status").returncode == 1
 
 
-def test_a_cloud_moves_to_another_port_with_its_data_and_goes_on_working(fresh):
+def test_a_cloud_moves_to_another_port_with_its_data_and_goes_on_working(fresh) -> None:
     # Given a cloud that is stopped, and a port that changes meanwhile
     assert fresh.runs("up").returncode == 0
     assert fresh.runs("balance", "update", "1", "-0.50").returncode == 0

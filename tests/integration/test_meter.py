@@ -17,7 +17,7 @@ def told(stack):
     return samples(stack.api.request("GET", "/metrics").text)
 
 
-def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(stack):
+def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(stack) -> None:
     name = ("http_requests_total", "GET", "/openapi.json", "2xx")
     for number in range(1, 6):
         assert httpx.get(f"{stack.outputs.api_url}/openapi.json", timeout=60, trust_env=False).status_code == 200
@@ -26,7 +26,7 @@ def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(stack
 
 
 @pytest.mark.only_on("ministack", because="LocalStack loses the lines of an environment's first invocation")
-def test_they_bring_what_functions_tell_of_their_process_at_their_first_invocation(stack):
+def test_they_bring_what_functions_tell_of_their_process_at_their_first_invocation(stack) -> None:
     # Those with requests, and others, such as the ledger's, which wrote the first account's entry
     until(
         lambda: {("process_cpu_seconds_total", each) for each in ("api", "ledger")} <= told(stack).keys(),

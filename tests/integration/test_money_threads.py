@@ -202,7 +202,7 @@ def redeliver(stack) -> None:
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(wanted=clients)
-def test_whatever_many_threads_want_the_money_is_conserved_and_explained(domain, stack, wanted):
+def test_whatever_many_threads_want_the_money_is_conserved_and_explained(domain, stack, wanted) -> None:
     run = Run()
 
     with run.deaths(), ThreadPoolExecutor(THREADS + 1) as pool:

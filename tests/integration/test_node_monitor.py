@@ -124,7 +124,7 @@ def unhandled(stack) -> list[dict[str, Any]]:
     return [message for message in messages(stack) if message["status"] not in TERMINAL]
 
 
-def test_a_killed_generator_is_followed_in_time_by_one_other_and_no_message_is_lost(stack, tmp_path):
+def test_a_killed_generator_is_followed_in_time_by_one_other_and_no_message_is_lost(stack, tmp_path) -> None:
     before = int(lease(stack).get("epoch", 0))
     options = {"nodes": 5, "interval_ms": INTERVAL_MS, "refresh_ms": REFRESH_MS, "failure_percent": 20}
     with monitoring(stack, tmp_path, **options) as monitor:
@@ -172,7 +172,7 @@ def test_a_killed_generator_is_followed_in_time_by_one_other_and_no_message_is_l
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "SIGKILL"])
-def test_however_a_monitor_ends_no_node_is_left(stack, tmp_path, how):
+def test_however_a_monitor_ends_no_node_is_left(stack, tmp_path, how) -> None:
     with monitoring(stack, tmp_path, nodes=2, interval_ms=INTERVAL_MS, refresh_ms=REFRESH_MS) as monitor:
         until(lambda: len(monitor.working) == 2, seconds=60, what="two nodes at work")
         assert len(monitor.left()) == 2
@@ -200,7 +200,7 @@ def started(stack, tmp_path, *flags: str) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(stack, tmp_path):
+def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(stack, tmp_path) -> None:
     # Given a node that reports, and is the generator
     node = started(stack, tmp_path, "--report")
     told = []
@@ -238,7 +238,7 @@ def leaseway(stack, monkeypatch):
     return lambda *arguments: CliRunner().invoke(cli.app, list(arguments))
 
 
-def test_failed_messages_are_listed_and_drained_once(stack, leaseway, tmp_path):
+def test_failed_messages_are_listed_and_drained_once(stack, leaseway, tmp_path) -> None:
     # Given three messages that fail, and one that does not
     with inside(stack):
         from leaseway.generator import Lease, give_up, produce, try_to_become

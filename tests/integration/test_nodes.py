@@ -49,7 +49,7 @@ def left_in_queue(stack, output: str = "JobsQueueUrl") -> int:
     return sum(int(held[name]) for name in names)
 
 
-def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_their_messages(stack, start):
+def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_their_messages(stack, start) -> None:
     node: NodeProcess = start("one", typed=True, concurrency=4, poll_seconds=1).started()
     (began,) = node.actions("start")
     assert {"normal", "tasks", "MESSAGE"} <= set(began["queues"])
@@ -63,7 +63,7 @@ def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_th
     assert node.stop() == 0
 
 
-def test_a_long_job_holds_up_no_free_slot(stack, start):
+def test_a_long_job_holds_up_no_free_slot(stack, start) -> None:
     start("wide", concurrency=2, poll_seconds=1).started()
     long = sleep(stack, 6_000)
     in_status(stack, long, "RUNNING")
@@ -75,7 +75,7 @@ def test_a_long_job_holds_up_no_free_slot(stack, start):
     assert in_status(stack, long, *TERMINAL)["attempts"] == 1, "heartbeats kept it, over more than a lease"
 
 
-def test_after_sigterm_what_runs_may_finish_and_nothing_new_begins(stack, start):
+def test_after_sigterm_what_runs_may_finish_and_nothing_new_begins(stack, start) -> None:
     node = start("drained", concurrency=1, poll_seconds=1, drain_seconds=20).started()
     running = sleep(stack, 2_000)
     in_status(stack, running, "RUNNING")
@@ -89,7 +89,7 @@ def test_after_sigterm_what_runs_may_finish_and_nothing_new_begins(stack, start)
     assert in_status(stack, waiting, *TERMINAL)["worker"] == "next"
 
 
-def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_attempt(stack, start):
+def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_attempt(stack, start) -> None:
     # Given a job with a single attempt, running on a node that may drain for a second
     stopped = start("stopped", concurrency=2, poll_seconds=1, drain_seconds=1).started()
     job_id = sleep(stack, 4_000, max_attempts=1)
@@ -110,7 +110,7 @@ def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_atte
     ]
 
 
-def test_a_second_sigterm_gives_back_without_waiting(stack, start):
+def test_a_second_sigterm_gives_back_without_waiting(stack, start) -> None:
     node = start("hurried", concurrency=1, poll_seconds=1, drain_seconds=60).started()
     job_id = sleep(stack, 30_000, ttl_ms=60_000)
     in_status(stack, job_id, "RUNNING")
@@ -129,7 +129,9 @@ def stack_polls(node: NodeProcess) -> bool:
 
 
 @pytest.mark.timeout(500)
-def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_write_results_once(stack, start, many):
+def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_write_results_once(
+    stack, start, many
+) -> None:
     # Given a thousand jobs and four nodes
     body = {"type": "SLEEP", "payload": {"duration_ms": 100}, "max_attempts": 20}
     job_ids = set(stack.create_jobs([body] * many(1_000)))

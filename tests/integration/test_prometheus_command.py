@@ -9,7 +9,7 @@ from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
 
 
-def test_the_configuration_that_it_prints_lets_prometheus_in(stack, monkeypatch):
+def test_the_configuration_that_it_prints_lets_prometheus_in(stack, monkeypatch) -> None:
     # Given the configuration that an Admin asks for
     monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     printed = CliRunner().invoke(cli.app, ["prometheus"])

@@ -71,7 +71,7 @@ def median_wait_of_high(stack, number):
     return median(waited(job) for jobs in rounds for job in jobs)
 
 
-def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack, many):
+def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack, many) -> None:
     # Given warm workers, and what fifty high jobs wait when they are alone
     median_wait_of_high(stack, many(50))
     alone = median_wait_of_high(stack, many(50))
@@ -96,7 +96,7 @@ def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack, many):
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time, below any limit")
-def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack):
+def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack) -> None:
     audits = stack.create_jobs([{"type": "STORAGE_AUDIT", "payload": {"duration_ms": 700}}] * 8)
 
     jobs = completed(stack, audits)
@@ -107,7 +107,7 @@ def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack):
     assert max(at_a_time) == 2
 
 
-def test_jobs_of_one_key_start_one_by_one_as_created_across_a_crash_and_retries(stack):
+def test_jobs_of_one_key_start_one_by_one_as_created_across_a_crash_and_retries(stack) -> None:
     # Given a long job whose worker will die, one that fails each of its attempts, and three that are quick
     no_picture = {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}
     kinds = [
@@ -147,7 +147,7 @@ def first_claim(stack, job_id):
     )
 
 
-def test_messages_say_whose_they_are(stack):
+def test_messages_say_whose_they_are(stack) -> None:
     """SQS shares a queue out fairly among such groups; this engine keeps the attribute and no more."""
     with no_workers(stack, "LowQueueUrl"):
         job_id = stack.api.post("/api/v1/jobs", SLEEP_50 | {"priority": "low"})["id"]

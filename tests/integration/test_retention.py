@@ -34,14 +34,14 @@ def objects_of(stack, job_id):
     return sorted(one["Key"].rpartition("/")[2] for one in found if job_id in one["Key"])
 
 
-def remove(stack, job_id):
+def remove(stack, job_id) -> None:
     stack.client("dynamodb").delete_item(TableName=stack.outputs["JobsTable"], Key={"id": {"S": job_id}})
 
 
 @pytest.mark.only_on(
     "ministack", because="DynamoDB Local tells the minute of a removal, and objects written in it stay"
 )
-def test_a_removed_job_takes_payload_and_picture_along_and_is_counted_no_more(stack):
+def test_a_removed_job_takes_payload_and_picture_along_and_is_counted_no_more(stack) -> None:
     # Given two pictures of a user
     api = stack.as_user(f"keeper-{secrets.token_hex(4)}")
     gone, stays = (api.post("/api/v1/jobs", {"type": "IMAGE_RESIZE", "payload": picture()})["id"] for _ in range(2))
@@ -58,7 +58,7 @@ def test_a_removed_job_takes_payload_and_picture_along_and_is_counted_no_more(st
     assert api.request("GET", f"/api/v1/jobs/{gone}").status_code == 404
 
 
-def test_a_job_says_when_it_goes_and_is_absent_from_then_on(stack):
+def test_a_job_says_when_it_goes_and_is_absent_from_then_on(stack) -> None:
     # Given a job with a time of its own
     body = {"type": "SLEEP", "payload": {"duration_ms": 1}, "retention_days": 2}
     created = stack.api.post("/api/v1/jobs", body)
@@ -78,7 +78,7 @@ def test_a_job_says_when_it_goes_and_is_absent_from_then_on(stack):
         assert stack.api.request(method, f"/api/v1/jobs/{job['id']}{path}").status_code == 404
 
 
-def test_a_day_is_the_least_and_what_the_bucket_keeps_the_most(stack):
+def test_a_day_is_the_least_and_what_the_bucket_keeps_the_most(stack) -> None:
     for days in (0, 460):
         body = {"type": "SLEEP", "payload": {"duration_ms": 1}, "retention_days": days}
         refused = stack.api.request("POST", "/api/v1/jobs", json=body)

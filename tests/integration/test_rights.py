@@ -47,7 +47,7 @@ def guarded(enforcing):
     stack.api.close()
 
 
-def _allow_batches(iam, role):
+def _allow_batches(iam, role) -> None:
     """On AWS, `sqs:SendMessage` admits SendMessageBatch too; the engine asks for an action that AWS does not have."""
     for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
@@ -83,13 +83,13 @@ def picture():
         ("IMAGE_RESIZE", {"source": {"base64": picture()}, "width": 16, "height": 12, "format": "png"}),
     ],
 )
-def test_jobs_run_within_the_workers_rights(guarded, kind, payload):
+def test_jobs_run_within_the_workers_rights(guarded, kind, payload) -> None:
     job = guarded.api.post("/api/v1/jobs", {"type": kind, "payload": payload})
 
     assert ended(guarded, job["id"])["status"] == "COMPLETED"
 
 
-def test_jobs_for_workers_outside_are_within_the_apis_rights(guarded):
+def test_jobs_for_workers_outside_are_within_the_apis_rights(guarded) -> None:
     for end, told in (("complete", {"result": {"text": "x" * 10_000}}), ("fail", {"error": "no paper"})):
         job = guarded.api.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"text": "x" * 10_000}})
         held = guarded.api.post("/api/v1/jobs/claim", {"types": ["EXTERNAL"], "worker": "rights", "wait_seconds": 5})
@@ -99,7 +99,7 @@ def test_jobs_for_workers_outside_are_within_the_apis_rights(guarded):
         assert guarded.api.post(f"{one}/{end}", token | told)["id"] == job["id"]
 
 
-def test_balances_lists_and_totals_are_within_the_apis_rights(guarded):
+def test_balances_lists_and_totals_are_within_the_apis_rights(guarded) -> None:
     guarded.api.post("/api/users", {"userId": "rights", "balance": 5})
     guarded.api.post("/api/users/update-balance", {"userId": "rights", "amount": "-2"})
     ids = [guarded.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"] for _ in range(3)]
@@ -114,7 +114,7 @@ def test_balances_lists_and_totals_are_within_the_apis_rights(guarded):
     assert wait_until(lambda: guarded.api.get("/api/v1/jobs")["totalElements"] >= 3, 30, every=0.5), "nothing counted"
 
 
-def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_rights(guarded):
+def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_rights(guarded) -> None:
     for user in ("payer", "payee"):
         guarded.api.post_once("/api/users", {"userId": user, "balance": 5})
     made = guarded.api.post_once("/api/v1/transfers", {"from": "payer", "to": "payee", "amount": 2})
@@ -135,7 +135,7 @@ def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_righ
     assert guarded.invoke("LedgerCheckFunction", {"do": "repair", "user_id": "payer"}) == {"repaired": []}
 
 
-def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(guarded):
+def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(guarded) -> None:
     job_id = guarded.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}})["id"]
     ended(guarded, job_id)
 
@@ -146,7 +146,7 @@ def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(guarded):
     assert wait_until(lambda: _depth(guarded, "DeadLetterQueueUrl") == 0, 30, every=0.5), "the dead letter stayed"
 
 
-def test_the_engine_really_enforces_the_roles(guarded):
+def test_the_engine_really_enforces_the_roles(guarded) -> None:
     """The proof that the other tests prove something: without its policy the API cannot read a balance."""
     iam, role = guarded.client("iam"), _role(guarded, "ApiFunction")
     policy = iam.get_role_policy(RoleName=role, PolicyName="api")["PolicyDocument"]
@@ -160,7 +160,7 @@ def test_the_engine_really_enforces_the_roles(guarded):
     assert guarded.api.request("GET", "/api/users/1/balance").status_code == 200
 
 
-def test_a_queue_refuses_plain_http_unless_the_stack_says_otherwise(enforcing):
+def test_a_queue_refuses_plain_http_unless_the_stack_says_otherwise(enforcing) -> None:
     """This engine has no TLS: with the policies that AWS gets, a queue takes nothing from anybody."""
     strict = deploy(*enforcing, "leaseway-strict")
     strict.api.close()
@@ -180,7 +180,7 @@ def _depth(stack, queue):
     return sum(int(held[name]) for name in names)
 
 
-def test_a_task_is_run_and_read_within_the_functions_rights(guarded):
+def test_a_task_is_run_and_read_within_the_functions_rights(guarded) -> None:
     body = {"name": "rights", "type": "SLEEP", "payload": {"duration_ms": 1}, "every": "60s"}
     task = guarded.api.post("/api/tasks", body)
     path = f"/api/tasks/{task['id']}"
@@ -200,7 +200,7 @@ def test_a_task_is_run_and_read_within_the_functions_rights(guarded):
     assert guarded.api.request("DELETE", path).status_code == 200
 
 
-def _let_its_slot_come(stack, task_id):
+def _let_its_slot_come(stack, task_id) -> None:
     stack.client("dynamodb").update_item(
         TableName=stack.outputs["TasksTable"],
         Key={"id": {"S": task_id}},

@@ -21,11 +21,11 @@ def totals_of(stack, owner):
         return {status: count_jobs(owner, status) for status in (None, "CREATED", "RUNNING", "COMPLETED")}
 
 
-def eventually(stack, owner, expected):
+def eventually(stack, owner, expected) -> None:
     until(lambda: totals_of(stack, owner) == expected, seconds=60, what=f"totals {expected}", every=0.5)
 
 
-def test_jobs_that_run_are_counted_where_they_end(counted):
+def test_jobs_that_run_are_counted_where_they_end(counted) -> None:
     ids = [
         counted.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {"digits": 4}})["id"] for _ in range(12)
     ]
@@ -33,7 +33,7 @@ def test_jobs_that_run_are_counted_where_they_end(counted):
     eventually(counted, "admin", {None: 12, "CREATED": 0, "RUNNING": 0, "COMPLETED": 12})
 
 
-def test_deleted_jobs_are_counted_no_more(counted):
+def test_deleted_jobs_are_counted_no_more(counted) -> None:
     with inside(counted):
         put_jobs([job_item(n, owner="leaver") for n in range(5)])
     eventually(counted, "leaver", {None: 5, "CREATED": 0, "RUNNING": 0, "COMPLETED": 5})
@@ -44,7 +44,7 @@ def test_deleted_jobs_are_counted_no_more(counted):
     eventually(counted, "leaver", {None: 3, "CREATED": 0, "RUNNING": 0, "COMPLETED": 3})
 
 
-def test_a_batch_invoked_again_changes_nothing(counted):
+def test_a_batch_invoked_again_changes_nothing(counted) -> None:
     # Given a batch that the function has counted, when it is delivered again, whole and then cut short, then the engine
     # refuses its marker and the totals stay
     def record(number):
@@ -58,7 +58,7 @@ def test_a_batch_invoked_again_changes_nothing(counted):
         assert totals_of(counted, "repeated") == expected
 
 
-def test_a_jobs_life_costs_eight_write_units_on_the_deployed_table(counted):
+def test_a_jobs_life_costs_eight_write_units_on_the_deployed_table(counted) -> None:
     # Given a job that ran through the deployed functions, when its stream records are billed, then they are 3 writes
     # of 8 units, indexes included
     job_id = counted.api.post("/api/v1/jobs", {"type": "GENERATE_LOGIN", "payload": {"length": 8}})["id"]

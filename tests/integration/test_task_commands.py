@@ -20,7 +20,7 @@ def leaseway(stack, monkeypatch):
 
 
 @pytest.fixture
-def name():
+def name() -> str:
     return f"cli-{secrets.token_hex(6)}"
 
 
@@ -29,7 +29,7 @@ def told(result):
     return json.loads(result.stdout)
 
 
-def test_a_task_is_created_paused_resumed_and_run(leaseway, name):
+def test_a_task_is_created_paused_resumed_and_run(leaseway, name) -> None:
     payload = json.dumps({"duration_ms": 10})
     made = told(leaseway("tasks", "create", name, "SLEEP", "--payload", payload, "--every", "1h", "--json"))
     assert (made["name"], made["every"], made["state"]) == (name, "1h", "WAITING")
@@ -50,7 +50,7 @@ def test_a_task_is_created_paused_resumed_and_run(leaseway, name):
     assert name in watched.stdout
 
 
-def test_what_is_refused_is_told_with_its_field(leaseway, name):
+def test_what_is_refused_is_told_with_its_field(leaseway, name) -> None:
     payload = json.dumps({"duration_ms": 10})
     refused = leaseway("tasks", "create", name, "SLEEP", "--payload", payload, "--every", "1s")
 
@@ -59,7 +59,7 @@ def test_what_is_refused_is_told_with_its_field(leaseway, name):
     assert "(every)" in refused.stderr
 
 
-def test_seeding_installs_six_samples_once(leaseway, stack, monkeypatch):
+def test_seeding_installs_six_samples_once(leaseway, stack, monkeypatch) -> None:
     monkeypatch.setenv("LEASEWAY_SAMPLE_SECONDS", "2")
     first, second = leaseway("tasks", "seed"), leaseway("tasks", "seed")
     assert (first.exit_code, first.stdout.count("defined")) == (0, 6)
@@ -69,7 +69,7 @@ def test_seeding_installs_six_samples_once(leaseway, stack, monkeypatch):
             assert 2_000 <= task["payload"]["duration_ms"] <= 2_500
 
 
-def test_samples_are_two_minutes_long_unless_shortened():
+def test_samples_are_two_minutes_long_unless_shortened() -> None:
     wanted = samples(120, "https://example.com/")
     assert len(wanted) >= 5
     assert len({sample["type"] for sample in wanted} - {"SLEEP"}) >= 3

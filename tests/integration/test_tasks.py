@@ -62,7 +62,7 @@ def spread(make_stack):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _start_the_long_ones(sample, request):
+def _start_the_long_ones(sample, request) -> None:
     """Started before the first test of this module, so that their minutes pass meanwhile."""
     if read_choice() is EngineName.MINISTACK:
         request.getfixturevalue("spread")
@@ -124,7 +124,7 @@ def transitions(stack, job_id):
     return [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
 
 
-def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(quick, many):
+def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(quick, many) -> None:
     # Given fifty due tasks
     tasks = [define(quick) for _ in range(many(50))]
     slots = {task["id"]: due(quick, task) for task in tasks}
@@ -145,7 +145,7 @@ def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(quick, m
 
 
 @pytest.mark.parametrize(("catch_up", "runs", "missed"), [("latest", 1, 2), ("none", 0, 3)])
-def test_two_minutes_of_missed_ticks(quick, catch_up, runs, missed):
+def test_two_minutes_of_missed_ticks(quick, catch_up, runs, missed) -> None:
     # Given a minutely task of which three slots have come
     task = define(quick, every="60s", catch_up=catch_up)
     first = due(quick, task, ago_ms=2 * MINUTE + 1_000)
@@ -160,7 +160,7 @@ def test_two_minutes_of_missed_ticks(quick, catch_up, runs, missed):
     assert shown["next_run"] > shown["updated_at"]
 
 
-def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick):
+def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick) -> None:
     # Given a minutely task that has run
     task = define(quick, every="60s")
     slot = due(quick, task)
@@ -180,7 +180,7 @@ def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick):
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
-def test_ten_equal_runs_spread_over_five_workers(spread):
+def test_ten_equal_runs_spread_over_five_workers(spread) -> None:
     # Given ten tasks of equal length that came due at once, and five workers
     stack, tasks = spread
     # When they have run
@@ -204,7 +204,7 @@ def test_ten_equal_runs_spread_over_five_workers(spread):
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
-def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_starts(quick):
+def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_starts(quick) -> None:
     # Given a run on a worker
     task = define(quick, payload={"duration_ms": 4_000}, ttl_ms=120_000)
     due(quick, task)
@@ -224,7 +224,7 @@ def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_st
     assert told == [("COMPLETED", 0), ("COMPLETED", 1)]
 
 
-def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up(quick):
+def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up(quick) -> None:
     # Given a run whose worker is killed, and whose message is lost with it
     task = define(quick, payload={"duration_ms": 60_000}, ttl_ms=600_000)
     due(quick, task)
@@ -247,7 +247,7 @@ def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up
     quick.api.post(f"/api/v1/jobs/{run['job_id']}/cancel", {})  # it would keep a worker for a minute
 
 
-def test_a_run_past_its_time_to_live_is_cancelled_and_the_next_slot_starts(quick):
+def test_a_run_past_its_time_to_live_is_cancelled_and_the_next_slot_starts(quick) -> None:
     task = define(quick, payload={"duration_ms": 30_000}, ttl_ms=1_000)
     due(quick, task)
     quick.invoke("SchedulerFunction")
@@ -258,7 +258,7 @@ def test_a_run_past_its_time_to_live_is_cancelled_and_the_next_slot_starts(quick
     assert [entry["status"] for entry in history(quick, task)] == ["CANCELLED", "CANCELLED"]
 
 
-def test_a_task_is_run_by_hand_paused_and_resumed(quick):
+def test_a_task_is_run_by_hand_paused_and_resumed(quick) -> None:
     task = define(quick, payload={"duration_ms": 3_000})
     started = quick.api.request("POST", f"/api/tasks/{task['id']}/run")
     assert started.status_code == 202
@@ -281,7 +281,7 @@ def test_a_task_is_run_by_hand_paused_and_resumed(quick):
     assert quick.api.request("GET", f"/api/tasks/{task['id']}").status_code == 404
 
 
-def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(sample):
+def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(sample) -> None:
     stack, task = sample
 
     run = ended(stack, task, seconds=200)
@@ -302,7 +302,7 @@ def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(
 class no_task_workers_after_the_claim:  # noqa: N801 - used as a word of the test
     """Start the task's run, kill its worker, and let nobody take it over; gives the run. Workers return at the end."""
 
-    def __init__(self, stack, task):
+    def __init__(self, stack, task) -> None:
         self._stack, self._task = stack, task
 
     def __enter__(self):
@@ -320,5 +320,5 @@ class no_task_workers_after_the_claim:  # noqa: N801 - used as a word of the tes
     def __exit__(self, *_):
         self._switch(on=True)
 
-    def _switch(self, *, on):
+    def _switch(self, *, on) -> None:
         self._stack.client("lambda").update_event_source_mapping(UUID=self._mapping, Enabled=on)

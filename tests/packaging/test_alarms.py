@@ -22,7 +22,7 @@ def name_of(alarm: str) -> str:
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_an_alarm_says_why_and_where_to_read_on(alarm):
+def test_an_alarm_says_why_and_where_to_read_on(alarm) -> None:
     told = ALARMS[alarm]["Properties"]["AlarmDescription"]
 
     assert re.fullmatch(rf"[A-Z].{{20,}}\. docs/runbook\.md#{name_of(alarm)}", told)
@@ -30,7 +30,7 @@ def test_an_alarm_says_why_and_where_to_read_on(alarm):
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_an_alarms_metric_exists_and_is_of_this_stack(alarm):
+def test_an_alarms_metric_exists_and_is_of_this_stack(alarm) -> None:
     held = ALARMS[alarm]["Properties"]
     (dimension,) = held["Dimensions"]
 
@@ -44,26 +44,26 @@ def test_an_alarms_metric_exists_and_is_of_this_stack(alarm):
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_an_alarm_calls_the_topic_when_it_begins_and_when_it_ends(alarm):
+def test_an_alarm_calls_the_topic_when_it_begins_and_when_it_ends(alarm) -> None:
     held = ALARMS[alarm]["Properties"]
     calls = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
 
     assert held["AlarmActions"] == held["OKActions"] == calls
 
 
-def test_the_runbook_lists_the_alarms_and_no_other():
+def test_the_runbook_lists_the_alarms_and_no_other() -> None:
     listed = re.findall(r"^\| ([a-z-]+) \| .+ \| (?:evaluates it|not: .+) \|$", RUNBOOK, re.MULTILINE)
 
     assert listed == re.findall(r"^## ([a-z-]+)$", RUNBOOK, re.MULTILINE)
     assert sorted(listed) == sorted(map(name_of, ALARMS))
 
 
-def test_every_queue_has_an_alarm_of_its_age():
+def test_every_queue_has_an_alarm_of_its_age() -> None:
     watched = {target(alarm["Properties"]["Dimensions"][0]["Value"]) for alarm in ALARMS.values()}
 
     assert set(of_type(DESCRIBED, "AWS::SQS::Queue")) <= watched
 
 
-def test_every_alarm_is_tripped_by_a_test_and_none_by_hand():
+def test_every_alarm_is_tripped_by_a_test_and_none_by_hand() -> None:
     assert set(map(name_of, ALARMS)) - set(re.findall(r'"([a-z-]+)"', TRIPPED)) == set()
     assert not re.search(r"set_alarm_state|put_metric_data", TRIPPED)

@@ -28,7 +28,7 @@ print(json.dumps(sorted(set(sys.modules) - bare)))
 """
 
 
-def test_every_function_has_a_bare_handler_to_be_compared_with():
+def test_every_function_has_a_bare_handler_to_be_compared_with() -> None:
     assert set(CLIENTS) == set(handlers())
 
 
@@ -45,7 +45,7 @@ def imported(in_a_bare_interpreter):
 
 
 @pytest.mark.parametrize("name", sorted(CLIENTS))
-def test_a_function_loads_out_of_the_collectors_sight(name, in_a_bare_interpreter):
+def test_a_function_loads_out_of_the_collectors_sight(name, in_a_bare_interpreter) -> None:
     """See `leaseway.coldstart`: passes of the garbage collector over modules are a quarter of a start."""
     passes, frozen, enabled = in_a_bare_interpreter(COLLECTED, handlers()[name])
 
@@ -54,14 +54,14 @@ def test_a_function_loads_out_of_the_collectors_sight(name, in_a_bare_interprete
 
 
 @pytest.mark.parametrize("name", sorted(CLIENTS))
-def test_a_function_imports_few_modules_beyond_the_bare_handlers(name, imported):
+def test_a_function_imports_few_modules_beyond_the_bare_handlers(name, imported) -> None:
     modules = imported(name)
 
     assert f"{name}.app" in modules or name in modules
     assert len(modules) <= MOST_MODULES, modules
 
 
-def test_the_api_starts_without_the_nouns_that_its_first_request_may_not_be_about(imported):
+def test_the_api_starts_without_the_nouns_that_its_first_request_may_not_be_about(imported) -> None:
     nouns = ("api.blueprints.", "leaseway.jobs", "leaseway.ledger", "leaseway.tasks", "leaseway.generator")
 
     assert [module for module in imported("api") if module.startswith(nouns)] == []

@@ -48,7 +48,7 @@ print(json.dumps([aws.client(name).meta.service_model.service_name for name in j
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_function_imports_with_nothing_but_what_is_packaged(handler, unpacked, in_a_bare_interpreter):
+def test_a_function_imports_with_nothing_but_what_is_packaged(handler, unpacked, in_a_bare_interpreter) -> None:
     report = in_a_bare_interpreter(REPORT, handler)
 
     assert report["callable"]
@@ -58,27 +58,29 @@ def test_a_function_imports_with_nothing_but_what_is_packaged(handler, unpacked,
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_function_starts_without_what_only_some_jobs_need(handler, in_a_bare_interpreter):
+def test_a_function_starts_without_what_only_some_jobs_need(handler, in_a_bare_interpreter) -> None:
     """Pillow, argon2 and PyJWT cost a cold start; the first job or request that needs one imports it."""
     modules = in_a_bare_interpreter(REPORT, handler)["modules"]
 
     assert not RARE & set(modules)
 
 
-def test_the_first_requests_import_every_blueprint_from_what_is_packaged_and_without_the_rare(in_a_bare_interpreter):
+def test_the_first_requests_import_every_blueprint_from_what_is_packaged_and_without_the_rare(
+    in_a_bare_interpreter,
+) -> None:
     modules = in_a_bare_interpreter(BLUEPRINTS)
 
     assert {f"api.blueprints.{name}" for name in ROUTES} <= set(modules)
     assert not RARE & set(modules)
 
 
-def test_every_job_type_and_its_packages_are_packaged(in_a_bare_interpreter):
+def test_every_job_type_and_its_packages_are_packaged(in_a_bare_interpreter) -> None:
     types = in_a_bare_interpreter(EXECUTORS)
 
     assert {"SLEEP", "HTTP_GET", "IMAGE_RESIZE", "GENERATE_LOGIN", "GENERATE_NUMBER"} <= set(types)
 
 
-def test_clients_of_the_services_in_use_can_be_made(in_a_bare_interpreter):
+def test_clients_of_the_services_in_use_can_be_made(in_a_bare_interpreter) -> None:
     services = ["dynamodb", "sqs", "s3", "secretsmanager"]
 
     assert in_a_bare_interpreter(CLIENTS, json.dumps(services)) == services

@@ -48,18 +48,18 @@ WORKED = ("JobsQueue", "HighQueue", "LowQueue", "OrderedQueue", "StorageAuditQue
 OPEN_ENDED = ("/owners/*", ":*")
 
 
-def test_the_template_is_clean_for_cfn_lint():
+def test_the_template_is_clean_for_cfn_lint() -> None:
     linter = Path(sys.executable).with_name("cfn-lint")
     done = subprocess.run([linter, str(template.TEMPLATE)], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_sam_translates_the_template(translated):
+def test_sam_translates_the_template(translated) -> None:
     assert set(of_type(translated, "AWS::Lambda::Function")) == FUNCTIONS
 
 
-def test_one_permission_a_function_admits_the_gateway(translated):
+def test_one_permission_a_function_admits_the_gateway(translated) -> None:
     """One a route would overflow the function's policy near 49 routes, on AWS only."""
     permissions = of_type(translated, "AWS::Lambda::Permission").values()
 
@@ -68,14 +68,14 @@ def test_one_permission_a_function_admits_the_gateway(translated):
     assert sorted(admitted) == ["ApiFunction", "AuthorizerFunction"]
 
 
-def test_the_template_has_no_aliases():
+def test_the_template_has_no_aliases() -> None:
     """CloudFormation reads YAML without them."""
     tokens = yaml.scan(template.TEMPLATE.read_text())
 
     assert not [token for token in tokens if isinstance(token, (yaml.AliasToken, yaml.AnchorToken))]
 
 
-def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described):
+def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described) -> None:
     text = template.gateway_path(described).read_text()
 
     assert not re.search(r":\s+!\w", text), "an included document may not use short forms"
@@ -84,7 +84,7 @@ def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described
     assert "ApiFunction" in named
 
 
-def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described):
+def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described) -> None:
     for queue, function in (
         *((queue, "WorkerFunction") for queue in WORKED),
         ("DeadLetterQueue", "DeadLetterFunction"),
@@ -97,7 +97,7 @@ def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described
 
 
 @pytest.mark.parametrize("event", ["Jobs", "HighJobs", "LowJobs"])
-def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(described, event):
+def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(described, event) -> None:
     mapping = properties(described, "WorkerFunction")["Events"][event]["Properties"]
 
     assert default(described, mapping["BatchSize"]) == 10, "a batch is what a worker runs side by side"
@@ -108,7 +108,7 @@ def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(descr
     assert default(described, redrive["maxReceiveCount"]) == 20
 
 
-def test_each_priority_has_workers_that_no_other_can_take(described):
+def test_each_priority_has_workers_that_no_other_can_take(described) -> None:
     events = properties(described, "WorkerFunction")["Events"]
     bounds_of = {
         target(event["Properties"]["Queue"]): event["Properties"]["ScalingConfig"]["MaximumConcurrency"]["Ref"]
@@ -122,7 +122,7 @@ def test_each_priority_has_workers_that_no_other_can_take(described):
     }
 
 
-def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has_none(described):
+def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has_none(described) -> None:
     shown = described["Globals"]["Function"]["Environment"]["Variables"]["TYPE_QUEUE_URLS"]["Fn::Sub"]
     queues = dict(pair.split("=") for pair in shown.split(","))
     mappings = {
@@ -143,7 +143,7 @@ def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has
             assert mapping["BatchSize"] * mapping["ScalingConfig"]["MaximumConcurrency"] == kind.limit, name
 
 
-def test_every_mapping_of_the_worker_is_turned_off_by_a_boolean(described):
+def test_every_mapping_of_the_worker_is_turned_off_by_a_boolean(described) -> None:
     """The text "false" is true to some engines, and nodes would share each queue with Lambda there."""
     events = properties(described, "WorkerFunction")["Events"].values()
 
@@ -152,7 +152,7 @@ def test_every_mapping_of_the_worker_is_turned_off_by_a_boolean(described):
     }
 
 
-def test_a_run_of_a_task_shares_its_worker_with_nobody(described):
+def test_a_run_of_a_task_shares_its_worker_with_nobody(described) -> None:
     mapping = properties(described, "WorkerFunction")["Events"]["TaskRuns"]["Properties"]
 
     assert mapping["BatchSize"] == 1
@@ -161,7 +161,7 @@ def test_a_run_of_a_task_shares_its_worker_with_nobody(described):
     assert (concurrency["MinValue"], concurrency["Default"]) == (2, 5)
 
 
-def test_the_tally_never_gives_up_and_never_splits_a_batch(described):
+def test_the_tally_never_gives_up_and_never_splits_a_batch(described) -> None:
     mapping = properties(described, "TallyFunction")["Events"]["JobChanges"]["Properties"]
 
     assert (mapping["BatchSize"], mapping["StartingPosition"]) == (100, "TRIM_HORIZON")
@@ -170,7 +170,7 @@ def test_the_tally_never_gives_up_and_never_splits_a_batch(described):
     assert "FunctionResponseTypes" not in mapping
 
 
-def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(described):
+def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(described) -> None:
     mapping = properties(described, "RetentionFunction")["Events"]["RemovedJobs"]["Properties"]
     (wanted,) = mapping["FilterCriteria"]["Filters"]
 
@@ -180,7 +180,7 @@ def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(des
     assert "FunctionResponseTypes" not in mapping
 
 
-def test_no_object_goes_before_its_job(described):
+def test_no_object_goes_before_its_job(described) -> None:
     default = {name: described["Parameters"][name]["Default"] for name in ("RetentionDays", "ObjectDays")}
     (net,) = [
         rule
@@ -192,7 +192,7 @@ def test_no_object_goes_before_its_job(described):
     assert default["ObjectDays"] > LONGEST_DELAY_MS / DAY_MS + default["RetentionDays"] + 1
 
 
-def test_the_ledger_never_gives_up_and_its_age_calls(described):
+def test_the_ledger_never_gives_up_and_its_age_calls(described) -> None:
     mapping = properties(described, "LedgerFunction")["Events"]["AccountChanges"]["Properties"]
     alarm = properties(described, "LedgerBehindAlarm")
 
@@ -204,14 +204,14 @@ def test_the_ledger_never_gives_up_and_its_age_calls(described):
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "LedgerFunction"}}]
 
 
-def test_no_role_may_change_or_delete_an_entry(described):
+def test_no_role_may_change_or_delete_an_entry(described) -> None:
     for name, role in of_type(described, "AWS::IAM::Role").items():
         for statement in statements(role):
             if {"Fn::GetAtt": ["LedgerTable", "Arn"]} in listed(statement["Resource"]):
                 assert not {"dynamodb:UpdateItem", "dynamodb:DeleteItem"} & set(listed(statement["Action"])), name
 
 
-def test_data_is_retained_recoverable_and_protected(described):
+def test_data_is_retained_recoverable_and_protected(described) -> None:
     assert set(of_type(described, "AWS::DynamoDB::Table")) == TABLES
     for name in (*TABLES, "Bucket", *of_type(described, "AWS::SQS::Queue")):
         assert described["Resources"][name]["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -226,7 +226,7 @@ def test_data_is_retained_recoverable_and_protected(described):
     assert described["Parameters"]["PointInTimeRecovery"]["Default"] == "true"
 
 
-def test_expired_items_are_removed_by_the_tables_themselves(described):
+def test_expired_items_are_removed_by_the_tables_themselves(described) -> None:
     for name in ("JobsTable", "TotalsTable", "IdempotencyTable", "UsersTable", "HistoryTable"):
         assert properties(described, name)["TimeToLiveSpecification"] == {
             "AttributeName": "expires_at",
@@ -234,21 +234,21 @@ def test_expired_items_are_removed_by_the_tables_themselves(described):
         }
 
 
-def test_the_indexes_hold_keys_only(described):
+def test_the_indexes_hold_keys_only(described) -> None:
     indexes = properties(described, "JobsTable")["GlobalSecondaryIndexes"]
 
     assert {index["IndexName"] for index in indexes} == {"owner", "live", "owner_outcome", "outcome", "dead_letter"}
     assert {index["Projection"]["ProjectionType"] for index in indexes} == {"KEYS_ONLY"}
 
 
-def test_the_bucket_is_private_and_encrypted(described):
+def test_the_bucket_is_private_and_encrypted(described) -> None:
     bucket = properties(described, "Bucket")
 
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
 
 
-def test_queues_and_bucket_refuse_plain_http_and_the_public(described):
+def test_queues_and_bucket_refuse_plain_http_and_the_public(described) -> None:
     """The local engine asks them with AUTH only, and the bucket's not even then."""
     assert described["Parameters"]["RefusePlainHttp"]["Default"] == "true"
     covered = set()
@@ -266,7 +266,7 @@ def test_queues_and_bucket_refuse_plain_http_and_the_public(described):
     assert set(properties(described, "Bucket")["PublicAccessBlockConfiguration"].values()) == {True}
 
 
-def test_the_gateway_is_throttled_by_parameters(described):
+def test_the_gateway_is_throttled_by_parameters(described) -> None:
     (settings,) = properties(described, "Api")["MethodSettings"]
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
     assert settings["ThrottlingRateLimit"] == {"Ref": "ThrottleRate"}
@@ -274,7 +274,7 @@ def test_the_gateway_is_throttled_by_parameters(described):
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
-def test_a_function_has_a_role_and_a_log_group_of_its_own(described, function):
+def test_a_function_has_a_role_and_a_log_group_of_its_own(described, function) -> None:
     held = properties(described, function)
 
     role = held["Role"]["Fn::GetAtt"][0]
@@ -284,7 +284,7 @@ def test_a_function_has_a_role_and_a_log_group_of_its_own(described, function):
     assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{held['FunctionName']['Fn::Sub']}"
 
 
-def test_no_role_may_do_anything_it_does_not_name(described):
+def test_no_role_may_do_anything_it_does_not_name(described) -> None:
     for name, role in of_type(described, "AWS::IAM::Role").items():
         assert "ManagedPolicyArns" not in role["Properties"], name
         for statement in statements(role):
@@ -295,7 +295,7 @@ def test_no_role_may_do_anything_it_does_not_name(described):
                 assert "*" not in text or text.endswith(OPEN_ENDED), f"{name} reaches {text}"
 
 
-def test_only_the_functions_that_move_jobs_may_write_them(described):
+def test_only_the_functions_that_move_jobs_may_write_them(described) -> None:
     writers = {
         name
         for name, role in of_type(described, "AWS::IAM::Role").items()
@@ -307,13 +307,13 @@ def test_only_the_functions_that_move_jobs_may_write_them(described):
     assert writers == {"ApiRole", "WorkerRole", "SweeperRole", "SchedulerRole", "DeadLetterRole"}
 
 
-def test_every_variable_of_the_functions_is_a_setting(described):
+def test_every_variable_of_the_functions_is_a_setting(described) -> None:
     variables = described["Globals"]["Function"]["Environment"]["Variables"]
 
     assert set(map(str.lower, variables)) <= set(Settings.__struct_fields__)
 
 
-def test_parameters_of_settings_have_the_settings_own_bounds(described):
+def test_parameters_of_settings_have_the_settings_own_bounds(described) -> None:
     fields = {field.name: field for field in inspect.type_info(Settings).fields}
     variables = described["Globals"]["Function"]["Environment"]["Variables"]
     compared = 0
@@ -331,7 +331,7 @@ def test_parameters_of_settings_have_the_settings_own_bounds(described):
     assert compared > 10
 
 
-def test_the_outputs_say_where_everything_is(described):
+def test_the_outputs_say_where_everything_is(described) -> None:
     assert set(described["Outputs"]) >= FUNCTIONS | TABLES | {
         "ApiUrl",
         *(f"{queue}Url" for queue in of_type(described, "AWS::SQS::Queue")),
@@ -339,7 +339,7 @@ def test_the_outputs_say_where_everything_is(described):
     }
 
 
-def test_the_functions_environment_fits_with_room_for_what_is_written_into_it(described):
+def test_the_functions_environment_fits_with_room_for_what_is_written_into_it(described) -> None:
     """Lambda takes 4 KB of names and values; queues and secrets have long addresses, and nothing local minds."""
     stack, region, account = "leaseway-production-in-the-south", "ap-southeast-3", "123456789012"
 

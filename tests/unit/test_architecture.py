@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_domain_functions_and_local_tools_import_in_one_direction():
+def test_domain_functions_and_local_tools_import_in_one_direction() -> None:
     # When import-linter judges the project as `make lint` does
     checked = subprocess.run(
         [Path(sys.executable).with_name("lint-imports"), "--no-cache"],

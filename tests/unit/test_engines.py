@@ -29,7 +29,7 @@ def marked():
 
 
 @pytest.mark.parametrize("folder", ["layers/core/python/leaseway", "functions"])
-def test_what_runs_on_lambda_knows_no_engine(folder):
+def test_what_runs_on_lambda_knows_no_engine(folder) -> None:
     sources = [file for file in (ROOT / folder).rglob("*.py") if "__pycache__" not in file.parts]
     found = [
         f"{file.relative_to(ROOT)}:{number}"
@@ -42,7 +42,7 @@ def test_what_runs_on_lambda_knows_no_engine(folder):
     assert found == []
 
 
-def test_every_difference_is_held_by_a_test_that_exists():
+def test_every_difference_is_held_by_a_test_that_exists() -> None:
     assert len(rows()) > 8
     for difference, tests in rows():
         assert tests, difference
@@ -51,7 +51,7 @@ def test_every_difference_is_held_by_a_test_that_exists():
             assert not name or f"def {name}(" in source, f"{difference}: {path}::{name}"
 
 
-def test_a_test_that_one_engine_only_can_pass_has_its_line_in_the_table():
+def test_a_test_that_one_engine_only_can_pass_has_its_line_in_the_table() -> None:
     named = {test for _, tests in rows() for test in tests}
 
     assert [test for test in marked() if test not in named] == []

@@ -39,7 +39,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settlement, "PATIENCE_SECONDS", 0.2)
 
 
-def test_a_repeat_gets_the_first_answer_and_changes_nothing():
+def test_a_repeat_gets_the_first_answer_and_changes_nothing() -> None:
     first = pay(-30, "r1")
     change_balance("1", 500, request_id="another")
 
@@ -49,7 +49,7 @@ def test_a_repeat_gets_the_first_answer_and_changes_nothing():
     assert get_account("1", owner=None).balance == 570
 
 
-def test_a_refusal_is_an_answer_too_even_after_a_deposit():
+def test_a_refusal_is_an_answer_too_even_after_a_deposit() -> None:
     with pytest.raises(InsufficientFundsError):
         pay(-300, "r1")
     change_balance("1", 900, request_id="deposit")
@@ -61,7 +61,7 @@ def test_a_refusal_is_an_answer_too_even_after_a_deposit():
     assert get_account("1", owner=None).balance == 1_000
 
 
-def test_an_unknown_user_stays_unknown_to_the_key():
+def test_an_unknown_user_stays_unknown_to_the_key() -> None:
     def change(request_id: str) -> Any:
         return change_balance("ghost", 5, request_id=request_id, key=KEY)
 
@@ -75,7 +75,7 @@ def test_an_unknown_user_stays_unknown_to_the_key():
 
 
 @pytest.mark.parametrize(("amount", "reference"), [(-31, None), (-30, "rent")])
-def test_a_key_with_other_content_is_refused(amount: int, reference: str | None):
+def test_a_key_with_other_content_is_refused(amount: int, reference: str | None) -> None:
     pay(-30, "r1")
     with pytest.raises(KeyReusedError):
         pay(amount, "r2", reference=reference)
@@ -85,12 +85,12 @@ def test_a_key_with_other_content_is_refused(amount: int, reference: str | None)
 @pytest.mark.parametrize(
     "other", [IdempotencyKey("bob", KEY.route, "k-1"), IdempotencyKey("alice", "POST /elsewhere", "k-1")]
 )
-def test_another_caller_or_route_has_keys_of_its_own(other: IdempotencyKey):
+def test_another_caller_or_route_has_keys_of_its_own(other: IdempotencyKey) -> None:
     pay(-30, "r1")
     assert pay(-30, "r2", other).balance == 40
 
 
-def test_a_key_is_kept_for_a_day_by_its_condition_and_then_free():
+def test_a_key_is_kept_for_a_day_by_its_condition_and_then_free() -> None:
     day, start = 24 * 3600, 1_900_000_000
     with clock.fixed(lambda: start):
         pay(-30, "r1")
@@ -103,7 +103,7 @@ def test_a_key_is_kept_for_a_day_by_its_condition_and_then_free():
         pay(-31, "r4")
 
 
-def test_an_account_is_opened_once_a_key():
+def test_an_account_is_opened_once_a_key() -> None:
     key = IdempotencyKey("alice", "POST /api/users", "k-1")
     opened = create_account("new", 50, request_id="r1", key=key)
     change_balance("new", 5, request_id="r2")
@@ -119,7 +119,7 @@ def test_an_account_is_opened_once_a_key():
 
 
 @pytest.mark.parametrize(("amount", "outcome"), [(-30, None), (-300, InsufficientFundsError)])
-def test_granted_refused_and_repeated_cost_one_read_and_one_transaction_of_two_items(amount, outcome):
+def test_granted_refused_and_repeated_cost_one_read_and_one_transaction_of_two_items(amount, outcome) -> None:
     for request_id in ("r1", "r2"):
         with metered() as meter:
             if outcome:
@@ -131,14 +131,14 @@ def test_granted_refused_and_repeated_cost_one_read_and_one_transaction_of_two_i
         assert (meter.writes(), meter.write_units(), meter.read_units()) == (2, 4, 1)
 
 
-def test_opening_costs_no_read():
+def test_opening_costs_no_read() -> None:
     with metered() as meter:
         create_account("new", 50, request_id="r1", key=KEY)
     assert dict(meter.operations()) == {"dynamodb.TransactWriteItems": 1}
     assert meter.write_units() == 4
 
 
-def test_a_lost_answer_is_asked_for_again_and_applied_once():
+def test_a_lost_answer_is_asked_for_again_and_applied_once() -> None:
     losses = [ReadTimeoutError(endpoint_url="here")]
 
     def lose_the_first(call: Callable[[], Any]) -> Any:
@@ -153,7 +153,7 @@ def test_a_lost_answer_is_asked_for_again_and_applied_once():
     assert get_account("1", owner=None).balance == 70
 
 
-def test_answers_that_stay_lost_are_unknown_and_a_repeat_settles_it(impatient):
+def test_answers_that_stay_lost_are_unknown_and_a_repeat_settles_it(impatient) -> None:
     def lose(call: Callable[[], Any]) -> Any:
         call()
         raise ReadTimeoutError(endpoint_url="here")
@@ -178,7 +178,7 @@ def test_answers_that_stay_lost_are_unknown_and_a_repeat_settles_it(impatient):
         EndpointConnectionError(endpoint_url="here"),
     ],
 )
-def test_what_passes_is_sent_again_as_it_was(failure: Exception):
+def test_what_passes_is_sent_again_as_it_was(failure: Exception) -> None:
     tokens: list[str] = []
     failures = [failure, failure]
 
@@ -194,7 +194,7 @@ def test_what_passes_is_sent_again_as_it_was(failure: Exception):
     assert len(set(tokens)) == 1
 
 
-def test_a_version_that_moved_is_planned_again_without_a_read():
+def test_a_version_that_moved_is_planned_again_without_a_read() -> None:
     def overtake(call: Callable[[], Any]) -> Any:
         if overtakers:
             change_balance("1", 7, request_id=overtakers.pop())
@@ -207,7 +207,7 @@ def test_a_version_that_moved_is_planned_again_without_a_read():
     assert get_account("1", owner=None).version == 4
 
 
-def test_accounts_that_stay_busy_are_unavailable_and_unchanged(impatient):
+def test_accounts_that_stay_busy_are_unavailable_and_unchanged(impatient) -> None:
     def conflict(call: Callable[[], Any]) -> Any:
         raise cancelled("None", "TransactionConflict")
 
@@ -216,7 +216,7 @@ def test_accounts_that_stay_busy_are_unavailable_and_unchanged(impatient):
     assert get_account("1", owner=None).balance == 100
 
 
-def test_a_transaction_that_dynamodb_does_not_want_is_not_repeated():
+def test_a_transaction_that_dynamodb_does_not_want_is_not_repeated() -> None:
     def invalid(call: Callable[[], Any]) -> Any:
         raise cancelled("ValidationError", "None")
 
@@ -225,7 +225,7 @@ def test_a_transaction_that_dynamodb_does_not_want_is_not_repeated():
     assert calls == ["GetItem", TRANSACTION]
 
 
-def test_a_read_that_fails_on_its_way_is_repeated():
+def test_a_read_that_fails_on_its_way_is_repeated() -> None:
     failures = [ReadTimeoutError(endpoint_url="here")]
 
     def fail_once(call: Callable[[], Any]) -> Any:

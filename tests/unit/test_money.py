@@ -9,7 +9,7 @@ from leaseway.money import parse_amount, parse_balance, to_decimal
 
 
 @given(st.integers(min_value=-(10**12), max_value=10**12).filter(bool))
-def test_every_amount_survives_the_way_in_and_out_exactly(minor: int):
+def test_every_amount_survives_the_way_in_and_out_exactly(minor: int) -> None:
     assert parse_amount(to_decimal(minor)) == minor
     assert parse_amount(Decimal(str(to_decimal(minor)))) == minor
 
@@ -32,18 +32,18 @@ def test_every_amount_survives_the_way_in_and_out_exactly(minor: int):
         "10000000000.01",
     ],
 )
-def test_an_amount_that_is_not_exact_money_is_refused(text: str):
+def test_an_amount_that_is_not_exact_money_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         parse_amount(Decimal(text))
     assert refusal.value.field == "amount"
 
 
 @pytest.mark.parametrize(("text", "minor"), [("100.50", 10050), ("-2", -200), ("1e2", 10000), ("0.01", 1)])
-def test_amounts_become_minor_units(text: str, minor: int):
+def test_amounts_become_minor_units(text: str, minor: int) -> None:
     assert parse_amount(Decimal(text)) == minor
 
 
-def test_an_opening_balance_may_be_zero_but_not_negative():
+def test_an_opening_balance_may_be_zero_but_not_negative() -> None:
     assert parse_balance(Decimal(0)) == 0
     with pytest.raises(InvalidInputError):
         parse_balance(Decimal("-0.01"))

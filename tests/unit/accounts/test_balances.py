@@ -33,7 +33,7 @@ def lose_the_request(call: Callable[[], Any]) -> Any:
     raise ReadTimeoutError(endpoint_url="here")
 
 
-def test_a_change_is_added_and_bumps_the_version():
+def test_a_change_is_added_and_bumps_the_version() -> None:
     create_account("1", 10_000, request_id="open")
 
     account = change_balance("1", -250, request_id="r1", reference="lunch")
@@ -42,7 +42,7 @@ def test_a_change_is_added_and_bumps_the_version():
     assert get_account("1", owner=None) == account
 
 
-def test_a_balance_never_goes_below_zero_and_the_refusal_tells_it():
+def test_a_balance_never_goes_below_zero_and_the_refusal_tells_it() -> None:
     create_account("1", 100, request_id="open")
 
     with pytest.raises(InsufficientFundsError) as refusal:
@@ -53,7 +53,7 @@ def test_a_balance_never_goes_below_zero_and_the_refusal_tells_it():
     assert change_balance("1", -100, request_id="r2").balance == 0
 
 
-def test_a_balance_never_grows_beyond_its_limit(monkeypatch):
+def test_a_balance_never_grows_beyond_its_limit(monkeypatch) -> None:
     monkeypatch.setenv("BALANCE_LIMIT", "150")
     settings.cache_clear()
     create_account("1", 100, request_id="open")
@@ -66,21 +66,21 @@ def test_a_balance_never_grows_beyond_its_limit(monkeypatch):
     assert change_balance("1", 50, request_id="r3").balance == 150
 
 
-def test_an_unknown_user_is_not_found_and_not_made():
+def test_an_unknown_user_is_not_found_and_not_made() -> None:
     with pytest.raises(AccountNotFoundError):
         change_balance("nobody", 5, request_id="r1")
     with pytest.raises(AccountNotFoundError):
         get_account("nobody", owner=None)
 
 
-def test_an_account_is_made_once():
+def test_an_account_is_made_once() -> None:
     create_account("1", 100, request_id="a")
     with pytest.raises(UserExistsError):
         create_account("1", 999, request_id="b")
     assert get_account("1", owner=None).balance == 100
 
 
-def test_a_granted_and_a_refused_change_cost_one_write_and_no_read():
+def test_a_granted_and_a_refused_change_cost_one_write_and_no_read() -> None:
     create_account("1", 100, request_id="open")
     for amount, expected in ((-60, None), (-60, InsufficientFundsError)):
         with metered() as meter:
@@ -94,7 +94,7 @@ def test_a_granted_and_a_refused_change_cost_one_write_and_no_read():
         assert meter.read_units() == 0
 
 
-def test_a_debit_whose_answer_is_lost_is_applied_once_and_reported_done():
+def test_a_debit_whose_answer_is_lost_is_applied_once_and_reported_done() -> None:
     create_account("1", 100, request_id="open")
 
     with wire(lose_the_answer, "UpdateItem") as calls:
@@ -105,7 +105,7 @@ def test_a_debit_whose_answer_is_lost_is_applied_once_and_reported_done():
     assert get_account("1", owner=None).balance == 40
 
 
-def test_a_debit_that_may_have_been_lost_is_reported_unknown_and_not_repeated():
+def test_a_debit_that_may_have_been_lost_is_reported_unknown_and_not_repeated() -> None:
     create_account("1", 100, request_id="open")
 
     with wire(lose_the_request, "UpdateItem") as calls, pytest.raises(OutcomeUnknownError):
@@ -115,7 +115,7 @@ def test_a_debit_that_may_have_been_lost_is_reported_unknown_and_not_repeated():
     assert get_account("1", owner=None).balance == 100
 
 
-def test_a_server_error_is_settled_by_one_look_too():
+def test_a_server_error_is_settled_by_one_look_too() -> None:
     create_account("1", 100, request_id="open")
 
     def write_then_500(call: Callable[[], Any]) -> Any:
@@ -136,7 +136,7 @@ def test_a_server_error_is_settled_by_one_look_too():
         refused("TransactionConflictException", 400),
     ],
 )
-def test_a_change_that_cannot_have_been_written_is_sent_again(failure: Exception):
+def test_a_change_that_cannot_have_been_written_is_sent_again(failure: Exception) -> None:
     create_account("1", 100, request_id="open")
     failures = [failure, failure]
 
@@ -150,7 +150,7 @@ def test_a_change_that_cannot_have_been_written_is_sent_again(failure: Exception
     assert calls == ["UpdateItem"] * 3
 
 
-def test_a_table_that_stays_throttled_is_unavailable_after_four_tries():
+def test_a_table_that_stays_throttled_is_unavailable_after_four_tries() -> None:
     create_account("1", 100, request_id="open")
 
     def throttle(call: Callable[[], Any]) -> Any:
@@ -162,7 +162,7 @@ def test_a_table_that_stays_throttled_is_unavailable_after_four_tries():
     assert get_account("1", owner=None).balance == 100
 
 
-def test_the_sdk_never_repeats_a_write_on_accounts():
+def test_the_sdk_never_repeats_a_write_on_accounts() -> None:
     create_account("1", 100, request_id="open")
     client = aws.client("dynamodb", attempts=1)
     assert client.meta.config.retries["total_max_attempts"] == 1

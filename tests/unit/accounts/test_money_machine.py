@@ -268,7 +268,7 @@ def _answer(call: Callable[[], Any]) -> Any:
         return refusal.code
 
 
-def test_any_history_keeps_the_money_and_explains_it():
+def test_any_history_keeps_the_money_and_explains_it() -> None:
     examples = int(os.environ.get("MONEY_EXAMPLES", "20"))
     run_state_machine_as_test(
         MoneyMachine,

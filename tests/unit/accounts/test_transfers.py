@@ -45,7 +45,7 @@ def last_entry(user: str) -> dict[str, Any]:
     return {name: next(iter(value.values())) for name, value in item["last_entry"]["M"].items()}
 
 
-def test_a_transfer_moves_money_and_names_both_entries():
+def test_a_transfer_moves_money_and_names_both_entries() -> None:
     made = transfer("alice", "bob", 30, owner=None, request_id="t1", reference="rent", actor="alice")
 
     assert (made.sender.balance, made.receiver.balance) == balances() == (70, 41)
@@ -55,7 +55,7 @@ def test_a_transfer_moves_money_and_names_both_entries():
     assert {entry["reference"] for entry in (out, into)} == {"rent"}
 
 
-def test_a_transfer_never_overdraws_and_tells_the_senders_balance():
+def test_a_transfer_never_overdraws_and_tells_the_senders_balance() -> None:
     with pytest.raises(InsufficientFundsError) as refusal:
         transfer("alice", "bob", 101, owner=None, request_id="t1")
     assert refusal.value.balance == 100
@@ -63,19 +63,19 @@ def test_a_transfer_never_overdraws_and_tells_the_senders_balance():
 
 
 @pytest.mark.parametrize(("sender", "receiver"), [("ghost", "bob"), ("alice", "ghost")])
-def test_both_sides_must_exist(sender: str, receiver: str):
+def test_both_sides_must_exist(sender: str, receiver: str) -> None:
     with pytest.raises(AccountNotFoundError) as refusal:
         transfer(sender, receiver, 5, owner=None, request_id="t1")
     assert refusal.value.facts == {"user_id": "ghost"}
     assert balances() == (100, 11)
 
 
-def test_a_transfer_to_oneself_is_refused():
+def test_a_transfer_to_oneself_is_refused() -> None:
     with pytest.raises(SameAccountError):
         transfer("alice", "alice", 5, owner=None, request_id="t1")
 
 
-def test_a_receiver_beyond_its_limit_is_refused_without_telling_its_balance(monkeypatch):
+def test_a_receiver_beyond_its_limit_is_refused_without_telling_its_balance(monkeypatch) -> None:
     monkeypatch.setenv("BALANCE_LIMIT", "100")
     settings.cache_clear()
     with pytest.raises(BalanceLimitError) as refusal:
@@ -84,7 +84,7 @@ def test_a_receiver_beyond_its_limit_is_refused_without_telling_its_balance(monk
     assert balances() == (100, 11)
 
 
-def test_a_keyed_transfer_is_made_once():
+def test_a_keyed_transfer_is_made_once() -> None:
     first = transfer("alice", "bob", 30, owner=None, request_id="t1", key=KEY)
     change_balance("alice", 1000, request_id="u")
 
@@ -97,20 +97,20 @@ def test_a_keyed_transfer_is_made_once():
 
 
 @pytest.mark.parametrize(("key", "items"), [(None, 2), (KEY, 3)])
-def test_a_transfer_costs_two_reads_and_one_transaction(key: IdempotencyKey | None, items: int):
+def test_a_transfer_costs_two_reads_and_one_transaction(key: IdempotencyKey | None, items: int) -> None:
     with metered() as meter:
         transfer("alice", "bob", 30, owner=None, request_id="t1", key=key)
     assert dict(meter.operations()) == {"dynamodb.GetItem": 2, "dynamodb.TransactWriteItems": 1}
     assert (meter.writes(), meter.write_units(), meter.read_units()) == (items, 2 * items, 2)
 
 
-def test_an_unkeyed_refusal_writes_nothing():
+def test_an_unkeyed_refusal_writes_nothing() -> None:
     with metered() as meter, pytest.raises(InsufficientFundsError):
         transfer("alice", "bob", 300, owner=None, request_id="t1")
     assert dict(meter.operations()) == {"dynamodb.GetItem": 2}
 
 
-def test_a_transfer_whose_answer_is_lost_is_made_once():
+def test_a_transfer_whose_answer_is_lost_is_made_once() -> None:
     losses = [ReadTimeoutError(endpoint_url="here")]
 
     def lose_the_first(call: Callable[[], Any]) -> Any:
@@ -125,7 +125,7 @@ def test_a_transfer_whose_answer_is_lost_is_made_once():
     assert balances() == (70, 41)
 
 
-def test_a_transfer_that_nobody_can_tell_of_is_unknown(monkeypatch):
+def test_a_transfer_that_nobody_can_tell_of_is_unknown(monkeypatch) -> None:
     monkeypatch.setattr(settlement, "PATIENCE_SECONDS", 0.2)
 
     def lose(call: Callable[[], Any]) -> Any:
@@ -136,7 +136,7 @@ def test_a_transfer_that_nobody_can_tell_of_is_unknown(monkeypatch):
     assert balances() == (100, 11)
 
 
-def test_an_account_that_moved_is_decided_on_anew():
+def test_an_account_that_moved_is_decided_on_anew() -> None:
     def drain(call: Callable[[], Any]) -> Any:
         if get_account("alice", owner=None).balance == 100:
             change_balance("alice", -80, request_id="o1")

@@ -19,7 +19,7 @@ def control(route, job_id, **options):
     return call("POST", route, path={"id": job_id}, **options)
 
 
-def test_a_job_is_cancelled_and_tried_again():
+def test_a_job_is_cancelled_and_tried_again() -> None:
     created = new_job()
     cancelled = control(CANCEL, created.json["id"])
     assert (cancelled.status, cancelled.json["status"]) == (200, "CANCELLED")
@@ -28,7 +28,7 @@ def test_a_job_is_cancelled_and_tried_again():
     assert again.headers["etag"] == '"3"'
 
 
-def test_an_outdated_etag_changes_nothing():
+def test_an_outdated_etag_changes_nothing() -> None:
     created = new_job()
     assert created.headers["etag"] == '"1"'
     outdated = control(CANCEL, created.json["id"], headers={"If-Match": '"7"'})
@@ -37,7 +37,7 @@ def test_an_outdated_etag_changes_nothing():
     assert control(CANCEL, created.json["id"], headers={"If-Match": '"1"'}).status == 200
 
 
-def test_a_finished_job_is_neither_cancelled_nor_tried_again():
+def test_a_finished_job_is_neither_cancelled_nor_tried_again() -> None:
     created = new_job()
     outcome = claim.claim(created.json["id"], "w1")
     assert isinstance(outcome, claim.Claimed)
@@ -47,7 +47,7 @@ def test_a_finished_job_is_neither_cancelled_nor_tried_again():
         assert (answer.status, answer.json["code"], answer.json["job_status"]) == (409, code, "COMPLETED")
 
 
-def test_a_job_may_name_its_moment():
+def test_a_job_may_name_its_moment() -> None:
     at = new_job(run_at="2999-01-01T00:00:00Z")
     assert (at.status, at.json["field"]) == (400, "run_at")
     assert new_job(run_at="2026-01-01T00:00:00").status == 400

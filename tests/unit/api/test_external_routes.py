@@ -22,7 +22,7 @@ def step(name, job_id, body, **options):
     return post(f"/api/v1/jobs/{{id}}/{name}", body, path={"id": job_id}, **(options or WORKER))
 
 
-def test_a_worker_gets_anothers_job_with_its_payload_and_ends_it():
+def test_a_worker_gets_anothers_job_with_its_payload_and_ends_it() -> None:
     job_id = new_job(ttl_ms=LONGEST_EXTERNAL_TTL_MS)
 
     held = post(CLAIM, ASKED, **WORKER)
@@ -39,12 +39,12 @@ def test_a_worker_gets_anothers_job_with_its_payload_and_ends_it():
     assert (shown["result"], shown["progress"]) == ({"pages": 12}, 1)
 
 
-def test_where_no_job_waits_the_answer_is_empty():
+def test_where_no_job_waits_the_answer_is_empty() -> None:
     nothing = post(CLAIM, ASKED, **WORKER)
     assert (nothing.status, nothing.text) == (204, "")
 
 
-def test_the_token_is_told_to_the_claimer_alone():
+def test_the_token_is_told_to_the_claimer_alone() -> None:
     job_id = new_job()
     token = post(CLAIM, ASKED, **WORKER).json["claim_token"]
     for caller in (user("ann"), {**user("root"), "role": "Admin"}):
@@ -52,7 +52,7 @@ def test_the_token_is_told_to_the_claimer_alone():
             assert token not in call("GET", route, path=path, caller=caller).text
 
 
-def test_a_worker_reads_others_jobs_by_a_claim_and_in_no_other_way():
+def test_a_worker_reads_others_jobs_by_a_claim_and_in_no_other_way() -> None:
     job_id = new_job()
     for route in ("/api/v1/jobs/{id}", "/api/v1/jobs/{id}/result"):
         assert call("GET", route, path={"id": job_id}, **WORKER).status == 404
@@ -61,7 +61,7 @@ def test_a_worker_reads_others_jobs_by_a_claim_and_in_no_other_way():
     assert step("claim", job_id, {"worker": "build-7"}).status == 200
 
 
-def test_a_user_claims_an_own_job_and_no_queue():
+def test_a_user_claims_an_own_job_and_no_queue() -> None:
     job_id = new_job()
     assert post(CLAIM, ASKED, caller=user("ann")).status == 403
     assert step("claim", job_id, {"worker": "w"}, caller=user("bob")).status == 404
@@ -70,7 +70,7 @@ def test_a_user_claims_an_own_job_and_no_queue():
     assert (again.status, again.json["code"]) == (409, "NOT_CLAIMABLE")
 
 
-def test_a_claim_that_was_lost_is_a_conflict_that_names_the_state():
+def test_a_claim_that_was_lost_is_a_conflict_that_names_the_state() -> None:
     job_id = new_job()
     token = {"claim_token": post(CLAIM, ASKED, **WORKER).json["claim_token"]}
     assert step("fail", job_id, token | {"error": "no paper"}).json["status"] == "CREATED"
@@ -95,12 +95,12 @@ def test_a_claim_that_was_lost_is_a_conflict_that_names_the_state():
         ("fail", {"claim_token": "t", "error": ""}, "error"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_field(name, body, field):
+def test_what_makes_no_sense_is_refused_with_its_field(name, body, field) -> None:
     answer = step(name, "0" * 32, body) if name else post(CLAIM, body, **WORKER)
     assert (answer.status, answer.json["field"]) == (400, field)
 
 
-def test_a_result_as_large_as_a_body_may_be_is_kept():
+def test_a_result_as_large_as_a_body_may_be_is_kept() -> None:
     job_id = new_job()
     token = {"claim_token": post(CLAIM, ASKED, **WORKER).json["claim_token"]}
     large = {"text": "x" * (settings().body_limit - 200)}

@@ -25,7 +25,7 @@ def remove(job_id, **options):
     return call("DELETE", "/api/v1/jobs/{id}", path={"id": job_id}, **options)
 
 
-def test_a_job_that_has_ended_is_removed_and_told_once():
+def test_a_job_that_has_ended_is_removed_and_told_once() -> None:
     job_id = failed_job()
 
     first, second = remove(job_id), remove(job_id)
@@ -35,27 +35,27 @@ def test_a_job_that_has_ended_is_removed_and_told_once():
     assert call("GET", "/api/v1/jobs/{id}", path={"id": job_id}).status == 404
 
 
-def test_a_live_job_is_not_removed():
+def test_a_live_job_is_not_removed() -> None:
     refused = remove(new_job())
 
     assert (refused.status, refused.json["code"]) == (409, "NOT_FINISHED")
 
 
-def test_a_job_that_was_changed_since_is_not_removed():
+def test_a_job_that_was_changed_since_is_not_removed() -> None:
     job_id = failed_job()
 
     assert remove(job_id, headers={"If-Match": '"1"'}).status == 412
     assert remove(job_id, headers={"If-Match": '"3"'}).status == 200
 
 
-def test_somebody_elses_job_is_not_there_to_remove():
+def test_somebody_elses_job_is_not_there_to_remove() -> None:
     job_id = failed_job()
 
     assert remove(job_id, caller=user("zoe")).status == 404
     assert call("GET", "/api/v1/jobs/{id}", path={"id": job_id}).status == 200
 
 
-def test_a_removal_costs_one_read_and_the_entries_of_an_ended_job():
+def test_a_removal_costs_one_read_and_the_entries_of_an_ended_job() -> None:
     job_id = failed_job()
     with metered() as meter:
         remove(job_id)

@@ -56,31 +56,31 @@ def test_a_feature_names_tests_that_exist(row: FeatureRow) -> None:
     assert missing == []
 
 
-def test_every_setting_gives_its_reason():
+def test_every_setting_gives_its_reason() -> None:
     assert [row.variable for row in setting_rows(ROOT / "template.yaml") if len(row.reason) < 20] == []
 
 
 @pytest.mark.parametrize(
     "page", sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]), ids=lambda page: page.name
 )
-def test_a_link_between_documents_leads_somewhere(page):
+def test_a_link_between_documents_leads_somewhere(page) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-def test_the_list_of_examples_is_the_folder():
+def test_the_list_of_examples_is_the_folder() -> None:
     listed = re.findall(r"^\| \[(.+?)\]\((.+?)\) \| .+ \|$", (FOLDER / "README.md").read_text(), re.MULTILINE)
 
     assert listed == [(example.name, example.name) for example in EXAMPLES]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_begins_with_what_it_prints(example):
+def test_an_example_begins_with_what_it_prints(example) -> None:
     assert promised(example)
 
 
-def test_the_page_on_deployment_tells_how_to_change_tables_that_hold_data():
+def test_the_page_on_deployment_tells_how_to_change_tables_that_hold_data() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     _, _, told = page.partition("## Changing tables that hold data")
 

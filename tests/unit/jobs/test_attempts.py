@@ -20,7 +20,7 @@ def told(created: Job) -> list[tuple[int, str | None, AttemptEnd, str | None]]:
     return [(one.number, one.worker, one.end, one.error) for one in list_attempts(read(created))]
 
 
-def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clock):
+def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clock) -> None:
     created = job(max_attempts=3)
     for number in (1, 2):
         finish.fail(claimed(created, f"w{number}"), f"boom {number}")
@@ -39,14 +39,14 @@ def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clo
     assert (third.ended_at or 0) - (third.started_at or 0) == 1_000
 
 
-def test_a_first_success_writes_no_history():
+def test_a_first_success_writes_no_history() -> None:
     mine = claimed(job())
     finish.complete(mine, {})
     assert "history" not in JobModel.read(mine.job.id)
     assert told(mine.job) == [(1, "w1", AttemptEnd.COMPLETED, None)]
 
 
-def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock):
+def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock) -> None:
     first = claimed(job())
     fake_clock.seconds += settings().lease_seconds + 1
     abandoned = claim.claim(first.job.id, "w2")
@@ -57,7 +57,7 @@ def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock):
     assert list_attempts(read(first.job))[0].ended_at == first.until
 
 
-def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock):
+def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock) -> None:
     mine = claimed(job(max_attempts=1))
     fake_clock.seconds += settings().lease_seconds + 1
     claim.claim(mine.job.id, "w2")
@@ -67,14 +67,14 @@ def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock):
     )
 
 
-def test_time_that_ran_out_is_kept(fake_clock):
+def test_time_that_ran_out_is_kept(fake_clock) -> None:
     mine = claimed(job(ttl_ms=1_000))
     fake_clock.seconds += 2
     assert finish.complete(mine, {}) is JobStatus.CANCELLED
     assert [end for _, _, end, _ in told(mine.job)] == [AttemptEnd.EXPIRED]
 
 
-def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was():
+def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was() -> None:
     mine = claimed(job())
     cancel_job(mine.job.id, owner="ann", actor="root")
     retry_job(mine.job.id, owner="ann")
@@ -85,13 +85,13 @@ def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was():
     ]
 
 
-def test_a_job_that_nobody_took_has_no_attempt_to_tell():
+def test_a_job_that_nobody_took_has_no_attempt_to_tell() -> None:
     waiting = job()
     cancel_job(waiting.id, owner="ann", actor="ann")
     assert told(waiting) == []
 
 
-def test_a_worker_that_lost_its_lease_adds_nothing():
+def test_a_worker_that_lost_its_lease_adds_nothing() -> None:
     mine = claimed(job())
     cancel_job(mine.job.id, owner="ann", actor="ann")
     with pytest.raises(LeaseLostError):
@@ -99,7 +99,7 @@ def test_a_worker_that_lost_its_lease_adds_nothing():
     assert [end for _, _, end, _ in told(mine.job)] == [AttemptEnd.CANCELLED]
 
 
-def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock):
+def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock) -> None:
     created = job(max_attempts=1)
     for number in range(1, 24):
         finish.fail(claimed(created), f"{number}:" + "x" * 500)
@@ -109,7 +109,7 @@ def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock):
     assert {len(one.error or "") for one in kept} == {LONGEST_ERROR}
 
 
-def test_an_entry_takes_no_write_of_its_own():
+def test_an_entry_takes_no_write_of_its_own() -> None:
     mine = claimed(job())
     with metered() as meter:
         finish.fail(mine, "boom")

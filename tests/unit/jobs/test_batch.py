@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("cloud")
 SLEEP = Wanted("SLEEP", {"duration_ms": 1})
 
 
-def test_a_hundred_jobs_take_fourteen_calls():
+def test_a_hundred_jobs_take_fourteen_calls() -> None:
     with metered() as meter:
         jobs = create_jobs("ann", [SLEEP] * 100)
     assert len({job.id for job in jobs}) == 100
@@ -23,14 +23,14 @@ def test_a_hundred_jobs_take_fourteen_calls():
     assert meter.write_units("jobs") == 300
 
 
-def test_each_job_of_a_batch_is_as_one_created_alone():
+def test_each_job_of_a_batch_is_as_one_created_alone() -> None:
     (job,) = create_jobs("ann", [SLEEP])
     outcome = claim.claim(job.id, "w1")
     assert isinstance(outcome, claim.Claimed)
     assert get_job(job.id, owner="ann").status is JobStatus.RUNNING
 
 
-def test_what_is_wrong_with_one_refuses_that_one_only():
+def test_what_is_wrong_with_one_refuses_that_one_only() -> None:
     outcomes = create_jobs(
         "ann",
         [
@@ -43,7 +43,7 @@ def test_what_is_wrong_with_one_refuses_that_one_only():
     assert [type(outcome) for outcome in outcomes] == [Job, UnknownJobTypeError, TtlTooLongError, Job]
 
 
-def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkeypatch):
+def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkeypatch) -> None:
     monkeypatch.setattr(clock, "sleep", lambda _: None)
     client = aws.client("dynamodb")
     original, keeps_back = client._make_api_call, [True, True]
@@ -60,7 +60,7 @@ def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkey
     assert [type(outcome) for outcome in create_jobs("ann", [SLEEP])] == [UnavailableError]
 
 
-def test_over_http_refusals_are_told_by_index():
+def test_over_http_refusals_are_told_by_index() -> None:
     answer = post(
         "/api/v1/jobs/batch",
         {"jobs": [{"type": "SLEEP", "payload": {"duration_ms": 1}}, {"type": "SLEEP"}, {"type": "X", "payload": {}},
@@ -79,5 +79,5 @@ def test_over_http_refusals_are_told_by_index():
 
 
 @pytest.mark.parametrize("jobs", [[], [{"type": "SLEEP", "payload": {"duration_ms": 1}}] * 101, None])
-def test_a_batch_of_none_or_too_many_is_refused_whole(jobs):
+def test_a_batch_of_none_or_too_many_is_refused_whole(jobs) -> None:
     assert post("/api/v1/jobs/batch", {"jobs": jobs}).status == 400

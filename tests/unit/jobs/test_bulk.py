@@ -59,7 +59,7 @@ def retry(**wanted: Any) -> Report:
     return retry_jobs(Selection(**{"owner": "ann"} | selected), **wanted)
 
 
-def test_waiting_and_running_jobs_of_a_type_are_cancelled_and_others_left():
+def test_waiting_and_running_jobs_of_a_type_are_cancelled_and_others_left() -> None:
     waiting, running, theirs = job(), job(), job("bob")
     claimed(running)
     done = claimed(job())
@@ -74,7 +74,7 @@ def test_waiting_and_running_jobs_of_a_type_are_cancelled_and_others_left():
     assert get_job(waiting.id, owner=None).error_message == "cancelled by root"
 
 
-def test_failed_and_cancelled_jobs_are_tried_again_and_their_messages_sent_together():
+def test_failed_and_cancelled_jobs_are_tried_again_and_their_messages_sent_together() -> None:
     bad = [failed() for _ in range(11)]
     ended = job()
     cancel_job(ended.id, owner="ann", actor="ann")
@@ -95,7 +95,7 @@ def depth() -> int:
     return int(answer["Attributes"][name])
 
 
-def test_a_dry_run_tells_the_same_jobs_and_changes_none():
+def test_a_dry_run_tells_the_same_jobs_and_changes_none() -> None:
     made = [job() for _ in range(3)]
     with metered() as meter:
         dry = cancel(type_name="SLEEP", dry_run=True)
@@ -105,7 +105,7 @@ def test_a_dry_run_tells_the_same_jobs_and_changes_none():
     assert ids(cancel(type_name="SLEEP")) == ids(dry)
 
 
-def test_the_newest_come_first_and_the_cursor_leads_through_all():
+def test_the_newest_come_first_and_the_cursor_leads_through_all() -> None:
     made = [job(second=second) for second in range(7)]
     first = cancel(type_name="SLEEP", limit=3)
     assert [outcome.job.id for outcome in first.outcomes] == [one.id for one in reversed(made[4:])]
@@ -119,14 +119,14 @@ def test_the_newest_come_first_and_the_cursor_leads_through_all():
     assert ids(cancel(type_name="SLEEP")) == set()
 
 
-def test_without_a_cursor_a_repetition_goes_on_too():
+def test_without_a_cursor_a_repetition_goes_on_too() -> None:
     made = [failed() for _ in range(5)]
     parts = [ids(retry(statuses=(JobStatus.FAILED,), limit=2)) for _ in range(4)]
     assert [len(part) for part in parts] == [2, 2, 1, 0]
     assert set.union(*parts) == {one.id for one in made}
 
 
-def test_a_tag_and_times_of_creation_narrow_the_selection():
+def test_a_tag_and_times_of_creation_narrow_the_selection() -> None:
     blue = [job(second=second, tags=["blue"]) for second in range(4)]
     [job(second=second) for second in range(4)]
     assert ids(cancel(tag="blue", created_before=(START + 1) * 1000)) == {blue[0].id}
@@ -137,7 +137,7 @@ def test_a_tag_and_times_of_creation_narrow_the_selection():
     assert ids(cancel(tag="blue")) == {blue[1].id, blue[2].id}
 
 
-def test_times_bound_what_is_read_and_parts_of_them_go_on():
+def test_times_bound_what_is_read_and_parts_of_them_go_on() -> None:
     made = [job(second=second) for second in range(40)]
     wanted = {"created_from": (START + 10) * 1000, "created_before": (START + 20) * 1000, "limit": 4, "dry_run": True}
     seen: list[str] = []
@@ -153,7 +153,7 @@ def test_times_bound_what_is_read_and_parts_of_them_go_on():
     assert keys < 60
 
 
-def test_all_owners_are_one_selection_for_who_may():
+def test_all_owners_are_one_selection_for_who_may() -> None:
     mine, theirs = job(), job("bob")
     bad = failed("bob")
     assert ids(cancel(owner=None, type_name="SLEEP")) == {mine.id, theirs.id}
@@ -162,7 +162,7 @@ def test_all_owners_are_one_selection_for_who_may():
     assert ids(cancel(owner=None, tag="blue")) == {tagged.id}
 
 
-def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch):
+def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch) -> None:
     moving, still = job(second=1), job()
     original = control.changed_as_seen
 
@@ -180,7 +180,7 @@ def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch):
     assert status(moving) is JobStatus.RUNNING
 
 
-def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch):
+def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch) -> None:
     made = [failed(second=second) for second in range(3)]
     before = depth()
     original = control.changed_as_seen
@@ -197,7 +197,7 @@ def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch):
     assert [status(one) for one in made] == [JobStatus.FAILED, JobStatus.CREATED, JobStatus.CREATED]
 
 
-def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own():
+def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own() -> None:
     for _ in range(20):
         job()
     with metered() as meter:
@@ -219,13 +219,13 @@ def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own
         ({"created_from": 2, "created_before": 1}, "created_before"),
     ],
 )
-def test_a_selection_that_makes_no_sense_is_refused(wanted, field):
+def test_a_selection_that_makes_no_sense_is_refused(wanted, field) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         cancel(**wanted)
     assert refusal.value.field == field
 
 
-def test_a_cursor_belongs_to_its_selection_and_its_purpose():
+def test_a_cursor_belongs_to_its_selection_and_its_purpose() -> None:
     for _ in range(3):
         job()
         failed()
@@ -240,7 +240,7 @@ def test_a_cursor_belongs_to_its_selection_and_its_purpose():
 # ---- Over HTTP ---------------------------------------------------------------------------------------------------
 
 
-def test_over_http_a_user_changes_own_jobs_only():
+def test_over_http_a_user_changes_own_jobs_only() -> None:
     mine, theirs = job("ann"), job("bob")
     answer = post("/api/v1/jobs/cancel", {"type": "SLEEP"}, caller=user("ann"))
     assert (answer.status, answer.json["matched"], answer.json["changed"], answer.json["refused"]) == (200, 1, 1, 0)
@@ -254,7 +254,7 @@ def test_over_http_a_user_changes_own_jobs_only():
     assert status(theirs) is JobStatus.CREATED
 
 
-def test_over_http_an_admin_names_an_owner_or_all():
+def test_over_http_an_admin_names_an_owner_or_all() -> None:
     theirs, others = failed("bob"), failed("cid")
     named = post("/api/v1/jobs/retry", {"status": "FAILED", "owner": "bob", "dry_run": True}).json
     assert (named["matched"], named["changed"], named["dry_run"]) == (1, 0, True)
@@ -263,7 +263,7 @@ def test_over_http_an_admin_names_an_owner_or_all():
     assert every["cursor"] is None
 
 
-def test_over_http_times_are_rfc_3339_and_ids_keep_their_routes():
+def test_over_http_times_are_rfc_3339_and_ids_keep_their_routes() -> None:
     made = job("admin", second=1)
     inside = {"created_after": "2027-01-15T08:00:01Z", "created_before": "2027-01-15T09:00:02+01:00"}
     assert post("/api/v1/jobs/cancel", inside | {"dry_run": True}).json["matched"] == 1

@@ -38,7 +38,7 @@ def queued() -> dict[str, int]:
     return {name.removeprefix("ApproximateNumberOf"): int(answer["Attributes"][name]) for name in names}
 
 
-def test_a_waiting_job_is_cancelled_at_once_and_never_claimed():
+def test_a_waiting_job_is_cancelled_at_once_and_never_claimed() -> None:
     waiting = job()
 
     cancelled = cancel(waiting)
@@ -47,7 +47,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_claimed():
     assert isinstance(claim.claim(waiting.id, "w1"), claim.Settled)
 
 
-def test_a_running_jobs_worker_is_told_and_its_result_refused():
+def test_a_running_jobs_worker_is_told_and_its_result_refused() -> None:
     mine = claimed(job())
 
     assert cancel(mine.job).status is JobStatus.CANCELLED
@@ -59,7 +59,7 @@ def test_a_running_jobs_worker_is_told_and_its_result_refused():
     assert read(mine.job).result is None
 
 
-def test_cancelling_twice_changes_nothing_and_a_finished_job_cannot_be_cancelled():
+def test_cancelling_twice_changes_nothing_and_a_finished_job_cannot_be_cancelled() -> None:
     twice = job()
     assert cancel(twice) == cancel(twice)
     done = claimed(job())
@@ -68,14 +68,14 @@ def test_cancelling_twice_changes_nothing_and_a_finished_job_cannot_be_cancelled
         cancel(done.job)
 
 
-def test_a_cancellation_costs_one_read_and_one_write_of_four_units():
+def test_a_cancellation_costs_one_read_and_one_write_of_four_units() -> None:
     waiting = job()
     with metered() as meter:
         cancel(waiting)
     assert (meter.count("dynamodb"), meter.writes(), meter.write_units(), meter.read_units()) == (2, 1, 4, 1)
 
 
-def test_nobody_cancels_or_retries_anothers_job():
+def test_nobody_cancels_or_retries_anothers_job() -> None:
     theirs = job()
     with pytest.raises(JobNotFoundError):
         cancel_job(theirs.id, owner="bob", actor="bob")
@@ -84,7 +84,7 @@ def test_nobody_cancels_or_retries_anothers_job():
     assert cancel_job(theirs.id, owner=None, actor="root").status is JobStatus.CANCELLED
 
 
-def test_a_change_that_came_between_is_noticed():
+def test_a_change_that_came_between_is_noticed() -> None:
     waiting = job()
     claimed(waiting)
     with pytest.raises(VersionMovedError):
@@ -92,7 +92,7 @@ def test_a_change_that_came_between_is_noticed():
     assert cancel(waiting, if_versions={waiting.version + 1}).status is JobStatus.CANCELLED
 
 
-def test_a_failed_job_is_tried_again_under_its_id_with_as_many_attempts_more():
+def test_a_failed_job_is_tried_again_under_its_id_with_as_many_attempts_more() -> None:
     failed = claimed(job(max_attempts=1))
     finish.fail(failed, "boom")
 
@@ -108,7 +108,7 @@ def test_a_failed_job_is_tried_again_under_its_id_with_as_many_attempts_more():
     assert (read(failed.job).status, read(failed.job).result) == (JobStatus.COMPLETED, {"n": 3})
 
 
-def test_a_late_result_of_the_life_before_is_refused_by_the_fence():
+def test_a_late_result_of_the_life_before_is_refused_by_the_fence() -> None:
     first = claimed(job())
     cancel(first.job)
     retry_job(first.job.id, owner="ann")
@@ -120,7 +120,7 @@ def test_a_late_result_of_the_life_before_is_refused_by_the_fence():
     assert read(first.job).result == {"life": 2}
 
 
-def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock):
+def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock) -> None:
     failed = claimed(job(max_attempts=1))
     finish.fail(failed, "boom")
     before = queued()["Messages"]
@@ -130,7 +130,7 @@ def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock):
     assert sweep().resent == 1
 
 
-def test_a_job_that_did_not_end_badly_is_not_tried_again():
+def test_a_job_that_did_not_end_badly_is_not_tried_again() -> None:
     done = claimed(job())
     for _ in range(2):
         with pytest.raises(NotRetryableError):
@@ -138,7 +138,7 @@ def test_a_job_that_did_not_end_badly_is_not_tried_again():
         finish.complete(done, {})
 
 
-def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock):
+def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock) -> None:
     later = job(delay_seconds=600)
 
     assert queued() == {"Messages": 0, "MessagesDelayed": 1}
@@ -147,7 +147,7 @@ def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock):
     assert claimed(later).job.status is JobStatus.RUNNING
 
 
-def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock):
+def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock) -> None:
     due = clock.now_ms() + 3 * DAY * 1000
     later = job(run_at=due)
     assert queued() == {"Messages": 0, "MessagesDelayed": 0}
@@ -161,7 +161,7 @@ def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock):
     assert due / 1000 - fake_clock.seconds <= queue.LONGEST_DELAY_SECONDS
 
 
-def test_a_moment_that_has_passed_is_now(fake_clock):
+def test_a_moment_that_has_passed_is_now(fake_clock) -> None:
     assert job(run_at=clock.now_ms() - 1).run_after is None
     assert queued()["Messages"] == 1
 
@@ -175,7 +175,7 @@ def test_a_moment_that_has_passed_is_now(fake_clock):
         ({"run_at": 10**15}, "run_at"),
     ],
 )
-def test_a_delay_that_makes_no_sense_is_refused(options, field):
+def test_a_delay_that_makes_no_sense_is_refused(options, field) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         job(**options)
     assert refusal.value.field == field

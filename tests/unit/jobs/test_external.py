@@ -78,7 +78,7 @@ def message_of(one: Job) -> str:
 # ---- Claiming -----------------------------------------------------------------------------------------------------
 
 
-def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock):
+def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock) -> None:
     created = job({"page": 7}, ttl_ms=3_600_000)
 
     held = claimed("build-7")
@@ -94,7 +94,7 @@ def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock):
     assert (ended.status, result, ended.attempts) == (JobStatus.COMPLETED, {"pages": 12}, 1)
 
 
-def test_a_heartbeat_shows_how_far_the_work_is():
+def test_a_heartbeat_shows_how_far_the_work_is() -> None:
     job()
     held = claimed()
     with metered() as meter:
@@ -107,11 +107,11 @@ def test_a_heartbeat_shows_how_far_the_work_is():
     assert read(held.job).progress == 1_000
 
 
-def test_nothing_is_claimed_where_nothing_waits():
+def test_nothing_is_claimed_where_nothing_waits() -> None:
     assert external.claim_next(["EXTERNAL"], "w1") is None
 
 
-def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_clock):
+def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_clock) -> None:
     job()
     with metered() as meter:
         held = claimed()
@@ -122,13 +122,13 @@ def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_
     assert (meter.count(), meter.write_units(), meter.read_units()) == (1, 1, 0)
 
 
-def test_each_job_goes_to_one_worker():
+def test_each_job_goes_to_one_worker() -> None:
     made = {job().id for _ in range(3)}
     assert {claimed(f"w{number}").job.id for number in range(3)} == made
     assert external.claim_next(["EXTERNAL"], "w4") is None
 
 
-def test_messages_of_finished_held_and_vanished_jobs_are_cleared_away():
+def test_messages_of_finished_held_and_vanished_jobs_are_cleared_away() -> None:
     done, held = job(), job()
     for _ in range(2):
         one = claimed()
@@ -144,7 +144,7 @@ def test_messages_of_finished_held_and_vanished_jobs_are_cleared_away():
     assert messages() == 0
 
 
-def test_a_message_that_comes_too_early_is_kept_for_its_turn(fake_clock):
+def test_a_message_that_comes_too_early_is_kept_for_its_turn(fake_clock) -> None:
     created = job(delay_seconds=5)
     send(message_of(created))
 
@@ -155,7 +155,7 @@ def test_a_message_that_comes_too_early_is_kept_for_its_turn(fake_clock):
     assert external.claim_known(created.id, "w1", owner=None).job.status is JobStatus.RUNNING
 
 
-def test_a_claim_waits_for_a_job_as_long_as_it_was_told():
+def test_a_claim_waits_for_a_job_as_long_as_it_was_told() -> None:
     began = real_time.monotonic()
     assert external.claim_next(["EXTERNAL"], "w1", wait_seconds=1) is None
     assert 0.9 <= real_time.monotonic() - began < 5
@@ -165,20 +165,20 @@ def test_a_claim_waits_for_a_job_as_long_as_it_was_told():
     ("types", "error", "field"),
     [(["SLEEP"], InvalidInputError, "types"), (["EXTERNAL", "NO_SUCH"], UnknownJobTypeError, "type")],
 )
-def test_only_external_types_are_handed_out(types, error, field):
+def test_only_external_types_are_handed_out(types, error, field) -> None:
     with pytest.raises(error) as refusal:
         external.claim_next(types, "w1")
     assert refusal.value.field == field
 
 
-def test_a_type_without_a_queue_is_not_handed_out(monkeypatch):
+def test_a_type_without_a_queue_is_not_handed_out(monkeypatch) -> None:
     monkeypatch.setenv("TYPE_QUEUE_URLS", "")
     settings.cache_clear()
     with pytest.raises(InvalidInputError, match="no queue"):
         external.claim_next(["EXTERNAL"], "w1")
 
 
-def test_a_large_payload_comes_with_the_claim_and_a_large_result_is_stored():
+def test_a_large_payload_comes_with_the_claim_and_a_large_result_is_stored() -> None:
     large = {"text": "x" * settings().inline_bytes}
     job(large)
 
@@ -189,7 +189,7 @@ def test_a_large_payload_comes_with_the_claim_and_a_large_result_is_stored():
     assert get_result(held.job.id, owner="ann")[1] == large
 
 
-def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch):
+def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch) -> None:
     created = job({"text": "x" * settings().inline_bytes}, max_attempts=2)
     monkeypatch.setenv("BUCKET", "no-such-bucket")
     settings.cache_clear()
@@ -206,7 +206,7 @@ def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch):
 # ---- One known job ------------------------------------------------------------------------------------------------
 
 
-def test_a_known_job_is_claimed_once_and_its_message_finds_nothing_to_do():
+def test_a_known_job_is_claimed_once_and_its_message_finds_nothing_to_do() -> None:
     created = job()
 
     held = external.claim_known(created.id, "w1", owner="ann")
@@ -221,7 +221,7 @@ def test_a_known_job_is_claimed_once_and_its_message_finds_nothing_to_do():
         external.claim_known(created.id, "w2", owner="ann")
 
 
-def test_a_known_job_of_somebody_elses_or_of_lambda_is_not_handed_out():
+def test_a_known_job_of_somebody_elses_or_of_lambda_is_not_handed_out() -> None:
     with pytest.raises(JobNotFoundError):
         external.claim_known(job().id, "w1", owner="bob")
     with pytest.raises(NotClaimableError):
@@ -231,7 +231,7 @@ def test_a_known_job_of_somebody_elses_or_of_lambda_is_not_handed_out():
 # ---- The lease ----------------------------------------------------------------------------------------------------
 
 
-def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_changes_nothing(fake_clock):
+def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_changes_nothing(fake_clock) -> None:
     created = job(ttl_ms=3_600_000)
     dead = claimed("dead")
     fake_clock.seconds += LEASE + 16
@@ -249,7 +249,7 @@ def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_change
     assert get_result(created.id, owner="ann")[1] == {"by": "successor"}
 
 
-def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(fake_clock):
+def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(fake_clock) -> None:
     """Its looks at a waiting job grow to an hour apart; a dead worker's job must not wait so long."""
     created = job(ttl_ms=3_600_000)
     for hour in range(3):
@@ -260,7 +260,7 @@ def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(f
     assert sweep().resent == 1
 
 
-def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(fake_clock, monkeypatch):
+def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(fake_clock, monkeypatch) -> None:
     monkeypatch.setenv("SWEEP_BACKLOG", "1")
     settings.cache_clear()
     held = job(ttl_ms=3_600_000)
@@ -272,7 +272,7 @@ def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(fake_clock, 
     assert sweep().resent == 1
 
 
-def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock):
+def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock) -> None:
     created = job(ttl_ms=3_600_000, max_attempts=10)
     for number in (1, 2, 3):
         assert claimed(f"w{number}").job.attempts == number
@@ -286,7 +286,7 @@ def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock):
     assert messages() == 0
 
 
-def test_heartbeats_keep_the_sweeper_from_sending(fake_clock):
+def test_heartbeats_keep_the_sweeper_from_sending(fake_clock) -> None:
     job(ttl_ms=3_600_000)
     held = claimed()
     for _ in range(12):
@@ -296,7 +296,7 @@ def test_heartbeats_keep_the_sweeper_from_sending(fake_clock):
     complete(held)
 
 
-def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_refused():
+def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_refused() -> None:
     job()
     held = claimed()
     cancel_job(held.job.id, owner="ann", actor="ann")
@@ -312,7 +312,7 @@ def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_
         beat(held)
 
 
-def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result(fake_clock):
+def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result(fake_clock) -> None:
     for write in (beat, complete):
         job(ttl_ms=1_000)
         held = claimed()
@@ -328,7 +328,7 @@ def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result
 # ---- Ends ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock):
+def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock) -> None:
     created = job(max_attempts=2)
     assert fail(claimed()) is JobStatus.CREATED
     assert messages() == 1
@@ -338,7 +338,7 @@ def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock):
     assert (read(created).error_message, read(created).attempts) == ("again", 2)
 
 
-def test_an_end_that_is_told_twice_counts_once():
+def test_an_end_that_is_told_twice_counts_once() -> None:
     job()
     done = claimed()
     complete(done, {"first": True})
@@ -355,7 +355,7 @@ def test_an_end_that_is_told_twice_counts_once():
         complete(failed)
 
 
-def test_without_the_token_or_the_right_owner_nothing_is_touched():
+def test_without_the_token_or_the_right_owner_nothing_is_touched() -> None:
     job()
     held = claimed()
     for wrong in ("", "0" * 16, str(held.fence)):
@@ -377,7 +377,7 @@ def test_without_the_token_or_the_right_owner_nothing_is_touched():
     assert read(held.job) == held.job
 
 
-def test_the_empty_token_opens_no_job_that_nobody_claimed():
+def test_the_empty_token_opens_no_job_that_nobody_claimed() -> None:
     created = job()
     for write in (
         lambda: external.heartbeat(created.id, "", owner=None),

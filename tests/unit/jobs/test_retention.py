@@ -69,7 +69,7 @@ def removals() -> list[dict[str, Any]]:
     ],
     ids=["completed", "failed", "cancelled"],
 )
-def test_every_end_begins_the_time_that_a_job_is_kept(fake_clock, end):
+def test_every_end_begins_the_time_that_a_job_is_kept(fake_clock, end) -> None:
     mine = claimed(job(max_attempts=1))
     assert mine.job.expires_at is None
 
@@ -83,7 +83,7 @@ def test_every_end_begins_the_time_that_a_job_is_kept(fake_clock, end):
         read(mine.job)
 
 
-def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock):
+def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock) -> None:
     late, lost = claimed(job(ttl_ms=1_000)), job()
     fake_clock.seconds += 3_600
     assert finish.expire(late)
@@ -91,7 +91,7 @@ def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock):
     assert {read(one).expires_at for one in (late.job, lost)} == {NOW + 3_600 + 90 * DAY}
 
 
-def test_a_job_may_name_its_own_time_in_days_and_never_less_than_one(fake_clock):
+def test_a_job_may_name_its_own_time_in_days_and_never_less_than_one(fake_clock) -> None:
     mine = claimed(job(retention_days=1))
     finish.complete(mine, {})
     assert read(mine.job).expires_at == NOW + DAY
@@ -101,14 +101,14 @@ def test_a_job_may_name_its_own_time_in_days_and_never_less_than_one(fake_clock)
         assert refusal.value.field == "retention_days"
 
 
-def test_a_job_that_waits_long_is_kept_no_longer_than_the_bucket_keeps_its_payload():
+def test_a_job_that_waits_long_is_kept_no_longer_than_the_bucket_keeps_its_payload() -> None:
     job(retention_days=458)
     job(retention_days=93, delay_seconds=366 * DAY)
     with pytest.raises(InvalidInputError, match="from 1 to 93"):
         job(retention_days=94, delay_seconds=366 * DAY)
 
 
-def test_a_job_that_is_tried_again_no_longer_expires(fake_clock):
+def test_a_job_that_is_tried_again_no_longer_expires(fake_clock) -> None:
     mine = claimed(job(max_attempts=1, retention_days=2))
     finish.fail(mine, "boom")
 
@@ -120,13 +120,13 @@ def test_a_job_that_is_tried_again_no_longer_expires(fake_clock):
     assert read(mine.job).expires_at == NOW + 5 * DAY
 
 
-def test_an_error_with_attempts_left_begins_nothing():
+def test_an_error_with_attempts_left_begins_nothing() -> None:
     mine = claimed(job())
     assert finish.fail(mine, "boom") is JobStatus.CREATED
     assert read(mine.job).expires_at is None
 
 
-def test_an_expired_job_gives_its_key_free(fake_clock):
+def test_an_expired_job_gives_its_key_free(fake_clock) -> None:
     mine = claimed(job(key=KEY))
     finish.complete(mine, {})
     assert job(key=KEY).created_at == mine.job.created_at
@@ -147,7 +147,7 @@ def run_by_a_worker() -> None:
     worker.app.handler({"Records": [{ours: m[theirs] for ours, theirs in names.items()} for m in messages]}, context)
 
 
-def test_payload_result_and_picture_go_with_their_job_and_nothing_else_does():
+def test_payload_result_and_picture_go_with_their_job_and_nothing_else_does() -> None:
     # Given a picture that a worker made of a large payload, a neighbour's, and an upload
     mine, other = create_job("ann", "IMAGE_RESIZE", picture()), create_job("ann", "IMAGE_RESIZE", picture())
     run_by_a_worker()
@@ -167,7 +167,7 @@ def test_payload_result_and_picture_go_with_their_job_and_nothing_else_does():
     assert clear(removals()) == Cleared(jobs=1, objects=0)
 
 
-def test_a_small_picture_of_a_small_payload_is_found_too():
+def test_a_small_picture_of_a_small_payload_is_found_too() -> None:
     small = picture() | {"source": {"base64": tiny()}}
     mine = create_job("ann", "IMAGE_RESIZE", small)
     run_by_a_worker()
@@ -183,7 +183,7 @@ def tiny() -> str:
     return base64.b64encode(drawn.getvalue()).decode()
 
 
-def test_a_plain_job_costs_no_call():
+def test_a_plain_job_costs_no_call() -> None:
     mine = claimed(job())
     finish.complete(mine, {"n": 1})
     never_began = job()
@@ -196,7 +196,7 @@ def test_a_plain_job_costs_no_call():
     assert meter.calls == []
 
 
-def test_what_an_attempt_left_that_lost_its_lease_is_found(fake_clock):
+def test_what_an_attempt_left_that_lost_its_lease_is_found(fake_clock) -> None:
     # Given a worker that stored a picture and a large result, and died before it could say so
     first = claimed(job(ttl_ms=600_000))
     fake_clock.seconds += 60
@@ -215,7 +215,7 @@ def test_what_an_attempt_left_that_lost_its_lease_is_found(fake_clock):
     assert read_scope() == []
 
 
-def test_a_later_job_of_the_same_key_keeps_its_payload():
+def test_a_later_job_of_the_same_key_keeps_its_payload() -> None:
     # Given a job of a key that was finished long ago and removed, and its successor of the same id
     mine = create_job("ann", "IMAGE_RESIZE", picture(), key=KEY)
     before = clock.now_ms() // 1000 - 91 * DAY
@@ -233,7 +233,7 @@ def test_a_later_job_of_the_same_key_keeps_its_payload():
     assert read_scope() == kept
 
 
-def test_what_the_bucket_keeps_makes_the_batch_come_again_and_holds_no_other_job_up(monkeypatch):
+def test_what_the_bucket_keeps_makes_the_batch_come_again_and_holds_no_other_job_up(monkeypatch) -> None:
     # Given two jobs with objects, of which the bucket does not give the first's
     jobs = [create_job("ann", "IMAGE_RESIZE", picture()) for _ in range(2)]
     for one in jobs:
@@ -266,7 +266,7 @@ class _Stubborn:
         return self._client.delete_objects(Bucket=Bucket, Delete=Delete)
 
 
-def test_more_objects_than_a_page_holds_all_go():
+def test_more_objects_than_a_page_holds_all_go() -> None:
     mine = job()
     for number in range(1_003):
         objects.put_bytes(objects.job_key("ann", mine.id, f"{number}.bin"), b"x", "image/png")
@@ -274,13 +274,13 @@ def test_more_objects_than_a_page_holds_all_go():
     assert read_scope() == []
 
 
-def test_what_is_no_job_or_not_removed_is_passed_over():
+def test_what_is_no_job_or_not_removed_is_passed_over() -> None:
     job()
     stranger = {"eventName": "REMOVE", "dynamodb": {"OldImage": {"id": {"S": "x"}}}}
     assert clear([*records(table="jobs"), stranger]) == Cleared()
 
 
-def test_an_expired_job_is_counted_no_more():
+def test_an_expired_job_is_counted_no_more() -> None:
     put_jobs([job_item(n, owner="ann") for n in range(3)])
     aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": job_item(1, owner="ann")["id"]})
     count(read_changes(records(table="jobs")))

@@ -37,7 +37,7 @@ def history(*amounts: int, user: str = "1") -> None:
             change_balance(user, amount, request_id=f"{user}-{number}", reference=f"note-{number % 2}")
 
 
-def test_every_version_becomes_one_entry_that_explains_it():
+def test_every_version_becomes_one_entry_that_explains_it() -> None:
     history(-30, 5)
 
     report = record_changes(records())
@@ -54,7 +54,7 @@ def test_every_version_becomes_one_entry_that_explains_it():
     assert get_entry("1:3").balance_after == get_account("1", owner=None).balance
 
 
-def test_repeated_and_reordered_deliveries_change_nothing():
+def test_repeated_and_reordered_deliveries_change_nothing() -> None:
     history(-30, 5, 7, -1)
     stream = records()
     random.Random(4).shuffle(stream)
@@ -68,7 +68,7 @@ def test_repeated_and_reordered_deliveries_change_nothing():
     assert [entry.version for entry in before] == [1, 2, 3, 4, 5]
 
 
-def test_a_different_entry_is_never_overwritten_and_calls_for_help():
+def test_a_different_entry_is_never_overwritten_and_calls_for_help() -> None:
     history(-30)
     record_changes(records())
     forged = copy.deepcopy(records())
@@ -80,7 +80,7 @@ def test_a_different_entry_is_never_overwritten_and_calls_for_help():
 
 
 @pytest.mark.parametrize("name", ["balance", "version"])
-def test_a_change_that_does_not_explain_itself_is_not_recorded(name: str):
+def test_a_change_that_does_not_explain_itself_is_not_recorded(name: str) -> None:
     history(-30)
     stream = records()
     stream[1]["dynamodb"]["NewImage"][name] = {"N": "77"}
@@ -90,7 +90,7 @@ def test_a_change_that_does_not_explain_itself_is_not_recorded(name: str):
     assert [entry.version for entry in entries("1")] == [1]
 
 
-def test_a_bad_record_holds_back_nothing_but_itself():
+def test_a_bad_record_holds_back_nothing_but_itself() -> None:
     history(-30, 5)
     stream = records()
     del stream[1]["dynamodb"]["NewImage"]["last_entry"]
@@ -100,7 +100,7 @@ def test_a_bad_record_holds_back_nothing_but_itself():
     assert [entry.version for entry in entries("1")] == [1, 3]
 
 
-def test_bisection_corners_the_bad_record_and_it_blocks_what_is_behind_it_for_good():
+def test_bisection_corners_the_bad_record_and_it_blocks_what_is_behind_it_for_good() -> None:
     """The engine of the integration tests ignores bisection, so Lambda's part is played here."""
     history(1, 2, 3, 4, 5, 6)
     stream = records()
@@ -122,7 +122,7 @@ def test_bisection_corners_the_bad_record_and_it_blocks_what_is_behind_it_for_go
     assert mapping(stream[4:]) is False, "delivered for ever, and never skipped"
 
 
-def test_a_mismatch_is_logged_and_counted(capsys, caplog):
+def test_a_mismatch_is_logged_and_counted(capsys, caplog) -> None:
     history(1)
     stream = records()
     stream[1]["dynamodb"]["NewImage"]["balance"] = {"N": "77"}
@@ -133,7 +133,7 @@ def test_a_mismatch_is_logged_and_counted(capsys, caplog):
     assert [entry.message for entry in caplog.records if entry.levelname == "ERROR"] == ["ledger mismatch"]
 
 
-def test_a_table_that_does_not_answer_fails_the_batch_and_nothing_is_lost(monkeypatch):
+def test_a_table_that_does_not_answer_fails_the_batch_and_nothing_is_lost(monkeypatch) -> None:
     history(1, 2)
     monkeypatch.setattr("leaseway.ledger.stream.write", _unreachable)
     with pytest.raises(EndpointConnectionError):
@@ -146,7 +146,7 @@ def _unreachable(entry: Entry) -> str:
     raise EndpointConnectionError(endpoint_url="here")
 
 
-def test_a_change_of_something_else_makes_no_entry():
+def test_a_change_of_something_else_makes_no_entry() -> None:
     history()
     record = records()[0]
     image = record["dynamodb"]["NewImage"]
@@ -154,7 +154,7 @@ def test_a_change_of_something_else_makes_no_entry():
     assert record_changes([record]) == RecordingReport(written=0, repeated=0, skipped=1)
 
 
-def test_the_two_entries_of_a_transfer_name_each_other():
+def test_the_two_entries_of_a_transfer_name_each_other() -> None:
     history()
     history(user="2")
     transfer("1", "2", 30, owner=None, request_id="t", reference="rent")
@@ -166,7 +166,7 @@ def test_the_two_entries_of_a_transfer_name_each_other():
     assert out.kind == into.kind == "transfer"
 
 
-def test_an_entry_costs_one_write_also_when_it_is_delivered_again():
+def test_an_entry_costs_one_write_also_when_it_is_delivered_again() -> None:
     history(-30)
     stream = records()
     for _ in range(2):
@@ -176,7 +176,7 @@ def test_an_entry_costs_one_write_also_when_it_is_delivered_again():
         assert (meter.write_units(), meter.read_units()) == (2, 0)
 
 
-def test_a_statement_is_newest_first_and_goes_on_where_it_ended():
+def test_a_statement_is_newest_first_and_goes_on_where_it_ended() -> None:
     history(*range(1, 8))
     record_changes(records())
 
@@ -191,7 +191,7 @@ def test_a_statement_is_newest_first_and_goes_on_where_it_ended():
     assert third.cursor is None
 
 
-def test_a_statement_is_read_in_proportion_to_its_page():
+def test_a_statement_is_read_in_proportion_to_its_page() -> None:
     history(*[1] * 40)
     record_changes(records())
     page_of_entries("1", EntrySelection(), owner=None, size=1)  # reads the cursors' secret
@@ -200,7 +200,7 @@ def test_a_statement_is_read_in_proportion_to_its_page():
     assert meter.keys() == 1 + 6
 
 
-def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference():
+def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference() -> None:
     history(*range(1, 10))
     record_changes(records())
 
@@ -214,7 +214,7 @@ def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference():
     assert versions(reference="note-0", since=(START + 70) * 1000) == [9]
 
 
-def test_a_filtered_statement_is_paged_without_holes():
+def test_a_filtered_statement_is_paged_without_holes() -> None:
     history(*[1] * 30)
     record_changes(records())
     found, cursor = [], None
@@ -227,7 +227,7 @@ def test_a_filtered_statement_is_paged_without_holes():
     assert found == list(range(30, 1, -2))
 
 
-def test_a_cursor_belongs_to_its_list():
+def test_a_cursor_belongs_to_its_list() -> None:
     history(1, 1, 1)
     history(user="2")
     record_changes(records())
@@ -237,7 +237,7 @@ def test_a_cursor_belongs_to_its_list():
             page_of_entries(user, wanted, owner=None, size=1, cursor=cursor)
 
 
-def test_an_unknown_user_has_no_statement_and_a_new_one_an_empty_one():
+def test_an_unknown_user_has_no_statement_and_a_new_one_an_empty_one() -> None:
     with pytest.raises(AccountNotFoundError):
         page_of_entries("ghost", EntrySelection(), owner=None, size=5)
     history()
@@ -246,7 +246,7 @@ def test_an_unknown_user_has_no_statement_and_a_new_one_an_empty_one():
         page_of_entries("1", EntrySelection(), owner=None, size=101)
 
 
-def test_the_balance_at_a_moment_is_that_of_the_last_change_by_then():
+def test_the_balance_at_a_moment_is_that_of_the_last_change_by_then() -> None:
     history(*range(1, 20))
     record_changes(records())
     expected = {0: 100, 9: 100, 10: 101, 15: 101, 20: 103, 100: 155, 189: 271, 190: 290, 500: 290}
@@ -259,7 +259,7 @@ def test_the_balance_at_a_moment_is_that_of_the_last_change_by_then():
         assert account.balance == balance, seconds
 
 
-def test_before_its_opening_an_account_had_no_balance_and_the_future_has_none():
+def test_before_its_opening_an_account_had_no_balance_and_the_future_has_none() -> None:
     history(1)
     record_changes(records())
     with pytest.raises(AccountNotFoundError):
@@ -268,7 +268,7 @@ def test_before_its_opening_an_account_had_no_balance_and_the_future_has_none():
         balance_at("1", (START + 101) * 1000, owner=None)
 
 
-def test_a_moment_whose_entries_are_on_their_way_is_not_guessed():
+def test_a_moment_whose_entries_are_on_their_way_is_not_guessed() -> None:
     history(1, 2, 3)
     stream = records()
     record_changes(stream[:2])
@@ -280,7 +280,7 @@ def test_a_moment_whose_entries_are_on_their_way_is_not_guessed():
         balance_at("1", (START + 25) * 1000, owner=None)
 
 
-def test_the_balance_at_a_moment_is_found_by_halving():
+def test_the_balance_at_a_moment_is_found_by_halving() -> None:
     history(*[1] * 60)
     record_changes(records())
     with metered() as meter:

@@ -67,7 +67,7 @@ def verified_soon() -> Verification:
         return verify()
 
 
-def test_a_whole_ledger_is_clean_and_its_totals_agree():
+def test_a_whole_ledger_is_clean_and_its_totals_agree() -> None:
     deliver()
     report = verify()
     assert (report.clean, report.accounts, report.entries, report.behind) == (True, 3, 10, 0)
@@ -75,26 +75,26 @@ def test_a_whole_ledger_is_clean_and_its_totals_agree():
     assert verify("bob").clean
 
 
-def test_entries_on_their_way_are_no_gap_for_ten_minutes():
+def test_entries_on_their_way_are_no_gap_for_ten_minutes() -> None:
     deliver("alice:5", "bob:3", "carol:2")
     report = verified_soon()
     assert (report.clean, report.behind) == (True, 3)
     assert found() >= {("alice", 5, "gap"), ("bob", 3, "gap"), ("carol", 2, "gap")}
 
 
-def test_one_side_of_a_transfer_on_its_way_leaves_the_totals_right():
+def test_one_side_of_a_transfer_on_its_way_leaves_the_totals_right() -> None:
     deliver("carol:2", "alice:5", "alice:4", "alice:3")
     report = verified_soon()
     assert (report.clean, report.listed) == (True, [])
     assert report.under_way != 0
 
 
-def test_nothing_delivered_is_behind_first_and_then_missing():
+def test_nothing_delivered_is_behind_first_and_then_missing() -> None:
     assert (verified_soon().behind, verified_soon().clean) == (3, True)
     assert found() >= {("alice", 1, "gap"), ("bob", 1, "gap"), ("carol", 1, "gap")}
 
 
-def test_a_gap_in_the_middle_is_found_at_once():
+def test_a_gap_in_the_middle_is_found_at_once() -> None:
     deliver("alice:2")
     assert ("alice", 3, "gap") in {(one.user_id, one.version, one.kind) for one in verified_soon().listed}
 
@@ -111,14 +111,14 @@ def test_a_gap_in_the_middle_is_found_at_once():
         (3, {"counterparty": "bob:99"}, "pair"),
     ],
 )
-def test_what_was_tampered_with_is_found(version: int, changes: dict[str, Any], kind: str):
+def test_what_was_tampered_with_is_found(version: int, changes: dict[str, Any], kind: str) -> None:
     deliver()
     tamper("alice", version, **changes)
     assert kind in {difference for _, _, difference in found()}
     assert kind in {difference for _, _, difference in found("alice")}
 
 
-def test_money_made_from_nothing_is_found_by_the_total():
+def test_money_made_from_nothing_is_found_by_the_total() -> None:
     deliver()
     # Two entries that agree with their accounts and each other, but not as the two sides of a transfer.
     tamper("bob", 2, kind="update")
@@ -130,7 +130,7 @@ def test_money_made_from_nothing_is_found_by_the_total():
     assert (None, None, "total") in found()
 
 
-def test_an_account_changed_behind_the_ledgers_back_is_found():
+def test_an_account_changed_behind_the_ledgers_back_is_found() -> None:
     deliver()
     aws.client("dynamodb").update_item(
         TableName="accounts",
@@ -141,12 +141,12 @@ def test_an_account_changed_behind_the_ledgers_back_is_found():
     assert ("bob", 3, "balance") in found()
 
 
-def test_an_unknown_user_cannot_be_verified():
+def test_an_unknown_user_cannot_be_verified() -> None:
     with pytest.raises(AccountNotFoundError):
         verify("ghost")
 
 
-def test_a_single_gap_is_rebuilt_from_its_neighbours_and_marked():
+def test_a_single_gap_is_rebuilt_from_its_neighbours_and_marked() -> None:
     deliver()
     real = get_entry("alice:4")
     delete("alice", 4)
@@ -161,7 +161,7 @@ def test_a_single_gap_is_rebuilt_from_its_neighbours_and_marked():
 
 
 @pytest.mark.parametrize(("user", "version"), [("alice", 3), ("bob", 2), ("bob", 3)])
-def test_a_side_of_a_transfer_is_rebuilt_with_the_other_sides_help(user: str, version: int):
+def test_a_side_of_a_transfer_is_rebuilt_with_the_other_sides_help(user: str, version: int) -> None:
     deliver()
     real = get_entry(f"{user}:{version}")
     delete(user, version)
@@ -174,7 +174,7 @@ def test_a_side_of_a_transfer_is_rebuilt_with_the_other_sides_help(user: str, ve
     assert verify().clean
 
 
-def test_the_first_and_the_last_entry_can_be_rebuilt_too():
+def test_the_first_and_the_last_entry_can_be_rebuilt_too() -> None:
     deliver()
     delete("alice", 1)
     delete("alice", 5)
@@ -186,7 +186,7 @@ def test_the_first_and_the_last_entry_can_be_rebuilt_too():
     assert verify().clean
 
 
-def test_a_reversed_transfer_is_rebuilt_with_what_it_reverses():
+def test_a_reversed_transfer_is_rebuilt_with_what_it_reverses() -> None:
     deliver()
     reverse("alice:3", request_id="rev")
     change_balance("bob", 1, request_id="u4")
@@ -197,7 +197,7 @@ def test_a_reversed_transfer_is_rebuilt_with_what_it_reverses():
     assert (rebuilt.reverses, rebuilt.kind) == (real.reverses, "reversal") == ("bob:2", "reversal")
 
 
-def test_two_gaps_in_a_row_are_not_guessed():
+def test_two_gaps_in_a_row_are_not_guessed() -> None:
     deliver()
     delete("alice", 2)
     delete("alice", 3)
@@ -206,13 +206,13 @@ def test_two_gaps_in_a_row_are_not_guessed():
     assert ("alice", 4, "gap") in found("alice")
 
 
-def test_entries_on_their_way_are_not_rebuilt():
+def test_entries_on_their_way_are_not_rebuilt() -> None:
     deliver("alice:5")
     with clock.fixed(lambda: START + 5):
         assert repair("alice") == []
 
 
-def test_a_late_delivery_replaces_the_reconstruction_that_it_confirms():
+def test_a_late_delivery_replaces_the_reconstruction_that_it_confirms() -> None:
     deliver()
     real = get_entry("alice:4")
     delete("alice", 4)
@@ -224,7 +224,7 @@ def test_a_late_delivery_replaces_the_reconstruction_that_it_confirms():
     assert not real.reconstructed
 
 
-def test_an_export_holds_every_entry_once_with_decimal_amounts(monkeypatch):
+def test_an_export_holds_every_entry_once_with_decimal_amounts(monkeypatch) -> None:
     deliver()
     reverse("alice:2", request_id="rev")
     deliver()
@@ -264,7 +264,7 @@ def test_a_table_that_keeps_withholding_entries_makes_the_check_fail(monkeypatch
         verify()
 
 
-def test_the_check_reports_counts_and_logs_each_difference(capsys):
+def test_the_check_reports_counts_and_logs_each_difference(capsys) -> None:
     deliver()
     assert check.handler({}, None)["clean"] is True
     delete("alice", 2)

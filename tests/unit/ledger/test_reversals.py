@@ -37,7 +37,7 @@ def balances() -> tuple[int, int]:
     return get_account("alice", owner=None).balance, get_account("bob", owner=None).balance
 
 
-def test_a_reversal_is_a_new_entry_that_names_what_it_takes_back():
+def test_a_reversal_is_a_new_entry_that_names_what_it_takes_back() -> None:
     change_balance("alice", 25, request_id="r1")
     deliver()
 
@@ -51,7 +51,7 @@ def test_a_reversal_is_a_new_entry_that_names_what_it_takes_back():
     assert get_entry("alice:2").amount == 25
 
 
-def test_an_entry_is_reversed_once():
+def test_an_entry_is_reversed_once() -> None:
     change_balance("alice", 25, request_id="r1")
     deliver()
     reverse("alice:2", request_id="rev")
@@ -63,7 +63,7 @@ def test_an_entry_is_reversed_once():
     assert balances() == (100, 10)
 
 
-def test_that_it_was_reversed_is_said_even_where_the_money_would_not_suffice():
+def test_that_it_was_reversed_is_said_even_where_the_money_would_not_suffice() -> None:
     change_balance("alice", 25, request_id="r1")
     deliver()
     reverse("alice:2", request_id="rev")
@@ -73,7 +73,7 @@ def test_that_it_was_reversed_is_said_even_where_the_money_would_not_suffice():
         reverse("alice:2", request_id="rev-2")
 
 
-def test_money_that_is_spent_cannot_be_taken_back():
+def test_money_that_is_spent_cannot_be_taken_back() -> None:
     change_balance("alice", 25, request_id="r1")
     deliver()
     change_balance("alice", -110, request_id="spend")
@@ -85,7 +85,7 @@ def test_money_that_is_spent_cannot_be_taken_back():
 
 
 @pytest.mark.parametrize(("side", "other"), [("alice:2", "bob:2"), ("bob:2", "alice:2")])
-def test_either_side_reverses_the_whole_transfer_once(side: str, other: str):
+def test_either_side_reverses_the_whole_transfer_once(side: str, other: str) -> None:
     transfer("alice", "bob", 30, owner=None, request_id="t1")
     deliver()
 
@@ -103,7 +103,7 @@ def test_either_side_reverses_the_whole_transfer_once(side: str, other: str):
     assert verify().clean
 
 
-def test_reversals_and_empty_openings_cannot_be_reversed():
+def test_reversals_and_empty_openings_cannot_be_reversed() -> None:
     create_account("carol", 0, request_id="open-c")
     change_balance("alice", 25, request_id="r1")
     deliver()
@@ -115,13 +115,13 @@ def test_reversals_and_empty_openings_cannot_be_reversed():
 
 
 @pytest.mark.parametrize("name", ["alice:7", "ghost:1", "alice", "alice:", ":1", "alice:x", "alice:-1", "alice:²"])
-def test_an_unknown_entry_is_not_found(name: str):
+def test_an_unknown_entry_is_not_found(name: str) -> None:
     deliver()
     with pytest.raises(EntryNotFoundError):
         reverse(name, request_id="rev")
 
 
-def test_marks_of_reversals_are_no_entries():
+def test_marks_of_reversals_are_no_entries() -> None:
     change_balance("alice", 25, request_id="r1")
     deliver()
     reverse("alice:2", request_id="rev")
@@ -135,7 +135,7 @@ def test_marks_of_reversals_are_no_entries():
 
 
 @pytest.mark.parametrize(("name", "reads", "items"), [("alice:2", 2, 2), ("alice:3", 3, 3)])
-def test_a_reversal_costs_its_entry_its_accounts_and_one_transaction(name: str, reads: int, items: int):
+def test_a_reversal_costs_its_entry_its_accounts_and_one_transaction(name: str, reads: int, items: int) -> None:
     change_balance("alice", 25, request_id="r1")
     transfer("alice", "bob", 5, owner=None, request_id="t1")
     deliver()
@@ -145,7 +145,7 @@ def test_a_reversal_costs_its_entry_its_accounts_and_one_transaction(name: str, 
     assert (meter.writes(), meter.write_units(), meter.read_units()) == (items, 2 * items, reads)
 
 
-def test_a_reversal_whose_answer_is_lost_is_made_once_and_reported():
+def test_a_reversal_whose_answer_is_lost_is_made_once_and_reported() -> None:
     change_balance("alice", 25, request_id="r1")
     deliver()
     losses = [ReadTimeoutError(endpoint_url="here")]

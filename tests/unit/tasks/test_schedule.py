@@ -29,46 +29,46 @@ def slots(cron: str, after: int, count: int, zone: str = BERLIN) -> list[str]:
     return found
 
 
-def test_a_fixed_time_that_spring_leaves_out_runs_right_after_the_gap():
+def test_a_fixed_time_that_spring_leaves_out_runs_right_after_the_gap() -> None:
     # Berlin, 29 March 2026: after 01:59 comes 03:00.
     assert slots("30 2 * * *", ms("2026-03-28T12:00", BERLIN), 2) == ["29 03:00+0200", "30 02:30+0200"]
 
 
-def test_two_fixed_times_in_the_gap_run_once():
+def test_two_fixed_times_in_the_gap_run_once() -> None:
     assert slots("0,30 2 * * *", ms("2026-03-28T12:00", BERLIN), 2) == ["29 03:00+0200", "30 02:00+0200"]
 
 
-def test_every_half_hour_stays_every_half_hour_in_spring():
+def test_every_half_hour_stays_every_half_hour_in_spring() -> None:
     after = ms("2026-03-29T01:00", BERLIN)
     assert slots("*/30 * * * *", after, 3) == ["29 01:30+0100", "29 03:00+0200", "29 03:30+0200"]
 
 
-def test_a_fixed_time_that_autumn_brings_twice_runs_the_first_time():
+def test_a_fixed_time_that_autumn_brings_twice_runs_the_first_time() -> None:
     # Berlin, 25 October 2026: after 02:59 summer time comes 02:00 winter time.
     assert slots("30 2 * * *", ms("2026-10-24T12:00", BERLIN), 2) == ["25 02:30+0200", "26 02:30+0100"]
 
 
-def test_a_fixed_time_does_not_come_again_when_asked_in_the_repeated_hour():
+def test_a_fixed_time_does_not_come_again_when_asked_in_the_repeated_hour() -> None:
     within = ms("2026-10-25T02:10", BERLIN, fold=1)
     assert slots("30 2 * * *", within, 1) == ["26 02:30+0100"]
 
 
-def test_an_hourly_slot_runs_in_both_repeated_hours():
+def test_an_hourly_slot_runs_in_both_repeated_hours() -> None:
     after = ms("2026-10-25T02:00", BERLIN)
     assert slots("30 * * * *", after, 3) == ["25 02:30+0200", "25 02:30+0100", "25 03:30+0100"]
 
 
-def test_the_same_expression_without_a_zone_knows_no_change():
+def test_the_same_expression_without_a_zone_knows_no_change() -> None:
     assert slots("30 2 * * *", ms("2026-03-28T12:00"), 2, zone="UTC") == ["29 02:30+0000", "30 02:30+0000"]
 
 
-def test_an_interval_counts_from_its_anchor_whatever_the_hour():
+def test_an_interval_counts_from_its_anchor_whatever_the_hour() -> None:
     series = schedule(None, "90s", "UTC", anchor=1_000)
     assert [series.next_after(moment) for moment in (0, 1_000, 90_999, 91_000)] == [91_000, 91_000, 91_000, 181_000]
 
 
 @pytest.mark.parametrize(("every", "seconds"), [("60s", 60), ("5m", 300), ("2h", 7_200), ("31d", 31 * 86_400)])
-def test_an_interval_has_a_unit(every, seconds):
+def test_an_interval_has_a_unit(every, seconds) -> None:
     assert schedule(None, every, "UTC", 0).next_after(0) == seconds * 1000
 
 
@@ -95,20 +95,20 @@ def test_an_interval_has_a_unit(every, seconds):
         ("0 0 * * *", None, "", "timezone"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(cron, every, zone, field):
+def test_what_cannot_be_kept_is_refused(cron, every, zone, field) -> None:
     with pytest.raises(InvalidScheduleError) as refused:
         schedule(cron, every, zone, 0).next_after(ms("2026-01-01T00:00"))
     assert refused.value.field == field
 
 
 @given(st.lists(st.text("0123456789*/,-#LWMON", min_size=1, max_size=6), min_size=5, max_size=5))
-def test_any_text_is_a_schedule_or_refused(fields):
+def test_any_text_is_a_schedule_or_refused(fields) -> None:
     with suppress(InvalidScheduleError):
         assert schedule(" ".join(fields), None, BERLIN, 0).next_after(ms("2026-01-01T00:00")) > ms("2026-01-01T00:00")
 
 
 @pytest.mark.parametrize("spec", [("*/7 * * * *", None), (None, "7m")])
-def test_what_is_due_is_counted(spec):
+def test_what_is_due_is_counted(spec) -> None:
     series = schedule(*spec, "UTC", 0)
     first = series.next_after(ms("2026-05-01T00:00"))
     later = [first]

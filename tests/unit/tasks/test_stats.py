@@ -41,7 +41,7 @@ def count(records: list[dict[str, Any]]) -> None:
         counters.count(read_changes(records[start : start + 100]))
 
 
-def test_runs_are_counted_by_task_and_by_worker():
+def test_runs_are_counted_by_task_and_by_worker() -> None:
     # Given runs of two tasks on two workers, and a job that is no run
     count(life(1, took=1_000) + life(2, end="FAILED", took=3_000) + life(3, task="t2", worker="w2", end="CANCELLED"))
     count(life(4, task=None) + life(5, task="t2", worker="w2")[:2])
@@ -55,7 +55,7 @@ def test_runs_are_counted_by_task_and_by_worker():
     assert stats.overall.runs == 3
 
 
-def test_a_repeated_batch_is_counted_once():
+def test_a_repeated_batch_is_counted_once() -> None:
     records = life(1) + life(2) + life(3)
     count(records)
     before = read_statistics()
@@ -65,20 +65,20 @@ def test_a_repeated_batch_is_counted_once():
     assert read_statistics() == before
 
 
-def test_a_run_that_is_tried_again_by_hand_has_not_ended():
+def test_a_run_that_is_tried_again_by_hand_has_not_ended() -> None:
     count(life(1, end="FAILED"))
     count([record("retry", image("FAILED", 1), image("CREATED", 1))])
     assert read_statistics().by_task["t1"] == RunStatistics()
     assert read_statistics().by_worker["w1"].runs == 0
 
 
-def test_a_run_that_expires_stays_counted():
+def test_a_run_that_expires_stays_counted() -> None:
     count(life(1))
     count([record("gone", image("COMPLETED", 1), None)])
     assert read_statistics().by_task["t1"].successes == 1
 
 
-def test_percentiles_are_within_a_tenth():
+def test_percentiles_are_within_a_tenth() -> None:
     chance = random.Random(7)
     durations = sorted(int(chance.lognormvariate(9, 1)) + 1 for _ in range(400))
     count([record for number, took in enumerate(durations) for record in life(number, took=took)])
@@ -88,7 +88,7 @@ def test_percentiles_are_within_a_tenth():
 
 
 @pytest.mark.parametrize("runs", [10, 1_000])
-def test_a_summary_reads_the_same_for_any_number_of_runs(runs):
+def test_a_summary_reads_the_same_for_any_number_of_runs(runs) -> None:
     for number in range(0, runs, 33):
         count([entry for more in range(min(33, runs - number)) for entry in life(number + more, took=5_000 + more)])
     with metered() as meter:
@@ -97,13 +97,13 @@ def test_a_summary_reads_the_same_for_any_number_of_runs(runs):
     assert (meter.keys(), meter.read_units()) == (2, 1)
 
 
-def test_many_tasks_and_workers_in_one_batch_fit_into_transactions():
+def test_many_tasks_and_workers_in_one_batch_fit_into_transactions() -> None:
     records = [entry for n in range(99) for entry in life(n, task=f"t{n}", worker=f"w{n}")[2:]]
     count(records)
     assert read_statistics().overall.runs == 99
 
 
-def test_a_worker_that_ran_nothing_for_long_is_forgotten():
+def test_a_worker_that_ran_nothing_for_long_is_forgotten() -> None:
     count(life(1))
     assert read_statistics().by_worker
     later = clock.now_ms() / 1000 + 91 * 86_400

@@ -35,7 +35,7 @@ def waiting(of: Queue) -> list[str]:
     return [json.loads(message["Body"])["job_id"] for message in received.get("Messages", [])]
 
 
-def test_the_sweeper_sends_a_run_again_to_the_tasks_queue():
+def test_the_sweeper_sends_a_run_again_to_the_tasks_queue() -> None:
     # Given a run whose message was lost, and a plain job whose message was lost
     run, plain = run_of_a_task(), create_job("ann", "SLEEP", {"duration_ms": 1})
     lose_messages()
@@ -48,7 +48,7 @@ def test_the_sweeper_sends_a_run_again_to_the_tasks_queue():
     assert (waiting(TASKS), waiting(NORMAL)) == ([run.id], [plain.id])
 
 
-def test_a_dead_letter_of_a_waiting_run_is_sent_afresh_to_the_tasks_queue():
+def test_a_dead_letter_of_a_waiting_run_is_sent_afresh_to_the_tasks_queue() -> None:
     run = run_of_a_task()
     JobModel.change(run.id, [JobModel.run_after.set(clock.now_ms() + 500)], JobModel.id.exists())
 
@@ -60,12 +60,12 @@ def test_a_dead_letter_of_a_waiting_run_is_sent_afresh_to_the_tasks_queue():
     assert waiting(NORMAL) == []
 
 
-def test_a_records_source_tells_its_queue():
+def test_a_records_source_tells_its_queue() -> None:
     assert Queue.behind("arn:aws:sqs:us-east-1:000000000000:tasks") == TASKS
     assert Queue.behind("arn:aws:sqs:us-east-1:000000000000:jobs") == NORMAL
 
 
-def test_messages_of_both_queues_are_sent_ten_a_call():
+def test_messages_of_both_queues_are_sent_ten_a_call() -> None:
     job = queue.JobMessage("a" * 32, 1_000)
     mixed = [queue.Outgoing(job, TASKS if number % 2 else NORMAL, "ann") for number in range(24)]
 

@@ -19,7 +19,7 @@ MINUTE = 60_000
 
 
 @pytest.fixture
-def worker_cloud(cloud, monkeypatch):
+def worker_cloud(cloud, monkeypatch) -> None:
     monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
     settings.cache_clear()
 
@@ -46,7 +46,7 @@ def failed_ids(answer: dict) -> set[str]:
     return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
 
 
-def test_a_batch_runs_and_every_message_is_settled():
+def test_a_batch_runs_and_every_message_is_settled() -> None:
     jobs = [quick() for _ in range(10)]
 
     answer = handler(receive(), context())
@@ -56,7 +56,7 @@ def test_a_batch_runs_and_every_message_is_settled():
     assert {read(job).worker for job in jobs} == {"stream-1"}
 
 
-def test_a_failing_job_leaves_its_neighbours_alone():
+def test_a_failing_job_leaves_its_neighbours_alone() -> None:
     bad = quick(payload={"error": "boom"}, max_attempts=1)
     good = quick()
 
@@ -67,7 +67,7 @@ def test_a_failing_job_leaves_its_neighbours_alone():
     assert read(good).status is JobStatus.COMPLETED
 
 
-def test_a_message_that_is_no_jobs_stays_for_the_dead_letter_queue():
+def test_a_message_that_is_no_jobs_stays_for_the_dead_letter_queue() -> None:
     aws.client("sqs").send_message(QueueUrl=needed("jobs_queue_url"), MessageBody="nonsense")
     good = quick()
     event = receive()
@@ -78,7 +78,7 @@ def test_a_message_that_is_no_jobs_stays_for_the_dead_letter_queue():
     assert read(good).status is JobStatus.COMPLETED
 
 
-def test_a_job_without_time_for_its_ttl_is_not_claimed():
+def test_a_job_without_time_for_its_ttl_is_not_claimed() -> None:
     long, short = quick(ttl_ms=MINUTE), quick(ttl_ms=1_000)
     event = receive()
 
@@ -89,7 +89,7 @@ def test_a_job_without_time_for_its_ttl_is_not_claimed():
     assert read(short).status is JobStatus.COMPLETED
 
 
-def test_a_job_that_another_worker_holds_is_reported_failed_and_left_to_it():
+def test_a_job_that_another_worker_holds_is_reported_failed_and_left_to_it() -> None:
     job = quick()
     held = claim.claim(job.id, "other")
     event = receive()
@@ -101,7 +101,7 @@ def test_a_job_that_another_worker_holds_is_reported_failed_and_left_to_it():
     assert finish.complete(held.lease, {"by": "other"}) is JobStatus.COMPLETED
 
 
-def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monkeypatch):
+def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monkeypatch) -> None:
     jobs = [quick() for _ in range(3)]
     later = clock.now_ms() / 1000 + settings().lease_seconds + 1
     for job in jobs:
@@ -118,7 +118,7 @@ def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monke
     assert states == [("COMPLETED", 1), ("COMPLETED", 1), ("RUNNING", 0)]
 
 
-def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch):
+def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch) -> None:
     job = quick()
 
     def steal(claimed: Job, *_: object) -> JobStatus:
@@ -131,7 +131,7 @@ def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch):
     assert read(job).status is JobStatus.RUNNING
 
 
-def test_a_long_neighbour_redelivers_nobody(monkeypatch):
+def test_a_long_neighbour_redelivers_nobody(monkeypatch) -> None:
     """At each heartbeat the finished jobs' messages are deleted in one call and the running one's lease extended."""
     monkeypatch.setenv("LEASE_SECONDS", "3")
     settings.cache_clear()

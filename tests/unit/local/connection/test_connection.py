@@ -20,7 +20,7 @@ VALUES = {"ApiUrl": "https://abc.example/live", "ApiId": "abc", "ApiStage": "liv
 class Described:
     """CloudFormation of a target with one stack."""
 
-    def __init__(self, values):
+    def __init__(self, values) -> None:
         self.values = values
 
     def describe_stacks(self, StackName):
@@ -29,7 +29,7 @@ class Described:
 
 
 @pytest.fixture
-def misled(monkeypatch):
+def misled(monkeypatch) -> None:
     """A user's settings that point elsewhere."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
@@ -39,13 +39,13 @@ def misled(monkeypatch):
     monkeypatch.setenv("no_proxy", "")
 
 
-def test_local_clients_are_aimed_by_localstack_host(misled, monkeypatch):
+def test_local_clients_are_aimed_by_localstack_host(misled, monkeypatch) -> None:
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:4999")
 
     assert Clients(Target.LOCALSTACK).get("sqs").meta.endpoint_url == "http://127.0.0.1:4999"
 
 
-def test_the_engines_own_address_goes_before_the_variable(misled, monkeypatch):
+def test_the_engines_own_address_goes_before_the_variable(misled, monkeypatch) -> None:
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:9")
 
     found = Clients(Target.LOCAL, "127.0.0.1:4710")
@@ -53,7 +53,7 @@ def test_the_engines_own_address_goes_before_the_variable(misled, monkeypatch):
     assert found.get("dynamodb").meta.endpoint_url == found.endpoint_url == "http://127.0.0.1:4710"
 
 
-def test_on_aws_the_users_own_settings_count(monkeypatch):
+def test_on_aws_the_users_own_settings_count(monkeypatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
 
     found = Clients(Target.AWS)
@@ -69,7 +69,7 @@ def test_on_aws_the_users_own_settings_count(monkeypatch):
         (Target.AWS, None, "https://abc.example/live"),
     ],
 )
-def test_an_api_has_the_address_of_its_target(misled, monkeypatch, target, host, url):
+def test_an_api_has_the_address_of_its_target(misled, monkeypatch, target, host, url) -> None:
     if target is Target.AWS:
         monkeypatch.delenv("AWS_PROFILE")
     clients = Clients(target, host)
@@ -78,7 +78,7 @@ def test_an_api_has_the_address_of_its_target(misled, monkeypatch, target, host,
     assert outputs.fetch(clients).api_url == url
 
 
-def test_nothing_deployed_is_said_with_what_to_do(misled):
+def test_nothing_deployed_is_said_with_what_to_do(misled) -> None:
     clients = Clients(Target.LOCAL, "127.0.0.1:4710")
     clients._clients["cloudformation"] = Described({})
 
@@ -88,7 +88,7 @@ def test_nothing_deployed_is_said_with_what_to_do(misled):
     assert "leaseway up" in failure.value.todo
 
 
-def test_outputs_are_written_for_this_user_only(tmp_path):
+def test_outputs_are_written_for_this_user_only(tmp_path) -> None:
     home, found = Home(tmp_path), Outputs(Target.LOCAL, "leaseway", "us-east-1", "http://127.0.0.1:1", VALUES)
 
     outputs.write(home, found)
@@ -107,7 +107,7 @@ def answering(*answers):
     return client
 
 
-def test_a_refusal_carries_its_problem_document():
+def test_a_refusal_carries_its_problem_document() -> None:
     refused = httpx.Response(409, json={"code": "INSUFFICIENT_FUNDS", "detail": "too little", "balance": 1.5})
 
     with pytest.raises(ApiProblem) as failure:
@@ -118,12 +118,12 @@ def test_a_refusal_carries_its_problem_document():
     assert str(failure.value) == "409 INSUFFICIENT_FUNDS: too little"
 
 
-def test_an_answer_that_is_no_json_is_still_told():
+def test_an_answer_that_is_no_json_is_still_told() -> None:
     with pytest.raises(ApiProblem, match="502: bad gateway"):
         answering(httpx.Response(502, text="bad gateway")).get("/health")
 
 
-def test_nothing_that_answers_is_a_failure_with_what_to_do():
+def test_nothing_that_answers_is_a_failure_with_what_to_do() -> None:
     with pytest.raises(LocalCloudError, match="nothing answers"):
         ApiClient("http://127.0.0.1:9").get("/health")
 
@@ -131,7 +131,7 @@ def test_nothing_that_answers_is_a_failure_with_what_to_do():
 class Gateway:
     """An API Gateway that has the given responses and remembers what is put."""
 
-    def __init__(self, held):
+    def __init__(self, held) -> None:
         self.held = held
         self.put = {}
         self.deployed = 0
@@ -139,14 +139,14 @@ class Gateway:
     def get_gateway_responses(self, restApiId, limit):
         return {"items": self.held}
 
-    def put_gateway_response(self, restApiId, responseType, **answer):
+    def put_gateway_response(self, restApiId, responseType, **answer) -> None:
         self.put[responseType] = answer
 
-    def create_deployment(self, restApiId, stageName):
+    def create_deployment(self, restApiId, stageName) -> None:
         self.deployed += 1
 
 
-def test_gateway_responses_that_an_engine_left_out_are_put_and_deployed(tmp_path):
+def test_gateway_responses_that_an_engine_left_out_are_put_and_deployed(tmp_path) -> None:
     document = tmp_path / "gateway.yaml"
     document.write_text(
         "x-amazon-apigateway-gateway-responses:\n"

@@ -1,5 +1,7 @@
 """`--engine` and LEASEWAY_ENGINE: what the target `local` is."""
 
+from typing import Never
+
 import pytest
 from typer.testing import CliRunner
 
@@ -12,7 +14,7 @@ from leaseway_local.errors import LocalCloudError
 
 
 @pytest.fixture(autouse=True)
-def _undone(monkeypatch):
+def _undone(monkeypatch) -> None:
     """A command sets the variable for what it starts; here that ends with the test."""
     monkeypatch.setenv(engine_choice.VARIABLE, "")
 
@@ -22,7 +24,7 @@ def asked(monkeypatch):
     """The targets that commands on data ask for."""
     targets = []
 
-    def refuse(target):
+    def refuse(target) -> Never:
         targets.append(target)
         raise LocalCloudError("nothing runs here")
 
@@ -42,13 +44,13 @@ def asked(monkeypatch):
         (["jobs", "get", "1", "--target", "localstack"], Target.LOCALSTACK),
     ],
 )
-def test_a_command_works_on_the_chosen_engine(asked, arguments, target):
+def test_a_command_works_on_the_chosen_engine(asked, arguments, target) -> None:
     CliRunner().invoke(cli.app, arguments)
 
     assert asked == [target]
 
 
-def test_the_variable_chooses_too_and_the_option_goes_before_it(asked, monkeypatch):
+def test_the_variable_chooses_too_and_the_option_goes_before_it(asked, monkeypatch) -> None:
     monkeypatch.setenv(engine_choice.VARIABLE, "localstack")
 
     CliRunner().invoke(cli.app, ["jobs", "get", "1"])
@@ -57,12 +59,12 @@ def test_the_variable_chooses_too_and_the_option_goes_before_it(asked, monkeypat
     assert asked == [Target.LOCALSTACK, Target.LOCAL]
 
 
-def test_an_engine_that_is_none_is_wrong_usage(asked):
+def test_an_engine_that_is_none_is_wrong_usage(asked) -> None:
     assert CliRunner().invoke(cli.app, ["jobs", "get", "1", "--engine", "moon"]).exit_code == 2
     assert asked == []
 
 
-def test_a_variable_that_names_no_engine_is_told(monkeypatch):
+def test_a_variable_that_names_no_engine_is_told(monkeypatch) -> None:
     monkeypatch.setenv(engine_choice.VARIABLE, "moon")
 
     with pytest.raises(LocalCloudError, match="LEASEWAY_ENGINE is 'moon'"):
@@ -70,14 +72,14 @@ def test_a_variable_that_names_no_engine_is_told(monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["down", "restart"])
-def test_a_localstack_is_not_stopped_from_here(command):
+def test_a_localstack_is_not_stopped_from_here(command) -> None:
     outcome = CliRunner().invoke(cli.app, [command, "--engine", "localstack"])
 
     assert isinstance(outcome.exception, LocalCloudError)
     assert "a LocalStack that it did not start" in outcome.exception.what
 
 
-def test_up_says_where_it_looked_for_a_localstack(monkeypatch):
+def test_up_says_where_it_looked_for_a_localstack(monkeypatch) -> None:
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:9")
     engine_choice.choose(EngineName.LOCALSTACK)
     monkeypatch.setattr(cloud, "Clients", _Unreachable)
@@ -92,13 +94,13 @@ def test_up_says_where_it_looked_for_a_localstack(monkeypatch):
 class _Unreachable:
     host = "127.0.0.1:9"
 
-    def __init__(self, _target):
+    def __init__(self, _target) -> None:
         pass
 
     def get(self, _service):
         return self
 
-    def get_caller_identity(self):
+    def get_caller_identity(self) -> Never:
         from botocore.exceptions import EndpointConnectionError
 
         raise EndpointConnectionError(endpoint_url=f"http://{self.host}")

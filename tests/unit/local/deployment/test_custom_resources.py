@@ -18,7 +18,7 @@ OUTPUTS = Outputs(Target.LOCALSTACK, "leaseway", "us-east-1", "http://127.0.0.1:
 class Engine:
     """An engine with one custom resource, and the function behind it."""
 
-    def __init__(self, physical_id, status="SUCCESS", error=None):
+    def __init__(self, physical_id, status="SUCCESS", error=None) -> None:
         self.physical_id, self.status, self.error = physical_id, status, error
         self.asked, self.answer = [], None
         self.exceptions = self
@@ -38,10 +38,10 @@ class Engine:
         self.answer = json.dumps({"Status": self.status, "Reason": "its reason"}).encode()
         return {"Payload": io.BytesIO(b"null")}
 
-    def generate_presigned_url(self, operation, Params):
+    def generate_presigned_url(self, operation, Params) -> str:
         return f"http://signed/{operation}/{Params['Key']}"
 
-    def delete_object(self, Bucket, Key):
+    def delete_object(self, Bucket, Key) -> None:
         self.answer = None
 
     def get_object(self, Bucket, Key):
@@ -56,7 +56,7 @@ def complete(engine):
     return custom_resources.complete(clients, OUTPUTS, TEMPLATE, "bucket")
 
 
-def test_a_resource_that_the_engine_passed_over_is_made_by_its_function():
+def test_a_resource_that_the_engine_passed_over_is_made_by_its_function() -> None:
     engine = Engine("unknown")
 
     assert complete(engine) == ["FirstAdmin"]
@@ -67,7 +67,7 @@ def test_a_resource_that_the_engine_passed_over_is_made_by_its_function():
     assert event["ResponseURL"].startswith("http://signed/put_object/")
 
 
-def test_a_resource_that_the_engine_made_is_left_alone():
+def test_a_resource_that_the_engine_made_is_left_alone() -> None:
     engine = Engine("first-admin")
 
     assert complete(engine) == []
@@ -78,12 +78,12 @@ def test_a_resource_that_the_engine_made_is_left_alone():
     ("engine", "told"),
     [(Engine("unknown", status="FAILED"), "its reason"), (Engine("unknown", error=b"it died"), "it died")],
 )
-def test_a_function_that_did_not_make_it_fails_the_deployment_with_the_reason(engine, told):
+def test_a_function_that_did_not_make_it_fails_the_deployment_with_the_reason(engine, told) -> None:
     with pytest.raises(LocalCloudError, match=told):
         complete(engine)
 
 
-def test_a_function_that_does_not_answer_fails_the_deployment(monkeypatch):
+def test_a_function_that_does_not_answer_fails_the_deployment(monkeypatch) -> None:
     monkeypatch.setattr(custom_resources, "_ANSWER_SECONDS", 0.1)
     engine = Engine("unknown")
     engine.get_object = lambda Bucket, Key: (_ for _ in ()).throw(KeyError(Key))

@@ -15,7 +15,7 @@ BODY = {"TemplateBody": '{"Parameters": {"Kept": {}, "Given": {}}}'}
 class CloudFormation:
     """A CloudFormation of one stack that goes through the given states, one a look."""
 
-    def __init__(self, *states, content="old", parameters=(), refusal=None, events=()):
+    def __init__(self, *states, content="old", parameters=(), refusal=None, events=()) -> None:
         self.states = list(states)
         self.content = content
         self.parameters = parameters
@@ -36,16 +36,16 @@ class CloudFormation:
     def describe_stack_events(self, StackName):
         return {"StackEvents": list(self.events)}
 
-    def create_stack(self, **request):
+    def create_stack(self, **request) -> None:
         self._take("create", request)
 
-    def update_stack(self, **request):
+    def update_stack(self, **request) -> None:
         self._take("update", request)
 
-    def delete_stack(self, StackName):
+    def delete_stack(self, StackName) -> None:
         self.calls.append(("delete", {}))
 
-    def _take(self, kind, request):
+    def _take(self, kind, request) -> None:
         self.calls.append((kind, request))
         if self.refusal:
             raise ClientError({"Error": {"Code": "ValidationError", "Message": self.refusal}}, kind)
@@ -55,7 +55,7 @@ class CloudFormation:
         return [kind for kind, _ in self.calls]
 
 
-def deploy(api, *, keep=False):
+def deploy(api, *, keep=False) -> None:
     Stack(api, "leaseway", poll=0).deploy(BODY, {"Given": "1"}, "new", keep_parameters=keep, progress=lambda _: None)
 
 
@@ -69,7 +69,7 @@ def event(name, reason, ago=0):
     }
 
 
-def test_no_stack_is_created():
+def test_no_stack_is_created() -> None:
     api = CloudFormation(None, "CREATE_IN_PROGRESS", "CREATE_COMPLETE")
 
     deploy(api)
@@ -78,7 +78,7 @@ def test_no_stack_is_created():
     assert {"Key": CONTENT_TAG, "Value": "new"} in api.calls[0][1]["Tags"]
 
 
-def test_a_stack_is_updated():
+def test_a_stack_is_updated() -> None:
     api = CloudFormation("CREATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
 
     deploy(api)
@@ -86,7 +86,7 @@ def test_a_stack_is_updated():
     assert api.kinds == ["update"]
 
 
-def test_what_a_failed_creation_left_is_deleted_before_a_new_one():
+def test_what_a_failed_creation_left_is_deleted_before_a_new_one() -> None:
     api = CloudFormation("ROLLBACK_COMPLETE", None, "CREATE_COMPLETE")
 
     deploy(api)
@@ -94,7 +94,7 @@ def test_what_a_failed_creation_left_is_deleted_before_a_new_one():
     assert api.kinds == ["delete", "create"]
 
 
-def test_a_deployment_that_is_under_way_is_waited_for():
+def test_a_deployment_that_is_under_way_is_waited_for() -> None:
     api = CloudFormation("UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE")
 
     deploy(api)
@@ -102,7 +102,7 @@ def test_a_deployment_that_is_under_way_is_waited_for():
     assert api.kinds == ["update"]
 
 
-def test_an_update_without_changes_is_no_failure():
+def test_an_update_without_changes_is_no_failure() -> None:
     api = CloudFormation("CREATE_COMPLETE", refusal="No updates are to be performed.")
 
     deploy(api)
@@ -110,7 +110,7 @@ def test_an_update_without_changes_is_no_failure():
     assert api.kinds == ["update"]
 
 
-def test_parameters_that_an_account_holds_are_kept_where_none_is_given():
+def test_parameters_that_an_account_holds_are_kept_where_none_is_given() -> None:
     held = [{"ParameterKey": name, "ParameterValue": "x"} for name in ("Kept", "Given", "Gone")]
     api = CloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE", parameters=held)
 
@@ -122,7 +122,7 @@ def test_parameters_that_an_account_holds_are_kept_where_none_is_given():
     ]
 
 
-def test_a_failure_names_the_causes_and_not_their_consequences():
+def test_a_failure_names_the_causes_and_not_their_consequences() -> None:
     events = [
         event("leaseway", "The following resource(s) failed to create: [Api]"),
         event("Queue", "Resource creation cancelled"),
@@ -139,14 +139,14 @@ def test_a_failure_names_the_causes_and_not_their_consequences():
     assert "of another deployment" not in failure.value.what
 
 
-def test_a_refused_template_is_told_in_cloudformations_words():
+def test_a_refused_template_is_told_in_cloudformations_words() -> None:
     api = CloudFormation(None, refusal="Unresolved resource dependencies [X]")
 
     with pytest.raises(LocalCloudError, match=r"Unresolved resource dependencies \[X\]"):
         deploy(api)
 
 
-def test_a_stack_that_cannot_be_updated_is_left_alone():
+def test_a_stack_that_cannot_be_updated_is_left_alone() -> None:
     api = CloudFormation("UPDATE_ROLLBACK_FAILED")
 
     with pytest.raises(LocalCloudError, match="UPDATE_ROLLBACK_FAILED"):
@@ -165,5 +165,5 @@ def test_a_stack_that_cannot_be_updated_is_left_alone():
         (None, "new", False),
     ],
 )
-def test_only_a_successful_deployment_of_equal_content_needs_no_other(state, content, holds):
+def test_only_a_successful_deployment_of_equal_content_needs_no_other(state, content, holds) -> None:
     assert Stack(CloudFormation(state, content=content), "leaseway", poll=0).holds("new") is holds

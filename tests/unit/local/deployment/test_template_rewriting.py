@@ -19,7 +19,7 @@ def source():
     return template.read()
 
 
-def test_short_forms_become_long_forms(tmp_path):
+def test_short_forms_become_long_forms(tmp_path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text("a: !Ref B\nc: !GetAtt D.Arn\ne: !Sub ${F}\ng: !If [h, !Ref I, !Ref AWS::NoValue]\n")
 
@@ -31,7 +31,7 @@ def test_short_forms_become_long_forms(tmp_path):
     }
 
 
-def test_a_template_that_is_not_yaml_is_named(tmp_path):
+def test_a_template_that_is_not_yaml_is_named(tmp_path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text("a: [")
 
@@ -39,7 +39,7 @@ def test_a_template_that_is_not_yaml_is_named(tmp_path):
         template.read(path)
 
 
-def test_every_local_path_is_replaced_and_nothing_else(source):
+def test_every_local_path_is_replaced_and_nothing_else(source) -> None:
     before = copy.deepcopy(source)
 
     packaged = template.package(source, LOCATIONS)
@@ -57,12 +57,12 @@ def test_every_local_path_is_replaced_and_nothing_else(source):
         assert resources[name] == {key: value for key, value in before["Resources"][name].items() if key != "Metadata"}
 
 
-def test_a_layer_that_nothing_packages_is_named(source):
+def test_a_layer_that_nothing_packages_is_named(source) -> None:
     with pytest.raises(LocalCloudError, match="CoreLayer takes its content from layers/core/"):
         template.package(source, template.Locations({}, "s3://code/f.zip", "s3://code/g.yaml"))
 
 
-def test_numbers_of_parameters_are_written_out_except_in_environments(source):
+def test_numbers_of_parameters_are_written_out_except_in_environments(source) -> None:
     numbered = template.resolve_numbers(source, {"WorkerConcurrency": "7", "LeaseSeconds": "4"})
 
     worker = numbered["Resources"]["WorkerFunction"]["Properties"]

@@ -42,7 +42,7 @@ def start():
         process.stdout.close()
 
 
-def test_a_later_process_with_the_same_id_is_not_the_one_that_was_started(start):
+def test_a_later_process_with_the_same_id_is_not_the_one_that_was_started(start) -> None:
     process = start(SLEEPER)
     mark = processes.start_mark(process.pid)
 
@@ -51,7 +51,7 @@ def test_a_later_process_with_the_same_id_is_not_the_one_that_was_started(start)
     assert not processes.is_alive(2**22 + 1, mark)
 
 
-def test_a_process_that_was_killed_and_not_yet_collected_is_not_alive(start):
+def test_a_process_that_was_killed_and_not_yet_collected_is_not_alive(start) -> None:
     process = start(SLEEPER)
     mark = processes.start_mark(process.pid)
 
@@ -60,7 +60,7 @@ def test_a_process_that_was_killed_and_not_yet_collected_is_not_alive(start):
     assert processes.wait_until(lambda: not processes.is_alive(process.pid, mark), 5)
 
 
-def test_a_process_that_ignores_the_request_to_end_is_ended(start):
+def test_a_process_that_ignores_the_request_to_end_is_ended(start) -> None:
     process = start(DEAF)
 
     processes.end([process.pid], grace=0.2)
@@ -68,7 +68,7 @@ def test_a_process_that_ignores_the_request_to_end_is_ended(start):
     assert process.wait(timeout=5) == -signal.SIGKILL
 
 
-def test_a_taken_port_is_known_with_its_owner():
+def test_a_taken_port_is_known_with_its_owner() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -79,14 +79,14 @@ def test_a_taken_port_is_known_with_its_owner():
     assert processes.port_is_free(port)
 
 
-def test_waiting_ends_with_the_condition_or_with_the_time():
+def test_waiting_ends_with_the_condition_or_with_the_time() -> None:
     looks = []
 
     assert processes.wait_until(lambda: len(looks.append(1) or looks) == 3, 5, every=0)
     assert not processes.wait_until(lambda: False, 0.01, every=0)
 
 
-def test_the_engine_sees_nothing_of_the_users_environment(monkeypatch, tmp_path):
+def test_the_engine_sees_nothing_of_the_users_environment(monkeypatch, tmp_path) -> None:
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "LOCALSTACK_AUTH_TOKEN", "HTTP_PROXY", "PYTHONPATH", "DATABASE"):
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("LANG", "C.UTF-8")
@@ -100,33 +100,33 @@ def test_the_engine_sees_nothing_of_the_users_environment(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("given", ["x", "0", "65536", "-1", "4566.0"])
-def test_a_port_that_is_none_is_refused(monkeypatch, given):
+def test_a_port_that_is_none_is_refused(monkeypatch, given) -> None:
     monkeypatch.setenv("LEASEWAY_PORT", given)
 
     with pytest.raises(LocalCloudError, match="is not a port"):
         configured_port()
 
 
-def test_the_port_is_4566_unless_another_is_wanted(monkeypatch):
+def test_the_port_is_4566_unless_another_is_wanted(monkeypatch) -> None:
     monkeypatch.delenv("LEASEWAY_PORT", raising=False)
     assert configured_port() == 4566
     monkeypatch.setenv("LEASEWAY_PORT", "4700")
     assert configured_port() == 4700
 
 
-def test_the_demos_server_is_beside_the_engine_and_never_on_its_port():
+def test_the_demos_server_is_beside_the_engine_and_never_on_its_port() -> None:
     assert demo_host(4566) == "127.0.0.1:4567"
     assert demo_host(65_535) == "127.0.0.1:65534"
 
 
-def test_a_record_cut_short_is_as_good_as_none(tmp_path):
+def test_a_record_cut_short_is_as_good_as_none(tmp_path) -> None:
     home = Home(tmp_path)
     home.record.write_text('{"pid": 12')
 
     assert Engine(home).record() is None
 
 
-def test_a_record_of_a_dead_process_is_not_a_running_engine(tmp_path, start):
+def test_a_record_of_a_dead_process_is_not_a_running_engine(tmp_path, start) -> None:
     home = Home(tmp_path)
     process = start(SLEEPER)
     record = DaemonRecord(process.pid, processes.start_mark(process.pid), 4710, 0.0)

@@ -75,7 +75,7 @@ def told(environment, **options):
     return json.loads(answer.document)
 
 
-def test_a_handler_sees_its_event_its_context_and_its_own_variables_only(environment, monkeypatch):
+def test_a_handler_sees_its_event_its_context_and_its_own_variables_only(environment, monkeypatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     found = told(environment)
@@ -86,11 +86,11 @@ def test_a_handler_sees_its_event_its_context_and_its_own_variables_only(environ
     assert not [path for path in found["path"] if "site-packages" in path], "only the layers' packages are there"
 
 
-def test_an_environment_is_warm_after_its_first_event(environment):
+def test_an_environment_is_warm_after_its_first_event(environment) -> None:
     assert told(environment)["begun"] == told(environment)["begun"]
 
 
-def test_an_error_is_answered_with_its_type_and_message_and_the_environment_stays(environment):
+def test_an_error_is_answered_with_its_type_and_message_and_the_environment_stays(environment) -> None:
     before = told(environment)["pid"]
 
     answer = environment.invoke(event("raise"))
@@ -102,14 +102,14 @@ def test_an_error_is_answered_with_its_type_and_message_and_the_environment_stay
     assert told(environment)["pid"] == before
 
 
-def test_a_result_that_is_no_json_is_an_error(environment):
+def test_a_result_that_is_no_json_is_an_error(environment) -> None:
     answer = environment.invoke(event("object"))
 
     assert answer.failed
     assert json.loads(answer.document)["errorType"] == "TypeError"
 
 
-def test_a_process_that_dies_is_an_error_and_the_next_event_gets_another(environment):
+def test_a_process_that_dies_is_an_error_and_the_next_event_gets_another(environment) -> None:
     before = told(environment)["pid"]
 
     answer = environment.invoke(event("die"))
@@ -120,7 +120,7 @@ def test_a_process_that_dies_is_an_error_and_the_next_event_gets_another(environ
     assert told(environment)["pid"] != before
 
 
-def test_a_function_that_takes_too_long_is_ended(environment):
+def test_a_function_that_takes_too_long_is_ended(environment) -> None:
     pid = told(environment)["pid"]
 
     answer = environment.invoke(event("sleep", 60, seconds=0.5))
@@ -131,7 +131,7 @@ def test_a_function_that_takes_too_long_is_ended(environment):
     assert not os.path.exists(f"/proc/{pid}")
 
 
-def test_what_was_printed_comes_with_the_answer_however_much_it_is(environment):
+def test_what_was_printed_comes_with_the_answer_however_much_it_is(environment) -> None:
     answer = environment.invoke(event("print", 1_000_000))
 
     assert answer.logs.count("x") >= 1_000_000
@@ -139,11 +139,11 @@ def test_what_was_printed_comes_with_the_answer_however_much_it_is(environment):
     assert "REPORT RequestId: request-1" in answer.logs
 
 
-def test_a_large_result_comes_whole(environment):
+def test_a_large_result_comes_whole(environment) -> None:
     assert len(told(environment, do="return", argument=5_000_000)) == 5_000_000
 
 
-def test_a_handler_that_cannot_be_loaded_says_why(program):
+def test_a_handler_that_cannot_be_loaded_says_why(program) -> None:
     broken = Environment(Program(program.python, "broken.handler", program.paths, program.variables))
 
     failure = broken.start(30)
@@ -154,7 +154,7 @@ def test_a_handler_that_cannot_be_loaded_says_why(program):
     assert "nothing_of_that_name" in failure["errorMessage"]
 
 
-def test_stopping_ends_a_function_at_work(environment):
+def test_stopping_ends_a_function_at_work(environment) -> None:
     import threading
 
     answers = []
@@ -168,7 +168,7 @@ def test_stopping_ends_a_function_at_work(environment):
     assert [answer.failed for answer in answers] == [True]
 
 
-def test_a_child_whose_parent_is_gone_ends_although_it_is_at_work(program):
+def test_a_child_whose_parent_is_gone_ends_although_it_is_at_work(program) -> None:
     reading, writing = os.pipe()
     child = subprocess.Popen(
         [program.python, "-IS", str(CHILD), str(writing), program.handler, *program.paths],
@@ -188,7 +188,7 @@ def test_a_child_whose_parent_is_gone_ends_although_it_is_at_work(program):
 
 
 @pytest.mark.parametrize(("seconds", "error"), [(0.0, TimeIsUpError), (30.0, ChildEndedError)])
-def test_a_child_that_never_gets_ready_is_told_of(program, tmp_path, seconds, error):
+def test_a_child_that_never_gets_ready_is_told_of(program, tmp_path, seconds, error) -> None:
     (tmp_path / "task" / "told.py").write_text("import os\nos._exit(1)")
     never = Environment(program)
 

@@ -96,7 +96,7 @@ def test_a_payload_that_does_not_fit_is_refused_at_creation(run_job, name: str, 
     assert refusal.value.field == field
 
 
-def test_a_long_sleep_tells_each_tenth_and_a_short_one_nothing(run_job, job, monkeypatch):
+def test_a_long_sleep_tells_each_tenth_and_a_short_one_nothing(run_job, job, monkeypatch) -> None:
     run_job("SLEEP", {"duration_ms": 60})
     assert job.told == []
     monkeypatch.setattr("worker.executors.sleep._TELLING_MS", 50)

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("odd_cloud")
 
 
 @pytest.fixture
-def odd_cloud(cloud, monkeypatch):
+def odd_cloud(cloud, monkeypatch) -> None:
     monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
     settings.cache_clear()
 
