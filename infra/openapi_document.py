@@ -273,7 +273,7 @@ def _problem(kinds: list[type[LeasewayError]]) -> JsonObject:
 
 def _example_problem(kind: type[LeasewayError]) -> JsonObject:
     field = "amount" if kind is InvalidInputError else None
-    told = problems.described(kind, problems.title_of(kind), _EXAMPLE_REQUEST_ID, field)
+    told = problems.describe(kind, problems.title_of(kind), _EXAMPLE_REQUEST_ID, field)
     document: JsonObject = msgspec.to_builtins(told)
     return document | _FACTS.get(kind.code, {})
 

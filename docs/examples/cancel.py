@@ -26,27 +26,27 @@ def create(duration_ms: int) -> str:
     return api.post("/api/v1/jobs", json=body).raise_for_status().json()["id"]
 
 
-def reaches(job_id: str, status: str) -> str:
-    """The job's status when it is the one waited for, or when half a minute is over."""
+def wait_for_status(job_id: str, status: str) -> str:
+    """Wait up to 30 seconds for the status; return the job's last one."""
     for _ in range(150):
-        found = api.get(f"/api/v1/jobs/{job_id}").raise_for_status().json()["status"]
-        if found == status:
+        current = api.get(f"/api/v1/jobs/{job_id}").raise_for_status().json()["status"]
+        if current == status:
             break
         time.sleep(0.2)
-    return found
+    return current
 
 
 job_id = create(50_000)
-print("running   ", reaches(job_id, "RUNNING"))
+print("running   ", wait_for_status(job_id, "RUNNING"))
 
 cancelled = api.post(f"/api/v1/jobs/{job_id}/cancel").raise_for_status().json()
 print("cancelled ", f"{cancelled['status']}, {cancelled['error_message']}")
 
-# To cancel twice is no mistake: the job is answered as it is.
+# Cancelling twice is no error: the job is returned unchanged.
 print("again     ", api.post(f"/api/v1/jobs/{job_id}/cancel").raise_for_status().json()["status"])
 
 # What has ended otherwise has nothing left to cancel.
 done = create(1)
-reaches(done, "COMPLETED")
+wait_for_status(done, "COMPLETED")
 refused = api.post(f"/api/v1/jobs/{done}/cancel")
 print("too late  ", refused.status_code, refused.json()["code"])

@@ -1,4 +1,4 @@
-"""Delay a job by seconds, or to a moment: no worker holds it meanwhile.
+"""Delay a job by seconds, or to a moment: no worker holds it until then.
 
 Prints:
 
@@ -25,16 +25,16 @@ api = httpx.Client(
 SLEEP = {"type": "SLEEP", "payload": {"duration_ms": 1}}
 
 
-def delayed(what: str, **when: object) -> str:
+def create_delayed(what: str, **when: object) -> str:
     job = api.post("/api/v1/jobs", json=SLEEP | when).raise_for_status().json()
     print(f"{what:12}", job["status"] + (", not before its time" if job["run_after"] > job["created_at"] else ""))
     return job["id"]
 
 
-in_seconds = delayed("in seconds", delay_seconds=2)
-at_a_moment = delayed("at a moment", run_at=(datetime.now(UTC) + timedelta(seconds=3)).isoformat())
+in_seconds = create_delayed("in seconds", delay_seconds=2)
+at_a_moment = create_delayed("at a moment", run_at=(datetime.now(UTC) + timedelta(seconds=3)).isoformat())
 # Beyond 15 minutes, which is as long as SQS delays, the sweeper sends the message when the moment has come.
-in_a_year = delayed("in a year", delay_seconds=365 * 86_400)
+in_a_year = create_delayed("in a year", delay_seconds=365 * 86_400)
 api.post(f"/api/v1/jobs/{in_a_year}/cancel").raise_for_status()
 
 refused = api.post("/api/v1/jobs", json=SLEEP | {"delay_seconds": 367 * 86_400})

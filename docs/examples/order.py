@@ -31,14 +31,14 @@ FAILS = {
 }
 
 created = [
-    api.post("/api/v1/jobs", json=wanted | {"order_key": KEY}).raise_for_status().json()
-    for wanted in (SLEEP, FAILS, SLEEP, SLEEP)
+    api.post("/api/v1/jobs", json=body | {"order_key": KEY}).raise_for_status().json()
+    for body in (SLEEP, FAILS, SLEEP, SLEEP)
 ]
 
 ended = []
-for number, made in enumerate(created):
+for number, new in enumerate(created):
     for _ in range(300):
-        job = api.get(f"/api/v1/jobs/{made['id']}").raise_for_status().json()
+        job = api.get(f"/api/v1/jobs/{new['id']}").raise_for_status().json()
         if job["status"] not in ("CREATED", "RUNNING"):
             break
         time.sleep(0.1)

@@ -29,25 +29,25 @@ job = api.post("/api/v1/jobs", json=body).raise_for_status().json()
 print("created   ", "tags", ", ".join(job["tags"]))
 
 
-def told(job: dict) -> str:
+def describe_progress(job: dict) -> str:
     return f"{job['progress']:.0%} {job['progress_note']}"
 
 
-# The executor tells its progress as often as it likes; the latest is stored once a second.
-shown = None
+# The executor may report progress as often as it likes; the latest is stored once a second.
+first_report = None
 for _ in range(300):
     job = api.get(f"/api/v1/jobs/{job['id']}").raise_for_status().json()
     if job["status"] not in ("CREATED", "RUNNING"):
         break
-    if job["progress"] is not None and shown is None:
-        shown = told(job)
-        print("running   ", shown)
+    if job["progress"] is not None and first_report is None:
+        first_report = describe_progress(job)
+        print("running   ", first_report)
     time.sleep(0.2)
-print("ended     ", job["status"], "at", told(job))
+print("ended     ", job["status"], "at", describe_progress(job))
 
-found = api.get("/api/v1/jobs", params={"tag": batch}).raise_for_status().json()
-same = found["content"][0]["id"] == job["id"]
-print("found     ", f"{found['totalElements']} of {batch}, the same job: {same}")
+listed = api.get("/api/v1/jobs", params={"tag": batch}).raise_for_status().json()
+same = listed["content"][0]["id"] == job["id"]
+print("found     ", f"{listed['totalElements']} of {batch}, the same job: {same}")
 
 # Each attempt with its worker, times and error: here one, and no error.
 print("attempts  ", ", ".join(f"{attempt['number']}: {attempt['end']}" for attempt in job["history"]))

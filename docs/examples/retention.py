@@ -23,22 +23,22 @@ api = httpx.Client(
 JOB = {"type": "GENERATE_LOGIN", "payload": {"length": 12}}
 
 
-def ended(job_id: str) -> str:
+def wait_for_end(job_id: str) -> str:
     for _ in range(150):
         job = api.get(f"/api/v1/jobs/{job_id}").raise_for_status().json()
         if job["status"] == "COMPLETED":
             break
         time.sleep(0.2)
-    kept = datetime.fromisoformat(job["expires_at"]) - datetime.fromisoformat(job["finished_at"])
-    return f"{job['status']}, expires {kept.days} days after its end"
+    retention = datetime.fromisoformat(job["expires_at"]) - datetime.fromisoformat(job["finished_at"])
+    return f"{job['status']}, expires {retention.days} days after its end"
 
 
 week = api.post("/api/v1/jobs", json=JOB | {"retention_days": 7}).raise_for_status().json()
 print("created  ", f"{week['status']}, expires {week['expires_at']}")
-print("ended    ", ended(week["id"]))
+print("ended    ", wait_for_end(week["id"]))
 
 # Without a time of its own a job is kept as long as the deployment says (RETENTION_DAYS).
-print("default  ", ended(api.post("/api/v1/jobs", json=JOB).raise_for_status().json()["id"]))
+print("default  ", wait_for_end(api.post("/api/v1/jobs", json=JOB).raise_for_status().json()["id"]))
 
 refused = api.post("/api/v1/jobs", json=JOB | {"retention_days": 0})
 print("too soon ", refused.status_code, refused.json()["field"])

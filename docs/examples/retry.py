@@ -21,7 +21,7 @@ api = httpx.Client(
     trust_env=False,
 )
 
-# A job that waits for ten minutes, and is cancelled meanwhile.
+# A job that waits for ten minutes, and is cancelled before it starts.
 body = {"type": "SLEEP", "payload": {"duration_ms": 10}, "max_attempts": 3, "delay_seconds": 600}
 created = api.post("/api/v1/jobs", json=body).raise_for_status()
 path = f"/api/v1/jobs/{created.json()['id']}"

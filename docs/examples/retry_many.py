@@ -31,9 +31,9 @@ def post(path: str, body: dict) -> dict:
 
 
 tag = f"campaign-{uuid.uuid4().hex[:8]}"
-wanted = {"type": "SLEEP", "payload": {"duration_ms": 10}, "max_attempts": 3, "delay_seconds": 600, "tags": [tag]}
-made = post("/api/v1/jobs/batch", {"jobs": [wanted] * 7})
-ids = {item["job"]["id"] for item in made["content"]}
+new_job = {"type": "SLEEP", "payload": {"duration_ms": 10}, "max_attempts": 3, "delay_seconds": 600, "tags": [tag]}
+batch = post("/api/v1/jobs/batch", {"jobs": [new_job] * 7})
+ids = {item["job"]["id"] for item in batch["content"]}
 print("created   ", len(ids), "jobs that wait")
 
 dry = post("/api/v1/jobs/cancel", {"tag": tag, "dry_run": True})
@@ -48,7 +48,7 @@ while True:
     if part["cursor"] is None:
         break
 
-# A job that moved since it was found is refused and told in `content`; here nobody interferes.
+# A job that moved since it was found is refused and listed in `content`; here no other client interferes.
 again = post("/api/v1/jobs/retry", {"tag": tag, "status": "CANCELLED"})
 print("again     ", f"{again['changed']}, refused {again['refused']}")
 

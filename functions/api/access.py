@@ -94,17 +94,17 @@ ROUTES: Mapping[str, Mapping[Route, Access]] = {
         ("GET", "/console/{version}/{asset}"): Access.OPEN,
     },
 }
-"""What each route asks, by the blueprint that declares it."""
+"""What each route requires, by the blueprint that declares it."""
 
 ACCESS: Mapping[Route, Access] = {route: asks for rows in ROUTES.values() for route, asks in rows.items()}
 
 
 class AccessUndeclaredError(Exception):
-    """A route has no row in the table of access, so nobody has said who may call it."""
+    """A route has no row in the table of access, so who may call it is undeclared."""
 
 
 def access_to(method: str, path: str) -> Access:
-    """What the route asks of its caller.
+    """Return what the route requires of its caller.
 
     Raises:
         AccessUndeclaredError: the table has no row for it; its blueprint cannot even be imported.

@@ -110,21 +110,21 @@ def entry_view(entry: Entry) -> EntryView:
     )
 
 
-def transfer_view(made: Transfer, reference: str | None) -> TransferView:
-    """A transfer for its sender: what the receiver has is not told."""
+def transfer_view(transfer: Transfer, reference: str | None) -> TransferView:
+    """A transfer for its sender, who does not learn the receiver's balance."""
     return TransferView(
-        sender=made.sender.user_id,
-        receiver=made.receiver.user_id,
-        amount=to_decimal(made.amount),
+        sender=transfer.sender.user_id,
+        receiver=transfer.receiver.user_id,
+        amount=to_decimal(transfer.amount),
         currency=settings().currency,
         reference=reference,
-        balance=to_decimal(made.sender.balance),
-        from_entry=made.sender.latest_entry,
-        to_entry=made.receiver.latest_entry,
-        at=rfc3339(made.sender.updated_at),
+        balance=to_decimal(transfer.sender.balance),
+        from_entry=transfer.sender.latest_entry,
+        to_entry=transfer.receiver.latest_entry,
+        at=rfc3339(transfer.sender.updated_at),
     )
 
 
-def reversal_view(made: Reversal) -> ReversalView:
+def reversal_view(reversal: Reversal) -> ReversalView:
     """A reversal for JSON."""
-    return ReversalView(made.reversed, made.entries, rfc3339(made.accounts[0].updated_at))
+    return ReversalView(reversal.reversed, reversal.entries, rfc3339(reversal.accounts[0].updated_at))

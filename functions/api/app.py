@@ -78,7 +78,7 @@ def _dispatch(request: Request, get_response: Callable[[Request], Response]) -> 
     if request.method == "OPTIONS":
         return cors.preflight(request, methods)
     if request.method not in methods:
-        raise MethodNotAllowedError(allowed=cors.allowed(methods))
+        raise MethodNotAllowedError(allowed=cors.list_methods(methods))
     return get_response(request)
 
 

@@ -52,7 +52,7 @@ class Caller(msgspec.Struct, frozen=True):
         """The owner whose external jobs this caller may run; None means every owner's."""
         return self.subject if self.role is Role.USER else None
 
-    def listed_owner(self, asked_for: str | None) -> str | None:
+    def choose_listed_owner(self, asked_for: str | None) -> str | None:
         """The owner whose jobs a list shows: by default the caller's own; None, asked for as `*`, means everybody's.
 
         Raises:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from chalice.app import Response
 
-from api.documents import PAGE_HEADERS, AssetNotFoundError, packaged
-from api.modules import joined
+from api.documents import PAGE_HEADERS, AssetNotFoundError, find_package_folder
+from api.modules import join_modules
 from leaseway import objects
 
 _HERE = Path(__file__).parent / "console"
@@ -57,9 +57,9 @@ def version() -> str:
 
 @lru_cache(maxsize=1)
 def _parts() -> dict[str, str]:
-    charts = packaged("uplot") / "static"
+    charts = find_package_folder("uplot") / "static"
     return {
-        "console.js": joined(_HERE, "main"),
+        "console.js": join_modules(_HERE, "main"),
         "console.css": (charts / "uPlot.min.css").read_text() + (_HERE / "console.css").read_text(),
         "icon.svg": (_HERE / "icon.svg").read_text(),
         "theme.js": (_HERE / "theme.js").read_text(),

@@ -16,8 +16,8 @@ _REMEMBERED_SECONDS = "600"
 
 def preflight(request: Request, methods: Collection[str]) -> Response:
     """The answer to OPTIONS: the path's methods, and what a page may send, if its origin is one that is named."""
-    headers: dict[str, str | list[str]] = {"allow": ", ".join(allowed(methods))}
-    if _named_origin(request):
+    headers: dict[str, str | list[str]] = {"allow": ", ".join(list_methods(methods))}
+    if _find_named_origin(request):
         headers |= {
             "access-control-allow-methods": ", ".join(sorted(methods)),
             "access-control-allow-headers": _ALLOWED_HEADERS,
@@ -26,7 +26,7 @@ def preflight(request: Request, methods: Collection[str]) -> Response:
     return Response("", headers, 204)
 
 
-def allowed(methods: Collection[str]) -> list[str]:
+def list_methods(methods: Collection[str]) -> list[str]:
     """Return the methods that a path takes, as `Allow` lists them: those of its routes, OPTIONS, and HEAD as GET."""
     return sorted({*methods, "OPTIONS", *(["HEAD"] if "GET" in methods else [])})
 
@@ -36,12 +36,12 @@ def admit_origin(request: Request, response: Response) -> None:
     if not settings().cors_origins:
         return
     response.headers["vary"] = "origin"
-    if origin := _named_origin(request):
+    if origin := _find_named_origin(request):
         response.headers["access-control-allow-origin"] = origin
         response.headers["access-control-expose-headers"] = _SHOWN_HEADERS
 
 
-def _named_origin(request: Request) -> str | None:
+def _find_named_origin(request: Request) -> str | None:
     origin: str | None = request.headers.get("origin")
     named = {name.strip().rstrip("/") for name in settings().cors_origins.split(",")}
     return origin if origin and origin in named else None

@@ -54,7 +54,7 @@ def asset(name: str) -> Response:
     """
     if name not in _ASSETS:
         raise AssetNotFoundError
-    folder = packaged("flask_swagger_ui") / "dist" if name.startswith("swagger-ui") else _HERE / "docs"
+    folder = find_package_folder("flask_swagger_ui") / "dist" if name.startswith("swagger-ui") else _HERE / "docs"
     headers: dict[str, str | list[str]] = {
         "content-type": _ASSETS[name],
         "x-content-type-options": "nosniff",
@@ -63,7 +63,7 @@ def asset(name: str) -> Response:
     return Response((folder / name).read_text(), headers)
 
 
-def packaged(package: str) -> Path:
+def find_package_folder(package: str) -> Path:
     """The folder of a package that the runtime layer has for the files it carries.
 
     Found, not imported: its code is for a program that no function has.

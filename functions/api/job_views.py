@@ -170,7 +170,7 @@ def _attempt_view(attempt: Attempt) -> AttemptView:
 
 
 def claim_view(lease: Lease) -> ClaimView:
-    """A job for the worker that claimed it, and for nobody else: the token is in it."""
+    """A job for the one worker that claimed it: the claim token is in it."""
     return ClaimView(
         job=job_view(lease.job),
         claim_token=lease.token,

@@ -1,4 +1,4 @@
-"""One script of many ES modules, so that a page asks once.
+"""One script of many ES modules, so that a page makes one request.
 
 Each request that arrives beside others may start another environment of the function: twenty modules would be as many
 cold starts. Only the forms are understood that the console is written in: `import { a, b } from "./name.js";` at the
@@ -18,8 +18,8 @@ class ModuleError(Exception):
     """A module is written in a form that cannot be joined with others, or they import each other in a circle."""
 
 
-def joined(folder: Path, entry: str) -> str:
-    """The module `entry` of a folder, and all that it imports, each before whoever imports it.
+def join_modules(folder: Path, entry: str) -> str:
+    """The module `entry` of a folder, and all that it imports, each before the modules that import it.
 
     Raises:
         ModuleError: an import or export of another form, or a circle; names the module.

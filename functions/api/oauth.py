@@ -76,7 +76,7 @@ def token_request(request: Request) -> TokenRequest:
         if not parameters.get(name):
             _refuse("invalid_request", f"{name} is missing")
     return TokenRequest(
-        "password", parameters["username"], parameters["password"], _checked_scope(parameters.get("scope", ""))
+        "password", parameters["username"], parameters["password"], _parse_scope(parameters.get("scope", ""))
     )
 
 
@@ -114,7 +114,7 @@ def _json(text: str) -> list[tuple[str, str]]:
     return [(name, value) for name, value in parsed if isinstance(value, str)]
 
 
-def _checked_scope(scope: str) -> str:
+def _parse_scope(scope: str) -> str:
     if not scope:
         return DEFAULT_SCOPE
     if not _scope.fullmatch(scope) or not set(scope.split(" ")) <= set(SCOPES):

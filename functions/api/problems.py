@@ -119,11 +119,11 @@ def title_of(kind: type[LeasewayError]) -> str:
 
 
 def problem(error: Exception, request_id: str) -> Response:
-    """The answer that tells of an error. One that the domain does not know becomes a 500 without its text."""
+    """The HTTP answer for an error; one that is not a LeasewayError becomes a 500 without its text."""
     known = error if isinstance(error, LeasewayError) else InternalError(f"The request id is {request_id}.")
     status = status_of(type(known))
-    told = described(type(known), known.detail[:_DETAIL_LIMIT], request_id, getattr(known, "field", None))
-    members: dict[str, Any] = _facts(known) | msgspec.to_builtins(told)
+    core = describe(type(known), known.detail[:_DETAIL_LIMIT], request_id, getattr(known, "field", None))
+    members: dict[str, Any] = _facts(known) | msgspec.to_builtins(core)
     headers: dict[str, str | list[str]] = {"content-type": CONTENT_TYPE, **_headers(known)}
     return Response(_encoder.encode(members).decode(), headers, status)
 
@@ -133,7 +133,7 @@ def brief(error: LeasewayError) -> Refusal:
     return Refusal(error.code, error.detail[:_DETAIL_LIMIT], getattr(error, "field", None))
 
 
-def described(kind: type[LeasewayError], detail: str, request_id: str, field: str | None = None) -> Problem:
+def describe(kind: type[LeasewayError], detail: str, request_id: str, field: str | None = None) -> Problem:
     """The document of a kind of error, without its facts."""
     return document(
         status=status_of(kind),

@@ -28,11 +28,11 @@ class Blueprints:
                 self._at.setdefault(path, set()).add(name)
 
     def load(self, path: str) -> None:
-        """Make the app answer the path, if there are routes at it: all of its methods, whoever declares them."""
+        """Make the app answer the path, if there are routes at it: those of every blueprint."""
         self._register(self._at.get(path, ()))
 
     def whole_app(self) -> Chalice:
-        """The app, with every route there is: for who looks at them all."""
+        """The app, with every route there is."""
         self._register(ROUTES)
         return self._app
 

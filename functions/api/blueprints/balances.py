@@ -121,7 +121,7 @@ def show_balance(call: Call[None, BalanceMoment]) -> AccountView:
     ),
 )
 def update_balance(call: Call[BalanceChange, None]) -> AccountView:
-    """Atomic, and never below zero: a change that would take more than there is is refused and tells the balance.
+    """Atomic, and never below zero: a change that would take more than the balance is refused; the answer names it.
 
     503 `OUTCOME_UNKNOWN` means that the answer of the table was lost. Sent with an Idempotency-Key, the request can
     simply be sent again; without one, read the ledger first.

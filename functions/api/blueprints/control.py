@@ -52,8 +52,8 @@ _TAG = "Jobs"
     ),
 )
 def cancel(call: Call[None, None]) -> Answer:
-    """A job that waits ends at once. One that runs ends at once too: its executor is told at the next heartbeat, and
-    its result is refused in any case. A cancelled job is answered as it is.
+    """A waiting job ends at once. A running one ends at once too: its executor learns of it at the next heartbeat, and
+    its result is refused in any case. A job that is already cancelled is returned unchanged.
     """
     job = cancel_job(
         parse_job_id(call.path["id"]),
@@ -182,13 +182,13 @@ class ChangedJobs(msgspec.Struct):
 )
 def cancel_many(call: Call[ManyJobs, None]) -> ChangedJobs:
     """Ends the newest jobs of a selection that wait or run, each as if cancelled by itself. Repeat it with the `cursor`
-    until there is none: a part may find nothing and yet lead on. A `dry_run` tells what it would be.
+    until there is none: a part may match nothing and still have a cursor. A `dry_run` shows what would change.
     """
-    wanted = call.body
-    done = cancel_jobs(
-        _selection(call), actor=call.caller.subject, limit=wanted.limit, cursor=wanted.cursor, dry_run=wanted.dry_run
+    body = call.body
+    report = cancel_jobs(
+        _selection(call), actor=call.caller.subject, limit=body.limit, cursor=body.cursor, dry_run=body.dry_run
     )
-    return _changed_view(done)
+    return _report_view(report)
 
 
 @operation(
@@ -206,36 +206,36 @@ def cancel_many(call: Call[ManyJobs, None]) -> ChangedJobs:
 )
 def retry_many(call: Call[ManyJobs, None]) -> ChangedJobs:
     """Gives the newest FAILED and CANCELLED jobs of a selection another life, each as if retried by itself. Repeat it
-    with the `cursor` until there is none; a `dry_run` tells what it would be.
+    with the `cursor` until there is none; a `dry_run` shows what would change.
     """
-    wanted = call.body
-    done = retry_jobs(_selection(call), limit=wanted.limit, cursor=wanted.cursor, dry_run=wanted.dry_run)
-    return _changed_view(done)
+    body = call.body
+    report = retry_jobs(_selection(call), limit=body.limit, cursor=body.cursor, dry_run=body.dry_run)
+    return _report_view(report)
 
 
 def _selection(call: Call[ManyJobs, None]) -> Selection:
-    wanted = call.body
+    body = call.body
     return Selection(
-        owner=call.caller.listed_owner(wanted.owner),
-        statuses=() if wanted.status is None else (parse_status(wanted.status),),
-        type_name=None if wanted.type is None else job_type(wanted.type).name,
-        tag=wanted.tag,
-        created_from=milliseconds(wanted.created_after),
-        created_before=milliseconds(wanted.created_before),
+        owner=call.caller.choose_listed_owner(body.owner),
+        statuses=() if body.status is None else (parse_status(body.status),),
+        type_name=None if body.type is None else job_type(body.type).name,
+        tag=body.tag,
+        created_from=milliseconds(body.created_after),
+        created_before=milliseconds(body.created_before),
     )
 
 
-def _changed_view(done: Report) -> ChangedJobs:
+def _report_view(report: Report) -> ChangedJobs:
     return ChangedJobs(
-        matched=len(done.outcomes),
-        changed=done.changed,
-        refused=done.refused,
-        dry_run=done.dry_run,
+        matched=len(report.outcomes),
+        changed=report.changed,
+        refused=report.refused,
+        dry_run=report.dry_run,
         content=[
             ChangedJob(
                 job.id, job.type, job.status, rfc3339(job.created_at), None if refusal is None else brief(refusal)
             )
-            for job, refusal in done.outcomes
+            for job, refusal in report.outcomes
         ],
-        cursor=done.cursor,
+        cursor=report.cursor,
     )

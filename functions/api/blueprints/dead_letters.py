@@ -74,10 +74,10 @@ class ReplayView(msgspec.Struct):
     ),
 )
 def replay_many(call: Call[HowMany, None]) -> ReplayView:
-    """Those first that were given up first. Ask again while any are `left`.
+    """The oldest first. Repeat the request while any are `left`.
 
-    Jobs start at a pace of 10 a second, unless the deployment has another, and one call's begin where the call's before
-    it end: to ask quickly floods nobody.
+    Jobs start at a pace of 10 a second, unless the deployment has another, and the jobs of one call
+    begin after those of the call before it: repeating the request quickly floods no queue.
     """
     done = replay_all(call.body.limit)
     last = done.last_starts_at

@@ -123,15 +123,15 @@ def give_token(call: Call[None, None]) -> Response:
         return _oauth_refusal(refusal)
 
 
-def _token(call: Call[None, None], wanted: oauth.TokenRequest) -> Response:
+def _token(call: Call[None, None], grant: oauth.TokenRequest) -> Response:
     try:
-        user = sign_in(wanted.username, wanted.password)
+        user = sign_in(grant.username, grant.password)
     except (BadCredentialsError, LockedOutError) as refusal:
-        security.record(call.request, "login", refusal.code, who=wanted.username)
+        security.record(call.request, "login", refusal.code, who=grant.username)
         raise oauth.OAuthError("invalid_grant", refusal.detail, retry_after=refusal.facts.get("retry_after")) from None
     token = issue(user)
     security.record(call.request, "login", "granted", who=user.username, role=user.role.value)
-    return _oauth_response(200, oauth.TokenAnswer(token.text, "Bearer", token.seconds, wanted.scope))
+    return _oauth_response(200, oauth.TokenAnswer(token.text, "Bearer", token.seconds, grant.scope))
 
 
 def _oauth_refusal(refusal: oauth.OAuthError) -> Response:
@@ -194,7 +194,7 @@ def change_my_password(call: Call[PasswordChange, None]) -> UserView:
     ),
 )
 def set_role(call: Call[RoleChange, None]) -> UserView:
-    """A role that changes ends the user's tokens of before within half a minute. Nobody changes the own role."""
+    """A changed role revokes the user's earlier tokens within 30 seconds. A caller cannot change their own role."""
     user = change_role(call.path["username"], call.body.role, actor=call.caller.subject)
     security.record(call.request, "role_change", "granted", target=user.username, role=user.role.value)
     return _user_view(user)

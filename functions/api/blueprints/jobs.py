@@ -253,7 +253,7 @@ def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
     """
     query = call.query
     found = page_of_jobs(
-        owner=call.caller.listed_owner(query.owner),
+        owner=call.caller.choose_listed_owner(query.owner),
         status=parse_status(query.status) if query.status is not None else None,
         type_name=None if query.type is None else job_type(query.type).name,
         tag=query.tag,

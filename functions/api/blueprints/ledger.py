@@ -87,14 +87,14 @@ def list_entries(call: Call[None, EntryFilter]) -> LedgerView:
 
     A page that a filter leaves short or empty still has a `cursor` while there is more to read.
     """
-    wanted = EntrySelection(
+    selection = EntrySelection(
         since=_moment(call.query.since, "from"),
         until=_moment(call.query.until, "to"),
         reference=call.query.reference,
     )
     page = page_of_entries(
         user_id(call.path["userId"]),
-        wanted,
+        selection,
         owner=call.caller.sees_owner,
         size=call.query.size,
         cursor=call.query.cursor,
@@ -128,11 +128,11 @@ def make_transfer(call: Call[NewTransfer, None]) -> TransferView:
     """Both accounts change together or not at all, and the sender never goes below zero.
 
     A User sends from the own account only. 503 `OUTCOME_UNKNOWN` means that the table's answer was lost: send the
-    request again with the same Idempotency-Key, or read the ledger first where it had none.
+    request again with the same Idempotency-Key, or read the ledger first if it had none.
     """
     sender, receiver = user_id(call.body.sender, field="from"), user_id(call.body.receiver, field="to")
     reference = plain_text(call.body.reference, "reference")
-    made = transfer(
+    completed = transfer(
         sender,
         receiver,
         parse_positive(amount(call.body.amount)),
@@ -142,7 +142,7 @@ def make_transfer(call: Call[NewTransfer, None]) -> TransferView:
         actor=call.caller.subject,
         key=call.key,
     )
-    return transfer_view(made, reference)
+    return transfer_view(completed, reference)
 
 
 @operation(
@@ -171,16 +171,16 @@ def make_transfer(call: Call[NewTransfer, None]) -> TransferView:
 def reverse_entry(call: Call[NewReversal, None]) -> ReversalView:
     """By a new entry, once; nothing is erased. Either side of a transfer stands for both, and both are taken back.
 
-    Refused where the account no longer has the money. It needs no Idempotency-Key: a second one is 409
+    Refused if the account no longer has the money. It needs no Idempotency-Key: a second one is 409
     `ALREADY_REVERSED` and names the first.
     """
-    made = reverse(
+    reversal = reverse(
         call.path["entry"],
         request_id=call.request_id,
         reference=plain_text(call.body.reference, "reference"),
         actor=call.caller.subject,
     )
-    return reversal_view(made)
+    return reversal_view(reversal)
 
 
 def _moment(text: str | None, field: str) -> int | None:

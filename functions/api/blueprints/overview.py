@@ -91,7 +91,7 @@ class LinkView(msgspec.Struct):
 )
 def show_overview(call: Call[None, Whose]) -> OverviewView:
     """By status and by type. One read of a few counters, however many jobs there are."""
-    owner = call.caller.listed_owner(call.query.owner)
+    owner = call.caller.choose_listed_owner(call.query.owner)
     by_type = count_by_type(owner)
     types = [TypeCounts(name, _every_status(counts)) for name, counts in by_type.items()]
     whole = {status: sum(counted.jobs[status] for counted in types) for status in JobStatus.__members__}

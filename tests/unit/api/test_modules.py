@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from api.modules import ModuleError, joined
+from api.modules import ModuleError, join_modules
 
 
 def written(folder: Path, **modules: str) -> Path:
@@ -21,8 +21,8 @@ def test_a_module_stands_after_what_it_imports_and_once(tmp_path: Path) -> None:
         b='import { c } from "./c.js";\nexport const b = (x) => c(x);\n',
         c="export async function c() {}\nexport class d {}\nconst hidden = 1;\n",
     )
-    # When they are joined
-    script = joined(folder, "main")
+    # When they are join_modules
+    script = join_modules(folder, "main")
     # Then each is there once, after what it needs, and returns what it exports and nothing more
     places = [script.index(f"const ${name} = (() => {{") for name in ("c", "b", "main")]
     assert places == sorted(places)
@@ -39,7 +39,7 @@ def test_a_module_stands_after_what_it_imports_and_once(tmp_path: Path) -> None:
 )
 def test_another_form_is_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(ModuleError, match=r"main\.js: (im|ex)port"):
-        joined(written(tmp_path, main=f"{line}\n", b=""), "main")
+        join_modules(written(tmp_path, main=f"{line}\n", b=""), "main")
 
 
 def test_a_circle_is_refused(tmp_path: Path) -> None:
@@ -48,4 +48,4 @@ def test_a_circle_is_refused(tmp_path: Path) -> None:
         "b": 'import { a } from "./main.js";\nexport const b = a;\n',
     }
     with pytest.raises(ModuleError, match="imports itself"):
-        joined(written(tmp_path, **circle), "main")
+        join_modules(written(tmp_path, **circle), "main")
