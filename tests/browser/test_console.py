@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, expect
 from browser.console import PATIENCE, Opened, opened
 from leaseway_local.connection.api_client import ApiClient
 from support.dead_letters import make_dead_letters
-from support.deployed_stacks import PASSWORD
+from support.deployed_stacks import PASSWORD, DeployedStack
 from support.waiting import until
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
@@ -28,7 +28,7 @@ Open = Callable[..., Opened]
 
 
 @pytest.fixture
-def console(stack, browser: Browser) -> Iterator[Open]:
+def console(stack: DeployedStack, browser: Browser) -> Iterator[Open]:
     """Opens the console, signed in as the Admin where nobody else is named; what a page did wrong fails its test."""
     made: list[Opened] = []
 
@@ -78,7 +78,7 @@ def test_a_picture_is_uploaded_resized_and_seen(console: Open) -> None:
     assert created.headers["idempotency-key"]
 
 
-def test_a_failed_job_is_tried_again_and_a_running_one_cancelled(console: Open, stack) -> None:
+def test_a_failed_job_is_tried_again_and_a_running_one_cancelled(console: Open, stack: DeployedStack) -> None:
     # Given a job that failed
     failed = stack.api.post("/api/v1/jobs", FAILING)["id"]
     one = console(f"/jobs/{failed}")
@@ -104,7 +104,7 @@ def test_a_failed_job_is_tried_again_and_a_running_one_cancelled(console: Open, 
     assert one.complaints == []
 
 
-def test_a_task_is_run_paused_and_its_runs_are_seen(console: Open, stack) -> None:
+def test_a_task_is_run_paused_and_its_runs_are_seen(console: Open, stack: DeployedStack) -> None:
     # Given a task
     name = fresh("warm-up")
     task = {"name": name, "every": "1h", "type": "SLEEP", "payload": {"duration_ms": 10}}
@@ -122,7 +122,7 @@ def test_a_task_is_run_paused_and_its_runs_are_seen(console: Open, stack) -> Non
     one.status("PAUSED")
 
 
-def test_a_balance_is_updated_and_its_ledger_shows_the_entry(console: Open, stack) -> None:
+def test_a_balance_is_updated_and_its_ledger_shows_the_entry(console: Open, stack: DeployedStack) -> None:
     # Given an account
     user = fresh("console")
     stack.api.post("/api/users", {"userId": user, "balance": 100})
@@ -149,7 +149,7 @@ def change(one: Opened, amount: str, reference: str) -> None:
     one.page.get_by_role("button", name="Update the balance").click()
 
 
-def test_many_failed_jobs_are_tried_again_at_once_after_a_question(console: Open, stack) -> None:
+def test_many_failed_jobs_are_tried_again_at_once_after_a_question(console: Open, stack: DeployedStack) -> None:
     # Given a User with three jobs that failed
     name = fresh("bulk")
     user = stack.as_user(name)
@@ -175,7 +175,7 @@ def test_many_failed_jobs_are_tried_again_at_once_after_a_question(console: Open
     wait_for_attempt(user, jobs, 3)
 
 
-def test_a_dead_letter_is_listed_and_replayed(console: Open, stack) -> None:
+def test_a_dead_letter_is_listed_and_replayed(console: Open, stack: DeployedStack) -> None:
     # Given a job that no worker could settle
     (job,) = make_dead_letters(stack, 1)
     one = console("/dead-letters")
@@ -200,7 +200,7 @@ def wait_for_attempt(user: ApiClient, jobs: list[str], number: int) -> None:
     until(all_failed, seconds=60, what=f"attempt {number}", every=0.5)
 
 
-def test_the_overview_counts_what_there_is(console: Open, stack) -> None:
+def test_the_overview_counts_what_there_is(console: Open, stack: DeployedStack) -> None:
     # Given a User's own jobs
     name = fresh("counted")
     user = stack.as_user(name)
@@ -215,7 +215,7 @@ def test_the_overview_counts_what_there_is(console: Open, stack) -> None:
     expect(one.page.get_by_role("link", name="Dead letters")).to_have_count(0)
 
 
-def test_it_is_light_asks_nobody_else_and_tells_no_address_who_one_is(console: Open, stack) -> None:
+def test_it_is_light_asks_nobody_else_and_tells_no_address_who_one_is(console: Open, stack: DeployedStack) -> None:
     # Given a browser that has never seen the console
     one = console(signed_in=False)
     # When it is loaded, signed in to, and looked through
@@ -250,7 +250,7 @@ VIEWS = [
 ]
 
 
-def test_markup_in_data_stays_text(console: Open, stack) -> None:
+def test_markup_in_data_stays_text(console: Open, stack: DeployedStack) -> None:
     # Given a task's name and a reference that are markup, if somebody makes them so
     name = f"{HOSTILE} {fresh('t')}"
     task = stack.api.post("/api/tasks", {"name": name, "every": "1h", "type": "SLEEP", "payload": {"duration_ms": 1}})
@@ -268,7 +268,7 @@ def test_markup_in_data_stays_text(console: Open, stack) -> None:
     assert one.complaints == []
 
 
-def test_an_ended_session_leads_to_the_login_and_back(console: Open, stack) -> None:
+def test_an_ended_session_leads_to_the_login_and_back(console: Open, stack: DeployedStack) -> None:
     # Given somebody whose token is ended while he looks at the jobs
     name = fresh("leaver")
     user = stack.as_user(name)
@@ -288,7 +288,7 @@ def test_an_ended_session_leads_to_the_login_and_back(console: Open, stack) -> N
     assert user.get("/api/v1/me")["username"] == name
 
 
-def test_it_is_used_with_the_keyboard_alone(console: Open, stack) -> None:
+def test_it_is_used_with_the_keyboard_alone(console: Open, stack: DeployedStack) -> None:
     # Given the login, where the first field has the focus
     one = console(signed_in=False)
     keys = one.page.keyboard
@@ -324,7 +324,7 @@ def test_it_is_used_with_the_keyboard_alone(console: Open, stack) -> None:
     one.status("CANCELLED")
 
 
-def test_a_change_of_the_job_takes_no_focus_away(console: Open, stack) -> None:
+def test_a_change_of_the_job_takes_no_focus_away(console: Open, stack: DeployedStack) -> None:
     # Given a job that waits for its time, its Cancel under the focus
     wanted = {"type": "SLEEP", "payload": {"duration_ms": 60_000}, "delay_seconds": 4}
     job = stack.api.post("/api/v1/jobs", wanted)["id"]
@@ -354,7 +354,7 @@ def reach(one: Opened, label: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_core_finds_nothing_in_any_view(console: Open, stack, scheme: str) -> None:
+def test_axe_core_finds_nothing_in_any_view(console: Open, stack: DeployedStack, scheme: str) -> None:
     # Given things to show, in a theme
     job = stack.api.post("/api/v1/jobs", FAILING)["id"]
     task = {"name": fresh("axe"), "every": "1h", "type": "SLEEP", "payload": {"duration_ms": 10}}
@@ -378,7 +378,7 @@ def test_axe_core_finds_nothing_in_any_view(console: Open, stack, scheme: str) -
     assert {place: wrong for place, wrong in found.items() if wrong} == {}
 
 
-def test_narrow_screens_scroll_in_one_direction_only(console: Open, stack) -> None:
+def test_narrow_screens_scroll_in_one_direction_only(console: Open, stack: DeployedStack) -> None:
     # Given a telephone
     stack.api.post("/api/v1/jobs", FAILING)
     one = console(viewport={"width": 360, "height": 740})

@@ -5,13 +5,13 @@ import secrets
 
 from playwright.sync_api import Browser, expect
 
-from support.deployed_stacks import PASSWORD
+from support.deployed_stacks import PASSWORD, DeployedStack
 from support.waiting import until
 
 TRY = "#operations-Jobs-submit_job"
 
 
-def test_authorize_signs_in_and_a_job_is_made_from_the_page(stack, browser: Browser) -> None:
+def test_authorize_signs_in_and_a_job_is_made_from_the_page(stack: DeployedStack, browser: Browser) -> None:
     # Given a User, and the page of the API
     name = f"browser-{secrets.token_hex(4)}"
     user = stack.as_user(name)
@@ -47,7 +47,7 @@ def test_authorize_signs_in_and_a_job_is_made_from_the_page(stack, browser: Brow
     page.close()
 
 
-def test_without_authorize_the_page_hears_401(stack, browser: Browser) -> None:
+def test_without_authorize_the_page_hears_401(stack: DeployedStack, browser: Browser) -> None:
     page = browser.new_page()
     page.goto(f"{stack.outputs.api_url}/docs")
     page.locator("#operations-Identity-show_me button.opblock-summary-control").click()

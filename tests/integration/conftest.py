@@ -11,17 +11,19 @@ Stacks live as long as the session; one name and its parameters are deployed onc
 (`--numprocesses`) each is a session, with an engine of its own, or on LocalStack with stacks of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from leaseway_local.connection.engine_choice import EngineName, read_choice
+from support.deployed_stacks import DeployedStack
 from support.stack_fixtures import deployed, engine, home, make_stack, stack  # noqa: F401 - fixtures
 
 OF_MANY_MODULES = ("shared", "bank", "control", "nodes")
 
 
-def pytest_collection_modifyitems(items) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What one engine alone can show, or what shows nothing of one, is skipped on the other, with its mark's reason."""
     for item in items:
         mark = item.get_closest_marker("only_on")
@@ -39,7 +41,7 @@ def many() -> Callable[[int], int]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _retire_stacks(deployed):  # noqa: F811 - the fixture
+def _retire_stacks(deployed: dict[tuple[Any, ...], DeployedStack]) -> Iterator[None]:  # noqa: F811 - the fixture
     """LocalStack polls for each mapping and each function, for twenty stacks with a whole core: a module's own go."""
     yield
     for wanted, idle in list(deployed.items()):

@@ -1,6 +1,7 @@
 """`leaseway api-local` against the deployed stack."""
 
 import multiprocessing
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,11 +9,12 @@ from leaseway_local.commands import api_local
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.engine.processes import free_port
 from leaseway_local.errors import LocalCloudError
+from support.deployed_stacks import DeployedStack
 from support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def served(stack):
+def served(stack: DeployedStack) -> Iterator[ApiClient]:
     """The API of a process of its own, whose tables are the shared stack's."""
     port = free_port()
     variables = api_local.variables_of(stack.clients, stack.outputs)
@@ -27,21 +29,21 @@ def served(stack):
         process.join()
 
 
-def _answers(api) -> bool:
+def _answers(api: ApiClient) -> bool:
     try:
         return api.request("GET", "/health").status_code == 200
     except LocalCloudError:
         return False
 
 
-def test_a_job_created_there_is_run_by_the_deployed_worker(served, stack) -> None:
+def test_a_job_created_there_is_run_by_the_deployed_worker(served: ApiClient, stack: DeployedStack) -> None:
     job = served.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})
 
     path = f"/api/v1/jobs/{job['id']}"
     until(lambda: stack.api.get(path)["status"] == "COMPLETED", seconds=60, what="the job to be run")
 
 
-def test_nobody_comes_in_without_a_token(served) -> None:
+def test_nobody_comes_in_without_a_token(served: ApiClient) -> None:
     with ApiClient(served.base_url) as nobody:
         answer = nobody.request("GET", "/api/v1/me")
 

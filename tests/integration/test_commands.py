@@ -3,6 +3,7 @@
 import json
 import secrets
 import socket
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -17,29 +18,31 @@ from leaseway_local.demo.samples import samples
 from leaseway_local.engine import paths
 from leaseway_local.engine.ports import demo_host
 from leaseway_local.errors import LocalCloudError
+from support.commands import RunCommand
+from support.deployed_stacks import AnyEngine, DeployedStack, StackFactory
 from support.waiting import until
 
 
 @pytest.fixture
-def leaseway(stack, monkeypatch):
+def leaseway(stack: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     """Runs a command on the shared stack."""
     return _commands_on(stack, monkeypatch)
 
 
 @pytest.fixture
-def user(stack) -> str:
+def user(stack: DeployedStack) -> str:
     """A user with 100.00."""
     name = f"cli-{secrets.token_hex(6)}"
     stack.api.post("/api/users", {"userId": name, "balance": 100})
     return name
 
 
-def _commands_on(stack, monkeypatch):
+def _commands_on(stack: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     return lambda *arguments, **typed: CliRunner().invoke(cli.app, [str(argument) for argument in arguments], **typed)
 
 
-def test_a_negative_amount_needs_no_quoting(leaseway, user) -> None:
+def test_a_negative_amount_needs_no_quoting(leaseway: RunCommand, user: str) -> None:
     assert leaseway("balance", "update", user, "-30.25", "--reference", "an order").exit_code == 0
 
     shown = leaseway("balance", "show", user, "--json")
@@ -47,7 +50,7 @@ def test_a_negative_amount_needs_no_quoting(leaseway, user) -> None:
     assert "69.75" in leaseway("balance", "show", user).stdout
 
 
-def test_a_refusal_is_told_in_one_line_and_exits_1(leaseway, user) -> None:
+def test_a_refusal_is_told_in_one_line_and_exits_1(leaseway: RunCommand, user: str) -> None:
     refused = leaseway("balance", "update", user, "-500")
 
     assert refused.exit_code == 1
@@ -56,14 +59,14 @@ def test_a_refusal_is_told_in_one_line_and_exits_1(leaseway, user) -> None:
     assert "100.00" in refused.stderr
 
 
-def test_a_refusal_names_the_field_at_fault(leaseway, user) -> None:
+def test_a_refusal_names_the_field_at_fault(leaseway: RunCommand, user: str) -> None:
     refused = leaseway("balance", "update", user, "1.234")
 
     assert refused.exit_code == 1
     assert "(amount)" in refused.stderr
 
 
-def test_a_refusal_can_be_had_as_json(leaseway, user) -> None:
+def test_a_refusal_can_be_had_as_json(leaseway: RunCommand, user: str) -> None:
     refused = leaseway("balance", "update", user, "-500", "--json")
 
     assert json.loads(refused.stderr)["code"] == "INSUFFICIENT_FUNDS"
@@ -80,11 +83,11 @@ def test_a_refusal_can_be_had_as_json(leaseway, user) -> None:
         ("jobs", "list", "--target", "moon"),
     ],
 )
-def test_wrong_usage_exits_2_before_anything_is_asked(leaseway, arguments) -> None:
+def test_wrong_usage_exits_2_before_anything_is_asked(leaseway: RunCommand, arguments: tuple[str, ...]) -> None:
     assert leaseway(*arguments).exit_code == 2
 
 
-def test_a_job_is_created_and_awaited_by_one_command(leaseway) -> None:
+def test_a_job_is_created_and_awaited_by_one_command(leaseway: RunCommand) -> None:
     done = leaseway("jobs", "create", "GENERATE_LOGIN", "--payload", '{"length": 12}', "--wait", "--json")
 
     job = json.loads(done.stdout)
@@ -93,7 +96,7 @@ def test_a_job_is_created_and_awaited_by_one_command(leaseway) -> None:
     assert job["result"]["login"] in leaseway("jobs", "get", job["id"]).stdout
 
 
-def test_waiting_ends_with_exit_1_when_a_job_was_cancelled(leaseway) -> None:
+def test_waiting_ends_with_exit_1_when_a_job_was_cancelled(leaseway: RunCommand) -> None:
     good = json.loads(leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--json").stdout)
     late = json.loads(
         leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 9000}', "--ttl-ms", 300, "--json").stdout
@@ -105,7 +108,7 @@ def test_waiting_ends_with_exit_1_when_a_job_was_cancelled(leaseway) -> None:
     assert [job["status"] for job in json.loads(waited.stdout)] == ["COMPLETED", "CANCELLED"]
 
 
-def test_a_job_is_cancelled_and_tried_again_by_command(leaseway) -> None:
+def test_a_job_is_cancelled_and_tried_again_by_command(leaseway: RunCommand) -> None:
     made = leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--delay", "600", "--json")
     job_id = json.loads(made.stdout)["id"]
     assert json.loads(leaseway("jobs", "cancel", job_id, "--json").stdout)["status"] == "CANCELLED"
@@ -115,7 +118,7 @@ def test_a_job_is_cancelled_and_tried_again_by_command(leaseway) -> None:
     assert (again.exit_code, again.stderr.startswith("NOT_RETRYABLE: ")) == (1, True)
 
 
-def test_many_jobs_are_looked_at_asked_for_cancelled_and_tried_again(leaseway) -> None:
+def test_many_jobs_are_looked_at_asked_for_cancelled_and_tried_again(leaseway: RunCommand) -> None:
     # Given 3 jobs of a tag that wait
     tag = f"cli-{secrets.token_hex(6)}"
     waiting = ("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--delay", "600", "--tag", tag)
@@ -138,13 +141,13 @@ def test_many_jobs_are_looked_at_asked_for_cancelled_and_tried_again(leaseway) -
     assert "0 jobs would be cancelled" in leaseway("jobs", "cancel", "--tag", tag, "--status", "CREATED").stdout
 
 
-def test_what_to_cancel_is_an_id_or_a_filter(leaseway) -> None:
+def test_what_to_cancel_is_an_id_or_a_filter(leaseway: RunCommand) -> None:
     for wrong in ((), ("0" * 32, "--type", "SLEEP")):
         refused = leaseway("jobs", "cancel", *wrong)
         assert (refused.exit_code, "either a job's id, or a filter" in " ".join(refused.stderr.split())) == (2, True)
 
 
-def test_waiting_shows_how_far_a_job_is_and_reading_it_what_its_attempts_were(leaseway) -> None:
+def test_waiting_shows_how_far_a_job_is_and_reading_it_what_its_attempts_were(leaseway: RunCommand) -> None:
     payload = '{"below": 1000, "duration_ms": 3000}'
     waited = leaseway("jobs", "create", "PRIME_COUNT", "--payload", payload, "--wait", "--tag", "a", "--tag", "b")
     assert waited.exit_code == 0, waited.output
@@ -157,7 +160,7 @@ def test_waiting_shows_how_far_a_job_is_and_reading_it_what_its_attempts_were(le
     assert [line for line in failed.stdout.splitlines() if line.startswith("attempt 2  ERROR")]
 
 
-def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway) -> None:
+def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway: RunCommand) -> None:
     job = json.loads(leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 4000}', "--json").stdout)
 
     waited = leaseway("jobs", "wait", job["id"], "--timeout", 0.2)
@@ -166,7 +169,7 @@ def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway) -> None:
     assert job["id"] in waited.stderr
 
 
-def test_a_list_is_followed_to_its_end(leaseway) -> None:
+def test_a_list_is_followed_to_its_end(leaseway: RunCommand) -> None:
     made = {json.loads(leaseway("jobs", "create", "GENERATE_NUMBER", "--json").stdout)["id"] for _ in range(5)}
 
     page = json.loads(leaseway("jobs", "list", "--type", "GENERATE_NUMBER", "--size", 2, "--json").stdout)
@@ -177,12 +180,14 @@ def test_a_list_is_followed_to_its_end(leaseway) -> None:
 
 
 @pytest.fixture
-def demo_stack(make_stack, engine):
+def demo_stack(make_stack: StackFactory, engine: AnyEngine) -> DeployedStack:
     """A stack that lets HTTP jobs reach the demo's own server, as `leaseway up` deploys it."""
     return make_stack("demo", HttpAllowedHosts=demo_host(engine.port))
 
 
-def test_the_demo_shows_money_every_job_type_and_a_resized_picture(demo_stack, monkeypatch, tmp_path) -> None:
+def test_the_demo_shows_money_every_job_type_and_a_resized_picture(
+    demo_stack: DeployedStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("leaseway_local.commands.demo.default_home", lambda: paths.Home(tmp_path))
     leaseway = _commands_on(demo_stack, monkeypatch)
 
@@ -197,7 +202,7 @@ def test_the_demo_shows_money_every_job_type_and_a_resized_picture(demo_stack, m
     assert pictures.dimensions((tmp_path / "demo" / "after.png").read_bytes()) == (320, 240)
 
 
-def test_the_demo_server_is_gone_when_the_demo_is_interrupted(unused_host) -> None:
+def test_the_demo_server_is_gone_when_the_demo_is_interrupted(unused_host: str) -> None:
     with pytest.raises(KeyboardInterrupt), serving(unused_host):
         raise KeyboardInterrupt
 
@@ -205,7 +210,7 @@ def test_the_demo_server_is_gone_when_the_demo_is_interrupted(unused_host) -> No
         assert again.startswith(f"http://{unused_host}/")
 
 
-def test_a_taken_demo_port_is_told_with_what_to_do(unused_host) -> None:
+def test_a_taken_demo_port_is_told_with_what_to_do(unused_host: str) -> None:
     with serving(unused_host), pytest.raises(LocalCloudError) as refusal, serving(unused_host):
         pass
 
@@ -221,7 +226,9 @@ def unused_host() -> str:
         return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
-def test_a_command_on_a_cloud_that_is_down_says_what_to_do(monkeypatch, capsys, tmp_path) -> None:
+def test_a_command_on_a_cloud_that_is_down_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     monkeypatch.delenv("LEASEWAY_ENGINE", raising=False)
     monkeypatch.setattr("sys.argv", ["leaseway", "balance", "show", "1"])
@@ -233,12 +240,12 @@ def test_a_command_on_a_cloud_that_is_down_says_what_to_do(monkeypatch, capsys, 
     assert "`leaseway up` starts it" in capsys.readouterr().err
 
 
-def test_top_shows_counts_by_type_and_what_failed_last(leaseway, stack) -> None:
+def test_top_shows_counts_by_type_and_what_failed_last(leaseway: RunCommand, stack: DeployedStack) -> None:
     unreachable = {"type": "HTTP_GET", "payload": {"url": "http://nowhere.invalid/"}, "max_attempts": 1}
     job = stack.api.post("/api/v1/jobs", unreachable)
     until(lambda: stack.api.get(f"/api/v1/jobs/{job['id']}")["status"] == "FAILED", seconds=60, what="its failure")
 
-    def shown():
+    def shown() -> str:
         seen = leaseway("top", "--looks", 2, "--seconds", 0.2)
         assert seen.exit_code == 0, seen.output
         return seen.stdout

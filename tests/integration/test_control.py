@@ -2,43 +2,47 @@
 
 import time
 from datetime import datetime
+from typing import Any
 
 import pytest
 
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.waiting import changes, log_lines, until
 
 LEASE = 3
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack):
+def stack(make_stack: StackFactory) -> DeployedStack:
     return make_stack("control", LeaseSeconds=LEASE, LogFormat="json", SweeperEnabled=False)
 
 
-def sleep(stack, duration_ms, **options):
+def sleep(stack: DeployedStack, duration_ms: int, **options: Any) -> str:
     return stack.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options})["id"]
 
 
-def read(stack, job_id):
+def read(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return stack.api.get(f"/api/v1/jobs/{job_id}")
 
 
-def reaches(stack, job_id, status, seconds=60):
-    def there():
+def reaches(stack: DeployedStack, job_id: str, status: str, seconds: float = 60) -> dict[str, Any]:
+    def there() -> dict[str, Any] | None:
         job = read(stack, job_id)
         return job if job["status"] == status else None
 
     return until(there, seconds=seconds, what=f"{job_id} {status}")
 
 
-def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_result_refused(stack) -> None:
+def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_result_refused(
+    stack: DeployedStack,
+) -> None:
     job_id = sleep(stack, 50_000, ttl_ms=60_000)
     reaches(stack, job_id, "RUNNING")
     asked = time.time()
 
     assert stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})["status"] == "CANCELLED"
 
-    def told():
+    def told() -> bool:
         lines = log_lines(stack.client, stack.outputs["WorkerFunction"])
         return any(line.get("action") == "lease_lost" and line["job_id"] == job_id for line in lines)
 
@@ -47,7 +51,7 @@ def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_res
     assert (read(stack, job_id)["status"], read(stack, job_id)["result"]) == ("CANCELLED", None)
 
 
-def test_a_cancelled_job_is_tried_again_under_its_id_and_completes(stack) -> None:
+def test_a_cancelled_job_is_tried_again_under_its_id_and_completes(stack: DeployedStack) -> None:
     job_id = sleep(stack, 200, delay_seconds=600)
     stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})
 
@@ -64,13 +68,13 @@ def test_a_cancelled_job_is_tried_again_under_its_id_and_completes(stack) -> Non
                      ("RUNNING", "COMPLETED")]  # fmt: skip
 
 
-def test_a_delayed_job_starts_no_sooner_than_it_may(stack) -> None:
+def test_a_delayed_job_starts_no_sooner_than_it_may(stack: DeployedStack) -> None:
     job_id = sleep(stack, 1, delay_seconds=3)
     run_after = datetime.fromisoformat(read(stack, job_id)["run_after"])
     assert datetime.fromisoformat(reaches(stack, job_id, "COMPLETED")["started_at"]) >= run_after
 
 
-def test_a_batch_of_a_hundred_runs_to_its_end(stack) -> None:
+def test_a_batch_of_a_hundred_runs_to_its_end(stack: DeployedStack) -> None:
     body = {"jobs": [{"type": "SLEEP", "payload": {"duration_ms": 1}}] * 99 + [{"type": "NO_SUCH", "payload": {}}]}
 
     answer = stack.api.post("/api/v1/jobs/batch", body)

@@ -1,6 +1,7 @@
 """Dead letters on the deployed stack: given up by the dead-letter function, listed, replayed at a pace, and run."""
 
 import json
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -8,27 +9,29 @@ from typer.testing import CliRunner
 from leaseway_local import cli
 from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
+from support.commands import RunCommand
 from support.dead_letters import make_dead_letters
+from support.deployed_stacks import DeployedStack
 from support.waiting import until
 
 
 @pytest.fixture
-def leaseway(stack, monkeypatch):
+def leaseway(stack: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     """Runs a command on the shared stack."""
     monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     return lambda *arguments: CliRunner().invoke(cli.app, list(arguments))
 
 
-def listed(stack):
+def listed(stack: DeployedStack) -> list[str]:
     return [job["id"] for job in stack.api.get("/api/v1/dead-letters", size=100)["content"]]
 
 
-def completes(stack, job_id):
+def completes(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     path = f"/api/v1/jobs/{job_id}"
     return until(lambda: (job := stack.api.get(path))["status"] == "COMPLETED" and job, seconds=60, what="its end")
 
 
-def test_what_was_given_up_is_listed_and_one_is_replayed(stack) -> None:
+def test_what_was_given_up_is_listed_and_one_is_replayed(stack: DeployedStack) -> None:
     one, other = make_dead_letters(stack, 2)
     assert {one, other} <= set(listed(stack))
     assert "no worker claimed" in stack.api.get(f"/api/v1/jobs/{one}")["error_message"]
@@ -41,7 +44,7 @@ def test_what_was_given_up_is_listed_and_one_is_replayed(stack) -> None:
     assert stack.api.request("POST", f"/api/v1/dead-letters/{one}/replay").status_code == 404
 
 
-def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack) -> None:
+def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack: DeployedStack) -> None:
     # Given dead letters, counted by the tally
     ids = make_dead_letters(stack, 12)
     until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] >= 12, seconds=30, what="their count")
@@ -58,7 +61,7 @@ def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack) -> None:
     until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] == 0, seconds=30, what="none counted")
 
 
-def test_dead_letters_are_listed_and_replayed_by_command(stack, leaseway) -> None:
+def test_dead_letters_are_listed_and_replayed_by_command(stack: DeployedStack, leaseway: RunCommand) -> None:
     one, *others = make_dead_letters(stack, 3)
 
     shown = leaseway("dead-letters", "list", "--size", "100", "--json")
@@ -77,5 +80,5 @@ def test_dead_letters_are_listed_and_replayed_by_command(stack, leaseway) -> Non
 
 
 @pytest.mark.parametrize("arguments", [(), ("0" * 32, "--all")])
-def test_a_replay_needs_either_an_id_or_all(leaseway, arguments) -> None:
+def test_a_replay_needs_either_an_id_or_all(leaseway: RunCommand, arguments: tuple[str, ...]) -> None:
     assert leaseway("dead-letters", "replay", *arguments).exit_code == 2

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.deployed_stacks import PASSWORD, DeployedStack
+from support.deployed_stacks import PASSWORD, DeployedStack, StackFactory
 from support.forged_tokens import forgeries, opened, signed
 from support.waiting import until
 
@@ -201,7 +201,7 @@ class Doors:
 
 
 @pytest.fixture(scope="module")
-def doors(make_stack):
+def doors(make_stack: StackFactory) -> Doors:
     stack = make_stack("doors", SweeperEnabled=False, LockoutAfter=100)
     names = [f"doors-{secrets.token_hex(4)}" for _ in range(2)]
     clients = [stack.as_user(name) for name in names]
@@ -228,11 +228,11 @@ def routes(doors: Doors) -> dict[tuple[str, str], str]:
     }
 
 
-def test_every_route_has_a_row(doors) -> None:
+def test_every_route_has_a_row(doors: Doors) -> None:
     assert routes(doors).keys() == ROWS.keys()
 
 
-def test_open_routes_ask_nobody(doors, subtests) -> None:
+def test_open_routes_ask_nobody(doors: Doors, subtests: pytest.Subtests) -> None:
     for route, access in routes(doors).items():
         if access == "open":
             for token in (None, doors.forged["garbage"], doors.forged["expired"], doors.user):
@@ -240,7 +240,7 @@ def test_open_routes_ask_nobody(doors, subtests) -> None:
                     assert doors.knock(route, token).status_code == ROWS[route].status
 
 
-def test_guarded_routes_refuse_whoever_has_no_good_token(doors, subtests) -> None:
+def test_guarded_routes_refuse_whoever_has_no_good_token(doors: Doors, subtests: pytest.Subtests) -> None:
     # Given every guarded route, no token, and every forgery
     expected = {None: "UNAUTHORIZED", **dict.fromkeys(SHAPELESS, "UNAUTHORIZED"), "expired": "TOKEN_EXPIRED"}
     for route, access in routes(doors).items():
@@ -257,7 +257,7 @@ def test_guarded_routes_refuse_whoever_has_no_good_token(doors, subtests) -> Non
                 assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
-def test_the_token_must_come_as_a_bearer(doors, subtests) -> None:
+def test_the_token_must_come_as_a_bearer(doors: Doors, subtests: pytest.Subtests) -> None:
     for value in (doors.admin, f"Basic {doors.admin}", "Bearer", f"Bearer {doors.admin} {doors.admin}"):
         with subtests.test(value[:10]):
             answer = httpx.get(
@@ -266,7 +266,7 @@ def test_the_token_must_come_as_a_bearer(doors, subtests) -> None:
             assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
 
 
-def test_a_user_is_let_in_where_users_are_and_nowhere_else(doors, subtests) -> None:
+def test_a_user_is_let_in_where_users_are_and_nowhere_else(doors: Doors, subtests: pytest.Subtests) -> None:
     for route, access in routes(doors).items():
         with subtests.test(str(route)):
             answer = doors.knock(route, doors.user)
@@ -276,7 +276,9 @@ def test_a_user_is_let_in_where_users_are_and_nowhere_else(doors, subtests) -> N
                 assert answer.status_code == ROWS[route].status, answer.text
 
 
-def test_a_worker_is_let_in_where_workers_and_users_are_and_sees_no_more_than_a_user(doors, subtests) -> None:
+def test_a_worker_is_let_in_where_workers_and_users_are_and_sees_no_more_than_a_user(
+    doors: Doors, subtests: pytest.Subtests
+) -> None:
     # Given a user whom an Admin made a Worker
     name = f"doors-{secrets.token_hex(4)}"
     doors.stack.as_user(name)
@@ -297,14 +299,14 @@ def test_a_worker_is_let_in_where_workers_and_users_are_and_sees_no_more_than_a_
                 assert answer.status_code == (409 if route[1].rpartition("/")[2] in CLAIMS else 404), answer.text
 
 
-def test_an_admin_is_let_in_everywhere_and_sees_what_is_others(doors, subtests) -> None:
+def test_an_admin_is_let_in_everywhere_and_sees_what_is_others(doors: Doors, subtests: pytest.Subtests) -> None:
     for route in routes(doors):
         with subtests.test(str(route)):
             answer = doors.knock(route, doors.admin)
             assert answer.status_code == ROWS[route].status, answer.text
 
 
-def test_what_is_anothers_is_as_absent_as_what_does_not_exist(doors, subtests) -> None:
+def test_what_is_anothers_is_as_absent_as_what_does_not_exist(doors: Doors, subtests: pytest.Subtests) -> None:
     for route, row in ROWS.items():
         if row.others is None:
             continue
@@ -322,7 +324,7 @@ def told(answer: httpx.Response) -> dict[str, Any]:
     return {name: value for name, value in answer.json().items() if name not in ("instance", "job_id", "userId")}
 
 
-def test_a_user_sends_money_from_the_own_account_only(doors) -> None:
+def test_a_user_sends_money_from_the_own_account_only(doors: Doors) -> None:
     body = {"from": doors.things.other, "to": doors.things.user, "amount": 1}
     answer = doors.stack.as_user(doors.things.user).request("POST", "/api/v1/transfers", json=body)
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
@@ -333,7 +335,7 @@ def test_a_user_sends_money_from_the_own_account_only(doors) -> None:
     assert (asked.status_code, asked.json()["code"]) == (404, "USER_NOT_FOUND")
 
 
-def test_a_user_reads_definitions_of_tasks_but_no_runs_of_others(doors) -> None:
+def test_a_user_reads_definitions_of_tasks_but_no_runs_of_others(doors: Doors) -> None:
     # Given an Admin's task that has run
     path = f"/api/tasks/{doors.things.task}"
     doors.stack.api.post(f"{path}/run")
@@ -347,7 +349,7 @@ def test_a_user_reads_definitions_of_tasks_but_no_runs_of_others(doors) -> None:
     assert listed
 
 
-def test_lists_counts_and_cursors_show_a_user_only_his_own(doors) -> None:
+def test_lists_counts_and_cursors_show_a_user_only_his_own(doors: Doors) -> None:
     # Given two users with several jobs each
     mine, theirs = (doors.stack.as_user(f"lists-{secrets.token_hex(4)}") for _ in range(2))
     own = {mine.post("/api/v1/jobs", JOB)["id"] for _ in range(3)}
@@ -371,14 +373,14 @@ def test_lists_counts_and_cursors_show_a_user_only_his_own(doors) -> None:
         assert client.get("/api/v1/jobs")["totalElements"] <= most
 
 
-def test_a_token_is_good_at_its_own_deployment_only(doors, stack) -> None:
+def test_a_token_is_good_at_its_own_deployment_only(doors: Doors, stack: DeployedStack) -> None:
     answer = httpx.get(
         f"{stack.outputs.api_url}/api/v1/me", headers={"authorization": f"Bearer {doors.admin}"}, trust_env=False
     )
     assert (answer.status_code, answer.json()["code"]) == (401, "TOKEN_INVALID")
 
 
-def test_the_forgeries_are_good_but_for_what_they_forge(doors) -> None:
+def test_the_forgeries_are_good_but_for_what_they_forge(doors: Doors) -> None:
     """The control: signed the same way, with nothing forged, a token is let in."""
     header, claims = opened(doors.user)
     key = doors.stack.client("secretsmanager").get_secret_value(SecretId=doors.stack.outputs["TokenSecret"])

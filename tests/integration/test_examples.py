@@ -48,7 +48,7 @@ def environment(stack: DeployedStack) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_prints_what_it_promises(stack, example) -> None:
+def test_an_example_prints_what_it_promises(stack: DeployedStack, example: Path) -> None:
     variables = environment(stack) | GIVEN.get(example.name, lambda _: {})(stack)
 
     done = subprocess.run(

@@ -6,11 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.doc_examples import FOLDER
 from support.waiting import changes, until
 
@@ -29,18 +33,18 @@ PAGES = {"text": "x" * 20_000}
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack):
+def stack(make_stack: StackFactory) -> DeployedStack:
     return make_stack("control", LeaseSeconds=LEASE, LogFormat="json", SweeperEnabled=False)
 
 
 @pytest.fixture
-def shell_worker(stack, tmp_path):
+def shell_worker(stack: DeployedStack, tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     """Starts `worker.sh` as a process group of its own; its handler sleeps as a payload says."""
     handler = tmp_path / "handler.py"
     handler.write_text(HANDLER)
     started = []
 
-    def start(name):
+    def start(name: str) -> subprocess.Popen[str]:
         tools = {str(Path(shutil.which(tool) or tool).parent) for tool in ("bash", "curl")}
         environment = {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), *tools, os.environ["PATH"]]),
@@ -63,20 +67,20 @@ def shell_worker(stack, tmp_path):
         process.wait(10)
 
 
-def create(stack, payload, **options):
+def create(stack: DeployedStack, payload: dict[str, Any], **options: Any) -> str:
     return stack.api.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": payload, **options})["id"]
 
 
-def read(stack, job_id):
+def read(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return stack.api.get(f"/api/v1/jobs/{job_id}")
 
 
-def claim(stack, worker="http", **options):
+def claim(stack: DeployedStack, worker: str = "http", **options: Any) -> httpx.Response:
     body = {"types": ["EXTERNAL"], "worker": worker, **options}
     return stack.api.request("POST", "/api/v1/jobs/claim", json=body)
 
 
-def tell(stack, held, step, **told):
+def tell(stack: DeployedStack, held: dict[str, Any], step: str, **told: Any) -> httpx.Response:
     body = {"claim_token": held["claim_token"], **told}
     return stack.api.request("POST", f"/api/v1/jobs/{held['job']['id']}/{step}", json=body)
 
@@ -85,7 +89,9 @@ def test_the_shell_worker_has_forty_lines() -> None:
     assert len(WORKER.read_text().splitlines()) <= 40
 
 
-def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats(stack, shell_worker) -> None:
+def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats(
+    stack: DeployedStack, shell_worker: Callable[[str], subprocess.Popen[str]]
+) -> None:
     # Given jobs of which one takes longer than the lease, and one breaks its handler
     quick = [create(stack, {"seconds": 0}) for _ in range(3)]
     broken = create(stack, {"seconds": 0, "breaks": True}, max_attempts=1)
@@ -106,7 +112,9 @@ def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats
     assert [change for change in beats if change.new["id"] == long]
 
 
-def test_a_killed_shell_workers_job_is_taken_over_by_another(stack, shell_worker) -> None:
+def test_a_killed_shell_workers_job_is_taken_over_by_another(
+    stack: DeployedStack, shell_worker: Callable[[str], subprocess.Popen[str]]
+) -> None:
     # Given a worker that is killed in the middle of a job, with everything it started
     job_id = create(stack, {"seconds": 60, "slow_for": "victim"}, ttl_ms=300_000)
     victim = shell_worker("victim")
@@ -114,7 +122,7 @@ def test_a_killed_shell_workers_job_is_taken_over_by_another(stack, shell_worker
     os.killpg(victim.pid, signal.SIGKILL)
 
     # When the sweeper has found its lease ended
-    def resent():
+    def resent() -> int:
         return stack.invoke("SweeperFunction", {})["resent"]
 
     until(resent, seconds=LEASE + 30, what="a new message", every=1)
@@ -130,7 +138,7 @@ def test_a_killed_shell_workers_job_is_taken_over_by_another(stack, shell_worker
     assert sum(change.ended for change in ends) == 1
 
 
-def test_a_claim_waits_until_a_job_comes(stack) -> None:
+def test_a_claim_waits_until_a_job_comes(stack: DeployedStack) -> None:
     assert claim(stack).status_code == 204
     with ThreadPoolExecutor(1) as pool:
         began = time.monotonic()
@@ -143,10 +151,10 @@ def test_a_claim_waits_until_a_job_comes(stack) -> None:
     assert tell(stack, answer.json(), "complete", result={}).status_code == 200
 
 
-def test_many_workers_share_the_jobs_and_each_result_is_written_once(stack) -> None:
+def test_many_workers_share_the_jobs_and_each_result_is_written_once(stack: DeployedStack) -> None:
     made = {create(stack, {"n": number}) for number in range(12)}
 
-    def work(worker):
+    def work(worker: int) -> list[str]:
         done = []
         while (answer := claim(stack, worker)).status_code == 200:
             held = answer.json()
@@ -160,7 +168,7 @@ def test_many_workers_share_the_jobs_and_each_result_is_written_once(stack) -> N
     assert sorted(done) == sorted(made)
 
 
-def test_a_cancelled_jobs_worker_hears_of_it_and_its_result_is_refused(stack) -> None:
+def test_a_cancelled_jobs_worker_hears_of_it_and_its_result_is_refused(stack: DeployedStack) -> None:
     job_id = create(stack, {"n": 1})
     held = claim(stack, wait_seconds=5).json()
     assert held["job"]["id"] == job_id
@@ -176,7 +184,7 @@ def test_a_cancelled_jobs_worker_hears_of_it_and_its_result_is_refused(stack) ->
     assert read(stack, job_id)["result"] is None
 
 
-def test_large_payloads_and_results_travel_through_the_bucket(stack) -> None:
+def test_large_payloads_and_results_travel_through_the_bucket(stack: DeployedStack) -> None:
     job_id = create(stack, PAGES)
 
     held = claim(stack, wait_seconds=5).json()
@@ -186,7 +194,7 @@ def test_large_payloads_and_results_travel_through_the_bucket(stack) -> None:
     assert stack.api.get(f"/api/v1/jobs/{job_id}/result")["result"] == PAGES
 
 
-def test_a_user_runs_an_own_job_by_its_id_and_nobody_elses(stack) -> None:
+def test_a_user_runs_an_own_job_by_its_id_and_nobody_elses(stack: DeployedStack) -> None:
     ann, bob = stack.as_user("external-ann"), stack.as_user("external-bob")
     job_id = ann.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"secret": 1}})["id"]
     known = f"/api/v1/jobs/{job_id}"

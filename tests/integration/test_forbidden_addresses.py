@@ -3,33 +3,36 @@
 A name that changes its address between check and connect needs a resolver of the test's own: tests/unit does that.
 """
 
+from collections.abc import Iterator
+
 import pytest
 
 from leaseway_local.connection.api_client import ApiProblem
-from support.http_servers import counting_server
+from support.deployed_stacks import DeployedStack, StackFactory
+from support.http_servers import CountingServer, counting_server
 from support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def victim():
+def victim() -> Iterator[CountingServer]:
     """A server of this machine that no job may reach."""
     with counting_server() as counting:
         yield counting
 
 
 @pytest.fixture(scope="module")
-def door():
+def door() -> Iterator[CountingServer]:
     """A server that jobs may reach, and that sends them on."""
     with counting_server() as counting:
         yield counting
 
 
 @pytest.fixture(scope="module")
-def fetching(make_stack, door):
+def fetching(make_stack: StackFactory, door: CountingServer) -> DeployedStack:
     return make_stack("fetching", HttpAllowedHosts=door.pair, SweeperEnabled=False)
 
 
-def refusal_of(stack, url: str) -> str:
+def refusal_of(stack: DeployedStack, url: str) -> str:
     """Why the job was refused: at its creation, or by the worker that looked the name up."""
     try:
         job = stack.api.post("/api/v1/jobs", {"type": "HTTP_GET", "payload": {"url": url}, "max_attempts": 1})
@@ -51,7 +54,7 @@ def refusal_of(stack, url: str) -> str:
         "\uff11\uff12\uff17.0.0.1",
     ],
 )  # fmt: skip
-def test_a_private_address_is_refused_by_any_name(fetching, victim, host: str) -> None:
+def test_a_private_address_is_refused_by_any_name(fetching: DeployedStack, victim: CountingServer, host: str) -> None:
     told = refusal_of(fetching, f"http://{host}:{victim.port}/")
 
     assert told in ("URL_REFUSED", "INVALID_INPUT") or "not a public address" in told
@@ -59,7 +62,9 @@ def test_a_private_address_is_refused_by_any_name(fetching, victim, host: str) -
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f000001", "[::1]"])
-def test_a_redirect_to_a_private_address_is_refused(fetching, victim, door, host: str) -> None:
+def test_a_redirect_to_a_private_address_is_refused(
+    fetching: DeployedStack, victim: CountingServer, door: CountingServer, host: str
+) -> None:
     url = door.redirect(f"/to/{host}", f"http://{host}:{victim.port}/")
 
     assert refusal_of(fetching, url)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.hostile_requests import TABLES, VICTIM, Hostile, media_types
 
 # What the gateway refuses before the function could: a path or a method that no route has.
@@ -28,7 +29,7 @@ MARKED = [
 
 
 @pytest.fixture(scope="module")
-def victim(make_stack):
+def victim(make_stack: StackFactory) -> DeployedStack:
     """A stack that nobody else writes to, with an account that must not change."""
     stack = make_stack("hostile", WorkerEnabled=False, SweeperEnabled=False)
     stack.api.post("/api/users", {"userId": VICTIM, "balance": 10})
@@ -37,7 +38,7 @@ def victim(make_stack):
 
 @pytest.mark.parametrize("table", MARKED, ids=lambda table: table.__name__)
 def test_hostile_input_is_refused_and_changes_nothing(
-    victim, table: Callable[[], Iterator[Hostile]], subtests: pytest.Subtests
+    victim: DeployedStack, table: Callable[[], Iterator[Hostile]], subtests: pytest.Subtests
 ) -> None:
     # Given a deployed stack with an account
     before = everything(victim)
@@ -63,12 +64,12 @@ def is_no_route(case: Hostile) -> bool:
     return case.code == "METHOD_NOT_ALLOWED" or any(set(value) & set("/.\x00\n") for value in case.path.values())
 
 
-def send(stack, case: Hostile) -> Any:
+def send(stack: DeployedStack, case: Hostile) -> Any:
     headers = {"content-type": case.content_type} if case.content_type and case.body is not None else {}
     return stack.api.request(case.method, case.url, params=list(case.query), content=case.body, headers=headers)
 
 
-def everything(stack) -> Any:
+def everything(stack: DeployedStack) -> Any:
     dynamodb, tables = stack.client("dynamodb"), ("AccountsTable", "JobsTable")
     items = [dynamodb.scan(TableName=stack.outputs[table], ConsistentRead=True)["Items"] for table in tables]
     return items, stack.client("s3").list_objects_v2(Bucket=stack.outputs["Bucket"]).get("Contents", [])

@@ -12,10 +12,12 @@ import httpx
 import pytest
 from openapi_spec_validator import validate
 
+from support.deployed_stacks import DeployedStack
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_the_api_says_that_it_is_alive(stack) -> None:
+def test_the_api_says_that_it_is_alive(stack: DeployedStack) -> None:
     # Given a deployed stack
     # When it is asked for its health
     answer = stack.api.request("GET", "/health")
@@ -27,7 +29,7 @@ def test_the_api_says_that_it_is_alive(stack) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/nowhere"), ("GET", "/api"), ("DELETE", "/health"), ("GET", "/api/users/x/y/z")]
 )
-def test_the_gateway_answers_an_unknown_route_with_a_problem(stack, method: str, path: str) -> None:
+def test_the_gateway_answers_an_unknown_route_with_a_problem(stack: DeployedStack, method: str, path: str) -> None:
     # Given a path or a method that no route has
     # When it is asked for
     answer = stack.api.request(method, path)
@@ -37,7 +39,7 @@ def test_the_gateway_answers_an_unknown_route_with_a_problem(stack, method: str,
     assert answer.json()["instance"] == f"urn:leaseway:request:{answer.headers['x-request-id']}"
 
 
-def test_every_documented_operation_reaches_the_function(stack, subtests: pytest.Subtests) -> None:
+def test_every_documented_operation_reaches_the_function(stack: DeployedStack, subtests: pytest.Subtests) -> None:
     # Given the document that the stack serves
     document = stack.api.request("GET", "/openapi.json").json()
     validate(document)
@@ -53,7 +55,7 @@ def test_every_documented_operation_reaches_the_function(stack, subtests: pytest
                 assert answer.status_code < 400 or answer.json().get("code") != "ROUTE_NOT_FOUND"
 
 
-def test_swagger_ui_loads_from_the_api_alone(stack) -> None:
+def test_swagger_ui_loads_from_the_api_alone(stack: DeployedStack) -> None:
     # Given the page of Swagger UI at its own address
     page = stack.api.request("GET", "/docs")
     assert page.headers["content-type"].startswith("text/html")
@@ -68,7 +70,7 @@ def test_swagger_ui_loads_from_the_api_alone(stack) -> None:
     assert len(loaded["swagger-ui-bundle.js"].content) > 1_000_000
 
 
-def test_the_console_loads_from_the_api_alone(stack) -> None:
+def test_the_console_loads_from_the_api_alone(stack: DeployedStack) -> None:
     # Given the console's page at its own address
     page = stack.api.request("GET", "/console")
     assert page.headers["content-type"].startswith("text/html")
@@ -86,7 +88,7 @@ def test_the_console_loads_from_the_api_alone(stack) -> None:
     assert "uPlot" in loaded["uPlot.iife.js"].text
 
 
-def test_locations_lead_to_what_was_made(stack) -> None:
+def test_locations_lead_to_what_was_made(stack: DeployedStack) -> None:
     # Given an account and a job just made
     user = f"http-{uuid4().hex}"
     account = stack.api.request("POST", "/api/users", json={"userId": user, "balance": 1})
@@ -101,7 +103,7 @@ def test_locations_lead_to_what_was_made(stack) -> None:
     assert (followed[0]["userId"], followed[1]["id"]) == (user, job.json()["id"])
 
 
-def test_amounts_travel_exactly(stack) -> None:
+def test_amounts_travel_exactly(stack: DeployedStack) -> None:
     # Given a balance that binary floating point cannot hold
     user = f"http-{uuid4().hex}"
     stack.api.request("POST", "/api/users", content=f'{{"userId": "{user}", "balance": 0.10}}'.encode(), headers=JSON)
@@ -116,7 +118,7 @@ def test_amounts_travel_exactly(stack) -> None:
 JSON = {"content-type": "application/json"}
 
 
-def test_head_and_options_work_wherever_get_does(stack, subtests: pytest.Subtests) -> None:
+def test_head_and_options_work_wherever_get_does(stack: DeployedStack, subtests: pytest.Subtests) -> None:
     # Given every path that can be read
     document = stack.api.get("/openapi.json")
     for path in (path for path, item in document["paths"].items() if "get" in item):
@@ -140,14 +142,16 @@ def test_head_and_options_work_wherever_get_does(stack, subtests: pytest.Subtest
         ({"content-type": "application/json"}, b'{"userId": "x\\ud800"}', 400),
     ],
 )
-def test_a_body_that_cannot_be_read_is_refused(stack, headers: dict[str, str], content: bytes, status: int) -> None:
+def test_a_body_that_cannot_be_read_is_refused(
+    stack: DeployedStack, headers: dict[str, str], content: bytes, status: int
+) -> None:
     answer = stack.api.request("POST", "/api/users", headers=headers, content=content)
     assert (answer.status_code, answer.json()["status"]) == (status, status)
 
 
 @pytest.mark.only_on("ministack", because="LocalStack inflates a compressed body before a function sees it")
 @pytest.mark.parametrize("content", [gzip.compress(b'{"userId": "x"}', mtime=0), b"\x1f\x8b\x08\x00"])
-def test_a_compressed_body_is_refused_by_its_coding(stack, content: bytes) -> None:
+def test_a_compressed_body_is_refused_by_its_coding(stack: DeployedStack, content: bytes) -> None:
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     answer = stack.api.request("POST", "/api/users", headers=headers, content=content)
     assert (answer.status_code, answer.json()["status"]) == (415, 415)

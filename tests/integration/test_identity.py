@@ -2,14 +2,15 @@
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 import pytest
 from authlib.integrations.httpx_client import OAuth2Client
 
-from support.deployed_stacks import PASSWORD
+from leaseway_local.connection.api_client import ApiClient
+from support.deployed_stacks import PASSWORD, DeployedStack, StackFactory
 from support.forged_tokens import opened
 from support.waiting import until
 
@@ -24,7 +25,7 @@ def name() -> str:
 
 
 @pytest.fixture(scope="module")
-def hasty(make_stack):
+def hasty(make_stack: StackFactory) -> DeployedStack:
     """A stack with short lock-outs and keys that are cached for three seconds, which pages of two origins may call."""
     return make_stack(
         "identity",
@@ -44,7 +45,7 @@ def aside() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture(scope="module")
-def changed_password(stack, aside) -> tuple[str, list[Future]]:
+def changed_password(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[str, list[Future]]:
     """A User who was signed in twice when the password changed, and what became of both tokens."""
     name = f"user-{secrets.token_hex(6)}"
     first, second = stack.as_user(name), stack.as_user(name)
@@ -54,7 +55,7 @@ def changed_password(stack, aside) -> tuple[str, list[Future]]:
 
 
 @pytest.fixture(scope="module")
-def taken_role(stack, aside) -> tuple[str, Future]:
+def taken_role(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[str, Future]:
     """A User who was made an Admin, acted as one and is none any more, and what became of that token."""
     name = f"user-{secrets.token_hex(6)}"
     role = f"/api/v1/users/{name}/role"
@@ -67,11 +68,11 @@ def taken_role(stack, aside) -> tuple[str, Future]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _start_what_takes_long(changed_password, taken_role) -> None:
+def _start_what_takes_long(changed_password: tuple[str, list[Future]], taken_role: tuple[str, Future]) -> None:
     """Started before the first test of this module, so that the half minute passes meanwhile."""
 
 
-def until_refused(client) -> tuple[int, str]:
+def until_refused(client: ApiClient) -> tuple[int, str]:
     """How a token is refused that was good; within a minute."""
 
     def refusal() -> tuple[int, str] | None:
@@ -81,7 +82,7 @@ def until_refused(client) -> tuple[int, str]:
     return until(refusal, seconds=60, what="the end of the token", every=0.5)
 
 
-def ask(stack, username: str, password: str) -> httpx.Response:
+def ask(stack: DeployedStack, username: str, password: str) -> httpx.Response:
     form = {"grant_type": "password", "username": username, "password": password}
     return httpx.post(f"{stack.outputs.api_url}/connect/token", data=form, trust_env=False, timeout=180)
 
@@ -89,7 +90,7 @@ def ask(stack, username: str, password: str) -> httpx.Response:
 # ---- The token endpoint -------------------------------------------------------------------------------------------
 
 
-def test_a_standard_oauth2_client_gets_a_token_and_uses_it(stack, name) -> None:
+def test_a_standard_oauth2_client_gets_a_token_and_uses_it(stack: DeployedStack, name: str) -> None:
     # Given a User, and an OAuth2 library that sends client credentials with HTTP Basic and a scope
     stack.as_user(name)
     url = stack.outputs.api_url
@@ -102,14 +103,16 @@ def test_a_standard_oauth2_client_gets_a_token_and_uses_it(stack, name) -> None:
     assert client.get(f"{url}/api/v1/me").json()["username"] == name
 
 
-def test_the_first_admin_was_made_at_deployment(stack) -> None:
+def test_the_first_admin_was_made_at_deployment(stack: DeployedStack) -> None:
     assert stack.api.get("/api/v1/me")["role"] == "Admin"
 
 
 # ---- Lock-out -----------------------------------------------------------------------------------------------------
 
 
-def test_a_thousand_wrong_passwords_from_twenty_sides_open_nothing(hasty, name, many) -> None:
+def test_a_thousand_wrong_passwords_from_twenty_sides_open_nothing(
+    hasty: DeployedStack, name: str, many: Callable[[int], int]
+) -> None:
     # Given a User where lock-outs are short
     hasty.as_user(name)
     # When twenty sides try fifty passwords each
@@ -130,7 +133,7 @@ def test_a_thousand_wrong_passwords_from_twenty_sides_open_nothing(hasty, name, 
     assert nobody[-1] == right.json()
 
 
-def long_lock(stack, name: str) -> int | None:
+def long_lock(stack: DeployedStack, name: str) -> int | None:
     """Seconds of a lock-out that leaves time for one more request; wrong guesses make one."""
     wait = int(ask(stack, name, "one more guess").headers.get("retry-after", 0))
     return wait if wait >= LONGEST_LOCK - 1 else None
@@ -139,7 +142,7 @@ def long_lock(stack, name: str) -> int | None:
 # ---- Rotation -----------------------------------------------------------------------------------------------------
 
 
-def test_a_rotation_under_load_logs_nobody_out(hasty, name) -> None:
+def test_a_rotation_under_load_logs_nobody_out(hasty: DeployedStack, name: str) -> None:
     # Given keys that are cached for three seconds, and sides that call all the time
     hasty.as_user(name)
     old = hasty.admin.token()
@@ -180,7 +183,7 @@ def test_a_rotation_under_load_logs_nobody_out(hasty, name) -> None:
 
 
 @pytest.mark.only_on("ministack", because="LocalStack keeps rates and bursts and lets everything through")
-def test_over_the_rate_a_429_problem_arrives(make_stack) -> None:
+def test_over_the_rate_a_429_problem_arrives(make_stack: StackFactory) -> None:
     # Given a stack that takes five requests at once and one a second
     stack = make_stack("throttled", ThrottleRate=1, ThrottleBurst=5, WorkerEnabled=False)
     # When thirty come
@@ -195,7 +198,7 @@ def test_over_the_rate_a_429_problem_arrives(make_stack) -> None:
         assert refusal.headers["retry-after"] == "1"
 
 
-def test_pages_of_named_origins_may_call_and_others_may_not(hasty, subtests) -> None:
+def test_pages_of_named_origins_may_call_and_others_may_not(hasty: DeployedStack, subtests: pytest.Subtests) -> None:
     # Given a stack that names two origins
     preflight = {"access-control-request-method": "POST", "access-control-request-headers": "authorization"}
     for path, item in hasty.api.get("/openapi.json")["paths"].items():
@@ -220,7 +223,7 @@ def test_pages_of_named_origins_may_call_and_others_may_not(hasty, subtests) -> 
         assert "access-control-allow-origin" not in hidden.headers
 
 
-def test_pages_and_answers_carry_their_security_headers(stack) -> None:
+def test_pages_and_answers_carry_their_security_headers(stack: DeployedStack) -> None:
     page = stack.as_nobody().request("GET", "/docs").headers
     assert "frame-ancestors 'none'" in page["content-security-policy"]
     assert page["x-frame-options"] == "DENY"
@@ -234,7 +237,9 @@ def test_pages_and_answers_carry_their_security_headers(stack) -> None:
 # ---- Last, because the half minute has passed by now ----------------------------------------------------------------
 
 
-def test_a_password_change_ends_the_tokens_of_before(stack, changed_password) -> None:
+def test_a_password_change_ends_the_tokens_of_before(
+    stack: DeployedStack, changed_password: tuple[str, list[Future]]
+) -> None:
     # Given a User who was signed in twice when the password changed
     name, tokens = changed_password
     # Then both tokens are out within a minute, and the new password opens a new session
@@ -243,7 +248,7 @@ def test_a_password_change_ends_the_tokens_of_before(stack, changed_password) ->
     assert ask(stack, name, NEW_PASSWORD).status_code == 200
 
 
-def test_a_role_taken_away_is_refused_within_a_minute(stack, taken_role) -> None:
+def test_a_role_taken_away_is_refused_within_a_minute(stack: DeployedStack, taken_role: tuple[str, Future]) -> None:
     # Given a User who acted as an Admin until the role was taken away
     name, token = taken_role
     # Then the token that says Admin is out within a minute, and a new one opens no Admin's door

@@ -4,7 +4,7 @@ Tables and queues are bare ones of the engine, without mappings: nobody but the 
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -21,8 +21,9 @@ from leaseway.tasks import Definition, create_task
 from leaseway_local.deployment import template
 from support import tables
 from support.as_function import forget_everything
+from support.deployed_stacks import AnyEngine
 from support.http_servers import counting_server
-from support.lambda_runtime import FunctionError, execution_environment, lay_out
+from support.lambda_runtime import Folders, FunctionError, execution_environment, lay_out
 from support.sample_events import sample_event
 from support.waiting import until
 
@@ -39,12 +40,12 @@ pytestmark = pytest.mark.of_no_engine(because="these are the packages and Lambda
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     return lay_out(tmp_path_factory.mktemp("lambda"))
 
 
 @pytest.fixture(scope="module")
-def variables(engine):
+def variables(engine: AnyEngine) -> Iterator[dict[str, str]]:
     """A deployed function's environment, whose services are bare ones of the engine."""
     given = {
         "AWS_ENDPOINT_URL": engine.url,
@@ -195,13 +196,15 @@ SCENARIOS: dict[str, Callable[[Invoke], None]] = {
 
 
 @pytest.mark.parametrize("name", sorted(HANDLERS))
-def test_a_packaged_function_does_its_work_under_lambdas_bootstrap(name, folders, variables) -> None:
+def test_a_packaged_function_does_its_work_under_lambdas_bootstrap(
+    name: str, folders: Folders, variables: dict[str, str]
+) -> None:
     with execution_environment(folders, HANDLERS[name], variables) as started:
         started.wait_until_ready()
         SCENARIOS[name](started.invoke)
 
 
-def test_deep_health_is_503_while_a_dependency_is_cut_off(folders, variables) -> None:
+def test_deep_health_is_503_while_a_dependency_is_cut_off(folders: Folders, variables: dict[str, str]) -> None:
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="bootstrap-cut-off")
     event = sample_event("api-health") | {"multiValueQueryStringParameters": {"deep": ["1"]}}
@@ -217,7 +220,7 @@ def test_deep_health_is_503_while_a_dependency_is_cut_off(folders, variables) ->
         until(lambda: status() == 200, seconds=30, what="the bucket to be found again")
 
 
-def test_a_function_that_cannot_start_says_why(folders, variables) -> None:
+def test_a_function_that_cannot_start_says_why(folders: Folders, variables: dict[str, str]) -> None:
     """The harness can fail: a variable out of bounds stops the import, as it would on AWS."""
     broken = variables | {"LEASE_SECONDS": "0"}
 

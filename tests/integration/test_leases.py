@@ -5,17 +5,20 @@ The stack of this module has a short lease; a killed worker's job must be finish
 
 import socket
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from support.waiting import changes, job_item, kill_worker, log_lines, until
+from support.deployed_stacks import DeployedStack, StackFactory
+from support.waiting import Change, changes, job_item, kill_worker, log_lines, until
 
 LEASE = 4
 
 
 @pytest.fixture(scope="module")
-def closed_port():
+def closed_port() -> int:
     """A port of this machine on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -23,7 +26,7 @@ def closed_port():
 
 
 @pytest.fixture(scope="module")
-def quick(make_stack, closed_port):
+def quick(make_stack: StackFactory, closed_port: int) -> DeployedStack:
     return make_stack(
         "leases",
         LeaseSeconds=LEASE,
@@ -36,47 +39,47 @@ def quick(make_stack, closed_port):
 
 
 @pytest.fixture(scope="module")
-def long_sleep(make_stack):
+def long_sleep(make_stack: StackFactory) -> tuple[DeployedStack, str]:
     """A SLEEP of 130 s on the default lease of 30 s, started first and judged last."""
     stack = make_stack("long", LogFormat="json")
     return stack, sleep(stack, 130_000, ttl_ms=200_000)
 
 
-def sleep(stack, duration_ms, **options):
+def sleep(stack: DeployedStack, duration_ms: int, **options: Any) -> str:
     body = {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options}
     return stack.api.post("/api/v1/jobs", body)["id"]
 
 
-def read(stack, job_id):
+def read(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return stack.api.get(f"/api/v1/jobs/{job_id}")
 
 
-def item(stack, job_id):
+def item(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return job_item(stack.client, stack.outputs["JobsTable"], job_id)
 
 
-def ended(stack, job_id, seconds=120):
-    def finished():
+def ended(stack: DeployedStack, job_id: str, seconds: float = 120) -> dict[str, Any]:
+    def finished() -> dict[str, Any] | None:
         job = read(stack, job_id)
         return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
 
     return until(finished, seconds=seconds, what=f"the end of {job_id}")
 
 
-def running(stack, job_id, attempt=1, seconds=90):
-    def claimed():
+def running(stack: DeployedStack, job_id: str, attempt: int = 1, seconds: float = 90) -> dict[str, Any]:
+    def claimed() -> dict[str, Any] | None:
         job = read(stack, job_id)
         return job if job["status"] == "RUNNING" and job["attempts"] == attempt else None
 
     return until(claimed, seconds=seconds, what=f"attempt {attempt} of {job_id}", every=0.05)
 
 
-def transitions(stack, job_id):
+def transitions(stack: DeployedStack, job_id: str) -> list[Change]:
     return [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
 
 
 @contextmanager
-def no_workers(stack):
+def no_workers(stack: DeployedStack) -> Iterator[None]:
     """The jobs queue without its mapping: messages stay where they are."""
     client = stack.client("lambda")
     arn = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs["JobsQueueUrl"], AttributeNames=["QueueArn"])[
@@ -90,7 +93,7 @@ def no_workers(stack):
         client.update_event_source_mapping(UUID=mapping["UUID"], Enabled=True)
 
 
-def depth(stack, queue="JobsQueueUrl"):
+def depth(stack: DeployedStack, queue: str = "JobsQueueUrl") -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
              "ApproximateNumberOfMessagesDelayed"]  # fmt: skip
     answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)
@@ -98,18 +101,18 @@ def depth(stack, queue="JobsQueueUrl"):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _start_the_long_one(long_sleep) -> None:
+def _start_the_long_one(long_sleep: tuple[DeployedStack, str]) -> None:
     """Started before the first test of this module, so that its 130 s pass meanwhile."""
 
 
-def warm_up(stack) -> None:
+def warm_up(stack: DeployedStack) -> None:
     """Two environments at work at once, so that a killed worker's successor does not start cold."""
     jobs = [sleep(stack, 1_500) for _ in range(20)]
     assert len({ended(stack, job_id)["worker"] for job_id in jobs}) > 1
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
-def test_a_killed_workers_job_is_finished_by_another_within_its_lease_plus_ten_seconds(quick) -> None:
+def test_a_killed_workers_job_is_finished_by_another_within_its_lease_plus_ten_seconds(quick: DeployedStack) -> None:
     warm_up(quick)
     job_id = sleep(quick, 1_000)
     victim = running(quick, job_id)["worker"]
@@ -124,7 +127,7 @@ def test_a_killed_workers_job_is_finished_by_another_within_its_lease_plus_ten_s
     assert stored["finished_at"] / 1000 - killed <= LEASE + 10, f"taken over {stored['started_at'] / 1000 - killed} s"
 
 
-def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick) -> None:
+def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick: DeployedStack) -> None:
     with no_workers(quick):
         job_ids = [sleep(quick, 2_000) for _ in range(10)]
     victims = {running(quick, job_id)["worker"] for job_id in job_ids}
@@ -139,7 +142,7 @@ def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick
         assert sum(change.ended for change in transitions(quick, job_id)) == 1
 
 
-def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick) -> None:
+def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick: DeployedStack) -> None:
     job_id = sleep(quick, 60_000, ttl_ms=600_000, max_attempts=10)
     for attempt in (1, 2, 3):
         kill_worker(running(quick, job_id, attempt)["worker"])
@@ -150,7 +153,7 @@ def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick) 
     assert "died 3 times" in job["error_message"]
 
 
-def test_a_job_whose_time_to_live_passes_is_cancelled_and_its_result_not_stored(quick) -> None:
+def test_a_job_whose_time_to_live_passes_is_cancelled_and_its_result_not_stored(quick: DeployedStack) -> None:
     job_id = sleep(quick, 30_000, ttl_ms=1_000)
 
     job = ended(quick, job_id)
@@ -161,7 +164,9 @@ def test_a_job_whose_time_to_live_passes_is_cancelled_and_its_result_not_stored(
     assert "result_key" not in stored
 
 
-def test_a_job_that_always_raises_fails_after_its_attempts_and_growing_waits(quick, closed_port) -> None:
+def test_a_job_that_always_raises_fails_after_its_attempts_and_growing_waits(
+    quick: DeployedStack, closed_port: int
+) -> None:
     url = f"http://127.0.0.1:{closed_port}/"  # every attempt is a real refused connection
     body = {"type": "HTTP_GET", "payload": {"url": url}, "max_attempts": 3, "ttl_ms": 20_000}
     job_id = quick.api.post("/api/v1/jobs", body)["id"]
@@ -179,7 +184,7 @@ def test_a_job_that_always_raises_fails_after_its_attempts_and_growing_waits(qui
     assert waits[0] <= waits[1]
 
 
-def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick) -> None:
+def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick: DeployedStack) -> None:
     sqs, queue = quick.client("sqs"), quick.outputs["JobsQueueUrl"]
     with no_workers(quick):
         job_id = sleep(quick, 10)
@@ -194,14 +199,14 @@ def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick) -> Non
         until(lose, seconds=60, what="the message")
     assert read(quick, job_id)["status"] == "CREATED"
 
-    def swept():
+    def swept() -> bool:
         quick.invoke("SweeperFunction", {})
         return read(quick, job_id)["status"] == "COMPLETED"
 
     until(swept, seconds=30, what="the sweeper's rescue", every=0.5)
 
 
-def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_is_judged(quick) -> None:
+def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_is_judged(quick: DeployedStack) -> None:
     sqs, queue = quick.client("sqs"), quick.outputs["JobsQueueUrl"]
     with no_workers(quick):
         job_id = sleep(quick, 10)
@@ -220,13 +225,15 @@ def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_
     assert item(quick, job_id)["dead_lettered_at"]
 
 
-def test_a_message_that_is_no_jobs_is_dropped_by_the_judge(quick) -> None:
+def test_a_message_that_is_no_jobs_is_dropped_by_the_judge(quick: DeployedStack) -> None:
     sqs = quick.client("sqs")
     sqs.send_message(QueueUrl=quick.outputs["DeadLetterQueueUrl"], MessageBody="nonsense")
     until(lambda: depth(quick, "DeadLetterQueueUrl") == 0, seconds=60, what="an empty dead-letter queue")
 
 
-def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_five_sweeps(make_stack, many) -> None:
+def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_five_sweeps(
+    make_stack: StackFactory, many: Callable[[int], int]
+) -> None:
     stack = make_stack("idle", LeaseSeconds=LEASE, FirstLookSeconds=1, SweeperEnabled="false")
     with no_workers(stack):
         job_ids = stack.create_jobs([{"type": "SLEEP", "payload": {"duration_ms": 1}}] * many(2_000))
@@ -242,7 +249,7 @@ def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_fi
         stack.client("sqs").purge_queue(QueueUrl=stack.outputs["JobsQueueUrl"])
 
 
-def test_a_sleep_of_130_seconds_on_a_lease_of_30_is_delivered_once(long_sleep) -> None:
+def test_a_sleep_of_130_seconds_on_a_lease_of_30_is_delivered_once(long_sleep: tuple[DeployedStack, str]) -> None:
     stack, job_id = long_sleep
 
     job = ended(stack, job_id, seconds=200)

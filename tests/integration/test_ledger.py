@@ -7,7 +7,10 @@ import json
 import secrets
 import threading
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -16,17 +19,19 @@ from benchmarks.stress_transfers import transfers, verified
 from leaseway_local.cli import app
 from leaseway_local.commands import ledger
 from leaseway_local.connection.api_client import ApiProblem
+from support.commands import RunCommand
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def bank(make_stack):
+def bank(make_stack: StackFactory) -> DeployedStack:
     """Apart from other tests' accounts: verification counts everybody's money."""
     return make_stack("bank", LedgerCheckEnabled=False)
 
 
 @pytest.fixture
-def user(bank) -> str:
+def user(bank: DeployedStack) -> str:
     """A user with 100.00."""
     name = f"user-{secrets.token_hex(6)}"
     bank.api.post("/api/users", {"userId": name, "balance": 100})
@@ -34,30 +39,30 @@ def user(bank) -> str:
 
 
 @pytest.fixture
-def leaseway(bank, monkeypatch):
+def leaseway(bank: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     """Runs a ledger command on the bank's stack."""
     monkeypatch.setattr(ledger, "open_clients", lambda target: bank.clients)
     monkeypatch.setattr(ledger.outputs, "fetch", lambda clients: bank.outputs)
     return lambda *arguments: CliRunner().invoke(app, ["ledger", *map(str, arguments)])
 
 
-def entries(bank, user, count):
+def entries(bank: DeployedStack, user: str, count: int) -> list[dict[str, Any]]:
     """The user's entries once there are so many, newest first."""
 
-    def listed():
+    def listed() -> list[dict[str, Any]] | None:
         found = bank.api.get(f"/api/users/{user}/ledger", size=100)["content"]
         return found if len(found) >= count else None
 
     return until(listed, seconds=30, what=f"{count} entries of {user}")
 
 
-def send(bank, path, body, key):
+def send(bank: DeployedStack, path: str, body: dict[str, Any], key: str) -> tuple[int, str]:
     # A laptop starts fifty functions at once; slow is not wrong.
     answer = bank.api.request("POST", path, json=body, headers={"Idempotency-Key": key}, timeout=300)
     return answer.status_code, answer.text
 
 
-def test_every_change_is_explained_by_an_entry(bank, user) -> None:
+def test_every_change_is_explained_by_an_entry(bank: DeployedStack, user: str) -> None:
     bank.api.post("/api/users/update-balance", {"userId": user, "amount": "-30.25", "reference": "lunch"})
     bank.api.post("/api/users/update-balance", {"userId": user, "amount": 1})
 
@@ -73,12 +78,14 @@ def test_every_change_is_explained_by_an_entry(bank, user) -> None:
     assert (then["balance"], then["version"]) == (69.75, 2)
 
 
-def test_fifty_clients_that_repeat_one_request_change_the_balance_once(bank, user, many) -> None:
+def test_fifty_clients_that_repeat_one_request_change_the_balance_once(
+    bank: DeployedStack, user: str, many: Callable[[int], int]
+) -> None:
     body = {"userId": user, "amount": -7}
     clients = many(50)
     start = threading.Barrier(clients)
 
-    def client(_):
+    def client(_: int) -> list[tuple[int, str]]:
         start.wait()
         return [send(bank, "/api/users/update-balance", body, "the-same-key") for _ in range(20)]
 
@@ -93,7 +100,7 @@ def test_fifty_clients_that_repeat_one_request_change_the_balance_once(bank, use
     assert bank.api.get(f"/api/users/{user}/balance")["version"] == 2
 
 
-def test_fifty_clients_that_open_one_account_open_it_once(bank, many) -> None:
+def test_fifty_clients_that_open_one_account_open_it_once(bank: DeployedStack, many: Callable[[int], int]) -> None:
     name = f"user-{secrets.token_hex(6)}"
 
     with ThreadPoolExecutor(many(50)) as pool:
@@ -104,7 +111,7 @@ def test_fifty_clients_that_open_one_account_open_it_once(bank, many) -> None:
     assert len({text for status, text in answers if status == 201}) == 1
 
 
-def test_a_keyed_job_is_made_once(bank) -> None:
+def test_a_keyed_job_is_made_once(bank: DeployedStack) -> None:
     body = {"type": "SLEEP", "payload": {"duration_ms": 1}}
     key = secrets.token_hex(8)
     with ThreadPoolExecutor(10) as pool:
@@ -116,7 +123,7 @@ def test_a_keyed_job_is_made_once(bank) -> None:
     assert send(bank, "/api/v1/jobs", other, key)[0] == 422
 
 
-def test_random_transfers_conserve_the_sum_and_verify_clean(bank, many) -> None:
+def test_random_transfers_conserve_the_sum_and_verify_clean(bank: DeployedStack, many: Callable[[int], int]) -> None:
     token = bank.admin.token()
     requests, at_a_time = many(600), many(20)
     outcome = asyncio.run(
@@ -130,7 +137,7 @@ def test_random_transfers_conserve_the_sum_and_verify_clean(bank, many) -> None:
     assert report["balances"] == report["brought_in"] + report["under_way"]
 
 
-def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank) -> None:
+def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank: DeployedStack) -> None:
     user, other = (f"user-{secrets.token_hex(6)}" for _ in range(2))
 
     with bank.as_user(user) as api:
@@ -149,14 +156,14 @@ def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank) -> Non
     assert bank.api.get(f"/api/users/{other}/balance")["balance"] == 40
 
 
-def test_a_transfer_is_reversed_once_whoever_asks(bank, user) -> None:
+def test_a_transfer_is_reversed_once_whoever_asks(bank: DeployedStack, user: str) -> None:
     other = f"user-{secrets.token_hex(6)}"
     bank.api.post("/api/users", {"userId": other, "balance": 0})
     made = bank.api.post("/api/v1/transfers", {"from": user, "to": other, "amount": 40})
     entries(bank, user, 2)
     entries(bank, other, 2)
 
-    def reverse(entry):
+    def reverse(entry: str) -> Any:
         try:
             return bank.api.post(f"/api/v1/ledger/{entry}/reversal")["entries"]
         except ApiProblem as refusal:
@@ -172,7 +179,7 @@ def test_a_transfer_is_reversed_once_whoever_asks(bank, user) -> None:
     assert entries(bank, other, 3)[0]["reverses"] == made["to_entry"]
 
 
-def test_the_ledger_catches_up_after_its_function_was_away(bank, user) -> None:
+def test_the_ledger_catches_up_after_its_function_was_away(bank: DeployedStack, user: str) -> None:
     client = bank.client("lambda")
     function = bank.outputs["LedgerFunction"]
     mapping = client.list_event_source_mappings(FunctionName=function)["EventSourceMappings"][0]["UUID"]
@@ -188,7 +195,9 @@ def test_the_ledger_catches_up_after_its_function_was_away(bank, user) -> None:
     assert [entry["version"] for entry in entries(bank, user, 6)] == [6, 5, 4, 3, 2, 1]
 
 
-def test_the_commands_verify_find_mend_and_export(bank, user, leaseway, tmp_path) -> None:
+def test_the_commands_verify_find_mend_and_export(
+    bank: DeployedStack, user: str, leaseway: RunCommand, tmp_path: Path
+) -> None:
     for number in (1, 2, 3):
         bank.api.post("/api/users/update-balance", {"userId": user, "amount": number, "reference": "=1+1"})
     entries(bank, user, 4)
@@ -213,7 +222,7 @@ def test_the_commands_verify_find_mend_and_export(bank, user, leaseway, tmp_path
     assert table[1]["reference"] == "'=1+1"
 
 
-def test_an_unknown_user_is_told_and_exits_1(leaseway) -> None:
+def test_an_unknown_user_is_told_and_exits_1(leaseway: RunCommand) -> None:
     asked = leaseway("verify", "nobody")
     assert asked.exit_code == 1
     assert "USER_NOT_FOUND" in str(asked.exception)

@@ -1,5 +1,6 @@
 """Lists on the deployed stack: what a page reads does not depend on how many jobs there are."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from leaseway.jobs.job import JobStatus
 from leaseway.settings import needed
 from support.as_function import inside
 from support.call_meter import Meter, metered
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.seed_jobs import EPOCH_MS, job_item, put_jobs
 from support.waiting import until
 
@@ -49,29 +51,31 @@ def measured(stack: Any, jobs: int) -> dict[str, tuple[JobPage, Reads]]:
 
 
 @pytest.fixture(scope="module")
-def small(make_stack):
+def small(make_stack: StackFactory) -> DeployedStack:
     return make_stack("lists-small", SweeperEnabled=False)
 
 
 @pytest.fixture(scope="module")
-def large(make_stack):
+def large(make_stack: StackFactory) -> DeployedStack:
     return make_stack("lists-large", SweeperEnabled=False)
 
 
 @pytest.fixture(scope="module")
-def most(many) -> int:
+def most(many: Callable[[int], int]) -> int:
     """How many jobs `large` has."""
     return many(10_000)
 
 
 @pytest.fixture(scope="module")
-def pages(small, large, most):
+def pages(small: DeployedStack, large: DeployedStack, most: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Each list's first page and its reads, at 100 jobs and at 10,000."""
     return measured(small, 100), measured(large, most)
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_page_reads_the_same_at_100_and_at_10000_jobs(pages, most, name) -> None:
+def test_a_page_reads_the_same_at_100_and_at_10000_jobs(
+    pages: tuple[dict[str, Any], dict[str, Any]], most: int, name: str
+) -> None:
     (few_page, few), (many_page, many) = (measurements[name] for measurements in pages)
     assert [job.created_at - EPOCH_MS for job in few_page.content] == list(range(99, 79, -1))
     assert [job.created_at - EPOCH_MS for job in many_page.content] == list(range(most - 1, most - 21, -1))
@@ -80,7 +84,9 @@ def test_a_page_reads_the_same_at_100_and_at_10000_jobs(pages, most, name) -> No
     assert many.keys == pytest.approx(few.keys, rel=0.1)
 
 
-def test_a_page_deep_inside_costs_what_the_first_one_does(pages, large) -> None:
+def test_a_page_deep_inside_costs_what_the_first_one_does(
+    pages: tuple[dict[str, Any], dict[str, Any]], large: DeployedStack
+) -> None:
     _, (first_page, first) = (measurements["of an owner"] for measurements in pages)
     with inside(large):
         cursor = first_page.cursor
@@ -90,7 +96,9 @@ def test_a_page_deep_inside_costs_what_the_first_one_does(pages, large) -> None:
             assert reads.units == pytest.approx(first.units, rel=0.1)
 
 
-def test_a_list_that_finds_nothing_reads_at_most_1000_keys(pages, large) -> None:
+def test_a_list_that_finds_nothing_reads_at_most_1000_keys(
+    pages: tuple[dict[str, Any], dict[str, Any]], large: DeployedStack
+) -> None:
     # Given 10,000 jobs of which none is live or of the type, when such lists are asked for, then each stops at 1,000
     # keys and hands out a cursor
     wanted = [
@@ -108,7 +116,7 @@ def test_a_list_that_finds_nothing_reads_at_most_1000_keys(pages, large) -> None
             assert page.cursor
 
 
-def test_live_jobs_with_one_look_come_once_each(small) -> None:
+def test_live_jobs_with_one_look_come_once_each(small: DeployedStack) -> None:
     # Given 50 live jobs to be looked at in one millisecond, when pages of 7 are walked, then each comes once
     with inside(small):
         put_jobs([job_item(n, owner="live", status="CREATED", look_at=EPOCH_MS) for n in range(50)])
@@ -119,9 +127,11 @@ def test_live_jobs_with_one_look_come_once_each(small) -> None:
     assert len(seen) == len(set(seen)) == 50
 
 
-def test_totals_follow_10000_jobs(pages, large, most) -> None:
+def test_totals_follow_10000_jobs(
+    pages: tuple[dict[str, Any], dict[str, Any]], large: DeployedStack, most: int
+) -> None:
     # Given 10,000 jobs in the table's stream, when the tally has seen them, then every list knows its length
-    def counted():
+    def counted() -> Any:
         with inside(large):
             return page_of_jobs(owner="alice", status=JobStatus.COMPLETED, size=20)
 

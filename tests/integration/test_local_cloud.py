@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Never
 
@@ -67,7 +68,7 @@ class Terminal:
 
 
 @pytest.fixture(scope="module")
-def terminal(tmp_path_factory):
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     person = Terminal(tmp_path_factory.mktemp("person"))
     first = person.runs("up")
     assert first.returncode == 0, first.stderr
@@ -76,17 +77,17 @@ def terminal(tmp_path_factory):
 
 
 @pytest.fixture
-def fresh(tmp_path):
+def fresh(tmp_path: Path) -> Iterator[Terminal]:
     person = Terminal(tmp_path / "cloud")
     yield person
     person.stops()
 
 
-def done(api, job_id):
+def done(api: ApiClient, job_id: str) -> bool:
     return wait_until(lambda: api.get(f"/api/v1/jobs/{job_id}")["status"] == "COMPLETED", 60, every=0.2)
 
 
-def test_up_makes_the_first_account_and_says_where_everything_is(terminal) -> None:
+def test_up_makes_the_first_account_and_says_where_everything_is(terminal: Terminal) -> None:
     outputs = json.loads(terminal.runs("outputs", "--json").stdout)
 
     assert outputs["endpoint_url"] == f"http://127.0.0.1:{terminal.port}"
@@ -100,7 +101,7 @@ def test_up_makes_the_first_account_and_says_where_everything_is(terminal) -> No
     assert written.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_second_up_builds_and_deploys_nothing(terminal) -> None:
+def test_a_second_up_builds_and_deploys_nothing(terminal: Terminal) -> None:
     before = json.loads(terminal.runs("outputs", "--json").stdout)
     pid = terminal.engine.record().pid
 
@@ -113,7 +114,7 @@ def test_a_second_up_builds_and_deploys_nothing(terminal) -> None:
     assert json.loads(terminal.runs("outputs", "--json").stdout) == before
 
 
-def test_the_engine_listens_on_the_loopback_address_only(terminal) -> None:
+def test_the_engine_listens_on_the_loopback_address_only(terminal: Terminal) -> None:
     table = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     addresses = {
         row[1].partition(":")[0] for row in table if row[1].endswith(f":{terminal.port:04X}") and row[3] == "0A"
@@ -122,7 +123,7 @@ def test_the_engine_listens_on_the_loopback_address_only(terminal) -> None:
     assert addresses == {"0100007F"}
 
 
-def test_functions_see_nothing_of_the_users_aws_settings(terminal) -> None:
+def test_functions_see_nothing_of_the_users_aws_settings(terminal: Terminal) -> None:
     with terminal.api() as api:
         api.get("/health")
     environments = [
@@ -139,7 +140,7 @@ def test_functions_see_nothing_of_the_users_aws_settings(terminal) -> None:
         assert environment["HOME"] == str(terminal.home.path)
 
 
-def test_down_leaves_nothing_running_and_data_survives_it(terminal) -> None:
+def test_down_leaves_nothing_running_and_data_survives_it(terminal: Terminal) -> None:
     with terminal.api() as api:
         api.post("/api/users", {"userId": "kept", "balance": "12.34"})
         job = api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"]
@@ -156,7 +157,7 @@ def test_down_leaves_nothing_running_and_data_survives_it(terminal) -> None:
         assert done(api, api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"])
 
 
-def test_a_killed_engine_is_reported_and_up_revives_it(terminal) -> None:
+def test_a_killed_engine_is_reported_and_up_revives_it(terminal: Terminal) -> None:
     assert terminal.runs("status").returncode == 0
     killed = terminal.engine.record()
     os.kill(killed.pid, signal.SIGKILL)
@@ -174,7 +175,7 @@ def test_a_killed_engine_is_reported_and_up_revives_it(terminal) -> None:
     assert json.loads(after.stdout)["well"] is True
 
 
-def test_status_names_a_part_that_does_not_do_its_work(terminal) -> None:
+def test_status_names_a_part_that_does_not_do_its_work(terminal: Terminal) -> None:
     mappings = cloud.Clients(cloud.Target.LOCAL, terminal.engine.record().host).get("lambda")
     worker = mappings.list_event_source_mappings(FunctionName="leaseway-worker")["EventSourceMappings"][0]
     mappings.update_event_source_mapping(UUID=worker["UUID"], Enabled=False)
@@ -186,7 +187,7 @@ def test_status_names_a_part_that_does_not_do_its_work(terminal) -> None:
     assert [part["name"] for part in report["parts"] if not part["well"]] == ["WorkerFunction"]
 
 
-def test_logs_show_what_a_function_said(terminal) -> None:
+def test_logs_show_what_a_function_said(terminal: Terminal) -> None:
     with terminal.api() as api:
         assert done(api, job := api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"])
 
@@ -196,7 +197,7 @@ def test_logs_show_what_a_function_said(terminal) -> None:
     assert "there is no function 'nobody'" in refused.stderr
 
 
-def test_deploy_refuses_a_parameter_that_the_template_does_not_admit(terminal) -> None:
+def test_deploy_refuses_a_parameter_that_the_template_does_not_admit(terminal: Terminal) -> None:
     refused = terminal.runs("deploy", "--parameter", "LeaseSeconds=1")
 
     assert refused.returncode == 1
@@ -205,7 +206,7 @@ def test_deploy_refuses_a_parameter_that_the_template_does_not_admit(terminal) -
     assert terminal.runs("status").returncode == 0
 
 
-def test_code_that_is_not_what_was_packaged_is_noticed(terminal) -> None:
+def test_code_that_is_not_what_was_packaged_is_noticed(terminal: Terminal) -> None:
     clients = cloud.Clients(cloud.Target.LOCAL, terminal.engine.record().host)
     functions = clients.get("lambda")
     bucket = clients.get("s3").list_buckets()["Buckets"]
@@ -224,7 +225,7 @@ def test_code_that_is_not_what_was_packaged_is_noticed(terminal) -> None:
     assert terminal.engine.running(), "an engine that ran before is not stopped by a failed deployment"
 
 
-def test_a_taken_port_is_named_with_its_owner_and_nothing_is_started(fresh) -> None:
+def test_a_taken_port_is_named_with_its_owner_and_nothing_is_started(fresh: Terminal) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", fresh.port))
         other.listen()
@@ -238,11 +239,11 @@ def test_a_taken_port_is_named_with_its_owner_and_nothing_is_started(fresh) -> N
     assert fresh.nothing_runs()
 
 
-def test_a_failed_deployment_stops_the_engine_that_it_started(fresh, monkeypatch) -> None:
+def test_a_failed_deployment_stops_the_engine_that_it_started(fresh: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LEASEWAY_HOME", str(fresh.home.path))
     monkeypatch.setenv("LEASEWAY_PORT", str(fresh.port))
 
-    def fail(_deployer) -> Never:
+    def fail(_deployer: Deployer) -> Never:
         assert fresh.engine.running()
         raise LocalCloudError("no luck")
 
@@ -254,7 +255,7 @@ def test_a_failed_deployment_stops_the_engine_that_it_started(fresh, monkeypatch
     assert fresh.nothing_runs()
 
 
-def test_ctrl_c_while_starting_leaves_nothing_running(fresh) -> None:
+def test_ctrl_c_while_starting_leaves_nothing_running(fresh: Terminal) -> None:
     with subprocess.Popen(
         [LEASEWAY, "up"],
         env=fresh.environment,
@@ -273,7 +274,7 @@ def test_ctrl_c_while_starting_leaves_nothing_running(fresh) -> None:
     assert fresh.nothing_runs()
 
 
-def test_two_ups_at_once_start_one_engine(fresh) -> None:
+def test_two_ups_at_once_start_one_engine(fresh: Terminal) -> None:
     commands = [
         subprocess.Popen([LEASEWAY, "up", "--brief"], env=fresh.environment, stderr=subprocess.PIPE) for _ in range(2)
     ]
@@ -284,7 +285,7 @@ def test_two_ups_at_once_start_one_engine(fresh) -> None:
     assert serving == [fresh.engine.record().pid]
 
 
-def test_down_with_purge_removes_the_data(fresh) -> None:
+def test_down_with_purge_removes_the_data(fresh: Terminal) -> None:
     assert fresh.runs("up", "--brief").returncode == 0
     assert any(fresh.home.objects.iterdir())
 
@@ -296,7 +297,7 @@ def test_down_with_purge_removes_the_data(fresh) -> None:
     assert fresh.runs("status").returncode == 1
 
 
-def test_a_cloud_moves_to_another_port_with_its_data_and_goes_on_working(fresh) -> None:
+def test_a_cloud_moves_to_another_port_with_its_data_and_goes_on_working(fresh: Terminal) -> None:
     # Given a cloud that is stopped, and a port that changes meanwhile
     assert fresh.runs("up").returncode == 0
     assert fresh.runs("balance", "update", "1", "-0.50").returncode == 0

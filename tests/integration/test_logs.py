@@ -4,14 +4,15 @@ import secrets
 
 import httpx
 
-from support.deployed_stacks import PASSWORD
+from leaseway_local.engine.paths import Home
+from support.deployed_stacks import PASSWORD, DeployedStack, StackFactory
 from support.forged_tokens import forgeries
 from support.waiting import until
 
 FUNCTIONS = ("ApiFunction", "AuthorizerFunction", "FirstAdminFunction", "WorkerFunction", "TallyFunction")
 
 
-def test_no_log_of_a_whole_run_has_a_secret(make_stack, home) -> None:
+def test_no_log_of_a_whole_run_has_a_secret(make_stack: StackFactory, home: Home) -> None:
     # Given a stack that logs as much as it can
     stack = make_stack("planted", LogLevel="DEBUG", LogFormat="json", LockoutAfter=3)
     url, name = stack.outputs.api_url, f"logs-{secrets.token_hex(4)}"
@@ -56,7 +57,7 @@ def test_no_log_of_a_whole_run_has_a_secret(make_stack, home) -> None:
     assert [kind for kind, secret in never.items() if secret in text] == []
 
 
-def everything_logged(stack) -> str:
+def everything_logged(stack: DeployedStack) -> str:
     logs = stack.client("logs")
     groups = logs.describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{stack.name}-")["logGroups"]
     assert len(groups) >= len(FUNCTIONS)

@@ -1,23 +1,26 @@
 """The meter on the deployed stack, fed by the log groups' own subscriptions, as on AWS."""
 
+from typing import Any
+
 import httpx
 import pytest
 
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.prometheus_page import samples
 from support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack):
+def stack(make_stack: StackFactory) -> DeployedStack:
     """A stack whose lines the engine delivers."""
     return make_stack("subscribed", MeterSubscribed=True, SweeperEnabled=False, SchedulerEnabled=False)
 
 
-def told(stack):
+def told(stack: DeployedStack) -> dict[str, Any]:
     return samples(stack.api.request("GET", "/metrics").text)
 
 
-def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(stack) -> None:
+def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(stack: DeployedStack) -> None:
     name = ("http_requests_total", "GET", "/openapi.json", "2xx")
     for number in range(1, 6):
         assert httpx.get(f"{stack.outputs.api_url}/openapi.json", timeout=60, trust_env=False).status_code == 200
@@ -26,7 +29,7 @@ def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(stack
 
 
 @pytest.mark.only_on("ministack", because="LocalStack loses the lines of an environment's first invocation")
-def test_they_bring_what_functions_tell_of_their_process_at_their_first_invocation(stack) -> None:
+def test_they_bring_what_functions_tell_of_their_process_at_their_first_invocation(stack: DeployedStack) -> None:
     # Those with requests, and others, such as the ledger's, which wrote the first account's entry
     until(
         lambda: {("process_cpu_seconds_total", each) for each in ("api", "ledger")} <= told(stack).keys(),

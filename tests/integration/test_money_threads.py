@@ -8,7 +8,7 @@ import random
 import threading
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
 from leaseway.ledger.verify import verify
 from support.account_stream import records
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.faulty_wire import wire
 from support.waiting import until
 
@@ -63,12 +64,12 @@ clients = st.lists(st.lists(updates | moves | reversals, min_size=3, max_size=10
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack):
+def stack(make_stack: StackFactory) -> DeployedStack:
     return make_stack("bank", LedgerCheckEnabled=False)
 
 
 @pytest.fixture(scope="module")
-def domain(stack):
+def domain(stack: DeployedStack) -> Iterator[None]:
     """The domain in this process, on the stack's tables."""
     with pytest.MonkeyPatch.context() as patch:
         tables = {
@@ -124,7 +125,7 @@ class Run:
     def deaths(self) -> Iterator[None]:
         """Clients that are to die do so right after their write."""
 
-        def meddle(call):
+        def meddle(call: Callable[[], Any]) -> Any:
             answer = call()
             if getattr(self._dying, "now", False):
                 self._dying.now = False
@@ -193,7 +194,7 @@ def _settled(user: str) -> Any:
     return report if report.behind == 0 else None
 
 
-def redeliver(stack) -> None:
+def redeliver(stack: DeployedStack) -> None:
     """Deliver what the stream holds once more, shuffled, while the mapping is at it."""
     stream = records(stack.client("dynamodb"), stack.client("dynamodbstreams"), stack.outputs["AccountsTable"])[-300:]
     random.shuffle(stream)
@@ -202,7 +203,9 @@ def redeliver(stack) -> None:
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(wanted=clients)
-def test_whatever_many_threads_want_the_money_is_conserved_and_explained(domain, stack, wanted) -> None:
+def test_whatever_many_threads_want_the_money_is_conserved_and_explained(
+    domain: None, stack: DeployedStack, wanted: int
+) -> None:
     run = Run()
 
     with run.deaths(), ThreadPoolExecutor(THREADS + 1) as pool:

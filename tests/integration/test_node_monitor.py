@@ -25,6 +25,8 @@ from leaseway_local.commands import api_access, nodes
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.engine.processes import running_with
 from support.as_function import inside
+from support.commands import RunCommand
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.node_processes import WITHOUT_WORKERS, nodes_on
 from support.waiting import TERMINAL, changes, until
 
@@ -34,7 +36,7 @@ INTERVAL_MS = 200
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack):
+def stack(make_stack: StackFactory) -> DeployedStack:
     """The stack of test_nodes.py too."""
     return make_stack("nodes", **WITHOUT_WORKERS)
 
@@ -98,7 +100,7 @@ def monitoring(stack: Any, home: Any, **options: Any) -> Iterator[Monitor]:
         monitor.process.wait(10)
 
 
-def lease(stack) -> dict[str, Any]:
+def lease(stack: DeployedStack) -> dict[str, Any]:
     """The generator's lease as it stands."""
     found = stack.client("dynamodb").get_item(
         TableName=stack.outputs["NodesTable"], Key={"name": {"S": "generator"}}, ConsistentRead=True
@@ -106,7 +108,7 @@ def lease(stack) -> dict[str, Any]:
     return {name: next(iter(value.values())) for name, value in found.get("Item", {}).items()}
 
 
-def messages(stack) -> list[dict[str, Any]]:
+def messages(stack: DeployedStack) -> list[dict[str, Any]]:
     """All messages in the order in which they were written, each with its payload and its job's last status."""
     written: dict[str, dict[str, Any]] = {}
     for change in changes(stack.client, stack.outputs["JobsTable"]):
@@ -118,13 +120,15 @@ def messages(stack) -> list[dict[str, Any]]:
     return list(written.values())
 
 
-def unhandled(stack) -> list[dict[str, Any]]:
+def unhandled(stack: DeployedStack) -> list[dict[str, Any]]:
     """Messages that nobody has handled yet; what a generator wrote and died before it sent, the sweeper sends."""
     stack.invoke("SweeperFunction")
     return [message for message in messages(stack) if message["status"] not in TERMINAL]
 
 
-def test_a_killed_generator_is_followed_in_time_by_one_other_and_no_message_is_lost(stack, tmp_path) -> None:
+def test_a_killed_generator_is_followed_in_time_by_one_other_and_no_message_is_lost(
+    stack: DeployedStack, tmp_path: Path
+) -> None:
     before = int(lease(stack).get("epoch", 0))
     options = {"nodes": 5, "interval_ms": INTERVAL_MS, "refresh_ms": REFRESH_MS, "failure_percent": 20}
     with monitoring(stack, tmp_path, **options) as monitor:
@@ -172,7 +176,7 @@ def test_a_killed_generator_is_followed_in_time_by_one_other_and_no_message_is_l
 
 
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "SIGKILL"])
-def test_however_a_monitor_ends_no_node_is_left(stack, tmp_path, how) -> None:
+def test_however_a_monitor_ends_no_node_is_left(stack: DeployedStack, tmp_path: Path, how: str) -> None:
     with monitoring(stack, tmp_path, nodes=2, interval_ms=INTERVAL_MS, refresh_ms=REFRESH_MS) as monitor:
         until(lambda: len(monitor.working) == 2, seconds=60, what="two nodes at work")
         assert len(monitor.left()) == 2
@@ -189,7 +193,7 @@ def test_however_a_monitor_ends_no_node_is_left(stack, tmp_path, how) -> None:
         until(lambda: not monitor.left(), seconds=60, what="the nodes' end")
 
 
-def started(stack, tmp_path, *flags: str) -> subprocess.Popen[bytes]:
+def started(stack: DeployedStack, tmp_path: Path, *flags: str) -> subprocess.Popen[bytes]:
     options = {"--name": "told", "--poll-seconds": 1, "--refresh-ms": REFRESH_MS, "--interval-ms": 100,
                "--failure-percent": 50, "--concurrency": 2}  # fmt: skip
     with (tmp_path / "log").open("wb") as log:
@@ -200,7 +204,9 @@ def started(stack, tmp_path, *flags: str) -> subprocess.Popen[bytes]:
         )  # fmt: skip
 
 
-def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(stack, tmp_path) -> None:
+def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(
+    stack: DeployedStack, tmp_path: Path
+) -> None:
     # Given a node that reports, and is the generator
     node = started(stack, tmp_path, "--report")
     told = []
@@ -233,12 +239,14 @@ def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(stack
 
 
 @pytest.fixture
-def leaseway(stack, monkeypatch):
+def leaseway(stack: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     return lambda *arguments: CliRunner().invoke(cli.app, list(arguments))
 
 
-def test_failed_messages_are_listed_and_drained_once(stack, leaseway, tmp_path) -> None:
+def test_failed_messages_are_listed_and_drained_once(
+    stack: DeployedStack, leaseway: RunCommand, tmp_path: Path
+) -> None:
     # Given three messages that fail, and one that does not
     with inside(stack):
         from leaseway.generator import Lease, give_up, produce, try_to_become

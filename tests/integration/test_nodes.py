@@ -3,11 +3,13 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.node_processes import WITHOUT_WORKERS, NodeProcess, nodes_on
 from support.waiting import TERMINAL, changes, until
 
@@ -15,41 +17,43 @@ LEASE = WITHOUT_WORKERS["LeaseSeconds"]
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack):
+def stack(make_stack: StackFactory) -> DeployedStack:
     """No Lambda worker takes a job here: nodes do. Nor does the sweeper send one again."""
     return make_stack("nodes", **WITHOUT_WORKERS)
 
 
 @pytest.fixture
-def start(stack, tmp_path) -> Iterator[Any]:
+def start(stack: DeployedStack, tmp_path: Path) -> Iterator[Any]:
     with nodes_on(stack, tmp_path) as start:
         yield start
 
 
-def sleep(stack, duration_ms: int, **options: Any) -> str:
+def sleep(stack: DeployedStack, duration_ms: int, **options: Any) -> str:
     body = {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options}
     return str(stack.api.post("/api/v1/jobs", body)["id"])
 
 
-def read(stack, job_id: str) -> dict[str, Any]:
+def read(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return stack.api.get(f"/api/v1/jobs/{job_id}")
 
 
-def in_status(stack, job_id: str, *wanted: str, seconds: float = 30) -> dict[str, Any]:
-    def found():
+def in_status(stack: DeployedStack, job_id: str, *wanted: str, seconds: float = 30) -> dict[str, Any]:
+    def found() -> dict[str, Any] | None:
         job = read(stack, job_id)
         return job if job["status"] in wanted else None
 
     return until(found, seconds=seconds, what=f"{job_id} in {wanted}", every=0.05)
 
 
-def left_in_queue(stack, output: str = "JobsQueueUrl") -> int:
+def left_in_queue(stack: DeployedStack, output: str = "JobsQueueUrl") -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=names)["Attributes"]
     return sum(int(held[name]) for name in names)
 
 
-def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_their_messages(stack, start) -> None:
+def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_their_messages(
+    stack: DeployedStack, start: Callable[..., NodeProcess]
+) -> None:
     node: NodeProcess = start("one", typed=True, concurrency=4, poll_seconds=1).started()
     (began,) = node.actions("start")
     assert {"normal", "tasks", "MESSAGE"} <= set(began["queues"])
@@ -63,7 +67,7 @@ def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_th
     assert node.stop() == 0
 
 
-def test_a_long_job_holds_up_no_free_slot(stack, start) -> None:
+def test_a_long_job_holds_up_no_free_slot(stack: DeployedStack, start: Callable[..., NodeProcess]) -> None:
     start("wide", concurrency=2, poll_seconds=1).started()
     long = sleep(stack, 6_000)
     in_status(stack, long, "RUNNING")
@@ -75,7 +79,9 @@ def test_a_long_job_holds_up_no_free_slot(stack, start) -> None:
     assert in_status(stack, long, *TERMINAL)["attempts"] == 1, "heartbeats kept it, over more than a lease"
 
 
-def test_after_sigterm_what_runs_may_finish_and_nothing_new_begins(stack, start) -> None:
+def test_after_sigterm_what_runs_may_finish_and_nothing_new_begins(
+    stack: DeployedStack, start: Callable[..., NodeProcess]
+) -> None:
     node = start("drained", concurrency=1, poll_seconds=1, drain_seconds=20).started()
     running = sleep(stack, 2_000)
     in_status(stack, running, "RUNNING")
@@ -89,7 +95,9 @@ def test_after_sigterm_what_runs_may_finish_and_nothing_new_begins(stack, start)
     assert in_status(stack, waiting, *TERMINAL)["worker"] == "next"
 
 
-def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_attempt(stack, start) -> None:
+def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_attempt(
+    stack: DeployedStack, start: Callable[..., NodeProcess]
+) -> None:
     # Given a job with a single attempt, running on a node that may drain for a second
     stopped = start("stopped", concurrency=2, poll_seconds=1, drain_seconds=1).started()
     job_id = sleep(stack, 4_000, max_attempts=1)
@@ -110,7 +118,7 @@ def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_atte
     ]
 
 
-def test_a_second_sigterm_gives_back_without_waiting(stack, start) -> None:
+def test_a_second_sigterm_gives_back_without_waiting(stack: DeployedStack, start: Callable[..., NodeProcess]) -> None:
     node = start("hurried", concurrency=1, poll_seconds=1, drain_seconds=60).started()
     job_id = sleep(stack, 30_000, ttl_ms=60_000)
     in_status(stack, job_id, "RUNNING")
@@ -130,7 +138,7 @@ def stack_polls(node: NodeProcess) -> bool:
 
 @pytest.mark.timeout(500)
 def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_write_results_once(
-    stack, start, many
+    stack: DeployedStack, start: Callable[..., NodeProcess], many: Callable[[int], int]
 ) -> None:
     # Given a thousand jobs and four nodes
     body = {"type": "SLEEP", "payload": {"duration_ms": 100}, "max_attempts": 20}
@@ -148,7 +156,7 @@ def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_wr
         time.sleep(chance.uniform(0.1, 0.5))
 
     # Then every job ends COMPLETED, and its result was written once
-    def done():
+    def done() -> set[str]:
         return {change.new["id"] for change in changes(stack.client, stack.outputs["JobsTable"]) if change.ended}
 
     # The stream is long to read: the queue tells first.

@@ -3,9 +3,12 @@
 import secrets
 from datetime import datetime
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
+from leaseway_local.connection.api_client import ApiClient
+from support.deployed_stacks import DeployedStack
 from support.waiting import changes, until
 
 NO_PICTURE = {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}
@@ -16,19 +19,19 @@ def tag() -> str:
     return f"t-{secrets.token_hex(6)}"
 
 
-def created(api, **wanted):
+def created(api: ApiClient, **wanted: Any) -> str:
     return api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}} | wanted)["id"]
 
 
-def reaches(api, job_id, status, seconds=60):
-    def there():
+def reaches(api: ApiClient, job_id: str, status: str, seconds: float = 60) -> dict[str, Any]:
+    def there() -> dict[str, Any] | None:
         job = api.get(f"/api/v1/jobs/{job_id}")
         return job if job["status"] == status else None
 
     return until(there, seconds=seconds, what=f"{job_id} {status}")
 
 
-def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(stack) -> None:
+def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(stack: DeployedStack) -> None:
     # Given a job of twenty steps in five seconds
     payload = {"below": 1_000, "duration_ms": 5_000}
     job_id = created(stack.api, type="PRIME_COUNT", payload=payload)
@@ -54,7 +57,7 @@ def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(st
     assert all(earlier < later for earlier, later in pairwise(told))
 
 
-def test_who_tells_nothing_is_written_three_times(stack) -> None:
+def test_who_tells_nothing_is_written_three_times(stack: DeployedStack) -> None:
     job_id = created(stack.api, payload={"duration_ms": 1_500})
     reaches(stack.api, job_id, "COMPLETED")
     written = [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
@@ -62,7 +65,9 @@ def test_who_tells_nothing_is_written_three_times(stack) -> None:
     assert {"progress", "history", "tags"}.isdisjoint(written[-1].new)
 
 
-def test_many_jobs_are_tried_again_by_tag_and_keep_the_history_of_their_attempts(stack, tag) -> None:
+def test_many_jobs_are_tried_again_by_tag_and_keep_the_history_of_their_attempts(
+    stack: DeployedStack, tag: str
+) -> None:
     # Given jobs that failed after two attempts
     failing = {"type": "IMAGE_RESIZE", "payload": NO_PICTURE, "max_attempts": 2, "tags": [tag]}
     ids = {created(stack.api, **failing) for _ in range(3)}
@@ -86,7 +91,7 @@ def test_many_jobs_are_tried_again_by_tag_and_keep_the_history_of_their_attempts
             assert attempt["started_at"] <= attempt["ended_at"]
 
 
-def test_a_users_jobs_are_found_by_tag_and_cancelled_a_hundred_at_a_time(stack, tag) -> None:
+def test_a_users_jobs_are_found_by_tag_and_cancelled_a_hundred_at_a_time(stack: DeployedStack, tag: str) -> None:
     # Given a user with 120 jobs of a tag, and another user with one
     mine, theirs = (stack.as_user(f"tags-{secrets.token_hex(4)}") for _ in range(2))
     waiting = {"type": "SLEEP", "payload": {"duration_ms": 1}, "delay_seconds": 900, "tags": [tag, "bulk"]}
@@ -121,7 +126,7 @@ def test_a_users_jobs_are_found_by_tag_and_cancelled_a_hundred_at_a_time(stack, 
     assert theirs.get(f"/api/v1/jobs/{other}")["status"] == "CANCELLED"
 
 
-def test_the_routes_of_many_jobs_and_of_one_do_not_meet(stack) -> None:
+def test_the_routes_of_many_jobs_and_of_one_do_not_meet(stack: DeployedStack) -> None:
     for name in ("cancel", "retry"):
         assert stack.api.request("GET", f"/api/v1/jobs/{name}").status_code == 404
         assert stack.api.request("POST", f"/api/v1/jobs/{name}/{name}", json={}).status_code == 404

@@ -1,15 +1,19 @@
 """`leaseway prometheus` against the deployed stack: what it prints lets a Prometheus in."""
 
 import httpx
+import pytest
 import yaml
 from typer.testing import CliRunner
 
 from leaseway_local import cli
 from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
+from support.deployed_stacks import DeployedStack
 
 
-def test_the_configuration_that_it_prints_lets_prometheus_in(stack, monkeypatch) -> None:
+def test_the_configuration_that_it_prints_lets_prometheus_in(
+    stack: DeployedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given the configuration that an Admin asks for
     monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     printed = CliRunner().invoke(cli.app, ["prometheus"])

@@ -1,61 +1,64 @@
 """Priority, fairness, limits and order on the deployed stack."""
 
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from statistics import median
+from typing import Any
 
 import pytest
 
-from support.waiting import changes, job_items, kill_worker, until
+from support.deployed_stacks import DeployedStack, StackFactory
+from support.waiting import Change, changes, job_items, kill_worker, until
 
 LEASE = 3
 SLEEP_50 = {"type": "SLEEP", "payload": {"duration_ms": 50}}
 
 
 @pytest.fixture(scope="module")
-def stack(make_stack):
+def stack(make_stack: StackFactory) -> DeployedStack:
     """Few log lines and small batches: on one machine, what the flood takes of the CPUs is no matter of queues."""
     return make_stack(
         "queues", LeaseSeconds=LEASE, BackoffBaseMs=400, SweeperEnabled=False, LogLevel="WARNING", WorkerPoolSize=5
     )
 
 
-def read(stack, job_id):
+def read(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return stack.api.get(f"/api/v1/jobs/{job_id}")
 
 
-def completed(stack, job_ids, seconds=120):
+def completed(stack: DeployedStack, job_ids: Sequence[str], seconds: float = 120) -> list[dict[str, Any]]:
     """The stored jobs, once every one is COMPLETED."""
 
-    def all_of_them():
+    def all_of_them() -> list[dict[str, Any]] | None:
         jobs = job_items(stack.client, stack.outputs["JobsTable"], job_ids)
         return jobs if {job["status"] for job in jobs} == {"COMPLETED"} else None
 
     return until(all_of_them, seconds=seconds, what="all COMPLETED")
 
 
-def waited(job):
+def waited(job: dict[str, Any]) -> float:
     """Seconds."""
     return (job["started_at"] - job["created_at"]) / 1000
 
 
-def moment(text):
+def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def depth(stack, output):
+def depth(stack: DeployedStack, output: str) -> int:
     held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=["All"])
     return int(held["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def mapping_of(stack, output):
+def mapping_of(stack: DeployedStack, output: str) -> str:
     arn = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=["QueueArn"])
     found = stack.client("lambda").list_event_source_mappings(EventSourceArn=arn["Attributes"]["QueueArn"])
     return found["EventSourceMappings"][0]["UUID"]
 
 
 @contextmanager
-def no_workers(stack, output):
+def no_workers(stack: DeployedStack, output: str) -> Iterator[None]:
     """A queue without its mapping: messages stay where they are."""
     client, mapping = stack.client("lambda"), mapping_of(stack, output)
     client.update_event_source_mapping(UUID=mapping, Enabled=False)
@@ -65,13 +68,13 @@ def no_workers(stack, output):
         client.update_event_source_mapping(UUID=mapping, Enabled=True)
 
 
-def median_wait_of_high(stack, number):
+def median_wait_of_high(stack: DeployedStack, number: int) -> float:
     """Seconds; of twice that number, because this machine does other things too."""
     rounds = [completed(stack, stack.create_jobs([SLEEP_50 | {"priority": "high"}] * number)) for _ in range(2)]
     return median(waited(job) for jobs in rounds for job in jobs)
 
 
-def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack, many) -> None:
+def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack: DeployedStack, many: Callable[[int], int]) -> None:
     # Given warm workers, and what fifty high jobs wait when they are alone
     median_wait_of_high(stack, many(50))
     alone = median_wait_of_high(stack, many(50))
@@ -96,7 +99,7 @@ def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack, many) -> None:
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time, below any limit")
-def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack) -> None:
+def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack: DeployedStack) -> None:
     audits = stack.create_jobs([{"type": "STORAGE_AUDIT", "payload": {"duration_ms": 700}}] * 8)
 
     jobs = completed(stack, audits)
@@ -107,7 +110,7 @@ def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack) -> None:
     assert max(at_a_time) == 2
 
 
-def test_jobs_of_one_key_start_one_by_one_as_created_across_a_crash_and_retries(stack) -> None:
+def test_jobs_of_one_key_start_one_by_one_as_created_across_a_crash_and_retries(stack: DeployedStack) -> None:
     # Given a long job whose worker will die, one that fails each of its attempts, and three that are quick
     no_picture = {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}
     kinds = [
@@ -128,17 +131,17 @@ def test_jobs_of_one_key_start_one_by_one_as_created_across_a_crash_and_retries(
     assert all(begun >= end for end, begun in zip(ends, firsts[1:], strict=False)), (ends, firsts)
 
 
-def of_status(stack, job_id, status):
+def of_status(stack: DeployedStack, job_id: str, status: str) -> dict[str, Any] | None:
     job = read(stack, job_id)
     return job if job["status"] == status else None
 
 
-def ended(stack, job_id):
+def ended(stack: DeployedStack, job_id: str) -> dict[str, Any] | None:
     job = read(stack, job_id)
     return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
 
 
-def first_claim(stack, job_id):
+def first_claim(stack: DeployedStack, job_id: str) -> Change:
     """When its first attempt began (ms), from the table's stream."""
     return next(
         change.new["started_at"]
@@ -147,12 +150,12 @@ def first_claim(stack, job_id):
     )
 
 
-def test_messages_say_whose_they_are(stack) -> None:
+def test_messages_say_whose_they_are(stack: DeployedStack) -> None:
     """SQS shares a queue out fairly among such groups; this engine keeps the attribute and no more."""
     with no_workers(stack, "LowQueueUrl"):
         job_id = stack.api.post("/api/v1/jobs", SLEEP_50 | {"priority": "low"})["id"]
 
-        def message():
+        def message() -> list[dict[str, Any]] | None:
             found = stack.client("sqs").receive_message(
                 QueueUrl=stack.outputs["LowQueueUrl"], AttributeNames=["All"], VisibilityTimeout=0
             )

@@ -8,40 +8,43 @@ import base64
 import io
 import secrets
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from leaseway_local.connection.api_client import ApiClient
+from support.deployed_stacks import DeployedStack
 from support.waiting import until
 
 
-def picture():
+def picture() -> dict[str, Any]:
     drawn = io.BytesIO()
     Image.effect_noise((100, 100), 100).save(drawn, "PNG")
     return {"source": {"base64": base64.b64encode(drawn.getvalue()).decode()}, "width": 16, "height": 16}
 
 
-def completed(api, job_id):
-    def ended():
+def completed(api: ApiClient, job_id: str) -> dict[str, Any]:
+    def ended() -> dict[str, Any] | None:
         job = api.get(f"/api/v1/jobs/{job_id}")
         return job if job["status"] == "COMPLETED" else None
 
     return until(ended, seconds=60, what="the job's end")
 
 
-def objects_of(stack, job_id):
+def objects_of(stack: DeployedStack, job_id: str) -> list[str]:
     found = stack.client("s3").list_objects_v2(Bucket=stack.outputs["Bucket"]).get("Contents", [])
     return sorted(one["Key"].rpartition("/")[2] for one in found if job_id in one["Key"])
 
 
-def remove(stack, job_id) -> None:
+def remove(stack: DeployedStack, job_id: str) -> None:
     stack.client("dynamodb").delete_item(TableName=stack.outputs["JobsTable"], Key={"id": {"S": job_id}})
 
 
 @pytest.mark.only_on(
     "ministack", because="DynamoDB Local tells the minute of a removal, and objects written in it stay"
 )
-def test_a_removed_job_takes_payload_and_picture_along_and_is_counted_no_more(stack) -> None:
+def test_a_removed_job_takes_payload_and_picture_along_and_is_counted_no_more(stack: DeployedStack) -> None:
     # Given two pictures of a user
     api = stack.as_user(f"keeper-{secrets.token_hex(4)}")
     gone, stays = (api.post("/api/v1/jobs", {"type": "IMAGE_RESIZE", "payload": picture()})["id"] for _ in range(2))
@@ -58,7 +61,7 @@ def test_a_removed_job_takes_payload_and_picture_along_and_is_counted_no_more(st
     assert api.request("GET", f"/api/v1/jobs/{gone}").status_code == 404
 
 
-def test_a_job_says_when_it_goes_and_is_absent_from_then_on(stack) -> None:
+def test_a_job_says_when_it_goes_and_is_absent_from_then_on(stack: DeployedStack) -> None:
     # Given a job with a time of its own
     body = {"type": "SLEEP", "payload": {"duration_ms": 1}, "retention_days": 2}
     created = stack.api.post("/api/v1/jobs", body)
@@ -78,7 +81,7 @@ def test_a_job_says_when_it_goes_and_is_absent_from_then_on(stack) -> None:
         assert stack.api.request(method, f"/api/v1/jobs/{job['id']}{path}").status_code == 404
 
 
-def test_a_day_is_the_least_and_what_the_bucket_keeps_the_most(stack) -> None:
+def test_a_day_is_the_least_and_what_the_bucket_keeps_the_most(stack: DeployedStack) -> None:
     for days in (0, 460):
         body = {"type": "SLEEP", "payload": {"duration_ms": 1}, "retention_days": days}
         refused = stack.api.request("POST", "/api/v1/jobs", json=body)

@@ -3,15 +3,18 @@
 import base64
 import io
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
+from leaseway_local.engine.daemon import DaemonRecord
 from leaseway_local.engine.ministack import Engine
 from leaseway_local.engine.paths import Home
 from leaseway_local.engine.processes import wait_until
-from support.deployed_stacks import deploy, start_engine
+from support.deployed_stacks import DeployedStack, deploy, start_engine
 
 pytestmark = pytest.mark.only_on("ministack", because="LocalStack enforces IAM with a licence only")
 
@@ -28,7 +31,7 @@ BATCHED = {"sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"
 
 
 @pytest.fixture(scope="module")
-def enforcing(tmp_path_factory):
+def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DaemonRecord, Home]]:
     """An engine that enforces IAM, and its home."""
     home = Home(tmp_path_factory.mktemp("guarded"))
     try:
@@ -38,7 +41,7 @@ def enforcing(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def guarded(enforcing):
+def guarded(enforcing: tuple[DaemonRecord, Home]) -> Iterator[DeployedStack]:
     # It has no TLS, and would enforce that too.
     stack = deploy(*enforcing, "leaseway-guarded", {"RefusePlainHttp": "false"})
     for function in FUNCTIONS:
@@ -47,7 +50,7 @@ def guarded(enforcing):
     stack.api.close()
 
 
-def _allow_batches(iam, role) -> None:
+def _allow_batches(iam: Any, role: str) -> None:
     """On AWS, `sqs:SendMessage` admits SendMessageBatch too; the engine asks for an action that AWS does not have."""
     for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
         policy = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
@@ -57,10 +60,10 @@ def _allow_batches(iam, role) -> None:
         iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
 
 
-def ended(stack, job_id):
+def ended(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     job = {}
 
-    def has_ended():
+    def has_ended() -> bool:
         job.update(stack.api.get(f"/api/v1/jobs/{job_id}"))
         return job["status"] in ("COMPLETED", "FAILED", "CANCELLED")
 
@@ -68,7 +71,7 @@ def ended(stack, job_id):
     return job
 
 
-def picture():
+def picture() -> str:
     drawn = io.BytesIO()
     Image.new("RGB", (64, 48), "teal").save(drawn, "PNG")
     return base64.b64encode(drawn.getvalue()).decode()
@@ -83,13 +86,13 @@ def picture():
         ("IMAGE_RESIZE", {"source": {"base64": picture()}, "width": 16, "height": 12, "format": "png"}),
     ],
 )
-def test_jobs_run_within_the_workers_rights(guarded, kind, payload) -> None:
+def test_jobs_run_within_the_workers_rights(guarded: DeployedStack, kind: str, payload: dict[str, Any]) -> None:
     job = guarded.api.post("/api/v1/jobs", {"type": kind, "payload": payload})
 
     assert ended(guarded, job["id"])["status"] == "COMPLETED"
 
 
-def test_jobs_for_workers_outside_are_within_the_apis_rights(guarded) -> None:
+def test_jobs_for_workers_outside_are_within_the_apis_rights(guarded: DeployedStack) -> None:
     for end, told in (("complete", {"result": {"text": "x" * 10_000}}), ("fail", {"error": "no paper"})):
         job = guarded.api.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"text": "x" * 10_000}})
         held = guarded.api.post("/api/v1/jobs/claim", {"types": ["EXTERNAL"], "worker": "rights", "wait_seconds": 5})
@@ -99,7 +102,7 @@ def test_jobs_for_workers_outside_are_within_the_apis_rights(guarded) -> None:
         assert guarded.api.post(f"{one}/{end}", token | told)["id"] == job["id"]
 
 
-def test_balances_lists_and_totals_are_within_the_apis_rights(guarded) -> None:
+def test_balances_lists_and_totals_are_within_the_apis_rights(guarded: DeployedStack) -> None:
     guarded.api.post("/api/users", {"userId": "rights", "balance": 5})
     guarded.api.post("/api/users/update-balance", {"userId": "rights", "amount": "-2"})
     ids = [guarded.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"] for _ in range(3)]
@@ -114,7 +117,7 @@ def test_balances_lists_and_totals_are_within_the_apis_rights(guarded) -> None:
     assert wait_until(lambda: guarded.api.get("/api/v1/jobs")["totalElements"] >= 3, 30, every=0.5), "nothing counted"
 
 
-def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_rights(guarded) -> None:
+def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_rights(guarded: DeployedStack) -> None:
     for user in ("payer", "payee"):
         guarded.api.post_once("/api/users", {"userId": user, "balance": 5})
     made = guarded.api.post_once("/api/v1/transfers", {"from": "payer", "to": "payee", "amount": 2})
@@ -123,7 +126,7 @@ def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_righ
     )
     assert refused.status_code == 409
 
-    def listed():
+    def listed() -> bool:
         return len(guarded.api.get("/api/users/payer/ledger")["content"]) == 2
 
     assert wait_until(listed, 30, every=0.2), "no entry was written"
@@ -135,7 +138,7 @@ def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_righ
     assert guarded.invoke("LedgerCheckFunction", {"do": "repair", "user_id": "payer"}) == {"repaired": []}
 
 
-def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(guarded) -> None:
+def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(guarded: DeployedStack) -> None:
     job_id = guarded.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}})["id"]
     ended(guarded, job_id)
 
@@ -146,7 +149,7 @@ def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(guarded) ->
     assert wait_until(lambda: _depth(guarded, "DeadLetterQueueUrl") == 0, 30, every=0.5), "the dead letter stayed"
 
 
-def test_the_engine_really_enforces_the_roles(guarded) -> None:
+def test_the_engine_really_enforces_the_roles(guarded: DeployedStack) -> None:
     """The proof that the other tests prove something: without its policy the API cannot read a balance."""
     iam, role = guarded.client("iam"), _role(guarded, "ApiFunction")
     policy = iam.get_role_policy(RoleName=role, PolicyName="api")["PolicyDocument"]
@@ -160,7 +163,7 @@ def test_the_engine_really_enforces_the_roles(guarded) -> None:
     assert guarded.api.request("GET", "/api/users/1/balance").status_code == 200
 
 
-def test_a_queue_refuses_plain_http_unless_the_stack_says_otherwise(enforcing) -> None:
+def test_a_queue_refuses_plain_http_unless_the_stack_says_otherwise(enforcing: tuple[DaemonRecord, Home]) -> None:
     """This engine has no TLS: with the policies that AWS gets, a queue takes nothing from anybody."""
     strict = deploy(*enforcing, "leaseway-strict")
     strict.api.close()
@@ -169,18 +172,18 @@ def test_a_queue_refuses_plain_http_unless_the_stack_says_otherwise(enforcing) -
         strict.client("sqs").send_message(QueueUrl=strict.outputs["JobsQueueUrl"], MessageBody="{}")
 
 
-def _role(stack, function):
+def _role(stack: DeployedStack, function: str) -> str:
     arn = stack.client("lambda").get_function_configuration(FunctionName=stack.outputs[function])["Role"]
     return arn.rpartition("/")[2]
 
 
-def _depth(stack, queue):
+def _depth(stack: DeployedStack, queue: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)["Attributes"]
     return sum(int(held[name]) for name in names)
 
 
-def test_a_task_is_run_and_read_within_the_functions_rights(guarded) -> None:
+def test_a_task_is_run_and_read_within_the_functions_rights(guarded: DeployedStack) -> None:
     body = {"name": "rights", "type": "SLEEP", "payload": {"duration_ms": 1}, "every": "60s"}
     task = guarded.api.post("/api/tasks", body)
     path = f"/api/tasks/{task['id']}"
@@ -200,7 +203,7 @@ def test_a_task_is_run_and_read_within_the_functions_rights(guarded) -> None:
     assert guarded.api.request("DELETE", path).status_code == 200
 
 
-def _let_its_slot_come(stack, task_id) -> None:
+def _let_its_slot_come(stack: DeployedStack, task_id: str) -> None:
     stack.client("dynamodb").update_item(
         TableName=stack.outputs["TasksTable"],
         Key={"id": {"S": task_id}},

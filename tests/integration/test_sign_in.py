@@ -3,27 +3,29 @@
 import json
 import secrets
 import stat
+from collections.abc import Iterator
 
 import httpx
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from leaseway_local.cli import app
-from leaseway_local.engine.paths import DEFAULT_STACK
+from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.errors import LocalCloudError
-from support.deployed_stacks import PASSWORD, deploy
+from support.commands import RunCommand
+from support.deployed_stacks import PASSWORD, AnyEngine, DeployedStack, deploy
 from support.forged_tokens import opened
 
 
 @pytest.fixture(scope="module")
-def usual(engine, home):
+def usual(engine: AnyEngine, home: Home) -> Iterator[DeployedStack]:
     stack = deploy(engine, home, DEFAULT_STACK, {"WorkerConcurrency": "2"})
     yield stack
     stack.api.close()
 
 
 @pytest.fixture
-def leaseway(usual, home, monkeypatch):
+def leaseway(usual: DeployedStack, home: Home, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     """Runs a command, where nobody has signed in yet."""
     (home.path / "signed-in-local.json").unlink(missing_ok=True)
     monkeypatch.setenv("LEASEWAY_HOME", str(home.path))
@@ -31,29 +33,31 @@ def leaseway(usual, home, monkeypatch):
     return lambda *arguments: CliRunner().invoke(app, list(arguments))
 
 
-def who(stack, token: str) -> tuple[str, str]:
+def who(stack: DeployedStack, token: str) -> tuple[str, str]:
     headers = {"authorization": f"Bearer {token}"}
     told = httpx.get(f"{stack.outputs.api_url}/api/v1/me", headers=headers, trust_env=False).json()
     return told["username"], told["role"]
 
 
-def last_line(result) -> str:
+def last_line(result: Result) -> str:
     assert result.exit_code == 0, result.output
     return result.stdout.splitlines()[-1]
 
 
-def test_a_token_of_the_first_admin_stands_alone_on_the_last_line(usual, leaseway) -> None:
+def test_a_token_of_the_first_admin_stands_alone_on_the_last_line(usual: DeployedStack, leaseway: RunCommand) -> None:
     assert who(usual, last_line(leaseway("token"))) == ("admin", "Admin")
 
 
-def test_a_new_name_becomes_a_user_of_the_local_cloud_and_stays_it(usual, leaseway) -> None:
+def test_a_new_name_becomes_a_user_of_the_local_cloud_and_stays_it(usual: DeployedStack, leaseway: RunCommand) -> None:
     name = f"cli-{secrets.token_hex(4)}"
     first = last_line(leaseway("token", "--user", name))
     assert who(usual, first) == (name, "User")
     assert last_line(leaseway("token", "--user", name)) == first
 
 
-def test_commands_act_for_who_signed_in_last(usual, leaseway, monkeypatch) -> None:
+def test_commands_act_for_who_signed_in_last(
+    usual: DeployedStack, leaseway: RunCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given a User of another program, with an account
     name = f"cli-{secrets.token_hex(4)}"
     usual.as_user(name)
@@ -73,7 +77,7 @@ def test_commands_act_for_who_signed_in_last(usual, leaseway, monkeypatch) -> No
 
 
 def test_what_is_kept_is_this_users_alone_and_has_no_password_that_a_person_chose(
-    usual, leaseway, home, monkeypatch
+    usual: DeployedStack, leaseway: RunCommand, home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LEASEWAY_PASSWORD", PASSWORD)
     name = f"cli-{secrets.token_hex(4)}"
@@ -89,7 +93,7 @@ def test_what_is_kept_is_this_users_alone_and_has_no_password_that_a_person_chos
     assert kept[name]["password"]
 
 
-def test_a_name_that_is_taken_needs_its_password(usual, leaseway) -> None:
+def test_a_name_that_is_taken_needs_its_password(usual: DeployedStack, leaseway: RunCommand) -> None:
     name = f"cli-{secrets.token_hex(4)}"
     usual.as_user(name)
     refused = leaseway("token", "--user", name)
@@ -97,7 +101,9 @@ def test_a_name_that_is_taken_needs_its_password(usual, leaseway) -> None:
     assert "password" in str(refused.exception)
 
 
-def test_a_rotation_keeps_sessions_and_is_not_repeated_within_the_hour(usual, leaseway) -> None:
+def test_a_rotation_keeps_sessions_and_is_not_repeated_within_the_hour(
+    usual: DeployedStack, leaseway: RunCommand
+) -> None:
     # Given an Admin with a token
     token = last_line(leaseway("token"))
     manager, secret = usual.client("secretsmanager"), usual.outputs["TokenSecret"]

@@ -1,5 +1,7 @@
 """The tally on the deployed stack: its mapping, its transactions and its markers are the engine's own."""
 
+from typing import Any
+
 import pytest
 
 from leaseway import aws
@@ -7,25 +9,26 @@ from leaseway.jobs.find.totals import count_jobs
 from leaseway.settings import needed
 from support.as_function import inside
 from support.call_meter import describe, units_of_change
+from support.deployed_stacks import DeployedStack, StackFactory
 from support.seed_jobs import job_item, put_jobs
 from support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def counted(make_stack):
+def counted(make_stack: StackFactory) -> DeployedStack:
     return make_stack("tally", SweeperEnabled=False)
 
 
-def totals_of(stack, owner):
+def totals_of(stack: DeployedStack, owner: str) -> dict[str | None, int]:
     with inside(stack):
         return {status: count_jobs(owner, status) for status in (None, "CREATED", "RUNNING", "COMPLETED")}
 
 
-def eventually(stack, owner, expected) -> None:
+def eventually(stack: DeployedStack, owner: str, expected: dict[str | None, int]) -> None:
     until(lambda: totals_of(stack, owner) == expected, seconds=60, what=f"totals {expected}", every=0.5)
 
 
-def test_jobs_that_run_are_counted_where_they_end(counted) -> None:
+def test_jobs_that_run_are_counted_where_they_end(counted: DeployedStack) -> None:
     ids = [
         counted.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {"digits": 4}})["id"] for _ in range(12)
     ]
@@ -33,7 +36,7 @@ def test_jobs_that_run_are_counted_where_they_end(counted) -> None:
     eventually(counted, "admin", {None: 12, "CREATED": 0, "RUNNING": 0, "COMPLETED": 12})
 
 
-def test_deleted_jobs_are_counted_no_more(counted) -> None:
+def test_deleted_jobs_are_counted_no_more(counted: DeployedStack) -> None:
     with inside(counted):
         put_jobs([job_item(n, owner="leaver") for n in range(5)])
     eventually(counted, "leaver", {None: 5, "CREATED": 0, "RUNNING": 0, "COMPLETED": 5})
@@ -44,10 +47,10 @@ def test_deleted_jobs_are_counted_no_more(counted) -> None:
     eventually(counted, "leaver", {None: 3, "CREATED": 0, "RUNNING": 0, "COMPLETED": 3})
 
 
-def test_a_batch_invoked_again_changes_nothing(counted) -> None:
+def test_a_batch_invoked_again_changes_nothing(counted: DeployedStack) -> None:
     # Given a batch that the function has counted, when it is delivered again, whole and then cut short, then the engine
     # refuses its marker and the totals stay
-    def record(number):
+    def record(number: int) -> dict[str, Any]:
         image = job_item(number, owner="repeated")
         return {"eventID": f"repeated-{number}", "eventName": "INSERT", "dynamodb": {"NewImage": image}}
 
@@ -58,7 +61,7 @@ def test_a_batch_invoked_again_changes_nothing(counted) -> None:
         assert totals_of(counted, "repeated") == expected
 
 
-def test_a_jobs_life_costs_eight_write_units_on_the_deployed_table(counted) -> None:
+def test_a_jobs_life_costs_eight_write_units_on_the_deployed_table(counted: DeployedStack) -> None:
     # Given a job that ran through the deployed functions, when its stream records are billed, then they are 3 writes
     # of 8 units, indexes included
     job_id = counted.api.post("/api/v1/jobs", {"type": "GENERATE_LOGIN", "payload": {"length": 8}})["id"]
@@ -72,7 +75,7 @@ def test_a_jobs_life_costs_eight_write_units_on_the_deployed_table(counted) -> N
     assert sum(charge.write_units for charge in charges) == 8
 
 
-def images_of(stack):
+def images_of(stack: DeployedStack) -> Any:
     """Every record that the jobs table's stream holds, as DynamoDB spells them."""
     arn = stack.client("dynamodb").describe_table(TableName=stack.outputs["JobsTable"])["Table"]["LatestStreamArn"]
     streams = stack.client("dynamodbstreams")

@@ -2,19 +2,22 @@
 
 import json
 import secrets
+from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from leaseway_local import cli
 from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.demo.samples import samples
+from support.commands import RunCommand
+from support.deployed_stacks import DeployedStack
 from support.waiting import until
 
 
 @pytest.fixture
-def leaseway(stack, monkeypatch):
+def leaseway(stack: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
     return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
@@ -24,12 +27,12 @@ def name() -> str:
     return f"cli-{secrets.token_hex(6)}"
 
 
-def told(result):
+def told(result: Result) -> Any:
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
 
-def test_a_task_is_created_paused_resumed_and_run(leaseway, name) -> None:
+def test_a_task_is_created_paused_resumed_and_run(leaseway: RunCommand, name: str) -> None:
     payload = json.dumps({"duration_ms": 10})
     made = told(leaseway("tasks", "create", name, "SLEEP", "--payload", payload, "--every", "1h", "--json"))
     assert (made["name"], made["every"], made["state"]) == (name, "1h", "WAITING")
@@ -38,7 +41,7 @@ def test_a_task_is_created_paused_resumed_and_run(leaseway, name) -> None:
 
     job_id = told(leaseway("tasks", "run", name, "--json"))["job_id"]
 
-    def done():
+    def done() -> list[dict[str, Any]]:
         entries = told(leaseway("tasks", "history", name, "--json"))["content"]
         return [entry for entry in entries if entry["status"] == "COMPLETED"]
 
@@ -50,7 +53,7 @@ def test_a_task_is_created_paused_resumed_and_run(leaseway, name) -> None:
     assert name in watched.stdout
 
 
-def test_what_is_refused_is_told_with_its_field(leaseway, name) -> None:
+def test_what_is_refused_is_told_with_its_field(leaseway: RunCommand, name: str) -> None:
     payload = json.dumps({"duration_ms": 10})
     refused = leaseway("tasks", "create", name, "SLEEP", "--payload", payload, "--every", "1s")
 
@@ -59,7 +62,9 @@ def test_what_is_refused_is_told_with_its_field(leaseway, name) -> None:
     assert "(every)" in refused.stderr
 
 
-def test_seeding_installs_six_samples_once(leaseway, stack, monkeypatch) -> None:
+def test_seeding_installs_six_samples_once(
+    leaseway: RunCommand, stack: DeployedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LEASEWAY_SAMPLE_SECONDS", "2")
     first, second = leaseway("tasks", "seed"), leaseway("tasks", "seed")
     assert (first.exit_code, first.stdout.count("defined")) == (0, 6)

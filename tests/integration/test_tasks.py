@@ -7,8 +7,10 @@ matter, the domain runs in the test's process on the stack's tables.
 import itertools
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -17,7 +19,8 @@ from leaseway.tasks.tick import tick
 from leaseway_local.connection.engine_choice import EngineName, read_choice
 from leaseway_local.demo.samples import SECONDS, samples
 from support.as_function import inside
-from support.waiting import changes, job_item, kill_worker, log_lines, until
+from support.deployed_stacks import DeployedStack, StackFactory
+from support.waiting import Change, changes, job_item, kill_worker, log_lines, until
 
 LEASE = 4
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
@@ -26,7 +29,7 @@ _names = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def quick(make_stack):
+def quick(make_stack: StackFactory) -> DeployedStack:
     """A short lease, five workers for tasks, and nobody who ticks but the tests."""
     return make_stack(
         "tasks",
@@ -40,7 +43,7 @@ def quick(make_stack):
 
 
 @pytest.fixture(scope="module")
-def sample(make_stack):
+def sample(make_stack: StackFactory) -> tuple[DeployedStack, dict[str, Any]]:
     """A sample task at its default length on the default lease, started first and judged last."""
     stack = make_stack("samples", LogFormat="json", SchedulerEnabled="false", SweeperEnabled="false")
     wanted = next(task for task in samples(SECONDS, "https://example.com/") if task["name"] == "draw-pictures")
@@ -51,7 +54,7 @@ def sample(make_stack):
 
 
 @pytest.fixture(scope="module")
-def spread(make_stack):
+def spread(make_stack: StackFactory) -> tuple[DeployedStack, list[dict[str, Any]]]:
     """Ten tasks of equal length that came due at once, and five workers; started first and judged later, too."""
     stack = make_stack("spread", TasksConcurrency=5, SchedulerEnabled="false", SweeperEnabled="false")
     tasks = [define(stack, payload={"duration_ms": 20_000}) for _ in range(10)]
@@ -62,20 +65,20 @@ def spread(make_stack):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _start_the_long_ones(sample, request) -> None:
+def _start_the_long_ones(sample: tuple[DeployedStack, dict[str, Any]], request: pytest.FixtureRequest) -> None:
     """Started before the first test of this module, so that their minutes pass meanwhile."""
     if read_choice() is EngineName.MINISTACK:
         request.getfixturevalue("spread")
 
 
-def define(stack, **options):
+def define(stack: DeployedStack, **options: Any) -> dict[str, Any]:
     body = {"name": f"task-{next(_names)}", "type": "SLEEP", "payload": {"duration_ms": 10}, **options}
     if "cron" not in body:
         body.setdefault("every", "1h")
     return stack.api.post("/api/tasks", body)
 
 
-def due(stack, task, ago_ms=1_000):
+def due(stack: DeployedStack, task: dict[str, Any], ago_ms: int = 1_000) -> int:
     """Let the task's next slot have come `ago_ms` ago, as time would have done; returns the slot."""
     slot = int(time.time() * 1000) - ago_ms
     stack.client("dynamodb").update_item(
@@ -87,44 +90,46 @@ def due(stack, task, ago_ms=1_000):
     return slot
 
 
-def read(stack, task):
+def read(stack: DeployedStack, task: dict[str, Any]) -> dict[str, Any]:
     return stack.api.get(f"/api/tasks/{task['id']}")
 
 
-def history(stack, task, **query):
+def history(stack: DeployedStack, task: dict[str, Any], **query: Any) -> list[dict[str, Any]]:
     return stack.api.get(f"/api/tasks/{task['id']}/history", **query)["content"]
 
 
-def run_of(stack, task):
+def run_of(stack: DeployedStack, task: dict[str, Any]) -> dict[str, Any] | None:
     return read(stack, task)["run"]
 
 
-def running(stack, task, attempt=1, seconds=90):
-    def claimed():
+def running(stack: DeployedStack, task: dict[str, Any], attempt: int = 1, seconds: float = 90) -> dict[str, Any]:
+    def claimed() -> dict[str, Any] | None:
         run = run_of(stack, task)
         return run if run and run["status"] == "RUNNING" and run["attempts"] == attempt else None
 
     return until(claimed, seconds=seconds, what=f"attempt {attempt} of {task['name']}", every=0.05)
 
 
-def ended(stack, task, seconds=120):
-    def over():
+def ended(stack: DeployedStack, task: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
+    def over() -> dict[str, Any] | None:
         run = run_of(stack, task)
         return run if run and run["status"] in ENDED else None
 
     return until(over, seconds=seconds, what=f"the end of {task['name']}'s run")
 
 
-def jobs_of(stack, task):
+def jobs_of(stack: DeployedStack, task: dict[str, Any]) -> list[dict[str, Any]]:
     items = stack.client("dynamodb").get_paginator("scan").paginate(TableName=stack.outputs["JobsTable"])
     return [item for page in items for item in page["Items"] if item.get("task_id", {}).get("S") == task["id"]]
 
 
-def transitions(stack, job_id):
+def transitions(stack: DeployedStack, job_id: str) -> list[Change]:
     return [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
 
 
-def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(quick, many) -> None:
+def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(
+    quick: DeployedStack, many: Callable[[int], int]
+) -> None:
     # Given fifty due tasks
     tasks = [define(quick) for _ in range(many(50))]
     slots = {task["id"]: due(quick, task) for task in tasks}
@@ -145,7 +150,7 @@ def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(quick, m
 
 
 @pytest.mark.parametrize(("catch_up", "runs", "missed"), [("latest", 1, 2), ("none", 0, 3)])
-def test_two_minutes_of_missed_ticks(quick, catch_up, runs, missed) -> None:
+def test_two_minutes_of_missed_ticks(quick: DeployedStack, catch_up: str, runs: int, missed: int) -> None:
     # Given a minutely task of which three slots have come
     task = define(quick, every="60s", catch_up=catch_up)
     first = due(quick, task, ago_ms=2 * MINUTE + 1_000)
@@ -160,7 +165,7 @@ def test_two_minutes_of_missed_ticks(quick, catch_up, runs, missed) -> None:
     assert shown["next_run"] > shown["updated_at"]
 
 
-def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick) -> None:
+def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick: DeployedStack) -> None:
     # Given a minutely task that has run
     task = define(quick, every="60s")
     slot = due(quick, task)
@@ -180,7 +185,7 @@ def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick) -> None:
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
-def test_ten_equal_runs_spread_over_five_workers(spread) -> None:
+def test_ten_equal_runs_spread_over_five_workers(spread: tuple[DeployedStack, list[dict[str, Any]]]) -> None:
     # Given ten tasks of equal length that came due at once, and five workers
     stack, tasks = spread
     # When they have run
@@ -188,7 +193,7 @@ def test_ten_equal_runs_spread_over_five_workers(spread) -> None:
     assert {(run["status"], run["attempts"]) for run in runs} == {("COMPLETED", 1)}
 
     # Then the statistics tell of five workers with one to five runs each
-    def counted():
+    def counted() -> dict[str, Any] | None:
         summary = stack.api.get("/api/tasks/stats/summary")
         return summary if summary["overall"]["runs"] >= 10 else None
 
@@ -204,7 +209,7 @@ def test_ten_equal_runs_spread_over_five_workers(spread) -> None:
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
-def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_starts(quick) -> None:
+def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_starts(quick: DeployedStack) -> None:
     # Given a run on a worker
     task = define(quick, payload={"duration_ms": 4_000}, ttl_ms=120_000)
     due(quick, task)
@@ -224,7 +229,7 @@ def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_st
     assert told == [("COMPLETED", 0), ("COMPLETED", 1)]
 
 
-def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up(quick) -> None:
+def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up(quick: DeployedStack) -> None:
     # Given a run whose worker is killed, and whose message is lost with it
     task = define(quick, payload={"duration_ms": 60_000}, ttl_ms=600_000)
     due(quick, task)
@@ -247,7 +252,7 @@ def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up
     quick.api.post(f"/api/v1/jobs/{run['job_id']}/cancel", {})  # it would keep a worker for a minute
 
 
-def test_a_run_past_its_time_to_live_is_cancelled_and_the_next_slot_starts(quick) -> None:
+def test_a_run_past_its_time_to_live_is_cancelled_and_the_next_slot_starts(quick: DeployedStack) -> None:
     task = define(quick, payload={"duration_ms": 30_000}, ttl_ms=1_000)
     due(quick, task)
     quick.invoke("SchedulerFunction")
@@ -258,7 +263,7 @@ def test_a_run_past_its_time_to_live_is_cancelled_and_the_next_slot_starts(quick
     assert [entry["status"] for entry in history(quick, task)] == ["CANCELLED", "CANCELLED"]
 
 
-def test_a_task_is_run_by_hand_paused_and_resumed(quick) -> None:
+def test_a_task_is_run_by_hand_paused_and_resumed(quick: DeployedStack) -> None:
     task = define(quick, payload={"duration_ms": 3_000})
     started = quick.api.request("POST", f"/api/tasks/{task['id']}/run")
     assert started.status_code == 202
@@ -268,7 +273,7 @@ def test_a_task_is_run_by_hand_paused_and_resumed(quick) -> None:
     assert shown["job_id"] == started.json()["job_id"]
     assert shown["running_seconds"] >= 0
 
-    def change(**changes):
+    def change(**changes: Any) -> dict[str, Any]:
         return quick.api.request("PATCH", f"/api/tasks/{task['id']}", json=changes).json()
 
     assert change(enabled=False)["next_run"] is None
@@ -281,7 +286,9 @@ def test_a_task_is_run_by_hand_paused_and_resumed(quick) -> None:
     assert quick.api.request("GET", f"/api/tasks/{task['id']}").status_code == 404
 
 
-def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(sample) -> None:
+def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(
+    sample: tuple[DeployedStack, dict[str, Any]],
+) -> None:
     stack, task = sample
 
     run = ended(stack, task, seconds=200)
@@ -302,10 +309,10 @@ def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(
 class no_task_workers_after_the_claim:  # noqa: N801 - used as a word of the test
     """Start the task's run, kill its worker, and let nobody take it over; gives the run. Workers return at the end."""
 
-    def __init__(self, stack, task) -> None:
+    def __init__(self, stack: DeployedStack, task: dict[str, Any]) -> None:
         self._stack, self._task = stack, task
 
-    def __enter__(self):
+    def __enter__(self) -> dict[str, Any]:
         stack = self._stack
         stack.invoke("SchedulerFunction")
         victim = running(stack, self._task)
@@ -317,8 +324,8 @@ class no_task_workers_after_the_claim:  # noqa: N801 - used as a word of the tes
         kill_worker(victim["worker"])
         return victim
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._switch(on=True)
 
-    def _switch(self, *, on) -> None:
+    def _switch(self, *, on: bool) -> None:
         self._stack.client("lambda").update_event_source_mapping(UUID=self._mapping, Enabled=on)

@@ -6,8 +6,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,25 +13,12 @@ import yaml
 from samtranslator.translator.transform import transform
 
 from leaseway_local.deployment import packaging, template
+from support.packaged import Unpacked
 from support.template_lookup import of_type
 
 
-@dataclass(frozen=True)
-class Unpacked:
-    """Folders: layers as they lie under /opt, the functions' code as it lies under /var/task."""
-
-    runtime: Path
-    core: Path
-    functions: Path
-
-    @property
-    def path(self) -> list[str]:
-        """`sys.path` of a function, without the standard library."""
-        return [str(self.runtime / "python"), str(self.core / "python"), str(self.functions)]
-
-
 @pytest.fixture(scope="session")
-def unpacked(tmp_path_factory) -> Unpacked:
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
     root = tmp_path_factory.mktemp("unpacked")
     archives = {
         "runtime": packaging.build_runtime_layer(),
@@ -47,7 +32,7 @@ def unpacked(tmp_path_factory) -> Unpacked:
 
 
 @pytest.fixture(scope="session")
-def in_a_bare_interpreter(unpacked) -> Callable[..., Any]:
+def in_a_bare_interpreter(unpacked: Unpacked) -> Callable[..., Any]:
     """Runs a script with nothing but what is packaged: it is given the path and more arguments, and prints JSON."""
     environment = {
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -81,7 +66,7 @@ def described() -> dict:
 
 
 @pytest.fixture(scope="session")
-def translated(described):
+def translated(described: dict[str, Any]) -> dict[str, Any]:
     """What SAM makes of the template, with its gateway document included as CloudFormation includes it."""
     code = "s3://bucket/code.zip"
     packaged = template.package(
@@ -93,7 +78,7 @@ def translated(described):
 
     class NoManagedPolicies:
         @staticmethod
-        def load():
+        def load() -> dict[str, str]:
             return {}
 
     with pytest.MonkeyPatch.context() as environment:

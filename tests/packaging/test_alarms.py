@@ -22,7 +22,7 @@ def name_of(alarm: str) -> str:
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_an_alarm_says_why_and_where_to_read_on(alarm) -> None:
+def test_an_alarm_says_why_and_where_to_read_on(alarm: str) -> None:
     told = ALARMS[alarm]["Properties"]["AlarmDescription"]
 
     assert re.fullmatch(rf"[A-Z].{{20,}}\. docs/runbook\.md#{name_of(alarm)}", told)
@@ -30,7 +30,7 @@ def test_an_alarm_says_why_and_where_to_read_on(alarm) -> None:
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_an_alarms_metric_exists_and_is_of_this_stack(alarm) -> None:
+def test_an_alarms_metric_exists_and_is_of_this_stack(alarm: str) -> None:
     held = ALARMS[alarm]["Properties"]
     (dimension,) = held["Dimensions"]
 
@@ -44,7 +44,7 @@ def test_an_alarms_metric_exists_and_is_of_this_stack(alarm) -> None:
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
-def test_an_alarm_calls_the_topic_when_it_begins_and_when_it_ends(alarm) -> None:
+def test_an_alarm_calls_the_topic_when_it_begins_and_when_it_ends(alarm: str) -> None:
     held = ALARMS[alarm]["Properties"]
     calls = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopic"}], {"Ref": "AWS::NoValue"}]}
 

@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 from typing import Never
 
 import pytest
@@ -11,11 +12,12 @@ import pytest
 from leaseway_local.deployment import layers, packaging
 from leaseway_local.engine.paths import ROOT
 from leaseway_local.errors import LocalCloudError
+from support.packaged import Unpacked
 
 UNCHECKED_HASH = 0b01  # flags of a .pyc that is never compared with its source
 
 
-def test_every_module_is_compiled_and_never_checked_against_its_source(unpacked) -> None:
+def test_every_module_is_compiled_and_never_checked_against_its_source(unpacked: Unpacked) -> None:
     for folder in (unpacked.runtime, unpacked.core, unpacked.functions):
         modules = list(folder.rglob("*.py"))
         assert modules
@@ -25,27 +27,27 @@ def test_every_module_is_compiled_and_never_checked_against_its_source(unpacked)
             assert struct.unpack("<I", compiled.read_bytes()[4:8])[0] == UNCHECKED_HASH
 
 
-def test_botocore_describes_only_the_services_in_use(unpacked) -> None:
+def test_botocore_describes_only_the_services_in_use(unpacked: Unpacked) -> None:
     data = unpacked.runtime / "python" / "botocore" / "data"
 
     assert {folder.name for folder in data.iterdir() if folder.is_dir()} == layers.BOTOCORE_SERVICES
 
 
-def test_the_runtime_layer_stays_small(unpacked) -> None:
+def test_the_runtime_layer_stays_small(unpacked: Unpacked) -> None:
     """Lambda refuses 250 MB, and a warm function's process unpacks the layer each time it starts."""
     size = sum(file.stat().st_size for file in unpacked.runtime.rglob("*") if file.is_file())
 
     assert size < 40_000_000
 
 
-def test_the_layers_hold_no_tools_and_no_tests(unpacked) -> None:
+def test_the_layers_hold_no_tools_and_no_tests(unpacked: Unpacked) -> None:
     for layer in (unpacked.runtime, unpacked.core):
         top = {entry.name for entry in (layer / "python").iterdir()}
         assert not top & {"boto3", "pip", "setuptools", "click", "inquirer", "pytest", "moto", "leaseway_local", "bin"}
         assert not [folder for folder in layer.rglob("tests") if folder.is_dir()]
 
 
-def test_equal_content_is_built_once_and_makes_equal_bytes(tmp_path) -> None:
+def test_equal_content_is_built_once_and_makes_equal_bytes(tmp_path: Path) -> None:
     first = packaging.build_core_layer(cache=tmp_path / "one")
     again = packaging.build_core_layer(cache=tmp_path / "one")
     elsewhere = packaging.build_core_layer(cache=tmp_path / "two")
@@ -59,7 +61,9 @@ def test_equal_content_is_built_once_and_makes_equal_bytes(tmp_path) -> None:
     ("makefile", "target", "folder"),
     [("functions", "build-ApiFunction", "functions"), ("layers/core", "build-CoreLayer", "core")],
 )
-def test_sam_builds_what_the_deployer_builds(makefile, target, folder, unpacked, tmp_path) -> None:
+def test_sam_builds_what_the_deployer_builds(
+    makefile: str, target: str, folder: str, unpacked: Unpacked, tmp_path: Path
+) -> None:
     """`sam build` runs these Makefiles; the runtime layer's differs from the laptop's by its platform."""
     made = [
         "make",
@@ -77,11 +81,11 @@ def test_sam_builds_what_the_deployer_builds(makefile, target, folder, unpacked,
     assert all((tmp_path / name).read_bytes() == (deployed / name).read_bytes() for name in sources)
 
 
-def names(folder):
+def names(folder: Path) -> set[Path]:
     return {file.relative_to(folder) for file in folder.rglob("*") if file.is_file()}
 
 
-def test_an_overlay_is_laid_over_the_functions_and_changes_the_key(tmp_path) -> None:
+def test_an_overlay_is_laid_over_the_functions_and_changes_the_key(tmp_path: Path) -> None:
     overlay = tmp_path / "overlay"
     (overlay / "more_executors").mkdir(parents=True)
     (overlay / "more_executors" / "__init__.py").write_text('"""Job types of a test."""\n')
@@ -94,8 +98,8 @@ def test_an_overlay_is_laid_over_the_functions_and_changes_the_key(tmp_path) -> 
         assert {"more_executors/__init__.py", "api/__init__.py"} <= set(archive.namelist())
 
 
-def test_a_failed_build_leaves_no_archive_behind(tmp_path, monkeypatch) -> None:
-    def refuse(_folder, *_origins) -> Never:
+def test_a_failed_build_leaves_no_archive_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_folder: Path, *_origins: object) -> Never:
         raise layers.RecipeError("does not compile")
 
     monkeypatch.setattr(layers, "compile_tree", refuse)

@@ -3,6 +3,9 @@
 `make bench-cold` measures the milliseconds, which depend on the machine; the modules do not.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from benchmarks.cold_start import BARE, CLIENTS, OURS, handlers
@@ -33,10 +36,10 @@ def test_every_function_has_a_bare_handler_to_be_compared_with() -> None:
 
 
 @pytest.fixture(scope="module")
-def imported(in_a_bare_interpreter):
+def imported(in_a_bare_interpreter: Callable[..., Any]) -> Callable[[str], list[str]]:
     """The modules that a function has imported when it waits for its first event, but for those of the bare handler."""
 
-    def named(name):
+    def named(name: str) -> list[str]:
         clients = CLIENTS[name]
         ours = OURS.format(module=handlers()[name], clients=clients)
         return in_a_bare_interpreter(IMPORTED, BARE.format(clients=clients), ours)
@@ -45,7 +48,7 @@ def imported(in_a_bare_interpreter):
 
 
 @pytest.mark.parametrize("name", sorted(CLIENTS))
-def test_a_function_loads_out_of_the_collectors_sight(name, in_a_bare_interpreter) -> None:
+def test_a_function_loads_out_of_the_collectors_sight(name: str, in_a_bare_interpreter: Callable[..., Any]) -> None:
     """See `leaseway.coldstart`: passes of the garbage collector over modules are a quarter of a start."""
     passes, frozen, enabled = in_a_bare_interpreter(COLLECTED, handlers()[name])
 
@@ -54,14 +57,18 @@ def test_a_function_loads_out_of_the_collectors_sight(name, in_a_bare_interprete
 
 
 @pytest.mark.parametrize("name", sorted(CLIENTS))
-def test_a_function_imports_few_modules_beyond_the_bare_handlers(name, imported) -> None:
+def test_a_function_imports_few_modules_beyond_the_bare_handlers(
+    name: str, imported: Callable[[str], list[str]]
+) -> None:
     modules = imported(name)
 
     assert f"{name}.app" in modules or name in modules
     assert len(modules) <= MOST_MODULES, modules
 
 
-def test_the_api_starts_without_the_nouns_that_its_first_request_may_not_be_about(imported) -> None:
+def test_the_api_starts_without_the_nouns_that_its_first_request_may_not_be_about(
+    imported: Callable[[str], list[str]],
+) -> None:
     nouns = ("api.blueprints.", "leaseway.jobs", "leaseway.ledger", "leaseway.tasks", "leaseway.generator")
 
     assert [module for module in imported("api") if module.startswith(nouns)] == []

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,20 +16,20 @@ FOLDER = ROOT / "localstack"
 
 
 @pytest.fixture(scope="module")
-def localstack():
+def localstack() -> dict[str, Any]:
     return yaml.safe_load((FOLDER / "compose.yaml").read_text())["services"]["localstack"]
 
 
 @pytest.fixture(scope="module")
-def dockerfile():
+def dockerfile() -> str:
     return (FOLDER / "Dockerfile").read_text()
 
 
-def test_it_is_reachable_from_this_machine_only(localstack) -> None:
+def test_it_is_reachable_from_this_machine_only(localstack: dict[str, Any]) -> None:
     assert localstack["ports"] == ["127.0.0.1:${LEASEWAY_PORT:-4566}:4566"]
 
 
-def test_without_a_token_it_is_the_last_image_that_needs_none(localstack, dockerfile) -> None:
+def test_without_a_token_it_is_the_last_image_that_needs_none(localstack: dict[str, Any], dockerfile: str) -> None:
     assert localstack["build"]["args"] == {"EDITION": "${LOCALSTACK_AUTH_TOKEN:+licensed}"}
     stages = dict(re.findall(r"^FROM (\S+) AS localstack-(\w+)$", dockerfile, re.MULTILINE))
     stages = {name: image for image, name in stages.items()}
@@ -36,7 +37,7 @@ def test_without_a_token_it_is_the_last_image_that_needs_none(localstack, docker
     assert "FROM localstack-${EDITION:-free}" in dockerfile
 
 
-def test_every_file_that_it_mounts_or_copies_is_there(localstack, dockerfile) -> None:
+def test_every_file_that_it_mounts_or_copies_is_there(localstack: dict[str, Any], dockerfile: str) -> None:
     mounted = [volume.split(":")[0] for volume in localstack["volumes"] if volume.startswith(".")]
     copied = re.findall(r"^COPY (?!--from)(\S+)", dockerfile, re.MULTILINE)
 
@@ -45,7 +46,7 @@ def test_every_file_that_it_mounts_or_copies_is_there(localstack, dockerfile) ->
     assert [path for path in copied if not (ROOT / path).exists()] == []
 
 
-def test_all_that_the_deployer_reads_is_mounted_where_it_looks(localstack) -> None:
+def test_all_that_the_deployer_reads_is_mounted_where_it_looks(localstack: dict[str, Any]) -> None:
     inside = {volume.split(":")[1] for volume in localstack["volumes"]}
 
     for needed in ("functions", "infra", "layers", "localstack", "template.yaml", ".leaseway"):
@@ -60,11 +61,11 @@ def test_the_ready_hook_deploys_with_the_deployer_of_everywhere_else() -> None:
     assert command[-4:] == ["leaseway_local.cli", "deploy", "--target", "localstack"]
 
 
-def test_it_is_healthy_when_the_hook_has_come_to_its_end(localstack) -> None:
+def test_it_is_healthy_when_the_hook_has_come_to_its_end(localstack: dict[str, Any]) -> None:
     assert "_localstack/init/ready" in localstack["healthcheck"]["test"][1]
 
 
-def test_it_has_the_services_that_the_tests_run_on(localstack, tmp_path) -> None:
+def test_it_has_the_services_that_the_tests_run_on(localstack: dict[str, Any], tmp_path: Path) -> None:
     tested = run.environment(tmp_path)
     same = ("SQS_ENDPOINT_STRATEGY", "DISABLE_EVENTS", "CFN_IGNORE_UNSUPPORTED_RESOURCE_TYPES")
     providers = [name for name in tested if name.startswith("PROVIDER_OVERRIDE_")]

@@ -8,10 +8,13 @@ import json
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from leaseway_local.engine.paths import ROOT
+from support.packaged import Unpacked
 from support.template_lookup import bounds, default, listed, of_type, properties, statements, target
 
 # CloudFormation: resources, parameters and outputs of a template, bytes of one that comes from a bucket.
@@ -54,12 +57,12 @@ DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")
 
 
 @pytest.fixture(scope="module")
-def mappings(translated):
+def mappings(translated: dict[str, Any]) -> dict[str, Any]:
     return of_type(translated, MAPPING)
 
 
 @pytest.fixture(scope="module")
-def queue_mappings(described, mappings):
+def queue_mappings(described: dict[str, Any], mappings: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
     """(mapping, logical name of its queue, logical name of its function)."""
     named = [
         (
@@ -73,7 +76,7 @@ def queue_mappings(described, mappings):
 
 
 @pytest.fixture(scope="module")
-def stream_mappings(described, mappings):
+def stream_mappings(described: dict[str, Any], mappings: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         found["Properties"]
         for found in mappings.values()
@@ -81,11 +84,13 @@ def stream_mappings(described, mappings):
     ]
 
 
-def is_fifo(described, queue):
+def is_fifo(described: dict[str, Any], queue: str) -> bool:
     return properties(described, queue).get("FifoQueue") is True
 
 
-def test_a_mapped_queue_hides_its_messages_as_long_as_its_function_may_run(described, queue_mappings) -> None:
+def test_a_mapped_queue_hides_its_messages_as_long_as_its_function_may_run(
+    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str]]
+) -> None:
     """Lambda refuses the mapping otherwise."""
     assert queue_mappings
     for _, queue, function in queue_mappings:
@@ -94,7 +99,7 @@ def test_a_mapped_queue_hides_its_messages_as_long_as_its_function_may_run(descr
         assert least >= longest, f"{queue} for {function}"
 
 
-def test_no_queue_or_stream_is_mapped_to_one_function_twice(mappings) -> None:
+def test_no_queue_or_stream_is_mapped_to_one_function_twice(mappings: dict[str, Any]) -> None:
     pairs = Counter(
         (target(found["Properties"]["EventSourceArn"]), target(found["Properties"]["FunctionName"]))
         for found in mappings.values()
@@ -103,13 +108,17 @@ def test_no_queue_or_stream_is_mapped_to_one_function_twice(mappings) -> None:
     assert {pair: count for pair, count in pairs.items() if count > 1} == {}
 
 
-def test_no_queue_has_two_functions_that_take_messages_from_each_other(queue_mappings) -> None:
+def test_no_queue_has_two_functions_that_take_messages_from_each_other(
+    queue_mappings: list[tuple[dict[str, Any], str]],
+) -> None:
     readers = Counter(queue for _, queue, _ in queue_mappings)
 
     assert set(readers.values()) == {1}
 
 
-def test_a_mapping_keeps_within_what_lambda_admits(described, queue_mappings) -> None:
+def test_a_mapping_keeps_within_what_lambda_admits(
+    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str]]
+) -> None:
     for mapping, queue, _ in queue_mappings:
         least, most = bounds(described, mapping["ScalingConfig"]["MaximumConcurrency"])
         assert 2 <= least <= most <= 1_000, queue
@@ -119,7 +128,7 @@ def test_a_mapping_keeps_within_what_lambda_admits(described, queue_mappings) ->
         assert not (is_fifo(described, queue) and "MaximumBatchingWindowInSeconds" in mapping), queue
 
 
-def test_a_mapping_has_few_filters_and_they_are_json(mappings) -> None:
+def test_a_mapping_has_few_filters_and_they_are_json(mappings: dict[str, Any]) -> None:
     for name, mapping in mappings.items():
         filters = mapping["Properties"].get("FilterCriteria", {}).get("Filters", [])
         assert len(filters) <= FILTERS, name
@@ -128,7 +137,7 @@ def test_a_mapping_has_few_filters_and_they_are_json(mappings) -> None:
             assert len(each["Pattern"]) <= FILTER_CHARACTERS, name
 
 
-def test_a_parameter_that_turns_a_schedule_off_does(described, translated) -> None:
+def test_a_parameter_that_turns_a_schedule_off_does(described: dict[str, Any], translated: dict[str, Any]) -> None:
     """SAM takes any reference for true: `Enabled: !Ref SweeperEnabled` would be ENABLED whatever its value."""
     rules = of_type(translated, "AWS::Events::Rule")
 
@@ -140,7 +149,7 @@ def test_a_parameter_that_turns_a_schedule_off_does(described, translated) -> No
         assert (described["Parameters"][parameter["Ref"]]["AllowedValues"], value) == (["true", "false"], "true"), name
 
 
-def test_no_more_than_two_functions_read_a_stream(stream_mappings) -> None:
+def test_no_more_than_two_functions_read_a_stream(stream_mappings: list[dict[str, Any]]) -> None:
     """A third reader of a shard is throttled, and throttles the others."""
     readers = Counter(target(mapping["EventSourceArn"]) for mapping in stream_mappings)
 
@@ -148,7 +157,7 @@ def test_no_more_than_two_functions_read_a_stream(stream_mappings) -> None:
     assert max(readers.values()) <= STREAM_READERS, readers
 
 
-def test_every_queue_of_jobs_ends_in_a_dead_letter_queue_of_its_own_kind(described) -> None:
+def test_every_queue_of_jobs_ends_in_a_dead_letter_queue_of_its_own_kind(described: dict[str, Any]) -> None:
     queues = of_type(described, "AWS::SQS::Queue")
     ends = {
         target(queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"])
@@ -166,7 +175,7 @@ def test_every_queue_of_jobs_ends_in_a_dead_letter_queue_of_its_own_kind(describ
     assert all("RedrivePolicy" not in properties(described, name) for name in ends)
 
 
-def test_a_dead_letter_queue_outlives_the_queues_before_it(described) -> None:
+def test_a_dead_letter_queue_outlives_the_queues_before_it(described: dict[str, Any]) -> None:
     """A message keeps its age when it is moved."""
     for name, queue in of_type(described, "AWS::SQS::Queue").items():
         redrive = queue["Properties"].get("RedrivePolicy")
@@ -175,7 +184,9 @@ def test_a_dead_letter_queue_outlives_the_queues_before_it(described) -> None:
             assert kept >= queue["Properties"].get("MessageRetentionPeriod", 345_600), name
 
 
-def test_reserved_concurrency_is_enough_for_the_mappings_it_serves(described, queue_mappings) -> None:
+def test_reserved_concurrency_is_enough_for_the_mappings_it_serves(
+    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str]]
+) -> None:
     """Where it is not, mappings take messages that they cannot hand over, and these run out of receives."""
     for name, function in of_type(described, "AWS::Serverless::Function").items():
         reserved = function["Properties"].get("ReservedConcurrentExecutions")
@@ -187,7 +198,7 @@ def test_reserved_concurrency_is_enough_for_the_mappings_it_serves(described, qu
         assert reserved is None or bounds(described, reserved)[0] >= needed, name
 
 
-def test_a_function_ends_before_what_calls_it_gives_up(described, translated) -> None:
+def test_a_function_ends_before_what_calls_it_gives_up(described: dict[str, Any], translated: dict[str, Any]) -> None:
     for name, function in of_type(translated, "AWS::Lambda::Function").items():
         _, longest = bounds(described, function["Properties"]["Timeout"])
         assert longest <= LONGEST_SECONDS, name
@@ -196,7 +207,7 @@ def test_a_function_ends_before_what_calls_it_gives_up(described, translated) ->
         assert bounds(described, properties(described, name)["Timeout"])[1] <= GATEWAY_SECONDS, name
 
 
-def test_the_door_knows_tls_only(described, translated) -> None:
+def test_the_door_knows_tls_only(described: dict[str, Any], translated: dict[str, Any]) -> None:
     """A REST API's own address answers HTTPS and nothing else; a function's URL or a domain would need a look."""
     assert list(of_type(translated, "AWS::ApiGateway::RestApi")) == ["Api"]
     for kind in ("AWS::Lambda::Url", "AWS::ApiGateway::DomainName", "AWS::ApiGatewayV2::Api"):
@@ -205,7 +216,7 @@ def test_the_door_knows_tls_only(described, translated) -> None:
     assert address.startswith("https://${Api}.execute-api.")
 
 
-def test_a_function_with_its_layers_fits_into_an_environment(unpacked) -> None:
+def test_a_function_with_its_layers_fits_into_an_environment(unpacked: Unpacked) -> None:
     size = sum(
         path.stat().st_size
         for folder in (unpacked.runtime, unpacked.core, unpacked.functions)
@@ -216,7 +227,7 @@ def test_a_function_with_its_layers_fits_into_an_environment(unpacked) -> None:
     assert size <= UNZIPPED_BYTES * 0.5, "half is for the job types of those who build on this"
 
 
-def test_sam_builds_every_archive_by_our_recipe(described) -> None:
+def test_sam_builds_every_archive_by_our_recipe(described: dict[str, Any]) -> None:
     """SAM's own builder would leave out the compiled modules, which are half of a cold start."""
     for kind in ("AWS::Serverless::Function", "AWS::Serverless::LayerVersion"):
         for name, resource in of_type(described, kind).items():
@@ -224,7 +235,7 @@ def test_sam_builds_every_archive_by_our_recipe(described) -> None:
 
 
 @pytest.mark.parametrize("environment", ["default", "staging", "prod"])
-def test_samconfig_deploys_what_the_template_admits(environment, described) -> None:
+def test_samconfig_deploys_what_the_template_admits(environment: str, described: dict[str, Any]) -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]["deploy"]["parameters"]
 
     assert len(settings["stack_name"]) <= len(LONGEST_STACK_NAME)
@@ -239,13 +250,13 @@ def test_samconfig_deploys_what_the_template_admits(environment, described) -> N
     assert data_is_kept == (environment != "default")
 
 
-def test_no_variable_has_a_name_that_lambda_reserves(translated) -> None:
+def test_no_variable_has_a_name_that_lambda_reserves(translated: dict[str, Any]) -> None:
     for name, function in of_type(translated, "AWS::Lambda::Function").items():
         for variable in function["Properties"]["Environment"]["Variables"]:
             assert not RESERVED_VARIABLES.fullmatch(variable), f"{name}: {variable}"
 
 
-def test_names_fit_with_the_stacks_name_in_them(described) -> None:
+def test_names_fit_with_the_stacks_name_in_them(described: dict[str, Any]) -> None:
     for kind, key in (("AWS::Serverless::Function", "FunctionName"), ("AWS::Serverless::LayerVersion", "LayerName")):
         for name, resource in of_type(described, kind).items():
             full = resource["Properties"][key]["Fn::Sub"].replace("${AWS::StackName}", LONGEST_STACK_NAME)
@@ -253,7 +264,7 @@ def test_names_fit_with_the_stacks_name_in_them(described) -> None:
             assert len(full) <= NAME, name
 
 
-def test_a_functions_policy_is_small(translated) -> None:
+def test_a_functions_policy_is_small(translated: dict[str, Any]) -> None:
     """Each permission is a statement in it; near 49 of them it is full."""
     admitted = Counter(
         target(found["Properties"]["FunctionName"]) for found in of_type(translated, "AWS::Lambda::Permission").values()
@@ -263,7 +274,7 @@ def test_a_functions_policy_is_small(translated) -> None:
     assert max(admitted.values()) * statement <= POLICY_BYTES, admitted
 
 
-def test_a_roles_policies_fit(described) -> None:
+def test_a_roles_policies_fit(described: dict[str, Any]) -> None:
     for name, role in of_type(described, "AWS::IAM::Role").items():
         text = json.dumps(role["Properties"]["Policies"], separators=(",", ":"))
         # Names become ARNs: a Fn::GetAtt of some 35 characters is some 100 on AWS.
@@ -271,7 +282,7 @@ def test_a_roles_policies_fit(described) -> None:
         assert length <= ROLE_CHARACTERS, f"{name}: about {length}"
 
 
-def test_no_role_names_an_action_or_an_object_that_may_be_any(described) -> None:
+def test_no_role_names_an_action_or_an_object_that_may_be_any(described: dict[str, Any]) -> None:
     for name, role in of_type(described, "AWS::IAM::Role").items():
         for statement in statements(role):
             assert statement["Effect"] == "Allow", name
@@ -281,7 +292,7 @@ def test_no_role_names_an_action_or_an_object_that_may_be_any(described) -> None
             assert "NotResource" not in statement, name
 
 
-def test_a_table_declares_its_key_attributes_and_no_others(described) -> None:
+def test_a_table_declares_its_key_attributes_and_no_others(described: dict[str, Any]) -> None:
     for name, table in of_type(described, "AWS::DynamoDB::Table").items():
         held = table["Properties"]
         indexes = held.get("GlobalSecondaryIndexes", [])
@@ -292,21 +303,21 @@ def test_a_table_declares_its_key_attributes_and_no_others(described) -> None:
         assert all(re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", index["IndexName"]) for index in indexes), name
 
 
-def test_what_holds_data_survives_the_stack_and_its_changes(described) -> None:
+def test_what_holds_data_survives_the_stack_and_its_changes(described: dict[str, Any]) -> None:
     for kind in DATA:
         for name, resource in of_type(described, kind).items():
             assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
             assert resource["UpdateReplacePolicy"] == "Retain", name
 
 
-def test_what_holds_data_has_no_name_of_its_own(described) -> None:
+def test_what_holds_data_has_no_name_of_its_own(described: dict[str, Any]) -> None:
     """A replacement could not be made beside the old one, which is retained."""
     for kind, key in zip(DATA, ("TableName", "BucketName", "QueueName"), strict=True):
         for name, resource in of_type(described, kind).items():
             assert key not in resource["Properties"], name
 
 
-def test_every_log_group_forgets(described, translated) -> None:
+def test_every_log_group_forgets(described: dict[str, Any], translated: dict[str, Any]) -> None:
     groups = of_type(described, "AWS::Logs::LogGroup")
 
     assert all("RetentionInDays" in group["Properties"] for group in groups.values())
@@ -314,7 +325,7 @@ def test_every_log_group_forgets(described, translated) -> None:
         assert target(function["Properties"]["LoggingConfig"]["LogGroup"]) in groups, name
 
 
-def test_an_alarm_looks_back_no_longer_than_a_day(described) -> None:
+def test_an_alarm_looks_back_no_longer_than_a_day(described: dict[str, Any]) -> None:
     for name, alarm in of_type(described, "AWS::CloudWatch::Alarm").items():
         held = alarm["Properties"]
         if "Period" in held:
@@ -322,14 +333,14 @@ def test_an_alarm_looks_back_no_longer_than_a_day(described) -> None:
             assert held["Period"] * held["EvaluationPeriods"] <= ALARM_SECONDS, name
 
 
-def test_the_template_is_within_cloudformations_limits(described, translated) -> None:
+def test_the_template_is_within_cloudformations_limits(described: dict[str, Any], translated: dict[str, Any]) -> None:
     assert len(translated["Resources"]) <= RESOURCES
     assert len(described["Parameters"]) <= PARAMETERS
     assert len(described["Outputs"]) <= OUTPUTS
     assert len((ROOT / "template.yaml").read_bytes()) <= TEMPLATE_BYTES
 
 
-def expressions(tree):
+def expressions(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """(line, text) of what is passed or put somewhere as a DynamoDB expression."""
     for node in ast.walk(tree):
         named = [(node.arg or "", node.value)] if isinstance(node, ast.keyword) else []

@@ -3,11 +3,14 @@
 import json
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from api.access import ROUTES
 from leaseway_local.deployment import template
+from support.packaged import Unpacked
 
 RARE = {"PIL", "PIL.Image", "argon2", "boto3", "can_ada", "h11", "jwt", "pip", "setuptools", "zxcvbn"}
 HANDLERS = [resource["Properties"]["Handler"] for resource in template.read()["Resources"].values()
@@ -48,7 +51,9 @@ print(json.dumps([aws.client(name).meta.service_model.service_name for name in j
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_function_imports_with_nothing_but_what_is_packaged(handler, unpacked, in_a_bare_interpreter) -> None:
+def test_a_function_imports_with_nothing_but_what_is_packaged(
+    handler: str, unpacked: Unpacked, in_a_bare_interpreter: Callable[..., Any]
+) -> None:
     report = in_a_bare_interpreter(REPORT, handler)
 
     assert report["callable"]
@@ -58,7 +63,9 @@ def test_a_function_imports_with_nothing_but_what_is_packaged(handler, unpacked,
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_function_starts_without_what_only_some_jobs_need(handler, in_a_bare_interpreter) -> None:
+def test_a_function_starts_without_what_only_some_jobs_need(
+    handler: str, in_a_bare_interpreter: Callable[..., Any]
+) -> None:
     """Pillow, argon2 and PyJWT cost a cold start; the first job or request that needs one imports it."""
     modules = in_a_bare_interpreter(REPORT, handler)["modules"]
 
@@ -66,7 +73,7 @@ def test_a_function_starts_without_what_only_some_jobs_need(handler, in_a_bare_i
 
 
 def test_the_first_requests_import_every_blueprint_from_what_is_packaged_and_without_the_rare(
-    in_a_bare_interpreter,
+    in_a_bare_interpreter: Callable[..., Any],
 ) -> None:
     modules = in_a_bare_interpreter(BLUEPRINTS)
 
@@ -74,13 +81,13 @@ def test_the_first_requests_import_every_blueprint_from_what_is_packaged_and_wit
     assert not RARE & set(modules)
 
 
-def test_every_job_type_and_its_packages_are_packaged(in_a_bare_interpreter) -> None:
+def test_every_job_type_and_its_packages_are_packaged(in_a_bare_interpreter: Callable[..., Any]) -> None:
     types = in_a_bare_interpreter(EXECUTORS)
 
     assert {"SLEEP", "HTTP_GET", "IMAGE_RESIZE", "GENERATE_LOGIN", "GENERATE_NUMBER"} <= set(types)
 
 
-def test_clients_of_the_services_in_use_can_be_made(in_a_bare_interpreter) -> None:
+def test_clients_of_the_services_in_use_can_be_made(in_a_bare_interpreter: Callable[..., Any]) -> None:
     services = ["dynamodb", "sqs", "s3", "secretsmanager"]
 
     assert in_a_bare_interpreter(CLIENTS, json.dumps(services)) == services

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -55,11 +56,11 @@ def test_the_template_is_clean_for_cfn_lint() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_sam_translates_the_template(translated) -> None:
+def test_sam_translates_the_template(translated: dict[str, Any]) -> None:
     assert set(of_type(translated, "AWS::Lambda::Function")) == FUNCTIONS
 
 
-def test_one_permission_a_function_admits_the_gateway(translated) -> None:
+def test_one_permission_a_function_admits_the_gateway(translated: dict[str, Any]) -> None:
     """One a route would overflow the function's policy near 49 routes, on AWS only."""
     permissions = of_type(translated, "AWS::Lambda::Permission").values()
 
@@ -75,7 +76,7 @@ def test_the_template_has_no_aliases() -> None:
     assert not [token for token in tokens if isinstance(token, (yaml.AliasToken, yaml.AnchorToken))]
 
 
-def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described) -> None:
+def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described: dict[str, Any]) -> None:
     text = template.gateway_path(described).read_text()
 
     assert not re.search(r":\s+!\w", text), "an included document may not use short forms"
@@ -84,7 +85,7 @@ def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described
     assert "ApiFunction" in named
 
 
-def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described) -> None:
+def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described: dict[str, Any]) -> None:
     for queue, function in (
         *((queue, "WorkerFunction") for queue in WORKED),
         ("DeadLetterQueue", "DeadLetterFunction"),
@@ -97,7 +98,9 @@ def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described
 
 
 @pytest.mark.parametrize("event", ["Jobs", "HighJobs", "LowJobs"])
-def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(described, event) -> None:
+def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(
+    described: dict[str, Any], event: str
+) -> None:
     mapping = properties(described, "WorkerFunction")["Events"][event]["Properties"]
 
     assert default(described, mapping["BatchSize"]) == 10, "a batch is what a worker runs side by side"
@@ -108,7 +111,7 @@ def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(descr
     assert default(described, redrive["maxReceiveCount"]) == 20
 
 
-def test_each_priority_has_workers_that_no_other_can_take(described) -> None:
+def test_each_priority_has_workers_that_no_other_can_take(described: dict[str, Any]) -> None:
     events = properties(described, "WorkerFunction")["Events"]
     bounds_of = {
         target(event["Properties"]["Queue"]): event["Properties"]["ScalingConfig"]["MaximumConcurrency"]["Ref"]
@@ -122,7 +125,9 @@ def test_each_priority_has_workers_that_no_other_can_take(described) -> None:
     }
 
 
-def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has_none(described) -> None:
+def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has_none(
+    described: dict[str, Any],
+) -> None:
     shown = described["Globals"]["Function"]["Environment"]["Variables"]["TYPE_QUEUE_URLS"]["Fn::Sub"]
     queues = dict(pair.split("=") for pair in shown.split(","))
     mappings = {
@@ -143,7 +148,7 @@ def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has
             assert mapping["BatchSize"] * mapping["ScalingConfig"]["MaximumConcurrency"] == kind.limit, name
 
 
-def test_every_mapping_of_the_worker_is_turned_off_by_a_boolean(described) -> None:
+def test_every_mapping_of_the_worker_is_turned_off_by_a_boolean(described: dict[str, Any]) -> None:
     """The text "false" is true to some engines, and nodes would share each queue with Lambda there."""
     events = properties(described, "WorkerFunction")["Events"].values()
 
@@ -152,7 +157,7 @@ def test_every_mapping_of_the_worker_is_turned_off_by_a_boolean(described) -> No
     }
 
 
-def test_a_run_of_a_task_shares_its_worker_with_nobody(described) -> None:
+def test_a_run_of_a_task_shares_its_worker_with_nobody(described: dict[str, Any]) -> None:
     mapping = properties(described, "WorkerFunction")["Events"]["TaskRuns"]["Properties"]
 
     assert mapping["BatchSize"] == 1
@@ -161,7 +166,7 @@ def test_a_run_of_a_task_shares_its_worker_with_nobody(described) -> None:
     assert (concurrency["MinValue"], concurrency["Default"]) == (2, 5)
 
 
-def test_the_tally_never_gives_up_and_never_splits_a_batch(described) -> None:
+def test_the_tally_never_gives_up_and_never_splits_a_batch(described: dict[str, Any]) -> None:
     mapping = properties(described, "TallyFunction")["Events"]["JobChanges"]["Properties"]
 
     assert (mapping["BatchSize"], mapping["StartingPosition"]) == (100, "TRIM_HORIZON")
@@ -170,7 +175,7 @@ def test_the_tally_never_gives_up_and_never_splits_a_batch(described) -> None:
     assert "FunctionResponseTypes" not in mapping
 
 
-def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(described) -> None:
+def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(described: dict[str, Any]) -> None:
     mapping = properties(described, "RetentionFunction")["Events"]["RemovedJobs"]["Properties"]
     (wanted,) = mapping["FilterCriteria"]["Filters"]
 
@@ -180,7 +185,7 @@ def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(des
     assert "FunctionResponseTypes" not in mapping
 
 
-def test_no_object_goes_before_its_job(described) -> None:
+def test_no_object_goes_before_its_job(described: dict[str, Any]) -> None:
     default = {name: described["Parameters"][name]["Default"] for name in ("RetentionDays", "ObjectDays")}
     (net,) = [
         rule
@@ -192,7 +197,7 @@ def test_no_object_goes_before_its_job(described) -> None:
     assert default["ObjectDays"] > LONGEST_DELAY_MS / DAY_MS + default["RetentionDays"] + 1
 
 
-def test_the_ledger_never_gives_up_and_its_age_calls(described) -> None:
+def test_the_ledger_never_gives_up_and_its_age_calls(described: dict[str, Any]) -> None:
     mapping = properties(described, "LedgerFunction")["Events"]["AccountChanges"]["Properties"]
     alarm = properties(described, "LedgerBehindAlarm")
 
@@ -204,14 +209,14 @@ def test_the_ledger_never_gives_up_and_its_age_calls(described) -> None:
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "LedgerFunction"}}]
 
 
-def test_no_role_may_change_or_delete_an_entry(described) -> None:
+def test_no_role_may_change_or_delete_an_entry(described: dict[str, Any]) -> None:
     for name, role in of_type(described, "AWS::IAM::Role").items():
         for statement in statements(role):
             if {"Fn::GetAtt": ["LedgerTable", "Arn"]} in listed(statement["Resource"]):
                 assert not {"dynamodb:UpdateItem", "dynamodb:DeleteItem"} & set(listed(statement["Action"])), name
 
 
-def test_data_is_retained_recoverable_and_protected(described) -> None:
+def test_data_is_retained_recoverable_and_protected(described: dict[str, Any]) -> None:
     assert set(of_type(described, "AWS::DynamoDB::Table")) == TABLES
     for name in (*TABLES, "Bucket", *of_type(described, "AWS::SQS::Queue")):
         assert described["Resources"][name]["DeletionPolicy"] == "RetainExceptOnCreate"
@@ -226,7 +231,7 @@ def test_data_is_retained_recoverable_and_protected(described) -> None:
     assert described["Parameters"]["PointInTimeRecovery"]["Default"] == "true"
 
 
-def test_expired_items_are_removed_by_the_tables_themselves(described) -> None:
+def test_expired_items_are_removed_by_the_tables_themselves(described: dict[str, Any]) -> None:
     for name in ("JobsTable", "TotalsTable", "IdempotencyTable", "UsersTable", "HistoryTable"):
         assert properties(described, name)["TimeToLiveSpecification"] == {
             "AttributeName": "expires_at",
@@ -234,21 +239,21 @@ def test_expired_items_are_removed_by_the_tables_themselves(described) -> None:
         }
 
 
-def test_the_indexes_hold_keys_only(described) -> None:
+def test_the_indexes_hold_keys_only(described: dict[str, Any]) -> None:
     indexes = properties(described, "JobsTable")["GlobalSecondaryIndexes"]
 
     assert {index["IndexName"] for index in indexes} == {"owner", "live", "owner_outcome", "outcome", "dead_letter"}
     assert {index["Projection"]["ProjectionType"] for index in indexes} == {"KEYS_ONLY"}
 
 
-def test_the_bucket_is_private_and_encrypted(described) -> None:
+def test_the_bucket_is_private_and_encrypted(described: dict[str, Any]) -> None:
     bucket = properties(described, "Bucket")
 
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
 
 
-def test_queues_and_bucket_refuse_plain_http_and_the_public(described) -> None:
+def test_queues_and_bucket_refuse_plain_http_and_the_public(described: dict[str, Any]) -> None:
     """The local engine asks them with AUTH only, and the bucket's not even then."""
     assert described["Parameters"]["RefusePlainHttp"]["Default"] == "true"
     covered = set()
@@ -266,7 +271,7 @@ def test_queues_and_bucket_refuse_plain_http_and_the_public(described) -> None:
     assert set(properties(described, "Bucket")["PublicAccessBlockConfiguration"].values()) == {True}
 
 
-def test_the_gateway_is_throttled_by_parameters(described) -> None:
+def test_the_gateway_is_throttled_by_parameters(described: dict[str, Any]) -> None:
     (settings,) = properties(described, "Api")["MethodSettings"]
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
     assert settings["ThrottlingRateLimit"] == {"Ref": "ThrottleRate"}
@@ -274,7 +279,7 @@ def test_the_gateway_is_throttled_by_parameters(described) -> None:
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
-def test_a_function_has_a_role_and_a_log_group_of_its_own(described, function) -> None:
+def test_a_function_has_a_role_and_a_log_group_of_its_own(described: dict[str, Any], function: str) -> None:
     held = properties(described, function)
 
     role = held["Role"]["Fn::GetAtt"][0]
@@ -284,7 +289,7 @@ def test_a_function_has_a_role_and_a_log_group_of_its_own(described, function) -
     assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{held['FunctionName']['Fn::Sub']}"
 
 
-def test_no_role_may_do_anything_it_does_not_name(described) -> None:
+def test_no_role_may_do_anything_it_does_not_name(described: dict[str, Any]) -> None:
     for name, role in of_type(described, "AWS::IAM::Role").items():
         assert "ManagedPolicyArns" not in role["Properties"], name
         for statement in statements(role):
@@ -295,7 +300,7 @@ def test_no_role_may_do_anything_it_does_not_name(described) -> None:
                 assert "*" not in text or text.endswith(OPEN_ENDED), f"{name} reaches {text}"
 
 
-def test_only_the_functions_that_move_jobs_may_write_them(described) -> None:
+def test_only_the_functions_that_move_jobs_may_write_them(described: dict[str, Any]) -> None:
     writers = {
         name
         for name, role in of_type(described, "AWS::IAM::Role").items()
@@ -307,13 +312,13 @@ def test_only_the_functions_that_move_jobs_may_write_them(described) -> None:
     assert writers == {"ApiRole", "WorkerRole", "SweeperRole", "SchedulerRole", "DeadLetterRole"}
 
 
-def test_every_variable_of_the_functions_is_a_setting(described) -> None:
+def test_every_variable_of_the_functions_is_a_setting(described: dict[str, Any]) -> None:
     variables = described["Globals"]["Function"]["Environment"]["Variables"]
 
     assert set(map(str.lower, variables)) <= set(Settings.__struct_fields__)
 
 
-def test_parameters_of_settings_have_the_settings_own_bounds(described) -> None:
+def test_parameters_of_settings_have_the_settings_own_bounds(described: dict[str, Any]) -> None:
     fields = {field.name: field for field in inspect.type_info(Settings).fields}
     variables = described["Globals"]["Function"]["Environment"]["Variables"]
     compared = 0
@@ -331,7 +336,7 @@ def test_parameters_of_settings_have_the_settings_own_bounds(described) -> None:
     assert compared > 10
 
 
-def test_the_outputs_say_where_everything_is(described) -> None:
+def test_the_outputs_say_where_everything_is(described: dict[str, Any]) -> None:
     assert set(described["Outputs"]) >= FUNCTIONS | TABLES | {
         "ApiUrl",
         *(f"{queue}Url" for queue in of_type(described, "AWS::SQS::Queue")),
@@ -339,11 +344,11 @@ def test_the_outputs_say_where_everything_is(described) -> None:
     }
 
 
-def test_the_functions_environment_fits_with_room_for_what_is_written_into_it(described) -> None:
+def test_the_functions_environment_fits_with_room_for_what_is_written_into_it(described: dict[str, Any]) -> None:
     """Lambda takes 4 KB of names and values; queues and secrets have long addresses, and nothing local minds."""
     stack, region, account = "leaseway-production-in-the-south", "ap-southeast-3", "123456789012"
 
-    def long(name, value):
+    def long(name: str, value: Any) -> str:
         if isinstance(value, str):
             return value
         if "Fn::Sub" in value:

@@ -1,7 +1,7 @@
 """Deployed stacks for tests: an engine on a free port, a stack on it, and calls of its functions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,9 @@ class LocalStack:
     @property
     def port(self) -> int:
         return int(self.host.rpartition(":")[2])
+
+
+AnyEngine = DaemonRecord | LocalStack
 
 
 class FunctionFailedError(AssertionError):
@@ -98,6 +101,10 @@ class DeployedStack:
         return document
 
 
+StackFactory = Callable[..., DeployedStack]
+"""Deploys the stack of that name, overlay and parameters, or returns it if it is deployed."""
+
+
 def start_engine(home: Home, **variables: str) -> DaemonRecord:
     """Start an engine on a port that is free, asking anew when another program was quicker."""
     for _ in range(5):
@@ -110,7 +117,7 @@ def start_engine(home: Home, **variables: str) -> DaemonRecord:
 
 
 def deploy(
-    engine: DaemonRecord | LocalStack,
+    engine: AnyEngine,
     home: Home,
     name: str,
     parameters: dict[str, str] | None = None,

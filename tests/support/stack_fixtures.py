@@ -1,6 +1,7 @@
 """Fixtures of the session's engine and of its stacks; the conftests of tests on deployed stacks import them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,20 +10,20 @@ import pytest
 from leaseway_local.connection.engine_choice import EngineName, read_choice
 from leaseway_local.engine.ministack import Engine
 from leaseway_local.engine.paths import Home
-from support.deployed_stacks import DeployedStack, LocalStack, deploy, start_engine
+from support.deployed_stacks import AnyEngine, DeployedStack, LocalStack, StackFactory, deploy, start_engine
 
 OF_THIS_PROCESS = f"-{process}" if (process := os.environ.get("PYTEST_XDIST_WORKER")) else ""
 """What tells its stacks from those of the process beside it."""
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory) -> Home:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """The folder of the session's engine."""
     return Home(tmp_path_factory.mktemp("cloud"))
 
 
 @pytest.fixture(scope="session")
-def engine(home):
+def engine(home: Home) -> Iterator[AnyEngine]:
     """The session's engine: a process of its own, or with LEASEWAY_ENGINE=localstack the one at LOCALSTACK_HOST."""
     if read_choice() is EngineName.LOCALSTACK:
         yield LocalStack(os.environ["LOCALSTACK_HOST"])
@@ -40,7 +41,7 @@ def deployed() -> dict[tuple, DeployedStack]:
 
 
 @pytest.fixture(scope="session")
-def make_stack(engine, home, deployed):
+def make_stack(engine: AnyEngine, home: Home, deployed: dict[tuple[Any, ...], DeployedStack]) -> Iterator[StackFactory]:
     """Deploys a stack: `make_stack(name, overlay=folder with more functions code, **template parameters)`."""
 
     def make(name: str, *, overlay: Path | None = None, **parameters: Any) -> DeployedStack:
@@ -56,7 +57,7 @@ def make_stack(engine, home, deployed):
 
 
 @pytest.fixture(scope="session")
-def stack(make_stack) -> DeployedStack:
+def stack(make_stack: StackFactory) -> DeployedStack:
     """The stack that tests share; each test uses accounts and jobs of its own."""
     return make_stack("shared")
 

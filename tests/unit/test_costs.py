@@ -253,7 +253,7 @@ def test_every_line_is_measured() -> None:
 
 
 @pytest.mark.parametrize("operation", MEASURED)
-def test_an_operation_costs_what_the_page_says(cloud, operation: str) -> None:
+def test_an_operation_costs_what_the_page_says(cloud: None, operation: str) -> None:
     # Given what the operation needs
     create_account("alice", 100, request_id=request())
     create_account("bob", 10, request_id=request())
@@ -264,7 +264,7 @@ def test_an_operation_costs_what_the_page_says(cloud, operation: str) -> None:
     assert cost_of(measured) == told()[operation]
 
 
-def test_a_moment_among_a_thousand_entries_costs_no_more_than_the_page_says(cloud) -> None:
+def test_a_moment_among_a_thousand_entries_costs_no_more_than_the_page_says(cloud: None) -> None:
     # Given an account of a thousand changes
     long_ledger()
     with clock.fixed(lambda: START + 1_000):

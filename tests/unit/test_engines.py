@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,13 @@ TABLE = ROOT / "docs" / "reference" / "engines.md"
 ENGINES = re.compile(r"localstack|ministack|\bmoto\b|LEASEWAY_ENGINE|AWS_ENDPOINT_URL|AWS_SAM_LOCAL", re.IGNORECASE)
 
 
-def rows():
+def rows() -> list[tuple[str, list[tuple[str, str]]]]:
     """The table's lines: what differs, and the tests that hold it."""
     lines = [line for line in TABLE.read_text().splitlines() if line.startswith("| ") and "`tests/" in line]
     return [(line.strip("| ").split(" | ")[0], re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", line)) for line in lines]
 
 
-def marked():
+def marked() -> Iterator[tuple[str, str]]:
     """Modules and tests that are marked for one engine, as (path, test or empty)."""
     for file in sorted((ROOT / "tests" / "integration").glob("test_*.py")):
         path = str(file.relative_to(ROOT))
@@ -29,7 +30,7 @@ def marked():
 
 
 @pytest.mark.parametrize("folder", ["layers/core/python/leaseway", "functions"])
-def test_what_runs_on_lambda_knows_no_engine(folder) -> None:
+def test_what_runs_on_lambda_knows_no_engine(folder: str) -> None:
     sources = [file for file in (ROOT / folder).rglob("*.py") if "__pycache__" not in file.parts]
     found = [
         f"{file.relative_to(ROOT)}:{number}"

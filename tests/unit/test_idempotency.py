@@ -16,7 +16,7 @@ from leaseway.accounts import (
     get_account,
     settlement,
 )
-from leaseway.errors import RepeatableOutcomeUnknownError, UnavailableError
+from leaseway.errors import LeasewayError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from support.call_meter import metered
 from support.faulty_wire import cancelled, refused, wire
@@ -30,7 +30,7 @@ def pay(amount: int, request_id: str, key: IdempotencyKey = KEY, **more: Any) ->
 
 
 @pytest.fixture(autouse=True)
-def _account(cloud) -> None:
+def _account(cloud: None) -> None:
     create_account("1", 100, request_id="open")
 
 
@@ -119,7 +119,9 @@ def test_an_account_is_opened_once_a_key() -> None:
 
 
 @pytest.mark.parametrize(("amount", "outcome"), [(-30, None), (-300, InsufficientFundsError)])
-def test_granted_refused_and_repeated_cost_one_read_and_one_transaction_of_two_items(amount, outcome) -> None:
+def test_granted_refused_and_repeated_cost_one_read_and_one_transaction_of_two_items(
+    amount: int, outcome: type[LeasewayError] | None
+) -> None:
     for request_id in ("r1", "r2"):
         with metered() as meter:
             if outcome:
@@ -153,7 +155,7 @@ def test_a_lost_answer_is_asked_for_again_and_applied_once() -> None:
     assert get_account("1", owner=None).balance == 70
 
 
-def test_answers_that_stay_lost_are_unknown_and_a_repeat_settles_it(impatient) -> None:
+def test_answers_that_stay_lost_are_unknown_and_a_repeat_settles_it(impatient: None) -> None:
     def lose(call: Callable[[], Any]) -> Any:
         call()
         raise ReadTimeoutError(endpoint_url="here")
@@ -207,7 +209,7 @@ def test_a_version_that_moved_is_planned_again_without_a_read() -> None:
     assert get_account("1", owner=None).version == 4
 
 
-def test_accounts_that_stay_busy_are_unavailable_and_unchanged(impatient) -> None:
+def test_accounts_that_stay_busy_are_unavailable_and_unchanged(impatient: None) -> None:
     def conflict(call: Callable[[], Any]) -> Any:
         raise cancelled("None", "TransactionConflict")
 

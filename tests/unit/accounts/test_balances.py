@@ -53,7 +53,7 @@ def test_a_balance_never_goes_below_zero_and_the_refusal_tells_it() -> None:
     assert change_balance("1", -100, request_id="r2").balance == 0
 
 
-def test_a_balance_never_grows_beyond_its_limit(monkeypatch) -> None:
+def test_a_balance_never_grows_beyond_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BALANCE_LIMIT", "150")
     settings.cache_clear()
     create_account("1", 100, request_id="open")

@@ -29,7 +29,7 @@ TRANSACTION = "TransactWriteItems"
 
 
 @pytest.fixture(autouse=True)
-def _accounts(cloud) -> None:
+def _accounts(cloud: None) -> None:
     create_account("alice", 100, request_id="open-a")
     create_account("bob", 10, request_id="open-b")
     change_balance("bob", 1, request_id="up")
@@ -75,7 +75,7 @@ def test_a_transfer_to_oneself_is_refused() -> None:
         transfer("alice", "alice", 5, owner=None, request_id="t1")
 
 
-def test_a_receiver_beyond_its_limit_is_refused_without_telling_its_balance(monkeypatch) -> None:
+def test_a_receiver_beyond_its_limit_is_refused_without_telling_its_balance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BALANCE_LIMIT", "100")
     settings.cache_clear()
     with pytest.raises(BalanceLimitError) as refusal:
@@ -125,7 +125,7 @@ def test_a_transfer_whose_answer_is_lost_is_made_once() -> None:
     assert balances() == (70, 41)
 
 
-def test_a_transfer_that_nobody_can_tell_of_is_unknown(monkeypatch) -> None:
+def test_a_transfer_that_nobody_can_tell_of_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settlement, "PATIENCE_SECONDS", 0.2)
 
     def lose(call: Callable[[], Any]) -> Any:

@@ -1,9 +1,11 @@
 """Cancel, retry and delay over HTTP."""
 
+from typing import Any
+
 import pytest
 
 from leaseway.jobs.run import claim, finish
-from support.api_gateway import call, post
+from support.api_gateway import Answered, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -11,11 +13,11 @@ CANCEL = "/api/v1/jobs/{id}/cancel"
 RETRY = "/api/v1/jobs/{id}/retry"
 
 
-def new_job(**options):
+def new_job(**options: Any) -> Answered:
     return post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}, **options})
 
 
-def control(route, job_id, **options):
+def control(route: str, job_id: str, **options: Any) -> Answered:
     return call("POST", route, path={"id": job_id}, **options)
 
 

@@ -1,10 +1,12 @@
 """Workers outside Lambda over HTTP: bodies, statuses, and what is told to whom."""
 
+from typing import Any
+
 import pytest
 
 from leaseway.jobs.create.create import LONGEST_EXTERNAL_TTL_MS
 from leaseway.settings import settings
-from support.api_gateway import call, post, user
+from support.api_gateway import Answered, call, post, user
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -13,12 +15,12 @@ WORKER = {"caller": user("build-7") | {"role": "Worker"}}
 ASKED = {"types": ["EXTERNAL"], "worker": "build-7"}
 
 
-def new_job(**options):
+def new_job(**options: Any) -> str:
     body = {"type": "EXTERNAL", "payload": {"page": 7}, **options}
     return post("/api/v1/jobs", body, caller=user("ann")).json["id"]
 
 
-def step(name, job_id, body, **options):
+def step(name: str, job_id: str, body: dict[str, Any], **options: Any) -> Answered:
     return post(f"/api/v1/jobs/{{id}}/{name}", body, path={"id": job_id}, **(options or WORKER))
 
 
@@ -95,7 +97,7 @@ def test_a_claim_that_was_lost_is_a_conflict_that_names_the_state() -> None:
         ("fail", {"claim_token": "t", "error": ""}, "error"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_field(name, body, field) -> None:
+def test_what_makes_no_sense_is_refused_with_its_field(name: str, body: dict[str, Any], field: str) -> None:
     answer = step(name, "0" * 32, body) if name else post(CLAIM, body, **WORKER)
     assert (answer.status, answer.json["field"]) == (400, field)
 

@@ -20,7 +20,7 @@ UPDATE = "/api/users/update-balance"
 
 
 @pytest.fixture(autouse=True)
-def _accounts(cloud) -> None:
+def _accounts(cloud: None) -> None:
     post("/api/users", {"userId": "alice", "balance": "100.00"})
     post("/api/users", {"userId": "bob", "balance": "1.00"})
 
@@ -205,7 +205,7 @@ def test_a_reversal_of_nothing_is_404_and_of_a_reversal_409() -> None:
     assert reverse("alice%3A3").json["code"] == "NOT_REVERSIBLE"
 
 
-def test_a_currency_without_places_speaks_in_whole_numbers(monkeypatch) -> None:
+def test_a_currency_without_places_speaks_in_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CURRENCY", "JPY")
     monkeypatch.setenv("CURRENCY_EXPONENT", "0")
     settings.cache_clear()
@@ -214,7 +214,7 @@ def test_a_currency_without_places_speaks_in_whole_numbers(monkeypatch) -> None:
     assert post(UPDATE, {"userId": "kenji", "amount": 0.5}).status == 400
 
 
-def test_the_limit_of_a_request_and_of_an_account_hold(monkeypatch) -> None:
+def test_the_limit_of_a_request_and_of_an_account_hold(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AMOUNT_LIMIT", "5000")
     monkeypatch.setenv("BALANCE_LIMIT", "12000")
     settings.cache_clear()
@@ -286,7 +286,7 @@ def test_a_neighbour_with_the_same_key_gets_a_job_of_its_own() -> None:
     assert theirs["owner"] == "mallory"
 
 
-def test_a_large_payload_of_another_request_leaves_the_first_as_it_is(monkeypatch) -> None:
+def test_a_large_payload_of_another_request_leaves_the_first_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INLINE_BYTES", "256")
     settings.cache_clear()
 

@@ -1,19 +1,21 @@
 """DELETE of a job over HTTP."""
 
+from typing import Any
+
 import pytest
 
 from leaseway.jobs.run import claim, finish
-from support.api_gateway import call, post, user
+from support.api_gateway import Answered, call, post, user
 from support.call_meter import metered
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
-def new_job(**options):
+def new_job(**options: Any) -> str:
     return post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}, **options).json["id"]
 
 
-def failed_job(**options):
+def failed_job(**options: Any) -> str:
     job_id = new_job(**options)
     outcome = claim.claim(job_id, "w1")
     assert isinstance(outcome, claim.Claimed)
@@ -21,7 +23,7 @@ def failed_job(**options):
     return job_id
 
 
-def remove(job_id, **options):
+def remove(job_id: str, **options: Any) -> Answered:
     return call("DELETE", "/api/v1/jobs/{id}", path={"id": job_id}, **options)
 
 

@@ -15,7 +15,7 @@ def test_the_sweeper_answers_its_report() -> None:
     assert report == {"looked": 0, "resent": 0, "cancelled": 0, "moved": 0, "left": False, "lag_ms": 0}
 
 
-def test_a_dead_letter_that_cannot_be_judged_stays_and_the_others_are_judged(monkeypatch) -> None:
+def test_a_dead_letter_that_cannot_be_judged_stays_and_the_others_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = importlib.import_module("dead_letter.app").handler
     job = create_job("ann", "SLEEP", {"duration_ms": 1})
     judged = sample_event("dead_letter", job_id=job.id)["Records"][0]

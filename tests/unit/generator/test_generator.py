@@ -129,7 +129,7 @@ def test_a_message_that_is_written_again_is_the_same_message() -> None:
     assert len(written()) == 1
 
 
-def test_a_node_that_tries_to_take_over_at_that_moment_delays_a_message_only(monkeypatch) -> None:
+def test_a_node_that_tries_to_take_over_at_that_moment_delays_a_message_only(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a transaction that another's write was in the way of, which no engine here does
     lease, answers = (
         generator(),
@@ -153,7 +153,7 @@ def test_messages_fail_as_often_as_they_are_told(percent: int, failed: int) -> N
     assert _failures(percent, 400) == failed
 
 
-def test_one_in_twenty_messages_fails_unless_told_otherwise(monkeypatch) -> None:
+def test_one_in_twenty_messages_fails_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     import random
 
     monkeypatch.setattr(random, "random", random.Random(4).random)

@@ -63,7 +63,7 @@ def test_every_setting_gives_its_reason() -> None:
 @pytest.mark.parametrize(
     "page", sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]), ids=lambda page: page.name
 )
-def test_a_link_between_documents_leads_somewhere(page) -> None:
+def test_a_link_between_documents_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
 
     assert [link for link in links if not (page.parent / link).exists()] == []
@@ -76,7 +76,7 @@ def test_the_list_of_examples_is_the_folder() -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_begins_with_what_it_prints(example) -> None:
+def test_an_example_begins_with_what_it_prints(example: Path) -> None:
     assert promised(example)
 
 

@@ -10,6 +10,7 @@ from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
 from support.call_meter import metered
+from support.fake_clock import FakeClock
 from support.job_steps import claimed, read
 from support.job_steps import sleep_job as job
 
@@ -20,7 +21,7 @@ def told(created: Job) -> list[tuple[int, str | None, AttemptEnd, str | None]]:
     return [(one.number, one.worker, one.end, one.error) for one in list_attempts(read(created))]
 
 
-def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clock) -> None:
+def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clock: FakeClock) -> None:
     created = job(max_attempts=3)
     for number in (1, 2):
         finish.fail(claimed(created, f"w{number}"), f"boom {number}")
@@ -46,7 +47,7 @@ def test_a_first_success_writes_no_history() -> None:
     assert told(mine.job) == [(1, "w1", AttemptEnd.COMPLETED, None)]
 
 
-def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock) -> None:
+def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock: FakeClock) -> None:
     first = claimed(job())
     fake_clock.seconds += settings().lease_seconds + 1
     abandoned = claim.claim(first.job.id, "w2")
@@ -57,7 +58,7 @@ def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock) -> No
     assert list_attempts(read(first.job))[0].ended_at == first.until
 
 
-def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock) -> None:
+def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock: FakeClock) -> None:
     mine = claimed(job(max_attempts=1))
     fake_clock.seconds += settings().lease_seconds + 1
     claim.claim(mine.job.id, "w2")
@@ -67,7 +68,7 @@ def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock) -> None:
     )
 
 
-def test_time_that_ran_out_is_kept(fake_clock) -> None:
+def test_time_that_ran_out_is_kept(fake_clock: FakeClock) -> None:
     mine = claimed(job(ttl_ms=1_000))
     fake_clock.seconds += 2
     assert finish.complete(mine, {}) is JobStatus.CANCELLED
@@ -99,7 +100,7 @@ def test_a_worker_that_lost_its_lease_adds_nothing() -> None:
     assert [end for _, _, end, _ in told(mine.job)] == [AttemptEnd.CANCELLED]
 
 
-def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock) -> None:
+def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock: FakeClock) -> None:
     created = job(max_attempts=1)
     for number in range(1, 24):
         finish.fail(claimed(created), f"{number}:" + "x" * 500)

@@ -1,5 +1,7 @@
 """Creating many jobs at once."""
 
+from typing import Any
+
 import pytest
 
 from leaseway import aws, clock
@@ -43,12 +45,12 @@ def test_what_is_wrong_with_one_refuses_that_one_only() -> None:
     assert [type(outcome) for outcome in outcomes] == [Job, UnknownJobTypeError, TtlTooLongError, Job]
 
 
-def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkeypatch) -> None:
+def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "sleep", lambda _: None)
     client = aws.client("dynamodb")
     original, keeps_back = client._make_api_call, [True, True]
 
-    def throttled(name, request):
+    def throttled(name: str, request: dict[str, Any]) -> dict[str, Any]:
         if name == "BatchWriteItem" and (keeps_back.pop() if keeps_back else False):
             return {"UnprocessedItems": request["RequestItems"]}
         return original(name, request)
@@ -79,5 +81,5 @@ def test_over_http_refusals_are_told_by_index() -> None:
 
 
 @pytest.mark.parametrize("jobs", [[], [{"type": "SLEEP", "payload": {"duration_ms": 1}}] * 101, None])
-def test_a_batch_of_none_or_too_many_is_refused_whole(jobs) -> None:
+def test_a_batch_of_none_or_too_many_is_refused_whole(jobs: list[dict[str, Any]] | None) -> None:
     assert post("/api/v1/jobs/batch", {"jobs": jobs}).status == 400

@@ -162,7 +162,7 @@ def test_all_owners_are_one_selection_for_who_may() -> None:
     assert ids(cancel(owner=None, tag="blue")) == {tagged.id}
 
 
-def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch) -> None:
+def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     moving, still = job(second=1), job()
     original = control.changed_as_seen
 
@@ -180,7 +180,7 @@ def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch) -> None:
     assert status(moving) is JobStatus.RUNNING
 
 
-def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch) -> None:
+def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [failed(second=second) for second in range(3)]
     before = depth()
     original = control.changed_as_seen
@@ -219,7 +219,7 @@ def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own
         ({"created_from": 2, "created_before": 1}, "created_before"),
     ],
 )
-def test_a_selection_that_makes_no_sense_is_refused(wanted, field) -> None:
+def test_a_selection_that_makes_no_sense_is_refused(wanted: dict[str, Any], field: str | None) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         cancel(**wanted)
     assert refusal.value.field == field

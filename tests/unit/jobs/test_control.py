@@ -1,5 +1,7 @@
 """Cancelling, retrying and delaying jobs, against DynamoDB and SQS in memory."""
 
+from typing import Any
+
 import pytest
 
 from leaseway import aws, clock
@@ -20,6 +22,7 @@ from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import needed
 from support.call_meter import metered
+from support.fake_clock import FakeClock
 from support.job_steps import claimed, read
 from support.job_steps import sleep_job as job
 
@@ -120,7 +123,7 @@ def test_a_late_result_of_the_life_before_is_refused_by_the_fence() -> None:
     assert read(first.job).result == {"life": 2}
 
 
-def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock) -> None:
+def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock: FakeClock) -> None:
     failed = claimed(job(max_attempts=1))
     finish.fail(failed, "boom")
     before = queued()["Messages"]
@@ -138,7 +141,7 @@ def test_a_job_that_did_not_end_badly_is_not_tried_again() -> None:
         finish.complete(done, {})
 
 
-def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock) -> None:
+def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock: FakeClock) -> None:
     later = job(delay_seconds=600)
 
     assert queued() == {"Messages": 0, "MessagesDelayed": 1}
@@ -147,7 +150,7 @@ def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock) -> None
     assert claimed(later).job.status is JobStatus.RUNNING
 
 
-def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock) -> None:
+def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock: FakeClock) -> None:
     due = clock.now_ms() + 3 * DAY * 1000
     later = job(run_at=due)
     assert queued() == {"Messages": 0, "MessagesDelayed": 0}
@@ -161,7 +164,7 @@ def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock) -> Non
     assert due / 1000 - fake_clock.seconds <= queue.LONGEST_DELAY_SECONDS
 
 
-def test_a_moment_that_has_passed_is_now(fake_clock) -> None:
+def test_a_moment_that_has_passed_is_now(fake_clock: FakeClock) -> None:
     assert job(run_at=clock.now_ms() - 1).run_after is None
     assert queued()["Messages"] == 1
 
@@ -175,7 +178,7 @@ def test_a_moment_that_has_passed_is_now(fake_clock) -> None:
         ({"run_at": 10**15}, "run_at"),
     ],
 )
-def test_a_delay_that_makes_no_sense_is_refused(options, field) -> None:
+def test_a_delay_that_makes_no_sense_is_refused(options: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInputError) as refusal:
         job(**options)
     assert refusal.value.field == field

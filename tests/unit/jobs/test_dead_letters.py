@@ -46,7 +46,7 @@ def delays() -> dict[str, int]:
     return {name.removeprefix("ApproximateNumberOf"): int(held["Attributes"][name]) for name in names}
 
 
-def test_only_what_no_claim_settled_is_listed_given_up_last_first(fake_clock) -> None:
+def test_only_what_no_claim_settled_is_listed_given_up_last_first(fake_clock: FakeClock) -> None:
     failed = create_job("ann", "SLEEP", {"duration_ms": 1}, Options(max_attempts=1))
     outcome = claim.claim(failed.id, "w")
     assert isinstance(outcome, claim.Claimed)
@@ -59,7 +59,7 @@ def test_only_what_no_claim_settled_is_listed_given_up_last_first(fake_clock) ->
     assert {job.dead_lettered_at is not None for job in page.content} == {True}
 
 
-def test_a_list_goes_on_by_cursor_and_by_page(fake_clock) -> None:
+def test_a_list_goes_on_by_cursor_and_by_page(fake_clock: FakeClock) -> None:
     given_up = ids(dead(5, fake_clock))[::-1]
     first = page_of_dead_letters(size=2)
     assert ids(first.content) == given_up[:2]
@@ -69,7 +69,7 @@ def test_a_list_goes_on_by_cursor_and_by_page(fake_clock) -> None:
         page_of_dead_letters(size=100, page=11)
 
 
-def test_dead_letters_are_counted_as_they_come_and_go(fake_clock) -> None:
+def test_dead_letters_are_counted_as_they_come_and_go(fake_clock: FakeClock) -> None:
     first, second, *_ = dead(3, fake_clock)
     count(read_changes(records(table="jobs")))
     assert (count_dead_letters(), page_of_dead_letters(size=1).total_elements) == (3, 3)
@@ -79,7 +79,7 @@ def test_dead_letters_are_counted_as_they_come_and_go(fake_clock) -> None:
     assert count_dead_letters() == 1
 
 
-def test_a_replayed_job_leaves_the_list_runs_at_once_and_no_longer_expires(fake_clock) -> None:
+def test_a_replayed_job_leaves_the_list_runs_at_once_and_no_longer_expires(fake_clock: FakeClock) -> None:
     (job,) = dead(1, fake_clock)
 
     again = replay(job.id)
@@ -93,13 +93,13 @@ def test_a_replayed_job_leaves_the_list_runs_at_once_and_no_longer_expires(fake_
     assert get_job(job.id, owner=None).status is JobStatus.COMPLETED
 
 
-def test_a_retry_by_hand_leaves_the_list_too(fake_clock) -> None:
+def test_a_retry_by_hand_leaves_the_list_too(fake_clock: FakeClock) -> None:
     (job,) = dead(1, fake_clock)
     retry_job(job.id, owner="ann")
     assert page_of_dead_letters().content == []
 
 
-def test_what_is_no_dead_letter_is_not_replayed(fake_clock) -> None:
+def test_what_is_no_dead_letter_is_not_replayed(fake_clock: FakeClock) -> None:
     (job,) = dead(1, fake_clock)
     replay(job.id)
     for job_id in (job.id, "0" * 32):
@@ -107,7 +107,7 @@ def test_what_is_no_dead_letter_is_not_replayed(fake_clock) -> None:
             replay(job_id)
 
 
-def test_a_replay_of_many_takes_the_oldest_first_and_starts_ten_a_second(fake_clock) -> None:
+def test_a_replay_of_many_takes_the_oldest_first_and_starts_ten_a_second(fake_clock: FakeClock) -> None:
     given_up = dead(35, fake_clock)
     now = clock.now_ms()
 
@@ -120,7 +120,7 @@ def test_a_replay_of_many_takes_the_oldest_first_and_starts_ten_a_second(fake_cl
     assert delays() == {"Messages": 1, "MessagesDelayed": 24}
 
 
-def test_calls_that_come_at_once_wait_for_each_other(fake_clock) -> None:
+def test_calls_that_come_at_once_wait_for_each_other(fake_clock: FakeClock) -> None:
     dead(30, fake_clock)
     now = clock.now_ms()
     turns = [(job.run_after or now) - now for _ in range(3) for job in replay_all(10).jobs]
@@ -128,14 +128,16 @@ def test_calls_that_come_at_once_wait_for_each_other(fake_clock) -> None:
     assert replay_all() == Replayed([], 0)
 
 
-def test_after_a_rest_a_replay_starts_at_once(fake_clock) -> None:
+def test_after_a_rest_a_replay_starts_at_once(fake_clock: FakeClock) -> None:
     dead(20, fake_clock)
     replay_all(10)
     fake_clock.seconds += 60
     assert replay_all(10).jobs[0].run_after is None
 
 
-def test_thousands_are_spread_far_beyond_what_sqs_delays(fake_clock, monkeypatch) -> None:
+def test_thousands_are_spread_far_beyond_what_sqs_delays(
+    fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given a pace of one a second, when more are replayed than 900 seconds hold
     monkeypatch.setenv("REPLAY_RATE", "1")
     settings.cache_clear()
@@ -153,7 +155,7 @@ def test_thousands_are_spread_far_beyond_what_sqs_delays(fake_clock, monkeypatch
     assert delays() == {"Messages": 0, "MessagesDelayed": 3}
 
 
-def test_jobs_that_expired_hold_no_replay_up(fake_clock) -> None:
+def test_jobs_that_expired_hold_no_replay_up(fake_clock: FakeClock) -> None:
     expired = dead(3, fake_clock)
     fake_clock.seconds += 80 * 86_400
     fresh = dead(2, fake_clock)
@@ -165,7 +167,7 @@ def test_jobs_that_expired_hold_no_replay_up(fake_clock) -> None:
     assert all(job.id not in ids(done.jobs) for job in expired)
 
 
-def test_one_that_is_moved_meanwhile_is_passed_over(fake_clock, monkeypatch) -> None:
+def test_one_that_is_moved_meanwhile_is_passed_over(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     moved, stays = dead(2, fake_clock)
     original = transitions.plan_first_look
 
@@ -179,12 +181,12 @@ def test_one_that_is_moved_meanwhile_is_passed_over(fake_clock, monkeypatch) -> 
 
 
 @pytest.mark.parametrize("limit", [0, 101])
-def test_a_call_replays_no_more_than_a_hundred(limit) -> None:
+def test_a_call_replays_no_more_than_a_hundred(limit: int) -> None:
     with pytest.raises(InvalidInputError):
         replay_all(limit)
 
 
-def test_a_replay_of_a_hundred_costs_two_calls_for_ten_and_some(fake_clock) -> None:
+def test_a_replay_of_a_hundred_costs_two_calls_for_ten_and_some(fake_clock: FakeClock) -> None:
     dead(100, fake_clock)
     with metered() as meter:
         assert len(replay_all().jobs) == 100
@@ -193,7 +195,7 @@ def test_a_replay_of_a_hundred_costs_two_calls_for_ten_and_some(fake_clock) -> N
     assert meter.writes("jobs") == 100
 
 
-def test_admins_list_and_replay_over_http_and_users_may_not(fake_clock) -> None:
+def test_admins_list_and_replay_over_http_and_users_may_not(fake_clock: FakeClock) -> None:
     first, *_ = dead(3, fake_clock)
     listed = call("GET", "/api/v1/dead-letters", query={"size": ["2"]})
     assert (listed.status, len(listed.json["content"])) == (200, 2)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from leaseway import aws, clock
-from leaseway.errors import InvalidInputError, UnavailableError
+from leaseway.errors import InvalidInputError, LeasewayError, UnavailableError
 from leaseway.jobs import (
     Job,
     JobNotFoundError,
@@ -27,6 +27,7 @@ from leaseway.jobs.run.external import NotClaimableError
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import settings
 from support.call_meter import metered
+from support.fake_clock import FakeClock
 from support.job_steps import read
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -78,7 +79,7 @@ def message_of(one: Job) -> str:
 # ---- Claiming -----------------------------------------------------------------------------------------------------
 
 
-def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock) -> None:
+def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock: FakeClock) -> None:
     created = job({"page": 7}, ttl_ms=3_600_000)
 
     held = claimed("build-7")
@@ -111,7 +112,7 @@ def test_nothing_is_claimed_where_nothing_waits() -> None:
     assert external.claim_next(["EXTERNAL"], "w1") is None
 
 
-def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_clock) -> None:
+def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_clock: FakeClock) -> None:
     job()
     with metered() as meter:
         held = claimed()
@@ -144,7 +145,7 @@ def test_messages_of_finished_held_and_vanished_jobs_are_cleared_away() -> None:
     assert messages() == 0
 
 
-def test_a_message_that_comes_too_early_is_kept_for_its_turn(fake_clock) -> None:
+def test_a_message_that_comes_too_early_is_kept_for_its_turn(fake_clock: FakeClock) -> None:
     created = job(delay_seconds=5)
     send(message_of(created))
 
@@ -165,13 +166,13 @@ def test_a_claim_waits_for_a_job_as_long_as_it_was_told() -> None:
     ("types", "error", "field"),
     [(["SLEEP"], InvalidInputError, "types"), (["EXTERNAL", "NO_SUCH"], UnknownJobTypeError, "type")],
 )
-def test_only_external_types_are_handed_out(types, error, field) -> None:
+def test_only_external_types_are_handed_out(types: list[str], error: type[LeasewayError], field: str) -> None:
     with pytest.raises(error) as refusal:
         external.claim_next(types, "w1")
     assert refusal.value.field == field
 
 
-def test_a_type_without_a_queue_is_not_handed_out(monkeypatch) -> None:
+def test_a_type_without_a_queue_is_not_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TYPE_QUEUE_URLS", "")
     settings.cache_clear()
     with pytest.raises(InvalidInputError, match="no queue"):
@@ -189,7 +190,7 @@ def test_a_large_payload_comes_with_the_claim_and_a_large_result_is_stored() -> 
     assert get_result(held.job.id, owner="ann")[1] == large
 
 
-def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch) -> None:
+def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
     created = job({"text": "x" * settings().inline_bytes}, max_attempts=2)
     monkeypatch.setenv("BUCKET", "no-such-bucket")
     settings.cache_clear()
@@ -231,7 +232,9 @@ def test_a_known_job_of_somebody_elses_or_of_lambda_is_not_handed_out() -> None:
 # ---- The lease ----------------------------------------------------------------------------------------------------
 
 
-def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_changes_nothing(fake_clock) -> None:
+def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_changes_nothing(
+    fake_clock: FakeClock,
+) -> None:
     created = job(ttl_ms=3_600_000)
     dead = claimed("dead")
     fake_clock.seconds += LEASE + 16
@@ -249,7 +252,7 @@ def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_change
     assert get_result(created.id, owner="ann")[1] == {"by": "successor"}
 
 
-def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(fake_clock) -> None:
+def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(fake_clock: FakeClock) -> None:
     """Its looks at a waiting job grow to an hour apart; a dead worker's job must not wait so long."""
     created = job(ttl_ms=3_600_000)
     for hour in range(3):
@@ -260,7 +263,9 @@ def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(f
     assert sweep().resent == 1
 
 
-def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(fake_clock, monkeypatch) -> None:
+def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(
+    fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SWEEP_BACKLOG", "1")
     settings.cache_clear()
     held = job(ttl_ms=3_600_000)
@@ -272,7 +277,7 @@ def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(fake_clock, 
     assert sweep().resent == 1
 
 
-def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock) -> None:
+def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock: FakeClock) -> None:
     created = job(ttl_ms=3_600_000, max_attempts=10)
     for number in (1, 2, 3):
         assert claimed(f"w{number}").job.attempts == number
@@ -286,7 +291,7 @@ def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock) -> Non
     assert messages() == 0
 
 
-def test_heartbeats_keep_the_sweeper_from_sending(fake_clock) -> None:
+def test_heartbeats_keep_the_sweeper_from_sending(fake_clock: FakeClock) -> None:
     job(ttl_ms=3_600_000)
     held = claimed()
     for _ in range(12):
@@ -312,7 +317,7 @@ def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_
         beat(held)
 
 
-def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result(fake_clock) -> None:
+def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result(fake_clock: FakeClock) -> None:
     for write in (beat, complete):
         job(ttl_ms=1_000)
         held = claimed()
@@ -328,7 +333,7 @@ def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result
 # ---- Ends ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock) -> None:
+def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock: FakeClock) -> None:
     created = job(max_attempts=2)
     assert fail(claimed()) is JobStatus.CREATED
     assert messages() == 1

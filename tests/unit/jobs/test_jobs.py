@@ -1,11 +1,12 @@
 """The job's state machine against DynamoDB and SQS in memory; concurrency is tested on the deployed stack."""
 
 import itertools
+from typing import Any
 
 import pytest
 
 from leaseway import aws, clock
-from leaseway.errors import InvalidInputError
+from leaseway.errors import InvalidInputError, LeasewayError
 from leaseway.jobs import (
     Job,
     JobNotFoundError,
@@ -25,6 +26,7 @@ from leaseway.jobs.upkeep import dead_letters
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import needed, settings
 from support.call_meter import metered
+from support.fake_clock import FakeClock
 from support.job_steps import claimed, read, sleep_job
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -62,7 +64,9 @@ def test_a_created_job_is_stored_and_sent() -> None:
         ("SLEEP", {"duration_ms": 1}, {"max_attempts": 21}, InvalidInputError, "max_attempts"),
     ],
 )
-def test_a_job_that_could_not_run_is_refused_and_nothing_is_stored(type_name, payload, options, error, field) -> None:
+def test_a_job_that_could_not_run_is_refused_and_nothing_is_stored(
+    type_name: str, payload: dict[str, Any], options: dict[str, Any], error: type[LeasewayError], field: str
+) -> None:
     with metered() as meter, pytest.raises(error) as refusal:
         create_job("ann", type_name, payload, Options(**options))
     assert refusal.value.field == field
@@ -88,7 +92,7 @@ def test_a_jobs_life_costs_three_writes_eight_units_no_read_and_one_send() -> No
     assert meter.count("sqs") == 1
 
 
-def test_a_heartbeat_costs_one_unit_and_extends_the_lease(fake_clock) -> None:
+def test_a_heartbeat_costs_one_unit_and_extends_the_lease(fake_clock: FakeClock) -> None:
     mine = claimed(sleep_job())
     fake_clock.seconds += 10
     with metered() as meter:
@@ -97,14 +101,14 @@ def test_a_heartbeat_costs_one_unit_and_extends_the_lease(fake_clock) -> None:
     assert (meter.write_units(), meter.read_units()) == (1, 0)
 
 
-def test_a_claim_starts_the_time_to_live_and_names_the_worker(fake_clock) -> None:
+def test_a_claim_starts_the_time_to_live_and_names_the_worker(fake_clock: FakeClock) -> None:
     job = claimed(sleep_job(ttl_ms=5_000), "w1")
     assert (job.job.status, job.job.worker, job.job.attempts, job.fence) == (JobStatus.RUNNING, "w1", 1, 1)
     assert job.deadline == clock.now_ms() + 5_000
     assert job.until == clock.now_ms() + LEASE
 
 
-def test_a_claim_refused_by_a_live_lease_waits_for_its_end_and_reads_nothing(fake_clock) -> None:
+def test_a_claim_refused_by_a_live_lease_waits_for_its_end_and_reads_nothing(fake_clock: FakeClock) -> None:
     mine = claimed(sleep_job())
     with metered() as meter:
         outcome = claim.claim(mine.job.id, "w2")
@@ -139,7 +143,7 @@ def test_a_large_result_lives_in_the_bucket() -> None:
     assert read(mine.job).result_key
 
 
-def test_a_late_result_is_discarded(fake_clock) -> None:
+def test_a_late_result_is_discarded(fake_clock: FakeClock) -> None:
     mine = claimed(sleep_job(ttl_ms=1_000))
     fake_clock.seconds += 1.5
 
@@ -148,7 +152,7 @@ def test_a_late_result_is_discarded(fake_clock) -> None:
     assert (read(mine.job).status, read(mine.job).result) == (JobStatus.CANCELLED, None)
 
 
-def test_a_worker_that_lost_its_lease_changes_nothing(fake_clock) -> None:
+def test_a_worker_that_lost_its_lease_changes_nothing(fake_clock: FakeClock) -> None:
     mine = claimed(sleep_job())
     fake_clock.seconds += 31
     theirs = claim.take_over(abandoned(mine.job), "w2")
@@ -164,7 +168,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(fake_clock) -> None:
     assert read(mine.job).crashes == 1
 
 
-def test_a_takeover_has_the_whole_time_to_live_and_only_the_first_of_two_gets_it(fake_clock) -> None:
+def test_a_takeover_has_the_whole_time_to_live_and_only_the_first_of_two_gets_it(fake_clock: FakeClock) -> None:
     mine = claimed(sleep_job(ttl_ms=60_000))
     fake_clock.seconds += 31
     seen = abandoned(mine.job)
@@ -183,7 +187,7 @@ def test_our_own_write_repeated_by_the_sdk_is_recognised() -> None:
     assert finish.complete(mine, {"n": 1}) is JobStatus.COMPLETED
 
 
-def test_an_error_sends_the_job_back_with_growing_waits_until_no_attempt_is_left(fake_clock) -> None:
+def test_an_error_sends_the_job_back_with_growing_waits_until_no_attempt_is_left(fake_clock: FakeClock) -> None:
     job = sleep_job(max_attempts=3)
     waits = []
     for _ in range(2):
@@ -199,7 +203,7 @@ def test_an_error_sends_the_job_back_with_growing_waits_until_no_attempt_is_left
     assert (read(job).attempts, read(job).error_message) == (3, "boom")
 
 
-def test_a_job_that_succeeds_in_the_end_tells_of_no_error(fake_clock) -> None:
+def test_a_job_that_succeeds_in_the_end_tells_of_no_error(fake_clock: FakeClock) -> None:
     job = sleep_job()
     finish.fail(claimed(job), "boom")
     assert read(job).error_message == "boom"
@@ -214,7 +218,7 @@ def test_the_backoff_doubles_and_stops_at_its_cap(attempts: int) -> None:
     assert all(step // 2 <= finish.backoff_ms(attempts) <= step for _ in range(20))
 
 
-def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(fake_clock) -> None:
+def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(fake_clock: FakeClock) -> None:
     job = sleep_job(ttl_ms=800_000, max_attempts=20)
     claimed(job)
     for crash in (1, 2):
@@ -229,7 +233,7 @@ def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(fake_cl
     assert "died 3 times" in read(job).error_message
 
 
-def test_a_job_with_one_attempt_is_never_run_again_after_a_crash(fake_clock) -> None:
+def test_a_job_with_one_attempt_is_never_run_again_after_a_crash(fake_clock: FakeClock) -> None:
     job = sleep_job(max_attempts=1)
     claimed(job)
     fake_clock.seconds += 31
@@ -237,7 +241,7 @@ def test_a_job_with_one_attempt_is_never_run_again_after_a_crash(fake_clock) -> 
     assert read(job).status is JobStatus.FAILED
 
 
-def test_the_claimer_cancels_a_job_past_its_deadline(fake_clock) -> None:
+def test_the_claimer_cancels_a_job_past_its_deadline(fake_clock: FakeClock) -> None:
     job = sleep_job(ttl_ms=1_000)
     claimed(job)
     fake_clock.seconds += 2
@@ -245,7 +249,7 @@ def test_the_claimer_cancels_a_job_past_its_deadline(fake_clock) -> None:
     assert read(job).status is JobStatus.CANCELLED
 
 
-def test_the_sweeper_leaves_young_jobs_alone(fake_clock) -> None:
+def test_the_sweeper_leaves_young_jobs_alone(fake_clock: FakeClock) -> None:
     sleep_job()
     fake_clock.seconds += 119
     with metered() as meter:
@@ -253,7 +257,7 @@ def test_the_sweeper_leaves_young_jobs_alone(fake_clock) -> None:
     assert meter.writes() == 0
 
 
-def test_a_lost_message_is_sent_again_with_doubling_waits(fake_clock) -> None:
+def test_a_lost_message_is_sent_again_with_doubling_waits(fake_clock: FakeClock) -> None:
     job = sleep_job()
     messages()
     looks = []
@@ -266,7 +270,7 @@ def test_a_lost_message_is_sent_again_with_doubling_waits(fake_clock) -> None:
     assert gaps == [120, 240, 480]
 
 
-def test_the_sweeper_cancels_what_outlived_its_time(fake_clock) -> None:
+def test_the_sweeper_cancels_what_outlived_its_time(fake_clock: FakeClock) -> None:
     job = sleep_job(ttl_ms=1_000)
     claimed(job)
     fake_clock.seconds += 121
@@ -274,7 +278,7 @@ def test_the_sweeper_cancels_what_outlived_its_time(fake_clock) -> None:
     assert read(job).status is JobStatus.CANCELLED
 
 
-def test_the_sweeper_sends_an_abandoned_job_again_but_not_a_held_one(fake_clock) -> None:
+def test_the_sweeper_sends_an_abandoned_job_again_but_not_a_held_one(fake_clock: FakeClock) -> None:
     job = sleep_job(ttl_ms=800_000)
     mine = claimed(job)
     messages()
@@ -285,7 +289,9 @@ def test_the_sweeper_sends_an_abandoned_job_again_but_not_a_held_one(fake_clock)
     assert sweep().resent == 1
 
 
-def test_a_deep_queue_gets_no_second_message_but_once_an_hour(fake_clock, monkeypatch) -> None:
+def test_a_deep_queue_gets_no_second_message_but_once_an_hour(
+    fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = sleep_job()
     monkeypatch.setattr(queue, "depth", lambda _: 101)
     for _ in range(5):
@@ -295,14 +301,14 @@ def test_a_deep_queue_gets_no_second_message_but_once_an_hour(fake_clock, monkey
     assert sweep().resent == 1
 
 
-def test_two_sweeps_at_once_do_each_job_once(fake_clock) -> None:
+def test_two_sweeps_at_once_do_each_job_once(fake_clock: FakeClock) -> None:
     for _ in range(3):
         sleep_job()
     fake_clock.seconds += 121
     assert [sweep().resent, sweep().resent] == [3, 0]
 
 
-def test_a_sweep_stops_at_its_budget_and_says_so(fake_clock, monkeypatch) -> None:
+def test_a_sweep_stops_at_its_budget_and_says_so(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SWEEP_ITEMS", "2")
     settings.cache_clear()
     for _ in range(5):
@@ -322,7 +328,7 @@ def dead_letter(job: Job) -> dead_letters.Verdict:
     return dead_letters.judge(f'{{"job_id": "{job.id}", "ttl_ms": {job.ttl_ms}}}')
 
 
-def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock) -> None:
+def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock: FakeClock) -> None:
     done, held, unclaimed, dead, late = (sleep_job(ttl_ms=60_000) for _ in range(5))
     finish.complete(claimed(done), {})
     late_claim = claimed(late)
@@ -341,7 +347,7 @@ def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock) -> None:
     assert read(held).status is JobStatus.RUNNING
 
 
-def test_a_dead_letter_of_a_waiting_job_is_sent_afresh(fake_clock) -> None:
+def test_a_dead_letter_of_a_waiting_job_is_sent_afresh(fake_clock: FakeClock) -> None:
     job = sleep_job()
     finish.fail(claimed(job), "boom")
     assert dead_letter(job) is dead_letters.Verdict.SENT_AFRESH

@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -69,7 +69,7 @@ def removals() -> list[dict[str, Any]]:
     ],
     ids=["completed", "failed", "cancelled"],
 )
-def test_every_end_begins_the_time_that_a_job_is_kept(fake_clock, end) -> None:
+def test_every_end_begins_the_time_that_a_job_is_kept(fake_clock: FakeClock, end: Callable[..., Any]) -> None:
     mine = claimed(job(max_attempts=1))
     assert mine.job.expires_at is None
 
@@ -83,7 +83,7 @@ def test_every_end_begins_the_time_that_a_job_is_kept(fake_clock, end) -> None:
         read(mine.job)
 
 
-def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock) -> None:
+def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock: FakeClock) -> None:
     late, lost = claimed(job(ttl_ms=1_000)), job()
     fake_clock.seconds += 3_600
     assert finish.expire(late)
@@ -91,7 +91,7 @@ def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock) -
     assert {read(one).expires_at for one in (late.job, lost)} == {NOW + 3_600 + 90 * DAY}
 
 
-def test_a_job_may_name_its_own_time_in_days_and_never_less_than_one(fake_clock) -> None:
+def test_a_job_may_name_its_own_time_in_days_and_never_less_than_one(fake_clock: FakeClock) -> None:
     mine = claimed(job(retention_days=1))
     finish.complete(mine, {})
     assert read(mine.job).expires_at == NOW + DAY
@@ -108,7 +108,7 @@ def test_a_job_that_waits_long_is_kept_no_longer_than_the_bucket_keeps_its_paylo
         job(retention_days=94, delay_seconds=366 * DAY)
 
 
-def test_a_job_that_is_tried_again_no_longer_expires(fake_clock) -> None:
+def test_a_job_that_is_tried_again_no_longer_expires(fake_clock: FakeClock) -> None:
     mine = claimed(job(max_attempts=1, retention_days=2))
     finish.fail(mine, "boom")
 
@@ -126,7 +126,7 @@ def test_an_error_with_attempts_left_begins_nothing() -> None:
     assert read(mine.job).expires_at is None
 
 
-def test_an_expired_job_gives_its_key_free(fake_clock) -> None:
+def test_an_expired_job_gives_its_key_free(fake_clock: FakeClock) -> None:
     mine = claimed(job(key=KEY))
     finish.complete(mine, {})
     assert job(key=KEY).created_at == mine.job.created_at
@@ -196,7 +196,7 @@ def test_a_plain_job_costs_no_call() -> None:
     assert meter.calls == []
 
 
-def test_what_an_attempt_left_that_lost_its_lease_is_found(fake_clock) -> None:
+def test_what_an_attempt_left_that_lost_its_lease_is_found(fake_clock: FakeClock) -> None:
     # Given a worker that stored a picture and a large result, and died before it could say so
     first = claimed(job(ttl_ms=600_000))
     fake_clock.seconds += 60
@@ -233,7 +233,9 @@ def test_a_later_job_of_the_same_key_keeps_its_payload() -> None:
     assert read_scope() == kept
 
 
-def test_what_the_bucket_keeps_makes_the_batch_come_again_and_holds_no_other_job_up(monkeypatch) -> None:
+def test_what_the_bucket_keeps_makes_the_batch_come_again_and_holds_no_other_job_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # Given two jobs with objects, of which the bucket does not give the first's
     jobs = [create_job("ann", "IMAGE_RESIZE", picture()) for _ in range(2)]
     for one in jobs:

@@ -2,6 +2,7 @@
 
 import copy
 import random
+from typing import Any
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -122,7 +123,7 @@ def test_bisection_corners_the_bad_record_and_it_blocks_what_is_behind_it_for_go
     assert mapping(stream[4:]) is False, "delivered for ever, and never skipped"
 
 
-def test_a_mismatch_is_logged_and_counted(capsys, caplog) -> None:
+def test_a_mismatch_is_logged_and_counted(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     history(1)
     stream = records()
     stream[1]["dynamodb"]["NewImage"]["balance"] = {"N": "77"}
@@ -133,7 +134,7 @@ def test_a_mismatch_is_logged_and_counted(capsys, caplog) -> None:
     assert [entry.message for entry in caplog.records if entry.levelname == "ERROR"] == ["ledger mismatch"]
 
 
-def test_a_table_that_does_not_answer_fails_the_batch_and_nothing_is_lost(monkeypatch) -> None:
+def test_a_table_that_does_not_answer_fails_the_batch_and_nothing_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     history(1, 2)
     monkeypatch.setattr("leaseway.ledger.stream.write", _unreachable)
     with pytest.raises(EndpointConnectionError):
@@ -204,7 +205,7 @@ def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference() -> None:
     history(*range(1, 10))
     record_changes(records())
 
-    def versions(**wanted) -> list[int]:
+    def versions(**wanted: Any) -> list[int]:
         return [entry.version for entry in page_of_entries("1", EntrySelection(**wanted), owner=None, size=100).entries]
 
     assert versions(since=(START + 30) * 1000, until=(START + 60) * 1000) == [7, 6, 5, 4]

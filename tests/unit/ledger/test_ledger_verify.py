@@ -20,7 +20,7 @@ START = 1_700_000_000
 
 
 @pytest.fixture(autouse=True)
-def _busy_accounts(cloud) -> None:
+def _busy_accounts(cloud: None) -> None:
     with clock.fixed(lambda: START):
         for user, balance in (("alice", 100), ("bob", 50), ("carol", 0)):
             create_account(user, balance, request_id=f"open-{user}")
@@ -224,7 +224,7 @@ def test_a_late_delivery_replaces_the_reconstruction_that_it_confirms() -> None:
     assert not real.reconstructed
 
 
-def test_an_export_holds_every_entry_once_with_decimal_amounts(monkeypatch) -> None:
+def test_an_export_holds_every_entry_once_with_decimal_amounts(monkeypatch: pytest.MonkeyPatch) -> None:
     deliver()
     reverse("alice:2", request_id="rev")
     deliver()
@@ -264,7 +264,7 @@ def test_a_table_that_keeps_withholding_entries_makes_the_check_fail(monkeypatch
         verify()
 
 
-def test_the_check_reports_counts_and_logs_each_difference(capsys) -> None:
+def test_the_check_reports_counts_and_logs_each_difference(capsys: pytest.CaptureFixture[str]) -> None:
     deliver()
     assert check.handler({}, None)["clean"] is True
     delete("alice", 2)

@@ -24,7 +24,7 @@ from support.faulty_wire import wire
 
 
 @pytest.fixture(autouse=True)
-def _accounts(cloud) -> None:
+def _accounts(cloud: None) -> None:
     create_account("alice", 100, request_id="open-a")
     create_account("bob", 10, request_id="open-b")
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -55,7 +55,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Any:
 # ---- The format --------------------------------------------------------------------------------------------------
 
 
-def test_what_one_request_notes_is_one_line(lines) -> None:
+def test_what_one_request_notes_is_one_line(lines: Callable[[], list[Line]]) -> None:
     # When a request is noted with its total and its route
     metrics.note("HttpDuration", 12.5, route="GET /health", status="2xx")
     metrics.note("HttpErrors", 0)
@@ -70,7 +70,7 @@ def test_what_one_request_notes_is_one_line(lines) -> None:
     }
 
 
-def test_counts_are_added_up_and_durations_are_kept_apart(lines) -> None:
+def test_counts_are_added_up_and_durations_are_kept_apart(lines: Callable[[], list[Line]]) -> None:
     for kind, wait in (("SLEEP", 5), ("SLEEP", 7), ("HTTP_GET", 9)):
         metrics.note("JobsStarted", type=kind)
         metrics.note("JobWait", wait, type=kind)
@@ -79,7 +79,7 @@ def test_counts_are_added_up_and_durations_are_kept_apart(lines) -> None:
     assert (found["JobWait",], found["JobWait", "SLEEP"]) == ([5, 7, 9], [5, 7])
 
 
-def test_a_line_holds_no_more_values_than_cloudwatch_reads(lines) -> None:
+def test_a_line_holds_no_more_values_than_cloudwatch_reads(lines: Callable[[], list[Line]]) -> None:
     for wait in range(250):
         metrics.note("JobWait", wait, type="SLEEP")
     written = lines()
@@ -87,7 +87,7 @@ def test_a_line_holds_no_more_values_than_cloudwatch_reads(lines) -> None:
     assert all(len(line["JobWait"]) <= 100 for line in written)
 
 
-def test_threads_lose_no_count(lines) -> None:
+def test_threads_lose_no_count(lines: Callable[[], list[Line]]) -> None:
     def many() -> None:
         for _ in range(2_000):
             metrics.note("LeasesLost")
@@ -108,11 +108,13 @@ def test_a_metric_that_the_catalogue_does_not_have_so_is_refused(name: str, dime
         metrics.note(name, **dimensions)
 
 
-def test_nothing_noted_writes_nothing(lines) -> None:
+def test_nothing_noted_writes_nothing(lines: Callable[[], list[Line]]) -> None:
     assert lines() == []
 
 
-def test_an_environment_tells_of_its_start_once_and_of_its_memory_and_cpu_each_minute(lines, monkeypatch) -> None:
+def test_an_environment_tells_of_its_start_once_and_of_its_memory_and_cpu_each_minute(
+    lines: Callable[[], list[Line]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(process, "_last_report", None)
     (first,) = lines()
     assert points([first])["ColdStarts", "test"] == [1]
@@ -122,7 +124,9 @@ def test_an_environment_tells_of_its_start_once_and_of_its_memory_and_cpu_each_m
     assert set(points(lines())) == {("MemoryUsed", "test"), ("CpuUsed", "test")}
 
 
-def test_cpu_is_told_as_what_was_used_since_it_was_told_last(lines, monkeypatch) -> None:
+def test_cpu_is_told_as_what_was_used_since_it_was_told_last(
+    lines: Callable[[], list[Line]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     used = 2.0
     monkeypatch.setattr(time, "process_time", lambda: used)
     monkeypatch.setattr(process, "_reported_cpu", 0.0)
@@ -143,7 +147,7 @@ def test_the_memory_told_is_the_functions_own_whoever_started_it() -> None:
     assert 1_000 < int(asked.stdout) < len(ballast) // 1024
 
 
-def test_a_handler_that_raises_still_tells(lines, capsys) -> None:
+def test_a_handler_that_raises_still_tells(lines: Callable[[], list[Line]], capsys: pytest.CaptureFixture[str]) -> None:
     @metrics.flush_after("test")
     def handler() -> None:
         metrics.note("LedgerMismatches")
@@ -163,7 +167,9 @@ def test_units_are_cloudwatchs_own_and_dimensions_are_few() -> None:
 # ---- What is noted -----------------------------------------------------------------------------------------------
 
 
-def test_requests_are_told_by_declared_route_and_class_of_status(cloud, capsys) -> None:
+def test_requests_are_told_by_declared_route_and_class_of_status(
+    cloud: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     post("/api/users", {"userId": "ann", "balance": 5})
     call("GET", "/api/users/{userId}/balance", path={"userId": "nobody"})
     call("GET", "/never/heard/of/4711")
@@ -176,7 +182,9 @@ def test_requests_are_told_by_declared_route_and_class_of_status(cloud, capsys) 
     assert (len(found["HttpDuration",]), found["HttpErrors",]) == (3, [0, 0, 0])
 
 
-def test_a_bug_is_an_error_of_the_service(cloud, capsys, monkeypatch) -> None:
+def test_a_bug_is_an_error_of_the_service(
+    cloud: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ACCOUNTS_TABLE", "gone")
     from leaseway.settings import settings
 
@@ -186,7 +194,9 @@ def test_a_bug_is_an_error_of_the_service(cloud, capsys, monkeypatch) -> None:
     assert found["HttpErrors",] == [1]
 
 
-def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(cloud, lines) -> None:
+def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(
+    cloud: None, lines: Callable[[], list[Line]]
+) -> None:
     for name in ("ann", "ben"):
         create_account(name, 10, request_id=name)
     key = IdempotencyKey("me", "POST /there", "key")
@@ -203,7 +213,9 @@ def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(c
     assert found == {("BalanceUpdatesGranted",): [3], ("BalanceUpdatesRefused",): [3]}
 
 
-def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(cloud, lines) -> None:
+def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(
+    cloud: None, lines: Callable[[], list[Line]]
+) -> None:
     # Given a job that waited a second and ran two, one that failed for good, one that is tried again
     start = clock.now_ms() / 1000
     with clock.fixed(lambda: start):
@@ -236,14 +248,14 @@ def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(c
     }
 
 
-def test_active_jobs_are_told_by_worker(cloud) -> None:
+def test_active_jobs_are_told_by_worker(cloud: None) -> None:
     for worker in ("w1", "w1", "w2"):
         claim.claim(create_job("ann", "SLEEP", SLEEP).id, worker)
     create_job("ann", "SLEEP", SLEEP)
     assert active_by_worker() == {"w1": 2, "w2": 1}
 
 
-def test_a_late_result_and_a_lost_lease_are_told(cloud, lines) -> None:
+def test_a_late_result_and_a_lost_lease_are_told(cloud: None, lines: Callable[[], list[Line]]) -> None:
     start = clock.now_ms() / 1000
     with clock.fixed(lambda: start):
         late, lost = [
@@ -257,14 +269,16 @@ def test_a_late_result_and_a_lost_lease_are_told(cloud, lines) -> None:
     assert points(lines()) == {("LateResults",): [1], ("LeasesLost",): [1]}
 
 
-def test_a_change_that_was_overtaken_is_told(cloud, lines, monkeypatch) -> None:
+def test_a_change_that_was_overtaken_is_told(
+    cloud: None, lines: Callable[[], list[Line]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("ann", "ben"):
         create_account(name, 10, request_id=name)
     transfer_overtaken(monkeypatch)
     assert points(lines()) == {("BalanceUpdatesGranted",): [2], ("BalanceUpdatesConflicted",): [1]}
 
 
-def test_a_change_that_does_not_explain_itself_is_told(cloud, capsys) -> None:
+def test_a_change_that_does_not_explain_itself_is_told(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
     create_account("ann", 5, request_id="r")
     (record,) = records()
     record["dynamodb"]["NewImage"]["last_entry"]["M"]["amount"] = {"N": "6"}
@@ -281,7 +295,9 @@ def test_a_change_that_does_not_explain_itself_is_told(cloud, capsys) -> None:
         ("ledger.check", {}, {"LedgerDifferences", "LedgerAccountsBehind", "LedgerEntriesChecked"}),
     ],
 )
-def test_a_scheduled_function_tells_of_each_run(cloud, capsys, function: str, event: Any, told: set[str]) -> None:
+def test_a_scheduled_function_tells_of_each_run(
+    cloud: None, capsys: pytest.CaptureFixture[str], function: str, event: Any, told: set[str]
+) -> None:
     module = function if "." in function else f"{function}.app"
     importlib.import_module(module).handler(event, SimpleNamespace())
     written = capsys.readouterr().out.splitlines()
@@ -289,7 +305,7 @@ def test_a_scheduled_function_tells_of_each_run(cloud, capsys, function: str, ev
     assert {name[0] for name in found} == told
 
 
-def test_the_ledger_function_tells_how_far_it_is_behind(cloud, capsys) -> None:
+def test_the_ledger_function_tells_how_far_it_is_behind(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
     start = clock.now_ms() / 1000
     with clock.fixed(lambda: start):
         create_account("ann", 5, request_id="r")
@@ -300,7 +316,7 @@ def test_the_ledger_function_tells_how_far_it_is_behind(cloud, capsys) -> None:
     assert points([json.loads(line)]) == {("LedgerLag",): [60_000], ("LedgerEntries",): [1]}
 
 
-def test_a_job_whose_message_no_claim_settled_is_told(cloud, capsys) -> None:
+def test_a_job_whose_message_no_claim_settled_is_told(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
     job = create_job("ann", "SLEEP", SLEEP)
     letter = {"messageId": "a", "body": json.dumps({"job_id": job.id, "ttl_ms": 1})}
     importlib.import_module("dead_letter.app").handler({"Records": [letter]}, None)

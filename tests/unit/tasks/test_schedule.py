@@ -68,7 +68,7 @@ def test_an_interval_counts_from_its_anchor_whatever_the_hour() -> None:
 
 
 @pytest.mark.parametrize(("every", "seconds"), [("60s", 60), ("5m", 300), ("2h", 7_200), ("31d", 31 * 86_400)])
-def test_an_interval_has_a_unit(every, seconds) -> None:
+def test_an_interval_has_a_unit(every: str, seconds: int) -> None:
     assert schedule(None, every, "UTC", 0).next_after(0) == seconds * 1000
 
 
@@ -95,20 +95,20 @@ def test_an_interval_has_a_unit(every, seconds) -> None:
         ("0 0 * * *", None, "", "timezone"),
     ],
 )
-def test_what_cannot_be_kept_is_refused(cron, every, zone, field) -> None:
+def test_what_cannot_be_kept_is_refused(cron: str | None, every: str | None, zone: str, field: str | None) -> None:
     with pytest.raises(InvalidScheduleError) as refused:
         schedule(cron, every, zone, 0).next_after(ms("2026-01-01T00:00"))
     assert refused.value.field == field
 
 
 @given(st.lists(st.text("0123456789*/,-#LWMON", min_size=1, max_size=6), min_size=5, max_size=5))
-def test_any_text_is_a_schedule_or_refused(fields) -> None:
+def test_any_text_is_a_schedule_or_refused(fields: list[str]) -> None:
     with suppress(InvalidScheduleError):
         assert schedule(" ".join(fields), None, BERLIN, 0).next_after(ms("2026-01-01T00:00")) > ms("2026-01-01T00:00")
 
 
 @pytest.mark.parametrize("spec", [("*/7 * * * *", None), (None, "7m")])
-def test_what_is_due_is_counted(spec) -> None:
+def test_what_is_due_is_counted(spec: tuple[str | None, ...]) -> None:
     series = schedule(*spec, "UTC", 0)
     first = series.next_after(ms("2026-05-01T00:00"))
     later = [first]

@@ -1,6 +1,7 @@
 """Slots become runs: once each, never beside each other, and what was not run is told."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,11 +17,12 @@ from leaseway.jobs.run.claim import Claimed
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
 from leaseway.tasks import AlreadyRunningError, CatchUp, Overlap, TaskNotFoundError, slots, start_now
-from leaseway.tasks.model import TaskModel, slot_job_id
+from leaseway.tasks.model import Task, TaskModel, slot_job_id
 from leaseway.tasks.plan import Verdict
 from leaseway.tasks.runs import jitter_ms
 from leaseway.tasks.tick import tick
 from support.call_meter import metered
+from support.fake_clock import FakeClock
 from support.task_runs import again, all_runs, entries, jobs_in_the_table, last_run
 
 MINUTE = 60_000
@@ -41,7 +43,9 @@ def waiting_messages() -> int:
     return int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesDelayed"])
 
 
-def test_a_slot_that_has_come_becomes_one_job_with_its_message(fake_clock, make) -> None:
+def test_a_slot_that_has_come_becomes_one_job_with_its_message(
+    fake_clock: FakeClock, make: Callable[..., Task]
+) -> None:
     # Given a five-minutely task
     task = make()
     # When ticks come before and after its slot
@@ -56,7 +60,7 @@ def test_a_slot_that_has_come_becomes_one_job_with_its_message(fake_clock, make)
     assert again(task).next_run == task.next_run + 5 * MINUTE
 
 
-def test_ticks_that_read_the_same_state_start_each_slot_once(fake_clock, make) -> None:
+def test_ticks_that_read_the_same_state_start_each_slot_once(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     # Given ten due tasks, and five ticks that have all read them as they are now
     tasks = [make() for _ in range(10)]
     fake_clock.move(minutes=5)
@@ -67,7 +71,9 @@ def test_ticks_that_read_the_same_state_start_each_slot_once(fake_clock, make) -
 
 
 @pytest.mark.parametrize(("catch_up", "runs", "missed"), [(CatchUp.LATEST, 1, 2), (CatchUp.NONE, 0, 3)])
-def test_two_minutes_without_ticks(fake_clock, make, catch_up, runs, missed) -> None:
+def test_two_minutes_without_ticks(
+    fake_clock: FakeClock, make: Callable[..., Task], catch_up: CatchUp, runs: int, missed: int
+) -> None:
     # Given a minutely task whose last tick was three minutes ago
     task = make(every="60s", catch_up=catch_up)
     fake_clock.move(minutes=3)
@@ -80,13 +86,17 @@ def test_two_minutes_without_ticks(fake_clock, make, catch_up, runs, missed) -> 
 
 
 @pytest.mark.parametrize(("age", "runs"), [(90, 1), (91, 0)])
-def test_without_catch_up_a_slot_runs_while_a_tick_may_still_be_on_its_way(fake_clock, make, age, runs) -> None:
+def test_without_catch_up_a_slot_runs_while_a_tick_may_still_be_on_its_way(
+    fake_clock: FakeClock, make: Callable[..., Task], age: int, runs: int
+) -> None:
     make(catch_up=CatchUp.NONE)
     fake_clock.move(minutes=5, seconds=age)
     assert (tick().started, tick().started) == (runs, 0)
 
 
-def test_without_catch_up_a_fresh_slot_after_an_outage_of_days_is_run(fake_clock, make) -> None:
+def test_without_catch_up_a_fresh_slot_after_an_outage_of_days_is_run(
+    fake_clock: FakeClock, make: Callable[..., Task]
+) -> None:
     task = make(every="1h", catch_up=CatchUp.NONE)
     fake_clock.move(hours=49, seconds=30)
     report = tick()
@@ -94,7 +104,7 @@ def test_without_catch_up_a_fresh_slot_after_an_outage_of_days_is_run(fake_clock
     assert last_run(task).slot == fake_clock.ms - 30_000
 
 
-def test_a_clock_that_goes_back_starts_nothing_again(fake_clock, make) -> None:
+def test_a_clock_that_goes_back_starts_nothing_again(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     task = make()
     fake_clock.move(minutes=5)
     tick()
@@ -109,7 +119,9 @@ def test_a_clock_that_goes_back_starts_nothing_again(fake_clock, make) -> None:
     assert (tick().started, jobs_in_the_table()) == (1, 2)
 
 
-def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(fake_clock, make) -> None:
+def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(
+    fake_clock: FakeClock, make: Callable[..., Task]
+) -> None:
     task = make(ttl_ms=800_000)
     fake_clock.move(minutes=5)
     tick()
@@ -126,7 +138,9 @@ def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(fake_clock, make
     assert again(task).skipped == 2
 
 
-def test_under_skip_a_run_that_waits_for_a_worker_is_not_doubled(fake_clock, make) -> None:
+def test_under_skip_a_run_that_waits_for_a_worker_is_not_doubled(
+    fake_clock: FakeClock, make: Callable[..., Task]
+) -> None:
     make()
     fake_clock.move(minutes=5)
     tick()
@@ -134,7 +148,7 @@ def test_under_skip_a_run_that_waits_for_a_worker_is_not_doubled(fake_clock, mak
     assert (tick().skipped, jobs_in_the_table()) == (1, 1)
 
 
-def test_under_allow_every_slot_is_started(fake_clock, make) -> None:
+def test_under_allow_every_slot_is_started(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     make(overlap=Overlap.ALLOW)
     for _ in range(3):
         fake_clock.move(minutes=5)
@@ -142,7 +156,7 @@ def test_under_allow_every_slot_is_started(fake_clock, make) -> None:
     assert jobs_in_the_table() == 3
 
 
-def test_a_dead_run_holds_nothing_up_longer_than_its_lease(fake_clock, make) -> None:
+def test_a_dead_run_holds_nothing_up_longer_than_its_lease(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     # Given a run whose worker died, and whom nobody took over
     task = make(every="60s", ttl_ms=800_000)
     fake_clock.move(minutes=1)
@@ -160,7 +174,7 @@ def test_a_dead_run_holds_nothing_up_longer_than_its_lease(fake_clock, make) -> 
     assert isinstance(claim.claim(dead.job.id, "w2"), claim.Settled)
 
 
-def test_a_run_that_is_just_being_taken_over_holds_its_place(fake_clock, make) -> None:
+def test_a_run_that_is_just_being_taken_over_holds_its_place(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     task = make(every="60s", ttl_ms=800_000)
     fake_clock.move(minutes=1)
     tick()
@@ -179,7 +193,7 @@ def test_a_run_that_is_just_being_taken_over_holds_its_place(fake_clock, make) -
     assert last_run(task).status is JobStatus.RUNNING
 
 
-def test_a_run_past_its_time_to_live_holds_nothing_up(fake_clock, make) -> None:
+def test_a_run_past_its_time_to_live_holds_nothing_up(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     task = make(every="60s", ttl_ms=40_000)
     fake_clock.move(minutes=1)
     tick()
@@ -191,7 +205,7 @@ def test_a_run_past_its_time_to_live_holds_nothing_up(fake_clock, make) -> None:
     assert {job.id: job.status for job in all_runs(task)}[first.job.id] is JobStatus.CANCELLED
 
 
-def test_a_run_started_by_hand_and_a_tick_exclude_each_other(fake_clock, make) -> None:
+def test_a_run_started_by_hand_and_a_tick_exclude_each_other(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     # Given a due task, read by a tick
     task = make()
     fake_clock.move(minutes=5)
@@ -203,7 +217,7 @@ def test_a_run_started_by_hand_and_a_tick_exclude_each_other(fake_clock, make) -
     assert (last_run(task).id, by_hand.slot, waiting_messages()) == (by_hand.id, None, 1)
 
 
-def test_a_running_task_is_not_started_by_hand(fake_clock, make) -> None:
+def test_a_running_task_is_not_started_by_hand(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     task = make()
     first = start_now(task.id)
     with pytest.raises(AlreadyRunningError) as refused:
@@ -213,17 +227,17 @@ def test_a_running_task_is_not_started_by_hand(fake_clock, make) -> None:
     assert start_now(task.id).id != first.id
 
 
-def test_a_task_that_overlaps_is_started_by_hand_any_time(fake_clock, make) -> None:
+def test_a_task_that_overlaps_is_started_by_hand_any_time(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     task = make(overlap=Overlap.ALLOW, enabled=False)
     assert start_now(task.id).id != start_now(task.id).id
 
 
-def test_a_task_that_is_not_there_is_not_started(fake_clock) -> None:
+def test_a_task_that_is_not_there_is_not_started(fake_clock: FakeClock) -> None:
     with pytest.raises(TaskNotFoundError):
         start_now("0" * 32)
 
 
-def test_a_retried_run_keeps_its_place(fake_clock, make) -> None:
+def test_a_retried_run_keeps_its_place(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     # Given a run that has ended, read by a tick, and retried by hand at that moment
     task = make()
     fake_clock.move(minutes=5)
@@ -236,7 +250,7 @@ def test_a_retried_run_keeps_its_place(fake_clock, make) -> None:
     assert slots.settle_slot(*read).verdict is Verdict.SKIPPED
 
 
-def test_jitter_delays_a_run_by_the_same_time_whoever_asks(fake_clock, make) -> None:
+def test_jitter_delays_a_run_by_the_same_time_whoever_asks(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     task = make(jitter_seconds=120)
     fake_clock.move(minutes=5)
     tick()
@@ -247,7 +261,7 @@ def test_jitter_delays_a_run_by_the_same_time_whoever_asks(fake_clock, make) -> 
     assert all(0 <= delay <= 120_000 for delay in spread)
 
 
-def test_a_slot_whose_job_exists_is_passed_over(fake_clock, make) -> None:
+def test_a_slot_whose_job_exists_is_passed_over(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     # Given a task whose table was restored to a moment before its last slot
     task = make()
     fake_clock.move(minutes=5)
@@ -261,7 +275,7 @@ def test_a_slot_whose_job_exists_is_passed_over(fake_clock, make) -> None:
     assert again(task).next_run > fake_clock.ms
 
 
-def test_a_broken_task_keeps_nobody_waiting(fake_clock, make) -> None:
+def test_a_broken_task_keeps_nobody_waiting(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     broken, well = make(), make()
     TaskModel.change(broken.id, [TaskModel.cron.set("nonsense"), TaskModel.every.remove()], TaskModel.id.exists())
     fake_clock.move(minutes=5)
@@ -269,7 +283,9 @@ def test_a_broken_task_keeps_nobody_waiting(fake_clock, make) -> None:
     assert (report.failed, report.started, last_run(well).status) == (1, 1, JobStatus.CREATED)
 
 
-def test_a_lost_message_is_the_sweepers_to_send(fake_clock, make, monkeypatch) -> None:
+def test_a_lost_message_is_the_sweepers_to_send(
+    fake_clock: FakeClock, make: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given a tick that dies between the transaction and the message
     make()
     fake_clock.move(minutes=5)
@@ -303,7 +319,9 @@ class _LosesAnswers:
         return getattr(self._client, name)
 
 
-def test_a_lost_answer_starts_the_slot_once(fake_clock, make, monkeypatch) -> None:
+def test_a_lost_answer_starts_the_slot_once(
+    fake_clock: FakeClock, make: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
     make()
     fake_clock.move(minutes=5)
     real = aws.client
@@ -316,7 +334,7 @@ def test_a_lost_answer_starts_the_slot_once(fake_clock, make, monkeypatch) -> No
     assert (report.started + report.raced, jobs_in_the_table()) == (1, 1)
 
 
-def test_what_a_slot_costs(fake_clock, make) -> None:
+def test_what_a_slot_costs(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     # Given a task with a finished run
     task = make()
     fake_clock.move(minutes=5)
@@ -333,7 +351,7 @@ def test_what_a_slot_costs(fake_clock, make) -> None:
     assert meter.count("sqs") == 1
 
 
-def test_a_tick_with_nothing_due_reads_one_query_a_shard(fake_clock, make) -> None:
+def test_a_tick_with_nothing_due_reads_one_query_a_shard(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     for _ in range(20):
         make()
     with metered() as meter:
@@ -342,7 +360,9 @@ def test_a_tick_with_nothing_due_reads_one_query_a_shard(fake_clock, make) -> No
     assert meter.keys() == 0
 
 
-def test_a_tick_stops_at_its_budget_and_says_so(fake_clock, make, monkeypatch) -> None:
+def test_a_tick_stops_at_its_budget_and_says_so(
+    fake_clock: FakeClock, make: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SCHEDULE_ITEMS", "3")
     settings.cache_clear()
     for _ in range(5):

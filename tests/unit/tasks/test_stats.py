@@ -88,7 +88,7 @@ def test_percentiles_are_within_a_tenth() -> None:
 
 
 @pytest.mark.parametrize("runs", [10, 1_000])
-def test_a_summary_reads_the_same_for_any_number_of_runs(runs) -> None:
+def test_a_summary_reads_the_same_for_any_number_of_runs(runs: int) -> None:
     for number in range(0, runs, 33):
         count([entry for more in range(min(33, runs - number)) for entry in life(number + more, took=5_000 + more)])
     with metered() as meter:

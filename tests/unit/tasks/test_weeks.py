@@ -62,7 +62,7 @@ def ms(day: str) -> int:
 
 @given(crons, zones, starts, st.integers(0, 86_400_000))
 @settings(max_examples=40, deadline=None)
-def test_weeks_of_a_crontab_are_what_the_model_says(cron, zone, start, offset) -> None:
+def test_weeks_of_a_crontab_are_what_the_model_says(cron: str, zone: str, start: datetime, offset: int) -> None:
     begin = ms(start) + offset
     end = begin + 2 * WEEK_MS
     series, found, moment = schedule(cron, None, zone, 0), [], begin
@@ -77,7 +77,7 @@ def test_weeks_of_a_crontab_are_what_the_model_says(cron, zone, start, offset) -
 @settings(
     max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.reuse, Phase.generate]
 )
-def test_weeks_of_ticks_delays_and_crashes_lose_no_slot_and_double_none(data) -> None:
+def test_weeks_of_ticks_delays_and_crashes_lose_no_slot_and_double_none(data: Any) -> None:
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         _empty_cloud(patch)
         simulation = Simulation(data, patch)

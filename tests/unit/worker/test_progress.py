@@ -54,7 +54,9 @@ def work() -> None:
     handler({"Records": records}, SimpleNamespace(log_stream_name="w", get_remaining_time_in_millis=lambda: 900_000))
 
 
-def test_the_latest_is_written_no_more_often_than_the_interval(monkeypatch, reports) -> None:
+def test_the_latest_is_written_no_more_often_than_the_interval(
+    monkeypatch: pytest.MonkeyPatch, reports: list[Progress]
+) -> None:
     # Given an executor that tells ninety times in about a second, and an interval of 0.3 s
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.3)
     job = teller(parts=90, each_ms=10)
@@ -67,7 +69,7 @@ def test_the_latest_is_written_no_more_often_than_the_interval(monkeypatch, repo
     assert (read(job).progress, read(job).progress_note) == (WHOLE, "part 90")
 
 
-def test_a_job_that_is_done_within_the_interval_pays_nothing_for_telling(reports) -> None:
+def test_a_job_that_is_done_within_the_interval_pays_nothing_for_telling(reports: list[Progress]) -> None:
     job = teller(parts=50)
     work()
     assert reports == []
@@ -80,7 +82,9 @@ def test_who_tells_nothing_has_nothing_written_and_nothing_in_the_item() -> None
     assert {"progress", "progress_note"}.isdisjoint(JobModel.read(job.id) or {})
 
 
-def test_a_worker_learns_from_its_progress_that_the_job_is_cancelled(monkeypatch, reports) -> None:
+def test_a_worker_learns_from_its_progress_that_the_job_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch, reports: list[Progress]
+) -> None:
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.1)
     job = teller(parts=1_000, each_ms=20)
     original = Lease.report
@@ -108,7 +112,7 @@ def _remembering(told: list[int]) -> Callable[..., JobStatus]:
     return complete
 
 
-def test_a_write_that_fails_is_tried_again_and_stops_no_work(monkeypatch) -> None:
+def test_a_write_that_fails_is_tried_again_and_stops_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.05)
     tries: list[Progress] = []
 
@@ -123,7 +127,9 @@ def test_a_write_that_fails_is_tried_again_and_stops_no_work(monkeypatch) -> Non
     assert read(job).status is JobStatus.COMPLETED
 
 
-def test_a_failed_job_shows_how_far_it_came_and_a_retry_begins_anew(monkeypatch, reports) -> None:
+def test_a_failed_job_shows_how_far_it_came_and_a_retry_begins_anew(
+    monkeypatch: pytest.MonkeyPatch, reports: list[Progress]
+) -> None:
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.05)
     job = teller(parts=4, each_ms=100, error="boom")
     work()
@@ -160,7 +166,9 @@ def test_progress_is_one_unit_and_only_the_claims_own() -> None:
         (1, None, Progress(1_000)),
     ],
 )
-def test_what_is_told_is_kept_in_thousandths_and_within_bounds(fraction, note, expected) -> None:
+def test_what_is_told_is_kept_in_thousandths_and_within_bounds(
+    fraction: float, note: str | None, expected: tuple[int, str | None]
+) -> None:
     assert Progress.from_fraction(fraction, note) == expected
 
 

@@ -1,6 +1,7 @@
 """The worker's handler on one batch, against SQS and DynamoDB in memory."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ MINUTE = 60_000
 
 
 @pytest.fixture
-def worker_cloud(cloud, monkeypatch) -> None:
+def worker_cloud(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
     settings.cache_clear()
 
@@ -28,7 +29,7 @@ def context(remaining_ms: int = 15 * MINUTE) -> SimpleNamespace:
     return SimpleNamespace(log_stream_name="stream-1", get_remaining_time_in_millis=lambda: remaining_ms)
 
 
-def quick(**options) -> Job:
+def quick(**options: Any) -> Job:
     return create_job("ann", "QUICK", options.pop("payload", {}), Options(**options))
 
 
@@ -101,7 +102,7 @@ def test_a_job_that_another_worker_holds_is_reported_failed_and_left_to_it() -> 
     assert finish.complete(held.lease, {"by": "other"}) is JobStatus.COMPLETED
 
 
-def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monkeypatch) -> None:
+def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = [quick() for _ in range(3)]
     later = clock.now_ms() / 1000 + settings().lease_seconds + 1
     for job in jobs:
@@ -118,7 +119,7 @@ def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monke
     assert states == [("COMPLETED", 1), ("COMPLETED", 1), ("RUNNING", 0)]
 
 
-def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch) -> None:
+def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     job = quick()
 
     def steal(claimed: Job, *_: object) -> JobStatus:
@@ -131,7 +132,7 @@ def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch) -> None:
     assert read(job).status is JobStatus.RUNNING
 
 
-def test_a_long_neighbour_redelivers_nobody(monkeypatch) -> None:
+def test_a_long_neighbour_redelivers_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     """At each heartbeat the finished jobs' messages are deleted in one call and the running one's lease extended."""
     monkeypatch.setenv("LEASE_SECONDS", "3")
     settings.cache_clear()
@@ -139,7 +140,7 @@ def test_a_long_neighbour_redelivers_nobody(monkeypatch) -> None:
     sqs = aws.client("sqs")
     original = sqs._make_api_call
 
-    def counted(name: str, request: dict):
+    def counted(name: str, request: dict) -> dict[str, Any]:
         calls.append((name, len(request.get("Entries", []))))
         return original(name, request)
 

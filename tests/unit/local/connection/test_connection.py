@@ -2,6 +2,8 @@
 """Where clients and addresses point to."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,16 +22,16 @@ VALUES = {"ApiUrl": "https://abc.example/live", "ApiId": "abc", "ApiStage": "liv
 class Described:
     """CloudFormation of a target with one stack."""
 
-    def __init__(self, values) -> None:
+    def __init__(self, values: dict[str, str]) -> None:
         self.values = values
 
-    def describe_stacks(self, StackName):
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:
         found = [{"OutputKey": name, "OutputValue": value} for name, value in self.values.items()]
         return {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "Outputs": found}]}
 
 
 @pytest.fixture
-def misled(monkeypatch) -> None:
+def misled(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user's settings that point elsewhere."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
@@ -39,13 +41,13 @@ def misled(monkeypatch) -> None:
     monkeypatch.setenv("no_proxy", "")
 
 
-def test_local_clients_are_aimed_by_localstack_host(misled, monkeypatch) -> None:
+def test_local_clients_are_aimed_by_localstack_host(misled: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:4999")
 
     assert Clients(Target.LOCALSTACK).get("sqs").meta.endpoint_url == "http://127.0.0.1:4999"
 
 
-def test_the_engines_own_address_goes_before_the_variable(misled, monkeypatch) -> None:
+def test_the_engines_own_address_goes_before_the_variable(misled: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:9")
 
     found = Clients(Target.LOCAL, "127.0.0.1:4710")
@@ -53,7 +55,7 @@ def test_the_engines_own_address_goes_before_the_variable(misled, monkeypatch) -
     assert found.get("dynamodb").meta.endpoint_url == found.endpoint_url == "http://127.0.0.1:4710"
 
 
-def test_on_aws_the_users_own_settings_count(monkeypatch) -> None:
+def test_on_aws_the_users_own_settings_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
 
     found = Clients(Target.AWS)
@@ -69,7 +71,9 @@ def test_on_aws_the_users_own_settings_count(monkeypatch) -> None:
         (Target.AWS, None, "https://abc.example/live"),
     ],
 )
-def test_an_api_has_the_address_of_its_target(misled, monkeypatch, target, host, url) -> None:
+def test_an_api_has_the_address_of_its_target(
+    misled: None, monkeypatch: pytest.MonkeyPatch, target: Target, host: str | None, url: str
+) -> None:
     if target is Target.AWS:
         monkeypatch.delenv("AWS_PROFILE")
     clients = Clients(target, host)
@@ -78,7 +82,7 @@ def test_an_api_has_the_address_of_its_target(misled, monkeypatch, target, host,
     assert outputs.fetch(clients).api_url == url
 
 
-def test_nothing_deployed_is_said_with_what_to_do(misled) -> None:
+def test_nothing_deployed_is_said_with_what_to_do(misled: None) -> None:
     clients = Clients(Target.LOCAL, "127.0.0.1:4710")
     clients._clients["cloudformation"] = Described({})
 
@@ -88,7 +92,7 @@ def test_nothing_deployed_is_said_with_what_to_do(misled) -> None:
     assert "leaseway up" in failure.value.todo
 
 
-def test_outputs_are_written_for_this_user_only(tmp_path) -> None:
+def test_outputs_are_written_for_this_user_only(tmp_path: Path) -> None:
     home, found = Home(tmp_path), Outputs(Target.LOCAL, "leaseway", "us-east-1", "http://127.0.0.1:1", VALUES)
 
     outputs.write(home, found)
@@ -98,7 +102,7 @@ def test_outputs_are_written_for_this_user_only(tmp_path) -> None:
     assert json.loads(path.read_text())["jobs_queue_url"] == "q"
 
 
-def answering(*answers):
+def answering(*answers: httpx.Response) -> ApiClient:
     waiting = list(answers)
     client = ApiClient("http://127.0.0.1:1/live/")
     client._http = httpx.Client(
@@ -131,22 +135,22 @@ def test_nothing_that_answers_is_a_failure_with_what_to_do() -> None:
 class Gateway:
     """An API Gateway that has the given responses and remembers what is put."""
 
-    def __init__(self, held) -> None:
+    def __init__(self, held: list[dict[str, Any]]) -> None:
         self.held = held
         self.put = {}
         self.deployed = 0
 
-    def get_gateway_responses(self, restApiId, limit):
+    def get_gateway_responses(self, restApiId: str, limit: int) -> dict[str, Any]:
         return {"items": self.held}
 
-    def put_gateway_response(self, restApiId, responseType, **answer) -> None:
+    def put_gateway_response(self, restApiId: str, responseType: str, **answer: Any) -> None:
         self.put[responseType] = answer
 
-    def create_deployment(self, restApiId, stageName) -> None:
+    def create_deployment(self, restApiId: str, stageName: str) -> None:
         self.deployed += 1
 
 
-def test_gateway_responses_that_an_engine_left_out_are_put_and_deployed(tmp_path) -> None:
+def test_gateway_responses_that_an_engine_left_out_are_put_and_deployed(tmp_path: Path) -> None:
     document = tmp_path / "gateway.yaml"
     document.write_text(
         "x-amazon-apigateway-gateway-responses:\n"

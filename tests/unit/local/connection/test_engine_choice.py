@@ -1,6 +1,6 @@
 """`--engine` and LEASEWAY_ENGINE: what the target `local` is."""
 
-from typing import Never
+from typing import Never, Self
 
 import pytest
 from typer.testing import CliRunner
@@ -14,17 +14,17 @@ from leaseway_local.errors import LocalCloudError
 
 
 @pytest.fixture(autouse=True)
-def _undone(monkeypatch) -> None:
+def _undone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command sets the variable for what it starts; here that ends with the test."""
     monkeypatch.setenv(engine_choice.VARIABLE, "")
 
 
 @pytest.fixture
-def asked(monkeypatch):
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Target]:
     """The targets that commands on data ask for."""
     targets = []
 
-    def refuse(target) -> Never:
+    def refuse(target: Target) -> Never:
         targets.append(target)
         raise LocalCloudError("nothing runs here")
 
@@ -44,13 +44,15 @@ def asked(monkeypatch):
         (["jobs", "get", "1", "--target", "localstack"], Target.LOCALSTACK),
     ],
 )
-def test_a_command_works_on_the_chosen_engine(asked, arguments, target) -> None:
+def test_a_command_works_on_the_chosen_engine(asked: list[Target], arguments: list[str], target: Target) -> None:
     CliRunner().invoke(cli.app, arguments)
 
     assert asked == [target]
 
 
-def test_the_variable_chooses_too_and_the_option_goes_before_it(asked, monkeypatch) -> None:
+def test_the_variable_chooses_too_and_the_option_goes_before_it(
+    asked: list[Target], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(engine_choice.VARIABLE, "localstack")
 
     CliRunner().invoke(cli.app, ["jobs", "get", "1"])
@@ -59,12 +61,12 @@ def test_the_variable_chooses_too_and_the_option_goes_before_it(asked, monkeypat
     assert asked == [Target.LOCALSTACK, Target.LOCAL]
 
 
-def test_an_engine_that_is_none_is_wrong_usage(asked) -> None:
+def test_an_engine_that_is_none_is_wrong_usage(asked: list[Target]) -> None:
     assert CliRunner().invoke(cli.app, ["jobs", "get", "1", "--engine", "moon"]).exit_code == 2
     assert asked == []
 
 
-def test_a_variable_that_names_no_engine_is_told(monkeypatch) -> None:
+def test_a_variable_that_names_no_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(engine_choice.VARIABLE, "moon")
 
     with pytest.raises(LocalCloudError, match="LEASEWAY_ENGINE is 'moon'"):
@@ -72,14 +74,14 @@ def test_a_variable_that_names_no_engine_is_told(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("command", ["down", "restart"])
-def test_a_localstack_is_not_stopped_from_here(command) -> None:
+def test_a_localstack_is_not_stopped_from_here(command: str) -> None:
     outcome = CliRunner().invoke(cli.app, [command, "--engine", "localstack"])
 
     assert isinstance(outcome.exception, LocalCloudError)
     assert "a LocalStack that it did not start" in outcome.exception.what
 
 
-def test_up_says_where_it_looked_for_a_localstack(monkeypatch) -> None:
+def test_up_says_where_it_looked_for_a_localstack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:9")
     engine_choice.choose(EngineName.LOCALSTACK)
     monkeypatch.setattr(cloud, "Clients", _Unreachable)
@@ -94,10 +96,10 @@ def test_up_says_where_it_looked_for_a_localstack(monkeypatch) -> None:
 class _Unreachable:
     host = "127.0.0.1:9"
 
-    def __init__(self, _target) -> None:
+    def __init__(self, _target: Target) -> None:
         pass
 
-    def get(self, _service):
+    def get(self, _service: str) -> Self:
         return self
 
     def get_caller_identity(self) -> Never:

@@ -1,7 +1,9 @@
 # ruff: noqa: N803 - boto3 names its arguments like this
 """How a stack's states are acted upon, and how its failures are told."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,7 +17,14 @@ BODY = {"TemplateBody": '{"Parameters": {"Kept": {}, "Given": {}}}'}
 class CloudFormation:
     """A CloudFormation of one stack that goes through the given states, one a look."""
 
-    def __init__(self, *states, content="old", parameters=(), refusal=None, events=()) -> None:
+    def __init__(
+        self,
+        *states: str | None,
+        content: str = "old",
+        parameters: Sequence[dict[str, str]] = (),
+        refusal: str | None = None,
+        events: Sequence[dict[str, Any]] = (),
+    ) -> None:
         self.states = list(states)
         self.content = content
         self.parameters = parameters
@@ -23,7 +32,7 @@ class CloudFormation:
         self.events = events
         self.calls = []
 
-    def describe_stacks(self, StackName):
+    def describe_stacks(self, StackName: str) -> dict[str, Any]:
         state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
         if state is None:
             raise ClientError(
@@ -33,33 +42,33 @@ class CloudFormation:
         tags = [{"Key": CONTENT_TAG, "Value": self.content}]
         return {"Stacks": [{"StackStatus": state, "Tags": tags, "Parameters": list(self.parameters)}]}
 
-    def describe_stack_events(self, StackName):
+    def describe_stack_events(self, StackName: str) -> dict[str, Any]:
         return {"StackEvents": list(self.events)}
 
-    def create_stack(self, **request) -> None:
+    def create_stack(self, **request: Any) -> None:
         self._take("create", request)
 
-    def update_stack(self, **request) -> None:
+    def update_stack(self, **request: Any) -> None:
         self._take("update", request)
 
-    def delete_stack(self, StackName) -> None:
+    def delete_stack(self, StackName: str) -> None:
         self.calls.append(("delete", {}))
 
-    def _take(self, kind, request) -> None:
+    def _take(self, kind: str, request: dict[str, Any]) -> None:
         self.calls.append((kind, request))
         if self.refusal:
             raise ClientError({"Error": {"Code": "ValidationError", "Message": self.refusal}}, kind)
 
     @property
-    def kinds(self):
+    def kinds(self) -> list[str]:
         return [kind for kind, _ in self.calls]
 
 
-def deploy(api, *, keep=False) -> None:
+def deploy(api: CloudFormation, *, keep: bool = False) -> None:
     Stack(api, "leaseway", poll=0).deploy(BODY, {"Given": "1"}, "new", keep_parameters=keep, progress=lambda _: None)
 
 
-def event(name, reason, ago=0):
+def event(name: str, reason: str, ago: float = 0) -> dict[str, Any]:
     return {
         "LogicalResourceId": name,
         "ResourceType": "AWS::Thing",
@@ -165,5 +174,7 @@ def test_a_stack_that_cannot_be_updated_is_left_alone() -> None:
         (None, "new", False),
     ],
 )
-def test_only_a_successful_deployment_of_equal_content_needs_no_other(state, content, holds) -> None:
+def test_only_a_successful_deployment_of_equal_content_needs_no_other(
+    state: str | None, content: str, holds: bool
+) -> None:
     assert Stack(CloudFormation(state, content=content), "leaseway", poll=0).holds("new") is holds

@@ -1,6 +1,8 @@
 """What `sam package` would do, done to template.yaml."""
 
 import copy
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +17,11 @@ LOCATIONS = template.Locations(
 
 
 @pytest.fixture(scope="module")
-def source():
+def source() -> dict[str, Any]:
     return template.read()
 
 
-def test_short_forms_become_long_forms(tmp_path) -> None:
+def test_short_forms_become_long_forms(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text("a: !Ref B\nc: !GetAtt D.Arn\ne: !Sub ${F}\ng: !If [h, !Ref I, !Ref AWS::NoValue]\n")
 
@@ -31,7 +33,7 @@ def test_short_forms_become_long_forms(tmp_path) -> None:
     }
 
 
-def test_a_template_that_is_not_yaml_is_named(tmp_path) -> None:
+def test_a_template_that_is_not_yaml_is_named(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text("a: [")
 
@@ -39,7 +41,7 @@ def test_a_template_that_is_not_yaml_is_named(tmp_path) -> None:
         template.read(path)
 
 
-def test_every_local_path_is_replaced_and_nothing_else(source) -> None:
+def test_every_local_path_is_replaced_and_nothing_else(source: dict[str, Any]) -> None:
     before = copy.deepcopy(source)
 
     packaged = template.package(source, LOCATIONS)
@@ -57,12 +59,12 @@ def test_every_local_path_is_replaced_and_nothing_else(source) -> None:
         assert resources[name] == {key: value for key, value in before["Resources"][name].items() if key != "Metadata"}
 
 
-def test_a_layer_that_nothing_packages_is_named(source) -> None:
+def test_a_layer_that_nothing_packages_is_named(source: dict[str, Any]) -> None:
     with pytest.raises(LocalCloudError, match="CoreLayer takes its content from layers/core/"):
         template.package(source, template.Locations({}, "s3://code/f.zip", "s3://code/g.yaml"))
 
 
-def test_numbers_of_parameters_are_written_out_except_in_environments(source) -> None:
+def test_numbers_of_parameters_are_written_out_except_in_environments(source: dict[str, Any]) -> None:
     numbered = template.resolve_numbers(source, {"WorkerConcurrency": "7", "LeaseSeconds": "4"})
 
     worker = numbered["Resources"]["WorkerFunction"]["Properties"]

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
@@ -26,10 +28,10 @@ DEAF = [
 
 
 @pytest.fixture
-def start():
+def start() -> Iterator[Callable[[list[str]], subprocess.Popen[str]]]:
     started = []
 
-    def run(command):
+    def run(command: list[str]) -> subprocess.Popen[str]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         started.append(process)
         assert process.stdout.readline().strip() == b"up"
@@ -42,7 +44,9 @@ def start():
         process.stdout.close()
 
 
-def test_a_later_process_with_the_same_id_is_not_the_one_that_was_started(start) -> None:
+def test_a_later_process_with_the_same_id_is_not_the_one_that_was_started(
+    start: Callable[[list[str]], subprocess.Popen[str]],
+) -> None:
     process = start(SLEEPER)
     mark = processes.start_mark(process.pid)
 
@@ -51,7 +55,9 @@ def test_a_later_process_with_the_same_id_is_not_the_one_that_was_started(start)
     assert not processes.is_alive(2**22 + 1, mark)
 
 
-def test_a_process_that_was_killed_and_not_yet_collected_is_not_alive(start) -> None:
+def test_a_process_that_was_killed_and_not_yet_collected_is_not_alive(
+    start: Callable[[list[str]], subprocess.Popen[str]],
+) -> None:
     process = start(SLEEPER)
     mark = processes.start_mark(process.pid)
 
@@ -60,7 +66,9 @@ def test_a_process_that_was_killed_and_not_yet_collected_is_not_alive(start) -> 
     assert processes.wait_until(lambda: not processes.is_alive(process.pid, mark), 5)
 
 
-def test_a_process_that_ignores_the_request_to_end_is_ended(start) -> None:
+def test_a_process_that_ignores_the_request_to_end_is_ended(
+    start: Callable[[list[str]], subprocess.Popen[str]],
+) -> None:
     process = start(DEAF)
 
     processes.end([process.pid], grace=0.2)
@@ -86,7 +94,7 @@ def test_waiting_ends_with_the_condition_or_with_the_time() -> None:
     assert not processes.wait_until(lambda: False, 0.01, every=0)
 
 
-def test_the_engine_sees_nothing_of_the_users_environment(monkeypatch, tmp_path) -> None:
+def test_the_engine_sees_nothing_of_the_users_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "LOCALSTACK_AUTH_TOKEN", "HTTP_PROXY", "PYTHONPATH", "DATABASE"):
         monkeypatch.setenv(name, "secret")
     monkeypatch.setenv("LANG", "C.UTF-8")
@@ -100,14 +108,14 @@ def test_the_engine_sees_nothing_of_the_users_environment(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("given", ["x", "0", "65536", "-1", "4566.0"])
-def test_a_port_that_is_none_is_refused(monkeypatch, given) -> None:
+def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     monkeypatch.setenv("LEASEWAY_PORT", given)
 
     with pytest.raises(LocalCloudError, match="is not a port"):
         configured_port()
 
 
-def test_the_port_is_4566_unless_another_is_wanted(monkeypatch) -> None:
+def test_the_port_is_4566_unless_another_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LEASEWAY_PORT", raising=False)
     assert configured_port() == 4566
     monkeypatch.setenv("LEASEWAY_PORT", "4700")
@@ -119,14 +127,16 @@ def test_the_demos_server_is_beside_the_engine_and_never_on_its_port() -> None:
     assert demo_host(65_535) == "127.0.0.1:65534"
 
 
-def test_a_record_cut_short_is_as_good_as_none(tmp_path) -> None:
+def test_a_record_cut_short_is_as_good_as_none(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.record.write_text('{"pid": 12')
 
     assert Engine(home).record() is None
 
 
-def test_a_record_of_a_dead_process_is_not_a_running_engine(tmp_path, start) -> None:
+def test_a_record_of_a_dead_process_is_not_a_running_engine(
+    tmp_path: Path, start: Callable[[list[str]], subprocess.Popen[str]]
+) -> None:
     home = Home(tmp_path)
     process = start(SLEEPER)
     record = DaemonRecord(process.pid, processes.start_mark(process.pid), 4710, 0.0)

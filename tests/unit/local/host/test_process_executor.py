@@ -5,6 +5,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from process_executor.environment import _CHILD as CHILD
@@ -46,7 +49,7 @@ VARIABLES = {
 
 
 @pytest.fixture
-def program(tmp_path):
+def program(tmp_path: Path) -> Program:
     task, layer = tmp_path / "task", tmp_path / "layer" / "python"
     for folder in (task, layer):
         folder.mkdir(parents=True)
@@ -57,25 +60,27 @@ def program(tmp_path):
 
 
 @pytest.fixture
-def environment(program):
+def environment(program: Program) -> Iterator[Environment]:
     made = Environment(program)
     assert made.start(30) is None
     yield made
     made.stop()
 
 
-def event(do="tell", argument=None, *, seconds=30.0):
+def event(do: str = "tell", argument: Any = None, *, seconds: float = 30.0) -> Event:
     payload = json.dumps({"do": do, "with": argument})
     return Event("request-1", "arn:aws:lambda:us-east-1:000000000000:function:told", payload, "Root=1", seconds)
 
 
-def told(environment, **options):
+def told(environment: Environment, **options: Any) -> Any:
     answer = environment.invoke(event(**options))
     assert not answer.failed, answer
     return json.loads(answer.document)
 
 
-def test_a_handler_sees_its_event_its_context_and_its_own_variables_only(environment, monkeypatch) -> None:
+def test_a_handler_sees_its_event_its_context_and_its_own_variables_only(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     found = told(environment)
@@ -86,11 +91,11 @@ def test_a_handler_sees_its_event_its_context_and_its_own_variables_only(environ
     assert not [path for path in found["path"] if "site-packages" in path], "only the layers' packages are there"
 
 
-def test_an_environment_is_warm_after_its_first_event(environment) -> None:
+def test_an_environment_is_warm_after_its_first_event(environment: Environment) -> None:
     assert told(environment)["begun"] == told(environment)["begun"]
 
 
-def test_an_error_is_answered_with_its_type_and_message_and_the_environment_stays(environment) -> None:
+def test_an_error_is_answered_with_its_type_and_message_and_the_environment_stays(environment: Environment) -> None:
     before = told(environment)["pid"]
 
     answer = environment.invoke(event("raise"))
@@ -102,14 +107,14 @@ def test_an_error_is_answered_with_its_type_and_message_and_the_environment_stay
     assert told(environment)["pid"] == before
 
 
-def test_a_result_that_is_no_json_is_an_error(environment) -> None:
+def test_a_result_that_is_no_json_is_an_error(environment: Environment) -> None:
     answer = environment.invoke(event("object"))
 
     assert answer.failed
     assert json.loads(answer.document)["errorType"] == "TypeError"
 
 
-def test_a_process_that_dies_is_an_error_and_the_next_event_gets_another(environment) -> None:
+def test_a_process_that_dies_is_an_error_and_the_next_event_gets_another(environment: Environment) -> None:
     before = told(environment)["pid"]
 
     answer = environment.invoke(event("die"))
@@ -120,7 +125,7 @@ def test_a_process_that_dies_is_an_error_and_the_next_event_gets_another(environ
     assert told(environment)["pid"] != before
 
 
-def test_a_function_that_takes_too_long_is_ended(environment) -> None:
+def test_a_function_that_takes_too_long_is_ended(environment: Environment) -> None:
     pid = told(environment)["pid"]
 
     answer = environment.invoke(event("sleep", 60, seconds=0.5))
@@ -131,7 +136,7 @@ def test_a_function_that_takes_too_long_is_ended(environment) -> None:
     assert not os.path.exists(f"/proc/{pid}")
 
 
-def test_what_was_printed_comes_with_the_answer_however_much_it_is(environment) -> None:
+def test_what_was_printed_comes_with_the_answer_however_much_it_is(environment: Environment) -> None:
     answer = environment.invoke(event("print", 1_000_000))
 
     assert answer.logs.count("x") >= 1_000_000
@@ -139,11 +144,11 @@ def test_what_was_printed_comes_with_the_answer_however_much_it_is(environment) 
     assert "REPORT RequestId: request-1" in answer.logs
 
 
-def test_a_large_result_comes_whole(environment) -> None:
+def test_a_large_result_comes_whole(environment: Environment) -> None:
     assert len(told(environment, do="return", argument=5_000_000)) == 5_000_000
 
 
-def test_a_handler_that_cannot_be_loaded_says_why(program) -> None:
+def test_a_handler_that_cannot_be_loaded_says_why(program: Program) -> None:
     broken = Environment(Program(program.python, "broken.handler", program.paths, program.variables))
 
     failure = broken.start(30)
@@ -154,7 +159,7 @@ def test_a_handler_that_cannot_be_loaded_says_why(program) -> None:
     assert "nothing_of_that_name" in failure["errorMessage"]
 
 
-def test_stopping_ends_a_function_at_work(environment) -> None:
+def test_stopping_ends_a_function_at_work(environment: Environment) -> None:
     import threading
 
     answers = []
@@ -168,7 +173,7 @@ def test_stopping_ends_a_function_at_work(environment) -> None:
     assert [answer.failed for answer in answers] == [True]
 
 
-def test_a_child_whose_parent_is_gone_ends_although_it_is_at_work(program) -> None:
+def test_a_child_whose_parent_is_gone_ends_although_it_is_at_work(program: Program) -> None:
     reading, writing = os.pipe()
     child = subprocess.Popen(
         [program.python, "-IS", str(CHILD), str(writing), program.handler, *program.paths],
@@ -188,7 +193,9 @@ def test_a_child_whose_parent_is_gone_ends_although_it_is_at_work(program) -> No
 
 
 @pytest.mark.parametrize(("seconds", "error"), [(0.0, TimeIsUpError), (30.0, ChildEndedError)])
-def test_a_child_that_never_gets_ready_is_told_of(program, tmp_path, seconds, error) -> None:
+def test_a_child_that_never_gets_ready_is_told_of(
+    program: Program, tmp_path: Path, seconds: float, error: type[Exception]
+) -> None:
     (tmp_path / "task" / "told.py").write_text("import os\nos._exit(1)")
     never = Environment(program)
 

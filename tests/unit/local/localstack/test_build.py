@@ -1,11 +1,16 @@
 """What the build of LocalStack changes in what it installed."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 from leaseway_local.localstack import build
 
 
-def test_on_python_3_11_one_module_is_mended_and_the_installers_cache_is_not(monkeypatch, tmp_path) -> None:
+def test_on_python_3_11_one_module_is_mended_and_the_installers_cache_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     source = "from threading import Lock\n\n\ndef install(lock: Lock | None = None): ...\n"
     module = tmp_path / "venv/lib/python3.11/site-packages/localstack/packages/api.py"
     module.parent.mkdir(parents=True)

@@ -3,16 +3,18 @@
 import base64
 import gzip
 import json
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from leaseway.errors import InvalidInputError
-from leaseway.jobs.types import JobError, PermanentJobError, job_type
+from leaseway.jobs.types import JobError, JsonObject, PermanentJobError, job_type
 from leaseway.settings import settings
 from support.http_servers import CountingServer, Reply, counting_server, scripted_server
+from support.running_job import RunningJob
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingServer]:
         yield counting
 
 
-def test_the_answer_is_the_result(run_job, server: CountingServer) -> None:
+def test_the_answer_is_the_result(run_job: Callable[..., JsonObject], server: CountingServer) -> None:
     server.replies["/page"] = Reply(200, "grüße".encode(), {"Content-Type": "text/plain"})
     server.redirect("/", "/page")
     result = run_job("HTTP_GET", {"url": server.url("/")})
@@ -43,7 +45,9 @@ def test_the_answer_is_the_result(run_job, server: CountingServer) -> None:
 
 
 @pytest.mark.parametrize("status", [404, 500])
-def test_an_error_status_is_a_result_too(run_job, server: CountingServer, status: int) -> None:
+def test_an_error_status_is_a_result_too(
+    run_job: Callable[..., JsonObject], server: CountingServer, status: int
+) -> None:
     server.replies["/"] = Reply(status, b"sorry")
     result = run_job("HTTP_GET", {"url": server.url("/")})
     assert (result["status"], result["body"]) == (status, "sorry")
@@ -66,7 +70,7 @@ def test_an_error_status_is_a_result_too(run_job, server: CountingServer, status
     ],
 )
 def test_a_body_is_text_where_it_is_text_and_base64_elsewhere(
-    run_job, server: CountingServer, content_type: str, body: bytes, text: str | None
+    run_job: Callable[..., JsonObject], server: CountingServer, content_type: str, body: bytes, text: str | None
 ) -> None:
     server.replies["/"] = Reply(200, body, {"Content-Type": content_type})
     result = run_job("HTTP_GET", {"url": server.url("/")})
@@ -76,7 +80,7 @@ def test_a_body_is_text_where_it_is_text_and_base64_elsewhere(
 
 
 def test_a_long_body_is_cut_at_the_limit_between_two_characters(
-    run_job, server: CountingServer, monkeypatch: pytest.MonkeyPatch
+    run_job: Callable[..., JsonObject], server: CountingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_BODY_LIMIT", "1001")
     settings.cache_clear()
@@ -85,7 +89,9 @@ def test_a_long_body_is_cut_at_the_limit_between_two_characters(
     assert (result["truncated"], result["size"], result["body"]) == (True, 2_000, "ü" * 500)
 
 
-def test_an_address_that_is_not_allowed_is_refused_at_creation_and_gets_no_hit(run_job) -> None:
+def test_an_address_that_is_not_allowed_is_refused_at_creation_and_gets_no_hit(
+    run_job: Callable[..., JsonObject],
+) -> None:
     with counting_server() as forbidden:
         for url in (forbidden.url(), f"http://localhost:{forbidden.port}/", f"http://127.1:{forbidden.port}/"):
             with pytest.raises(InvalidInputError) as refusal:
@@ -94,7 +100,9 @@ def test_an_address_that_is_not_allowed_is_refused_at_creation_and_gets_no_hit(r
         assert forbidden.hits == []
 
 
-def test_an_address_that_is_refused_at_the_run_fails_the_job(run_job, server: CountingServer) -> None:
+def test_an_address_that_is_refused_at_the_run_fails_the_job(
+    run_job: Callable[..., JsonObject], server: CountingServer
+) -> None:
     with counting_server() as forbidden:
         server.redirect("/", forbidden.url())
         with pytest.raises(JobError, match=r"127\.0\.0\.1 is not a public address"):
@@ -102,7 +110,9 @@ def test_an_address_that_is_refused_at_the_run_fails_the_job(run_job, server: Co
         assert forbidden.hits == []
 
 
-def test_no_answer_fails_the_job(run_job, job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_answer_fails_the_job(
+    run_job: Callable[..., JsonObject], job: RunningJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with counting_server() as gone:
         url = gone.url()
     monkeypatch.setenv("HTTP_ALLOWED_HOSTS", gone.pair)
@@ -111,8 +121,10 @@ def test_no_answer_fails_the_job(run_job, job, monkeypatch: pytest.MonkeyPatch) 
         run_job("HTTP_GET", {"url": url})
 
 
-def test_a_cancelled_fetch_ends_although_the_server_goes_on(run_job, job, monkeypatch: pytest.MonkeyPatch) -> None:
-    def drip(connection, over: threading.Event) -> None:
+def test_a_cancelled_fetch_ends_although_the_server_goes_on(
+    run_job: Callable[..., JsonObject], job: RunningJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drip(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n")
         while not over.wait(0.05):
             connection.sendall(b"x")
@@ -132,7 +144,9 @@ def test_a_cancelled_fetch_ends_although_the_server_goes_on(run_job, job, monkey
     ["http://[", "/", "http://169.254.169.254/", "http://user:password@example.org/", "mailto:a@example.org"],
     ids=["malformed", "loop", "private", "credentials", "scheme"],
 )
-def test_what_another_attempt_cannot_mend_fails_for_good(run_job, server: CountingServer, location: str) -> None:
+def test_what_another_attempt_cannot_mend_fails_for_good(
+    run_job: Callable[..., JsonObject], server: CountingServer, location: str
+) -> None:
     server.redirect("/", location)
     with pytest.raises(PermanentJobError):
         run_job("HTTP_GET", {"url": server.url("/")})
@@ -149,7 +163,7 @@ def test_what_another_attempt_cannot_mend_fails_for_good(run_job, server: Counti
     ],
 )
 def test_a_broken_answer_may_be_tried_again(
-    run_job, server: CountingServer, headers: dict[str, str], body: bytes
+    run_job: Callable[..., JsonObject], server: CountingServer, headers: dict[str, str], body: bytes
 ) -> None:
     server.replies["/"] = Reply(200, body, headers)
     with pytest.raises(JobError) as failure:

@@ -17,9 +17,10 @@ from PIL import Image, ImageCms, ImageDraw
 
 from leaseway import aws, clock, objects
 from leaseway.errors import InvalidInputError
-from leaseway.jobs.types import JobError
+from leaseway.jobs.types import JobError, JsonObject
 from leaseway.settings import settings
 from support.http_servers import CountingServer, Reply, counting_server
+from support.running_job import RunningJob
 from worker.executors import image_resize
 from worker.pictures import reading, scaling
 
@@ -66,7 +67,7 @@ def bucket(environment: None) -> Iterator[None]:
 
 
 @pytest.fixture
-def resize(run_job, bucket: None) -> Resize:
+def resize(run_job: Callable[..., JsonObject], bucket: None) -> Resize:
     """Run the job on a picture; returns the result and what is in the bucket, decoded."""
 
     def resized(source: bytes | dict[str, str], width: int, height: int, **options: Any) -> Any:
@@ -117,14 +118,16 @@ def test_a_source_may_be_a_url(resize: Resize, server: CountingServer) -> None:
     assert server.hits == ["/cat.png"]
 
 
-def test_a_url_that_answers_with_an_error_is_no_picture(run_job, server: CountingServer) -> None:
+def test_a_url_that_answers_with_an_error_is_no_picture(
+    run_job: Callable[..., JsonObject], server: CountingServer
+) -> None:
     server.replies["/gone"] = Reply(404)
     with pytest.raises(JobError, match="status 404"):
         run_job("IMAGE_RESIZE", payload_of({"url": server.url("/gone")}, 20, 20))
 
 
 def test_a_url_with_more_bytes_than_an_upload_may_have_is_refused(
-    run_job, server: CountingServer, monkeypatch: pytest.MonkeyPatch
+    run_job: Callable[..., JsonObject], server: CountingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UPLOAD_LIMIT", "100")
     settings.cache_clear()
@@ -138,7 +141,7 @@ def test_an_upload_that_never_arrived_is_a_clear_error(resize: Resize) -> None:
         resize({"key": "owners/anna/uploads/00"}, 20, 20)
 
 
-def test_a_key_that_is_foreign_by_now_is_refused_when_it_runs_too(job, new_job) -> None:
+def test_a_key_that_is_foreign_by_now_is_refused_when_it_runs_too(job: RunningJob, new_job: type[RunningJob]) -> None:
     payload = image_resize.ResizePayload(source=image_resize.Source(key="owners/bert/uploads/1"), width=1, height=1)
     with pytest.raises(JobError, match="under owners/anna/"):
         image_resize.run(payload, new_job(owner="anna"))
@@ -343,7 +346,11 @@ def gif_bomb(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("make", [png_bomb, gif_bomb])
 @pytest.mark.parametrize(("width", "height"), [(50_001, 1_000), (10_000, 9_000), (60_000, 60_000)])
 def test_a_bomb_stops_at_its_header(
-    run_job, monkeypatch: pytest.MonkeyPatch, make: Callable[[int, int], bytes], width: int, height: int
+    run_job: Callable[..., JsonObject],
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[int, int], bytes],
+    width: int,
+    height: int,
 ) -> None:
     def never(*_: object) -> None:
         raise AssertionError("a pixel was decoded")
@@ -375,7 +382,7 @@ def test_the_limit_itself_is_allowed(resize: Resize, monkeypatch: pytest.MonkeyP
         png_bomb(200, 200),
     ],
 )
-def test_a_broken_picture_is_a_clear_error(run_job, source: bytes) -> None:
+def test_a_broken_picture_is_a_clear_error(run_job: Callable[..., JsonObject], source: bytes) -> None:
     with pytest.raises(JobError, match="not a picture that can be read"):
         run_job("IMAGE_RESIZE", payload_of(source, 10, 10))
 
@@ -391,7 +398,7 @@ SOUND = [encoded(quarters(24, 24), kind) for kind in ("JPEG", "PNG", "WEBP", "GI
 )
 @pytest.mark.filterwarnings("ignore")
 def test_a_damaged_picture_is_resized_or_a_clear_error(
-    job, source: bytes, damage: list[tuple[float, bytes]], kept: float
+    job: RunningJob, source: bytes, damage: list[tuple[float, bytes]], kept: float
 ) -> None:
     broken = bytearray(source[: int(len(source) * kept)])
     for place, data in damage:
@@ -424,7 +431,9 @@ def test_a_damaged_picture_is_resized_or_a_clear_error(
         ({"colour": "red"}, "payload.colour"),
     ],
 )
-def test_a_payload_that_does_not_fit_is_refused_at_creation(run_job, change: dict[str, Any], field: str) -> None:
+def test_a_payload_that_does_not_fit_is_refused_at_creation(
+    run_job: Callable[..., JsonObject], change: dict[str, Any], field: str
+) -> None:
     payload = {"source": {"base64": "eA=="}, "width": 10, "height": 10, **change}
     with pytest.raises(InvalidInputError) as refusal:
         run_job("IMAGE_RESIZE", payload)
@@ -432,7 +441,9 @@ def test_a_payload_that_does_not_fit_is_refused_at_creation(run_job, change: dic
 
 
 @pytest.mark.usefixtures("bucket")
-def test_an_attempt_that_lost_its_lease_cannot_replace_the_picture(run_job, new_job) -> None:
+def test_an_attempt_that_lost_its_lease_cannot_replace_the_picture(
+    run_job: Callable[..., JsonObject], new_job: type[RunningJob]
+) -> None:
     payload = payload_of(SOUND[1], 8, 8)
     second = new_job()
     second.attempt = 2
@@ -441,7 +452,9 @@ def test_an_attempt_that_lost_its_lease_cannot_replace_the_picture(run_job, new_
 
 
 @pytest.mark.usefixtures("bucket")
-def test_a_cancelled_job_goes_no_further_and_stores_nothing(run_job, job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancelled_job_goes_no_further_and_stores_nothing(
+    run_job: Callable[..., JsonObject], job: RunningJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upright = reading.read_upright
 
     def cancelled_meanwhile(*given: Any) -> Any:

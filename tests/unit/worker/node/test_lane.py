@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("odd_cloud")
 
 
 @pytest.fixture
-def odd_cloud(cloud, monkeypatch) -> None:
+def odd_cloud(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
     settings.cache_clear()
 
@@ -126,7 +126,7 @@ def test_a_message_that_is_no_jobs_is_left_for_the_dead_letter_queue() -> None:
         until(lambda: left() == (0, 1), seconds=5, what="the bad one, hidden for a while")
 
 
-def test_an_order_is_kept_by_taking_one_at_a_time(monkeypatch) -> None:
+def test_an_order_is_kept_by_taking_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
 
     def receive(_: Queue, *, most: int, **__: int) -> list[queue.Received]:
@@ -169,7 +169,9 @@ def test_slots_are_waited_for_and_closed() -> None:
     ("enabled", "named"),
     [("true", {"MESSAGE"}), ("false", {"normal", "high", "low", "ordered", "tasks", "MESSAGE", "STORAGE_AUDIT"})],
 )
-def test_a_node_takes_what_no_function_does_and_can_run_it(monkeypatch, enabled: str, named: set[str]) -> None:
+def test_a_node_takes_what_no_function_does_and_can_run_it(
+    monkeypatch: pytest.MonkeyPatch, enabled: str, named: set[str]
+) -> None:
     monkeypatch.setenv("EXECUTORS_PACKAGE", "worker.executors")
     monkeypatch.setenv("WORKER_ENABLED", enabled)
     settings.cache_clear()

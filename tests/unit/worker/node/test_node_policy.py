@@ -1,6 +1,9 @@
 """The policy for nodes against what a node calls: nothing is missing, and nothing is granted that is not used."""
 
 import json
+from typing import Any
+
+import pytest
 
 from leaseway import aws
 from leaseway.generator import Lease, give_up, produce, renew, take_number, try_to_become
@@ -38,7 +41,9 @@ def attempted(job: Job) -> bool:
     return get_job(job.id, owner=None).attempts >= 1
 
 
-def test_the_policy_grants_exactly_what_a_node_calls(calls: Calls, described, monkeypatch) -> None:
+def test_the_policy_grants_exactly_what_a_node_calls(
+    calls: Calls, described: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Given on every queue a job that fails, and one that another worker holds, and one that stores a picture
     monkeypatch.setenv("WORKER_ENABLED", "false")
     settings.cache_clear()
