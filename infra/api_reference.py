@@ -79,7 +79,10 @@ def _type(kind: JobType) -> str:
     described = inspect.type_info(kind.payload)
     assert isinstance(described, inspect.StructType)  # noqa: S101 - a payload is a Struct
     rows = "".join(f"| {' | '.join(row)} |\n" for row in _fields(described))
-    return f"\n### {kind.name}\n\n{kind.summary}.\n\n{_FIELDS}{rows}"
+    defaults = (
+        f"By default a job has a `ttl_ms` of {kind.default_ttl_ms} and `max_attempts` of {kind.default_max_attempts}."
+    )
+    return f"\n### {kind.name}\n\n{kind.summary}. {defaults}\n\n{_FIELDS}{rows}"
 
 
 def _fields(struct: inspect.StructType, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:

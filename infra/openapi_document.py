@@ -304,7 +304,12 @@ def _new_jobs(any_job: JsonObject, types: list[JobType]) -> JsonObject:
 
 
 def _new_job(any_job: JsonObject, kind: JobType) -> JsonObject:
-    own = {"type": {"const": kind.name}, "payload": {"$ref": _REF.format(name=kind.payload.__name__)}}
+    own = {
+        "type": {"const": kind.name},
+        "payload": {"$ref": _REF.format(name=kind.payload.__name__)},
+        "ttl_ms": any_job["properties"]["ttl_ms"] | {"default": kind.default_ttl_ms},
+        "max_attempts": any_job["properties"]["max_attempts"] | {"default": kind.default_max_attempts},
+    }
     return any_job | {
         "title": kind.name,
         "description": kind.summary,

@@ -33,11 +33,11 @@ _Payload = Annotated[dict[str, Any], Meta(description="As the type wants it; at 
 _Ttl = Annotated[
     int,
     Meta(
-        description="Time to live of a run's attempt in ms, by default 60000, at most 840000; 39600000 for a type whose"
-        " workers are outside Lambda"
+        description="Time to live of a run's attempt in ms, by default its type's, else 60000; at most 840000, or"
+        " 39600000 for a type whose workers are outside Lambda"
     ),
 ]
-_Attempts = Annotated[int, Meta(description="Attempts of a run: 1 to 20, by default 3")]
+_Attempts = Annotated[int, Meta(description="Attempts of a run: 1 to 20, by default its type's, else 3")]
 _Enabled = Annotated[bool, Meta(description="false pauses it: it has no slots meanwhile, so none is missed")]
 _Overlap = Annotated[
     Overlap, Meta(description="`skip`: a slot that comes during a run is skipped. `allow`: runs may overlap")

@@ -142,7 +142,7 @@ class Run:
         return Ended(self.job.id, self.receipt, status)
 
     def _record_failure(self, error: str, *, permanent: bool = False) -> Ended:
-        run_after = clock.now_ms() + finish.backoff_ms(self.job.attempts)
+        run_after = clock.now_ms() + finish.backoff_ms(self.job)
         status = self._record(
             lambda: finish.fail(
                 self.lease, error, run_after=run_after, has_objects=self.context.has_objects, permanent=permanent

@@ -55,11 +55,13 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     ttl_ms: Annotated[
         int | None,
         Meta(
-            description="Time to live in ms, from the start of each attempt; by default 60000, at most 840000; 39600000"
-            " for a type whose workers are outside Lambda"
+            description="Time to live in ms, from the start of each attempt; by default its type's, else 60000; at most"
+            " 840000, or 39600000 for a type whose workers are outside Lambda"
         ),
     ] = None
-    max_attempts: Annotated[int | None, Meta(description="Attempts before it is FAILED: 1 to 20, by default 3")] = None
+    max_attempts: Annotated[
+        int | None, Meta(description="Attempts before it is FAILED: 1 to 20, by default its type's, else 3")
+    ] = None
     run_at: (
         Annotated[datetime, Meta(tz=True, description="Not before this, within a year; RFC 3339 with a time zone")]
         | None

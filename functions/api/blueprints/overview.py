@@ -12,7 +12,7 @@ from api.routes import Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway import clock
 from leaseway.errors import NotYoursError, UnavailableError
-from leaseway.jobs import JobNotFoundError, NotFinishedError, catalogue, link_to_result
+from leaseway.jobs import JobNotFoundError, JobType, NotFinishedError, catalogue, link_to_result
 from leaseway.jobs.find.totals import count_by_type
 from leaseway.jobs.job import JobStatus
 from leaseway.objects import ObjectNotFoundError
@@ -61,6 +61,8 @@ class TypeView(msgspec.Struct):
     name: str
     summary: str
     payload: _JsonSchema
+    ttl_ms: Annotated[int, Meta(description="Time to live in ms of a job that names none")]
+    max_attempts: Annotated[int, Meta(description="Attempts of a job that names no limit")]
 
 
 class TypesView(msgspec.Struct):
@@ -108,8 +110,11 @@ def _every_status(counts: dict[str, int]) -> dict[str, int]:
 )
 def list_types(call: Call[None, None]) -> TypesView:
     """What this deployment runs, with the schema of each payload: enough to draw a form. Reads nothing."""
-    types = [TypeView(kind.name, kind.summary, _schema(kind.payload)) for kind in catalogue().values()]
-    return TypesView(types, _schema(NewJob))
+    return TypesView([_view_type(kind) for kind in catalogue().values()], _schema(NewJob))
+
+
+def _view_type(kind: JobType) -> TypeView:
+    return TypeView(kind.name, kind.summary, _schema(kind.payload), kind.default_ttl_ms, kind.default_max_attempts)
 
 
 def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import { get, postOnce, Problem } from "./api.js";
 import { fill, h } from "./dom.js";
+import { defaultsOf } from "./format.js";
 import { doing, field, head, select, tell, toast } from "./parts.js";
 import { schemaForm } from "./schema_form.js";
 
@@ -28,7 +29,7 @@ export async function createJob(outlet, { query, signal }) {
   function turn() {
     const kind = types.content.find((found) => found.name === type.control.value);
     payload = schemaForm(kind.payload);
-    summary.textContent = `${kind.summary}.`;
+    summary.textContent = `${kind.summary}. ${defaultsOf(kind)}`;
     fill(place, payload.element);
   }
 

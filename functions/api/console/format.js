@@ -31,6 +31,9 @@ export function duration(milliseconds) {
   return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${next[1]}` : ""}`;
 }
 
+/** What a job of a type gets if it names nothing. */
+export const defaultsOf = (kind) => `By default ${duration(kind.ttl_ms)} for an attempt, ${kind.max_attempts} attempts.`;
+
 export function relative(text, now = Date.now()) {
   const past = now - Date.parse(text);
   if (Math.abs(past) < 1000) return "now";

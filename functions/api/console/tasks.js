@@ -2,7 +2,7 @@
 
 import { get, patch, post, Problem, remove } from "./api.js";
 import { fill, h } from "./dom.js";
-import { ago, badge, duration, json, relative, tone } from "./format.js";
+import { ago, badge, defaultsOf, duration, json, relative, tone } from "./format.js";
 import { box, button, confirm, doing, facts, field, head, panel, select, table, toast } from "./parts.js";
 import { polling } from "./poll.js";
 import { schemaForm } from "./schema_form.js";
@@ -149,6 +149,7 @@ async function defineTask(done) {
   const cron = field("Cron", h("input", { placeholder: "30 4 * * 1-5" }));
   const timezone = field("Time zone", h("input", { value: "UTC" }));
   const type = field("Type", select(types.content.map((kind) => [kind.name]), "SLEEP", { on: { change: () => turn() } }), { wide: true });
+  const defaults = h("p", { class: "quiet" });
   const place = h("div");
   const said = h("p", { class: "note is-bad", role: "alert", hidden: true });
   const submit = h("button", { type: "submit", class: "primary" }, "Define the task");
@@ -156,7 +157,9 @@ async function defineTask(done) {
   let payload = null;
 
   function turn() {
-    payload = schemaForm(types.content.find((kind) => kind.name === type.control.value).payload);
+    const chosen = types.content.find((kind) => kind.name === type.control.value);
+    payload = schemaForm(chosen.payload);
+    defaults.textContent = defaultsOf(chosen);
     fill(place, payload.element);
   }
 
@@ -183,7 +186,7 @@ async function defineTask(done) {
   };
   const close = h("button", { type: "button", on: { click: () => dialog.close() } }, "Leave it");
   fill(dialog, h("form", { class: "stack", on: { submit: submitted } }, h("h2", { id: "define" }, "Define a task"),
-    h("div", { class: "form" }, name.element, every.element, cron.element, timezone.element, type.element), place, said,
+    h("div", { class: "form" }, name.element, every.element, cron.element, timezone.element, type.element), defaults, place, said,
     h("div", { class: "row end" }, close, submit)));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

@@ -9,7 +9,7 @@ from msgspec import Meta
 from leaseway import objects
 from leaseway.errors import LeasewayError
 from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
-from worker.pacing import TWO_MINUTES_MS, Duration, paced
+from worker.pacing import PACED_TTL_MS, TWO_MINUTES_MS, Duration, paced, read_duration
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -73,4 +73,11 @@ def _draw(frame: int, width: int) -> "Image":
     return Image.effect_mandelbrot((width, width * 3 // 4), extent, _ITERATIONS)
 
 
-TYPE = JobType("PICTURE_SERIES", SeriesPayload, run, "Draw a series of pictures and store a contact sheet")
+TYPE = JobType(
+    "PICTURE_SERIES",
+    SeriesPayload,
+    run,
+    "Draw a series of pictures and store a contact sheet",
+    ttl_ms=PACED_TTL_MS,
+    least_ms=read_duration,
+)

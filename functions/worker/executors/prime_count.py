@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from leaseway.jobs.types import JobContext, JobType, JsonObject
-from worker.pacing import TWO_MINUTES_MS, Duration, paced
+from worker.pacing import PACED_TTL_MS, TWO_MINUTES_MS, Duration, paced, read_duration
 
 _SEGMENTS = 20
 
@@ -54,4 +54,11 @@ def _sieved(low: int, high: int, small: list[int]) -> bytearray:
     return sieve
 
 
-TYPE = JobType("PRIME_COUNT", PrimePayload, run, "Count primes: computing and nothing else")
+TYPE = JobType(
+    "PRIME_COUNT",
+    PrimePayload,
+    run,
+    "Count primes: computing and nothing else",
+    ttl_ms=PACED_TTL_MS,
+    least_ms=read_duration,
+)

@@ -11,7 +11,7 @@ from leaseway import objects
 from leaseway.errors import LeasewayError
 from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
 from leaseway.settings import settings
-from worker.pacing import TWO_MINUTES_MS, Duration, paced
+from worker.pacing import PACED_TTL_MS, TWO_MINUTES_MS, Duration, paced, read_duration
 
 _PORTIONS = 10
 
@@ -70,5 +70,11 @@ def _read(key: str, found: _Findings) -> None:
 
 # Each reads up to a thousand objects: many at a time would take the bucket's bandwidth from everybody else.
 TYPE = JobType(
-    "STORAGE_AUDIT", AuditPayload, run, "Read an owner's objects; tell their number, size and duplicates", limit=2
+    "STORAGE_AUDIT",
+    AuditPayload,
+    run,
+    "Read an owner's objects; tell their number, size and duplicates",
+    limit=2,
+    ttl_ms=PACED_TTL_MS,
+    least_ms=read_duration,
 )

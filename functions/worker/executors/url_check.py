@@ -8,7 +8,7 @@ from msgspec import Meta
 from leaseway import clock
 from leaseway.jobs.types import JobContext, JobType, JsonObject
 from leaseway.outbound.urls import URL_LENGTH, UrlRefusedError, check_url
-from worker.pacing import TWO_MINUTES_MS, Duration, paced
+from worker.pacing import PACED_TTL_MS, TWO_MINUTES_MS, Duration, paced, read_duration
 
 _BODY_BYTES = 1_024  # enough to know that there is one
 
@@ -70,4 +70,12 @@ def _request(record: _Record, context: JobContext) -> None:
     record.slowest_ms = max(record.slowest_ms, clock.now_ms() - began)
 
 
-TYPE = JobType("URL_CHECK", UrlCheckPayload, run, "Ask URLs again and again; tell how they answered", check)
+TYPE = JobType(
+    "URL_CHECK",
+    UrlCheckPayload,
+    run,
+    "Ask URLs again and again; tell how they answered",
+    check,
+    ttl_ms=PACED_TTL_MS,
+    least_ms=read_duration,
+)

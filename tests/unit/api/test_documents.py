@@ -96,6 +96,7 @@ def test_every_job_type_has_its_own_schema() -> None:
         assert case["properties"]["type"] == {"const": name}
         assert case["properties"]["payload"]["$ref"].endswith(f"/{kind.payload.__name__}")
         assert case["description"] == kind.summary
+        assert case["properties"]["ttl_ms"]["default"] == kind.default_ttl_ms
 
 
 def test_every_job_type_has_an_example_that_its_schema_takes() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from leaseway.jobs.create.create import LONGEST_EXTERNAL_TTL_MS
+from leaseway.jobs.types import LONGEST_EXTERNAL_TTL_MS
 from leaseway.settings import settings
 from support.api_gateway import Answered, call, post, user
 

@@ -60,6 +60,11 @@ def test_job_types_come_with_the_schema_of_their_payload() -> None:
     # Then each has what a form needs, and what may be said of any job is there once
     types = {kind["name"]: kind for kind in answer["content"]}
     assert list(types) == sorted(types)
+    assert (types["PRIME_COUNT"]["ttl_ms"], types["SLEEP"]["ttl_ms"], types["SLEEP"]["max_attempts"]) == (
+        180_000,
+        60_000,
+        3,
+    )
     resize = types["IMAGE_RESIZE"]["payload"]["$defs"]
     assert resize["ResizePayload"]["required"] == ["source", "width", "height"]
     assert resize["Source"]["properties"]["key"]["anyOf"][0]["format"] == "upload"

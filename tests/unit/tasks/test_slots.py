@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from leaseway import aws, clock
-from leaseway.jobs import JobStatus, queue
+from leaseway.jobs import JobStatus, UnknownJobTypeError, queue
 from leaseway.jobs.job import Job
 from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.queue import TASKS
@@ -16,8 +16,17 @@ from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
-from leaseway.tasks import AlreadyRunningError, CatchUp, Overlap, TaskNotFoundError, slots, start_now
-from leaseway.tasks.model import Task, TaskModel, slot_job_id
+from leaseway.tasks import (
+    AlreadyRunningError,
+    CatchUp,
+    Overlap,
+    Task,
+    TaskNotFoundError,
+    change_task,
+    slots,
+    start_now,
+)
+from leaseway.tasks.model import TaskModel, slot_job_id
 from leaseway.tasks.plan import Verdict
 from leaseway.tasks.runs import jitter_ms
 from leaseway.tasks.tick import tick
@@ -371,3 +380,11 @@ def test_a_tick_stops_at_its_budget_and_says_so(
     first, second = tick(), tick()
     assert (first.started, first.left, second.started, second.left) == (3, True, 2, False)
     assert first.lag_ms == 0
+
+
+def test_a_task_whose_type_is_retired_can_still_be_paused(make: Callable[..., Task]) -> None:
+    task = make()
+    TaskModel.change(task.id, [TaskModel.type.set("GONE")], TaskModel.id.exists())
+    assert change_task(task.id, {"enabled": False}).next_run is None
+    with pytest.raises(UnknownJobTypeError):
+        change_task(task.id, {"enabled": True})

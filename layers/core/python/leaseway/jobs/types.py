@@ -16,10 +16,13 @@ import msgspec
 from leaseway.canonical import with_whole_numbers
 from leaseway.errors import InvalidInputError, LeasewayError
 from leaseway.logs import log
-from leaseway.settings import needed
+from leaseway.settings import needed, settings
 from leaseway.validation import refusal
 
 JsonObject = dict[str, Any]
+
+LONGEST_EXTERNAL_TTL_MS = 11 * 3_600_000
+"""SQS hides a message for 12 hours at most."""
 
 
 class JobError(Exception):
@@ -69,8 +72,18 @@ class JobContext(Protocol):
         """
 
 
+class RetryDelay(msgspec.Struct, frozen=True):
+    """The wait before a retry: `first_ms`, then twice as long each time, up to `longest_ms`. Equal values fix it."""
+
+    first_ms: int
+    longest_ms: int
+
+
 class JobType(msgspec.Struct, frozen=True):
-    """One kind of job: its name, the schema of its payload and the code that runs it."""
+    """One kind of job: its name, the schema of its payload and the code that runs it.
+
+    What a type does not declare is the deployment's default.
+    """
 
     name: str
     payload: type[msgspec.Struct]
@@ -86,6 +99,29 @@ class JobType(msgspec.Struct, frozen=True):
     """Who takes its jobs: `external` ones wait in a queue that no Lambda function reads."""
     limit: int | None = None
     """Jobs of this type that run at a time, over all workers; its queue's mapping holds it. At least 2."""
+    ttl_ms: int | None = None
+    """Time to live of an attempt at a job that names none."""
+    max_attempts: int | None = None
+    """Attempts at a job that names no limit."""
+    retry_delay: RetryDelay | None = None
+    """The wait before a retry after an error."""
+    least_ms: Callable[[Any], int] | None = None
+    """Returns how long the work of a payload takes at least. A job that must live no longer is refused at creation."""
+
+    @property
+    def longest_ttl_ms(self) -> int:
+        """The longest time to live that a worker of this type can grant."""
+        return LONGEST_EXTERNAL_TTL_MS if self.runs_on == "external" else settings().max_ttl_ms
+
+    @property
+    def default_ttl_ms(self) -> int:
+        """Time to live of an attempt at a job that names none."""
+        return min(self.ttl_ms or settings().default_ttl_ms, self.longest_ttl_ms)
+
+    @property
+    def default_max_attempts(self) -> int:
+        """Attempts at a job that names no limit."""
+        return self.max_attempts or settings().default_max_attempts
 
     @property
     def own_queue(self) -> str | None:
@@ -105,20 +141,25 @@ class JobType(msgspec.Struct, frozen=True):
         except Exception as problem:
             raise self._unreadable(problem) from problem
 
-    def require_valid(self, payload: JsonObject, owner: str) -> None:
-        """Raise InvalidInputError, which names the field, if a job of this type cannot have the payload.
+    def require_valid(self, payload: JsonObject, owner: str, ttl_ms: int) -> None:
+        """Raise InvalidInputError, which names the field, if no job of this type can have the payload and `ttl_ms`.
 
         Raises:
-            InvalidInputError: it does not fit the schema, or the type's own check refuses it.
+            InvalidInputError: the payload does not fit the schema, the type's own check refuses it, or its work takes
+                longer than the time to live.
         """
         parsed = self.parse(payload)
         try:
             if self.check is not None:
                 self.check(parsed, owner)
+            least_ms = self.least_ms(parsed) if self.least_ms is not None else 0
         except LeasewayError:
             raise
         except Exception as problem:
             raise self._unreadable(problem) from problem
+        if ttl_ms <= least_ms:
+            why = f"must be above {least_ms}: the payload's work takes as long, and would be cancelled"
+            raise InvalidInputError(why, field="ttl_ms")
 
     def _unreadable(self, problem: Exception) -> InvalidInputError:
         log.warning("a payload's check broke", exc_info=problem, extra={"action": "check", "type": self.name})

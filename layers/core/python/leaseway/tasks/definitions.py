@@ -151,7 +151,9 @@ def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
     if given.get("every") not in (None, task.every):
         given["anchor"] = now
     changed = msgspec.structs.replace(task, **given, updated_at=now, version=task.version + 1)
-    changed = msgspec.structs.replace(changed, **_checked(task.owner, changed)._asdict())
+    only_pauses = changes.keys() <= {"enabled"} and not changed.enabled
+    if not only_pauses:  # a task can always be paused, even if its type is retired or refuses its payload by now
+        changed = msgspec.structs.replace(changed, **_checked(task.owner, changed)._asdict())
     timing = any(getattr(changed, name) != getattr(task, name) for name in _TIMING)
     return msgspec.structs.replace(changed, next_run=_first_slot(changed, now)) if timing else changed
 

@@ -30,8 +30,6 @@ DAY_MS = 86_400_000
 SHORTEST_TTL_MS = 100
 MOST_ATTEMPTS = 20
 LONGEST_DELAY_MS = 366 * DAY_MS
-LONGEST_EXTERNAL_TTL_MS = 11 * 3_600_000
-"""SQS hides a message for 12 hours at most."""
 
 
 class Terms(NamedTuple):
@@ -162,29 +160,29 @@ def _kept_for(job: Job, days: int) -> Job:
 def checked(owner: str, type_name: str, payload: dict[str, Any], options: Options) -> Terms:
     """On what terms a job of this description runs, defaults filled in. Raises what `create_job` raises."""
     kind = job_type(type_name)
-    kind.require_valid(payload, owner)
+    ttl_ms = _checked_ttl(kind, options.ttl_ms)
+    kind.require_valid(payload, owner, ttl_ms)
     delayed = options.run_at is not None or options.delay_seconds is not None
     return Terms(
-        _checked_ttl(kind, options.ttl_ms),
-        _checked_attempts(options.max_attempts),
+        ttl_ms,
+        _checked_attempts(kind, options.max_attempts),
         placement.queue_of(kind, Asked(options.priority, options.order_key, delayed)),
     )
 
 
 def _checked_ttl(kind: JobType, ttl_ms: int | None) -> int:
-    external = kind.runs_on == "external"
-    longest = LONGEST_EXTERNAL_TTL_MS if external else settings().max_ttl_ms
-    chosen = min(settings().default_ttl_ms, longest) if ttl_ms is None else ttl_ms
+    chosen = kind.default_ttl_ms if ttl_ms is None else ttl_ms
     if chosen < SHORTEST_TTL_MS:
         raise InvalidInputError(f"must be at least {SHORTEST_TTL_MS}", field="ttl_ms")
-    if chosen > longest:
+    if chosen > kind.longest_ttl_ms:
+        external = kind.runs_on == "external"
         why = "SQS hides a message for 12 hours" if external else "a Lambda invocation ends at 15 minutes"
-        raise TtlTooLongError(f"must be at most {longest}: {why}", field="ttl_ms")
+        raise TtlTooLongError(f"must be at most {kind.longest_ttl_ms}: {why}", field="ttl_ms")
     return chosen
 
 
-def _checked_attempts(max_attempts: int | None) -> int:
-    chosen = settings().default_max_attempts if max_attempts is None else max_attempts
+def _checked_attempts(kind: JobType, max_attempts: int | None) -> int:
+    chosen = kind.default_max_attempts if max_attempts is None else max_attempts
     if not 1 <= chosen <= MOST_ATTEMPTS:
         raise InvalidInputError(f"must be from 1 to {MOST_ATTEMPTS}", field="max_attempts")
     return chosen

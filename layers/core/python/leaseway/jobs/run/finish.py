@@ -20,6 +20,7 @@ from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, LeaseLostError, get_le
 from leaseway.jobs.progress import Progress, clear_progress, complete_progress
 from leaseway.jobs.table import JobModel, dead_letter_key, job_from_item
 from leaseway.jobs.transitions import to_ended, to_waiting
+from leaseway.jobs.types import RetryDelay, catalogue
 from leaseway.logs import log
 from leaseway.settings import settings
 
@@ -74,7 +75,7 @@ def fail(
     if permanent or job.attempts >= job.max_attempts:
         actions += [*to_ended(job, JobStatus.FAILED, now), *_note_objects(has_objects)]
         return _end_attempt(lease, actions, JobStatus.FAILED)
-    run_after = run_after or now + backoff_ms(job.attempts)
+    run_after = run_after or now + backoff_ms(job)
     actions += [*to_waiting(now, run_after), *clear_progress()]
     status = _end_attempt(lease, actions, JobStatus.CREATED)
     if status is JobStatus.CREATED and not queue.Queue.of(job).keeps_order:
@@ -82,13 +83,18 @@ def fail(
     return status
 
 
-def backoff_ms(attempts: int) -> int:
-    """Wait before the next attempt: exponential up to `BACKOFF_CAP_MS`, jitter over the upper half of the step.
+def backoff_ms(job: Job) -> int:
+    """Wait before the next attempt: exponential up to a cap, jitter over the upper half of the step.
+
+    The first step and the cap are the job type's `retry_delay`, or else `BACKOFF_BASE_MS` and `BACKOFF_CAP_MS`.
 
     The lower half is kept, so that waits grow from attempt to attempt; the rest is random, so that jobs that
     failed together do not return together. docs/decisions/0001 says why this is not full jitter.
     """
-    step = min(settings().backoff_cap_ms, settings().backoff_base_ms * 2 ** min(attempts - 1, 30))
+    kind = catalogue().get(job.type)
+    declared = kind.retry_delay if kind is not None else None
+    delay = declared or RetryDelay(settings().backoff_base_ms, settings().backoff_cap_ms)
+    step = min(delay.longest_ms, delay.first_ms * 2 ** min(job.attempts - 1, 30))
     return random.randint(step // 2, step)  # noqa: S311 - jitter, not a secret
 
 

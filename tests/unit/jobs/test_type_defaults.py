@@ -1,0 +1,70 @@
+"""Job types declare defaults of their own: time to live, attempts, and the wait before a retry."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from leaseway.errors import InvalidInputError
+from leaseway.jobs import Options, create_job
+from leaseway.jobs.run import finish
+from leaseway.jobs.types import JobType, RetryDelay, job_type
+from leaseway.tasks import Definition, create_task
+from support.job_steps import sleep_job
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+PACED = {
+    "PICTURE_SERIES": {},
+    "PRIME_COUNT": {},
+    "STORAGE_AUDIT": {},
+    "URL_CHECK": {"urls": ["https://example.com/"]},
+}
+
+
+@pytest.mark.parametrize("name", PACED)
+def test_a_paced_job_may_live_longer_than_its_work_takes_by_default(name: str) -> None:
+    # Given a type whose work takes two minutes, which is more than a job's default time to live
+    least_ms = job_type(name).parse(PACED[name]).duration_ms
+    # When a job and a task of it are created with nothing but the payload
+    job = create_job("ann", name, PACED[name])
+    task = create_task("ann", Definition(name=name, type=name, payload=PACED[name], every="1h"))
+    # Then there is time for the work
+    assert job.ttl_ms == task.ttl_ms == 180_000 > least_ms
+
+
+@pytest.mark.parametrize("name", PACED)
+def test_work_that_would_outlive_its_job_is_refused_with_the_field(name: str) -> None:
+    for payload, ttl_ms in ((PACED[name], 120_000), (PACED[name] | {"duration_ms": 180_000}, None)):
+        with pytest.raises(InvalidInputError, match="must be above") as refused:
+            create_job("ann", name, payload, Options(ttl_ms=ttl_ms))
+        assert refused.value.field == "ttl_ms"
+
+
+def _declare(monkeypatch: pytest.MonkeyPatch, **declared: Any) -> None:
+    sleep = job_type("SLEEP")
+    kind = JobType("SLEEP", sleep.payload, sleep.run, sleep.summary, **declared)
+    monkeypatch.setattr("leaseway.jobs.types.catalogue", lambda: {"SLEEP": kind})
+    monkeypatch.setattr("leaseway.jobs.run.finish.catalogue", lambda: {"SLEEP": kind})
+
+
+def test_what_a_job_names_comes_before_what_its_type_declares(monkeypatch: pytest.MonkeyPatch) -> None:
+    _declare(monkeypatch, ttl_ms=5_000, max_attempts=7)
+    declared, named = sleep_job(), sleep_job(ttl_ms=9_000, max_attempts=1)
+    assert (declared.ttl_ms, declared.max_attempts) == (5_000, 7)
+    assert (named.ttl_ms, named.max_attempts) == (9_000, 1)
+
+
+def test_a_declared_time_to_live_stays_within_the_deployments_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    _declare(monkeypatch, ttl_ms=3_600_000)
+    assert sleep_job().ttl_ms == 840_000
+
+
+def test_a_declared_retry_delay_replaces_the_deployments(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a type that waits 4, 8 and then always 10 seconds
+    _declare(monkeypatch, retry_delay=RetryDelay(4_000, 10_000))
+    # Then each wait is within the upper half of its step
+    job = sleep_job()
+    for attempts, step in ((1, 4_000), (2, 8_000), (3, 10_000), (9, 10_000)):
+        waits = [finish.backoff_ms(msgspec.structs.replace(job, attempts=attempts)) for _ in range(20)]
+        assert all(step // 2 <= wait <= step for wait in waits)
