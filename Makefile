@@ -13,6 +13,7 @@ SAM_VERSION := 1.170.0
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
 FIGURES_ARGS ?=
+VOLUME_ARGS ?=
 # A process a core; a file's tests stay together, with what they share.
 SIDE_BY_SIDE := --numprocesses auto --dist loadfile
 # Two at most of those that have an engine each: half of what they take is waiting, and more engines would fill any laptop.
@@ -21,7 +22,7 @@ RUNTIME := layers/runtime/requirements.txt
 
 .PHONY: help setup run down api-local test test-unit test-packaging test-integration localstack-host test-localstack test-browser \
 	test-prometheus dashboard-picture screenshots lint style-figures format generate lock sam-validate sam-build sam-deploy \
-	bench-cold stress-balance stress-transfers clean
+	bench-cold bench-volume stress-balance stress-transfers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -121,6 +122,9 @@ screenshots: setup ## Take the README's pictures of the pages, from a stack of t
 
 bench-cold: setup ## Cold start of each function against a bare handler with the same clients, in CPU time
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.cold_start
+
+bench-volume: setup ## Jobs and tasks by the thousand, simulated: the policy of 883dc55 beside the code that is shipped
+	@PYTHONPATH=tests:functions $(BIN)/python -m benchmarks.volume $(VOLUME_ARGS)
 
 stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 10,000: exactly half may pass
 	@$(BIN)/python tests/benchmarks/stress_balance.py

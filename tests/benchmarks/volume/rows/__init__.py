@@ -1,0 +1,1 @@
+"""The rows of the table, a module each, which sets `ROW`."""
