@@ -75,7 +75,7 @@ def read(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return stack.api.get(f"/api/v1/jobs/{job_id}")
 
 
-def claim(stack: DeployedStack, worker: str = "http", **options: Any) -> httpx.Response:
+def claim(stack: DeployedStack, worker: object = "http", **options: Any) -> httpx.Response:
     body = {"types": ["EXTERNAL"], "worker": worker, **options}
     return stack.api.request("POST", "/api/v1/jobs/claim", json=body)
 

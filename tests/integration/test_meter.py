@@ -1,7 +1,5 @@
 """The meter on the deployed stack, fed by the log groups' own subscriptions, as on AWS."""
 
-from typing import Any
-
 import httpx
 import pytest
 
@@ -16,7 +14,7 @@ def stack(make_stack: StackFactory) -> DeployedStack:
     return make_stack("subscribed", MeterSubscribed=True, SweeperEnabled=False, SchedulerEnabled=False)
 
 
-def told(stack: DeployedStack) -> dict[str, Any]:
+def told(stack: DeployedStack) -> dict[tuple[str, ...], float]:
     return samples(stack.api.request("GET", "/metrics").text)
 
 

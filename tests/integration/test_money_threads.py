@@ -204,7 +204,7 @@ def redeliver(stack: DeployedStack) -> None:
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(wanted=clients)
 def test_whatever_many_threads_want_the_money_is_conserved_and_explained(
-    domain: None, stack: DeployedStack, wanted: int
+    domain: None, stack: DeployedStack, wanted: Any
 ) -> None:
     run = Run()
 

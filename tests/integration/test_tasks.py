@@ -198,11 +198,11 @@ def test_ten_equal_runs_spread_over_five_workers(spread: tuple[DeployedStack, li
         return summary if summary["overall"]["runs"] >= 10 else None
 
     summary = until(counted, seconds=30, what="ten counted runs", every=0.5)
-    spread = {figures["worker"]: figures["runs"] for figures in summary["by_worker"]}
-    print("runs by worker:", sorted(spread.values()))
-    assert len(spread) == 5
-    assert sum(spread.values()) == 10
-    assert all(1 <= runs <= 5 for runs in spread.values())
+    runs_by_worker = {figures["worker"]: figures["runs"] for figures in summary["by_worker"]}
+    print("runs by worker:", sorted(runs_by_worker.values()))
+    assert len(runs_by_worker) == 5
+    assert sum(runs_by_worker.values()) == 10
+    assert all(1 <= runs <= 5 for runs in runs_by_worker.values())
     assert all(figures["runs"] == figures["successes"] == 1 for figures in summary["by_task"])
     assert summary["overall"]["mean_ms"] == pytest.approx(20_000, rel=0.1)
     assert summary["overall"]["p95_ms"] == pytest.approx(20_000, rel=0.15)

@@ -62,7 +62,7 @@ def mappings(translated: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def queue_mappings(described: dict[str, Any], mappings: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:
+def queue_mappings(described: dict[str, Any], mappings: dict[str, Any]) -> list[tuple[dict[str, Any], str, str]]:
     """(mapping, logical name of its queue, logical name of its function)."""
     named = [
         (
@@ -89,7 +89,7 @@ def is_fifo(described: dict[str, Any], queue: str) -> bool:
 
 
 def test_a_mapped_queue_hides_its_messages_as_long_as_its_function_may_run(
-    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str]]
+    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str, str]]
 ) -> None:
     """Lambda refuses the mapping otherwise."""
     assert queue_mappings
@@ -109,7 +109,7 @@ def test_no_queue_or_stream_is_mapped_to_one_function_twice(mappings: dict[str, 
 
 
 def test_no_queue_has_two_functions_that_take_messages_from_each_other(
-    queue_mappings: list[tuple[dict[str, Any], str]],
+    queue_mappings: list[tuple[dict[str, Any], str, str]],
 ) -> None:
     readers = Counter(queue for _, queue, _ in queue_mappings)
 
@@ -117,7 +117,7 @@ def test_no_queue_has_two_functions_that_take_messages_from_each_other(
 
 
 def test_a_mapping_keeps_within_what_lambda_admits(
-    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str]]
+    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str, str]]
 ) -> None:
     for mapping, queue, _ in queue_mappings:
         least, most = bounds(described, mapping["ScalingConfig"]["MaximumConcurrency"])
@@ -185,7 +185,7 @@ def test_a_dead_letter_queue_outlives_the_queues_before_it(described: dict[str, 
 
 
 def test_reserved_concurrency_is_enough_for_the_mappings_it_serves(
-    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str]]
+    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str, str]]
 ) -> None:
     """Where it is not, mappings take messages that they cannot hand over, and these run out of receives."""
     for name, function in of_type(described, "AWS::Serverless::Function").items():

@@ -14,7 +14,7 @@ Value = TypeVar("Value")
 TERMINAL = frozenset({"COMPLETED", "FAILED", "CANCELLED"})
 
 
-def until(condition: Callable[[], Value], *, seconds: float, what: str, every: float = 0.1) -> Value:
+def until(condition: Callable[[], Value | None], *, seconds: float, what: str, every: float = 0.1) -> Value:
     """The first true value of `condition`; fails the test, saying `what` was awaited, when the bound passes."""
     ends = time.monotonic() + seconds
     while not (value := condition()):

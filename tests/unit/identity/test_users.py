@@ -117,8 +117,8 @@ def test_an_unknown_user_costs_the_same_hash_and_the_same_calls(monkeypatch: pyt
     assert [text.split("$")[1:4] for text in verified] == [["argon2id", "v=19", "m=19456,t=2,p=1"]] * 2
 
 
-def _counting(verify: Callable[..., bool], seen: list[str]) -> Callable[..., bool]:  # type: ignore[no-untyped-def]
-    def counted(self: Any, password_hash: str, password: str) -> bool:  # type: ignore[no-untyped-def]
+def _counting(verify: Callable[..., bool], seen: list[str]) -> Callable[..., bool]:
+    def counted(self: Any, password_hash: str, password: str) -> bool:
         seen.append(password_hash)
         return verify(self, password_hash, password)
 

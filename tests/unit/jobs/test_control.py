@@ -31,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("cloud")
 DAY = 86_400
 
 
-def cancel(created: Job, **options: int) -> Job:
+def cancel(created: Job, **options: Any) -> Job:
     return cancel_job(created.id, owner="ann", actor="ann", **options)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from leaseway import aws, clock
-from leaseway.errors import InvalidInputError, LeasewayError, UnavailableError
+from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.jobs import (
     Job,
     JobNotFoundError,
@@ -166,7 +166,7 @@ def test_a_claim_waits_for_a_job_as_long_as_it_was_told() -> None:
     ("types", "error", "field"),
     [(["SLEEP"], InvalidInputError, "types"), (["EXTERNAL", "NO_SUCH"], UnknownJobTypeError, "type")],
 )
-def test_only_external_types_are_handed_out(types: list[str], error: type[LeasewayError], field: str) -> None:
+def test_only_external_types_are_handed_out(types: list[str], error: type[InvalidInputError], field: str) -> None:
     with pytest.raises(error) as refusal:
         external.claim_next(types, "w1")
     assert refusal.value.field == field

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from leaseway import aws, clock
-from leaseway.errors import InvalidInputError, LeasewayError
+from leaseway.errors import InvalidInputError
 from leaseway.jobs import (
     Job,
     JobNotFoundError,
@@ -66,7 +66,7 @@ def test_a_created_job_is_stored_and_sent() -> None:
     ],
 )
 def test_a_job_that_could_not_run_is_refused_and_nothing_is_stored(
-    type_name: str, payload: dict[str, Any], options: dict[str, Any], error: type[LeasewayError], field: str
+    type_name: str, payload: dict[str, Any], options: dict[str, Any], error: type[InvalidInputError], field: str
 ) -> None:
     with metered() as meter, pytest.raises(error) as refusal:
         create_job("ann", type_name, payload, Options(**options))

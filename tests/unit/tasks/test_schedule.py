@@ -108,7 +108,7 @@ def test_any_text_is_a_schedule_or_refused(fields: list[str]) -> None:
 
 
 @pytest.mark.parametrize("spec", [("*/7 * * * *", None), (None, "7m")])
-def test_what_is_due_is_counted(spec: tuple[str | None, ...]) -> None:
+def test_what_is_due_is_counted(spec: tuple[str | None, str | None]) -> None:
     series = schedule(*spec, "UTC", 0)
     first = series.next_after(ms("2026-05-01T00:00"))
     later = [first]

@@ -21,7 +21,8 @@ class Engine:
 
     def __init__(self, physical_id: str, status: str = "SUCCESS", error: bytes | None = None) -> None:
         self.physical_id, self.status, self.error = physical_id, status, error
-        self.asked, self.answer = [], None
+        self.asked: list[tuple[str, Any]] = []
+        self.answer: bytes | None = None
         self.exceptions = self
         self.NoSuchKey = KeyError
 
@@ -51,7 +52,7 @@ class Engine:
         return {"Body": io.BytesIO(self.answer)}
 
 
-def complete(engine: Engine) -> dict[str, Any]:
+def complete(engine: Engine) -> list[str]:
     clients = Clients(Target.LOCALSTACK, "127.0.0.1:1")
     clients._clients = dict.fromkeys(("cloudformation", "s3", "lambda"), engine)
     return custom_resources.complete(clients, OUTPUTS, TEMPLATE, "bucket")

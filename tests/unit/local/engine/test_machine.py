@@ -28,10 +28,10 @@ DEAF = [
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[list[str]], subprocess.Popen[str]]]:
+def start() -> Iterator[Callable[[list[str]], subprocess.Popen[bytes]]]:
     started = []
 
-    def run(command: list[str]) -> subprocess.Popen[str]:
+    def run(command: list[str]) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         started.append(process)
         assert process.stdout.readline().strip() == b"up"
@@ -45,7 +45,7 @@ def start() -> Iterator[Callable[[list[str]], subprocess.Popen[str]]]:
 
 
 def test_a_later_process_with_the_same_id_is_not_the_one_that_was_started(
-    start: Callable[[list[str]], subprocess.Popen[str]],
+    start: Callable[[list[str]], subprocess.Popen[bytes]],
 ) -> None:
     process = start(SLEEPER)
     mark = processes.start_mark(process.pid)
@@ -56,7 +56,7 @@ def test_a_later_process_with_the_same_id_is_not_the_one_that_was_started(
 
 
 def test_a_process_that_was_killed_and_not_yet_collected_is_not_alive(
-    start: Callable[[list[str]], subprocess.Popen[str]],
+    start: Callable[[list[str]], subprocess.Popen[bytes]],
 ) -> None:
     process = start(SLEEPER)
     mark = processes.start_mark(process.pid)
@@ -67,7 +67,7 @@ def test_a_process_that_was_killed_and_not_yet_collected_is_not_alive(
 
 
 def test_a_process_that_ignores_the_request_to_end_is_ended(
-    start: Callable[[list[str]], subprocess.Popen[str]],
+    start: Callable[[list[str]], subprocess.Popen[bytes]],
 ) -> None:
     process = start(DEAF)
 
@@ -135,7 +135,7 @@ def test_a_record_cut_short_is_as_good_as_none(tmp_path: Path) -> None:
 
 
 def test_a_record_of_a_dead_process_is_not_a_running_engine(
-    tmp_path: Path, start: Callable[[list[str]], subprocess.Popen[str]]
+    tmp_path: Path, start: Callable[[list[str]], subprocess.Popen[bytes]]
 ) -> None:
     home = Home(tmp_path)
     process = start(SLEEPER)
