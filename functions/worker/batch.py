@@ -4,8 +4,8 @@
                   |             '--> abandoned by a dead worker: one is taken over, alone and last; the rest go back
                   '--> no time left for its TTL: given back at once
 
-Every heartbeat extends the leases of running jobs in the table and in the queue, and deletes the messages of finished
-ones, so that a long job causes no redelivery of its neighbours.
+Each third of a lease the messages of running jobs are hidden until their leases end, and those of finished ones are
+deleted, so that a long job causes no redelivery of its neighbours.
 """
 
 import os
@@ -58,7 +58,7 @@ class Batch:
         while self._runner.is_busy:
             self._runner.wait()
             self._collect()
-            if self._runner.send_due_heartbeat():
+            if self._runner.hide_when_due():
                 self._delete_settled()
         self._collect()
 

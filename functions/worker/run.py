@@ -1,6 +1,7 @@
-"""One claimed job: its executor in a thread, its lease, and how it ended."""
+"""One claimed job: its executor in a thread, the heartbeats that keep its lease in another, and how it ended."""
 
 import itertools
+import threading
 import time
 from collections.abc import Callable
 
@@ -8,7 +9,6 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import clock, metrics
-from leaseway.dynamodb.failures import FailedWrite, classify_failure
 from leaseway.dynamodb.retry import Backoff
 from leaseway.errors import UnavailableError
 from leaseway.jobs import JobError, JobStatus, content
@@ -17,6 +17,7 @@ from leaseway.jobs.queue import Queue
 from leaseway.jobs.run import finish
 from leaseway.jobs.types import JsonObject, PermanentJobError, job_type
 from leaseway.logs import log
+from leaseway.settings import settings
 from worker.context import RunContext
 
 OVERRUN_SECONDS = 2.0
@@ -42,7 +43,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Run:
-    """A claimed job on its way through an executor. `on_end` receives its end, once, in the thread of `execute`."""
+    """A claimed job on its way through an executor. `on_end` receives its end, once, in the executor's thread."""
 
     def __init__(self, lease: Lease, receipt: str, on_end: Callable[[Ended], None]) -> None:
         self.lease = lease
@@ -50,9 +51,14 @@ class Run:
         self.receipt = receipt
         self.context = RunContext(lease)
         self._on_end = on_end
+        self._over = threading.Event()
 
-    def execute(self) -> None:
-        """Run the executor and record what came of it. Never raises."""
+    def start(self) -> None:
+        """Run the executor and record what came of it, in one thread; keep the lease meanwhile, in another."""
+        threading.Thread(target=self._execute, daemon=True).start()
+        threading.Thread(target=self._keep_lease, daemon=True).start()
+
+    def _execute(self) -> None:
         started = time.monotonic()
         ended = Ended(self.job.id, self.receipt)
         try:
@@ -67,6 +73,7 @@ class Run:
             # Nothing was recorded: the message stays, and the lease's end brings another worker.
             log.exception("the outcome was not recorded", extra=self._facts("finish", None, started))
         finally:
+            self._over.set()
             self._on_end(ended)
 
     # ---- The lease ----------------------------------------------------------------------------------------------
@@ -81,18 +88,28 @@ class Run:
         """Whether the executor still runs although it was cancelled a while ago."""
         return clock.now_ms() >= self.context.deadline + OVERRUN_SECONDS * 1000
 
-    def extend_lease(self) -> bool:
-        """Send a heartbeat; returns whether the lease was extended. Cancels the executor if the lease is lost."""
+    def _keep_lease(self) -> None:
+        """Send a heartbeat each third of a lease until the run has ended or its result would be discarded.
+
+        Each run has a thread for it, so that no heartbeat waits for another job, for a claim or for the queue.
+        """
+        interval = settings().lease_seconds / 3
+        # What a slow claim has used of its lease is made up for by an early heartbeat.
+        pause = max(0.0, (self.lease.until - clock.now_ms()) / 1000 - 2 * interval)
+        while not self._over.wait(pause) and not self.context.cancelled:
+            pause = interval if self._extend_lease() else interval / 4
+
+    def _extend_lease(self) -> bool:
         facts = {"action": "heartbeat", "job_id": self.job.id, "fence": self.job.fence}
         try:
-            self.lease = self.lease.extend()
+            self.lease = self.lease.extend(is_repeated=True)
         except LeaseLostError:
-            log.warning("lease lost", extra=facts)
-            self.context.cancel()
+            if not self._over.is_set():  # otherwise it was ended by this run itself
+                log.warning("lease lost", extra=facts)
+                self.context.cancel()
             return False
         except Exception:
-            # The lease lasts for two more heartbeats; the next one tries again.
-            log.exception("heartbeat failed", extra=facts)
+            log.exception("heartbeat failed; the next one comes soon", extra=facts)
             return False
         log.info("heartbeat", extra=facts)
         return True
@@ -124,9 +141,9 @@ class Run:
             result = self._run_executor()
         except JobError as failure:
             return self._record_failure(str(failure), permanent=isinstance(failure, PermanentJobError))
-        except Exception as failure:
+        except BaseException as failure:  # SystemExit and asyncio's CancelledError end an executor, not the worker
             log.exception("executor raised", extra={"action": "execute", "job_id": self.job.id})
-            return self._record_failure(f"{type(failure).__name__}: {failure}")
+            return self._record_failure(_describe(failure))
         return self._record_result(result)
 
     def _record_result(self, result: JsonObject) -> Ended:
@@ -138,6 +155,8 @@ class Run:
         except content.NotJsonError as problem:
             return self._record_failure(f"the result is not JSON: {problem}")
         except ClientError as refusal:
+            if not _is_invalid(refusal):
+                raise
             return self._record_failure(f"the result was refused: {refusal}")
         return Ended(self.job.id, self.receipt, status)
 
@@ -159,14 +178,15 @@ class Run:
 
         Raises:
             LeaseLostError: the job was finished, cancelled or claimed by another.
-            botocore.exceptions.ClientError: DynamoDB refuses the write itself, or still did at the deadline.
+            botocore.exceptions.ClientError: DynamoDB finds the write invalid, or still failed at the deadline.
+            botocore.exceptions.BotoCoreError: DynamoDB still did not answer at the deadline.
+            UnavailableError: the bucket still did not take the result at the deadline.
         """
         for failures in itertools.count():
             try:
                 return write()
             except (ClientError, BotoCoreError, UnavailableError) as failure:
-                is_final = isinstance(failure, ClientError) and classify_failure(failure) is FailedWrite.REFUSED
-                if is_final or clock.now_ms() >= self.lease.deadline:
+                if _is_invalid(failure) or clock.now_ms() >= self.lease.deadline:
                     raise
                 log.warning("recording the outcome again", extra={"action": "record", "job_id": self.job.id})
             _RECORDING.pause(min(failures, 10))
@@ -191,3 +211,15 @@ class Run:
             "fence": self.job.fence,
             "duration_ms": round((time.monotonic() - started) * 1000),
         }
+
+
+def _is_invalid(failure: Exception) -> bool:
+    """Whether DynamoDB will never take the write. Any other refusal, even of access, may pass before the deadline."""
+    return isinstance(failure, ClientError) and failure.response["Error"]["Code"] == "ValidationException"
+
+
+def _describe(failure: BaseException) -> str:
+    try:
+        return f"{type(failure).__name__}: {failure}"
+    except Exception:  # its text is made by code of its own
+        return type(failure).__name__

@@ -2,7 +2,7 @@
 
 deliveries --claim--> running --> ended --collect--> its message may be deleted
                |         |                '--> hidden until the next attempt, if its queue keeps an order
-               |         '--each third of a lease--> heartbeat: lease extended, message hidden as long
+               |         '--each third of a lease--> heartbeat: lease extended; message hidden until the lease's end
                |--> finished before: its message may be deleted
                |--> refused: to be hidden until the job may be claimed
                '--> abandoned by a dead worker: to be taken over, or shown to another worker
@@ -69,8 +69,9 @@ class JobRunner:
         self._expired: set[str] = set()
         """Receipts of stuck runs whose jobs have been cancelled."""
         self._stopped = False
-        self._heartbeat_seconds = settings().lease_seconds / 3
-        self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
+        self._hiding_seconds = settings().lease_seconds / 3
+        # A little after the first heartbeats, so that most leases are new when their messages are hidden.
+        self._next_hiding = time.monotonic() + self._hiding_seconds * 1.1
 
     # ---- Claiming -----------------------------------------------------------------------------------------------
 
@@ -81,10 +82,7 @@ class JobRunner:
         for thread in threads:
             thread.start()
         for thread in threads:
-            # A slow claim must not cost the jobs that run already their leases.
-            while thread.is_alive():
-                thread.join(max(0.0, self._next_heartbeat - time.monotonic()))
-                self.send_due_heartbeat()
+            thread.join()
         return claims
 
     def take_over(self, abandonment: Abandonment) -> Claims:
@@ -121,7 +119,7 @@ class JobRunner:
         log.info("job claimed", extra={"action": "claim", "job_id": run.job.id, "attempt": run.job.attempts})
         with self._changed:
             self._runs[run.receipt] = run
-        threading.Thread(target=run.execute, daemon=True).start()
+        run.start()
         return run
 
     # ---- Watching -----------------------------------------------------------------------------------------------
@@ -137,7 +135,7 @@ class JobRunner:
         return any(run.is_stuck for run in self._running())
 
     def wait(self) -> None:
-        """Wait until there is something to collect, a heartbeat or a deadline is due, or the runner is stopped."""
+        """Wait until there is something to collect, messages are due to be hidden, a deadline passes, or `stop`."""
         with self._changed:
             if not (self._stopped or self._settled or self._ended):
                 self._changed.wait(self._seconds_until_due())
@@ -162,31 +160,19 @@ class JobRunner:
         queue.hide(kept, self._source)
         return Collected(ended, settled)
 
-    def send_due_heartbeat(self) -> bool:
-        """Extend the leases of the running jobs if it is time to, all at once; returns whether it was.
-
-        Side by side, because ten slow calls one after the other would take longer than the lease that they extend.
-        """
+    def hide_when_due(self) -> bool:
+        """Hide the messages of running jobs again if a third of a lease has passed; returns whether it has."""
         with self._changed:
-            if time.monotonic() < self._next_heartbeat:
+            if time.monotonic() < self._next_hiding:
                 return False
-            self._next_heartbeat = time.monotonic() + self._heartbeat_seconds
-        extended: list[Run] = []
-        threads = [
-            threading.Thread(target=_extend_lease, args=(run, extended), daemon=True)
-            for run in self._running()
-            if not run.context.cancelled
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        self._hide(extended)
+            self._next_hiding = time.monotonic() + self._hiding_seconds
+        self.hide_running()
         return True
 
     def hide_running(self, *others: Hiding) -> None:
         """Hide the messages of running jobs until their leases' end, together with some other messages: one call."""
-        self._hide(self._running(), others)
+        hidings = [hide_until(run.receipt, run.lease.until + HIDING_MARGIN_MS) for run in self._running()]
+        queue.hide([*others, *hidings], self._source)
 
     # ---- Ending -------------------------------------------------------------------------------------------------
 
@@ -232,21 +218,11 @@ class JobRunner:
             self._settled.append(receipt)
             self._changed.notify_all()
 
-    def _hide(self, runs: Sequence[Run], others: Sequence[Hiding] = ()) -> None:
-        """Hide the messages of running jobs until their leases have surely ended."""
-        hidings = [hide_until(run.receipt, run.lease.until + HIDING_MARGIN_MS) for run in runs]
-        queue.hide([*others, *hidings], self._source)
-
     def _seconds_until_due(self) -> float:
-        """Seconds until the next heartbeat or deadline; a short while if a deadline has passed."""
-        until_heartbeat = max(0.0, self._next_heartbeat - time.monotonic())
+        """Seconds until the next hiding or deadline; a short while if a deadline has passed."""
+        until_hiding = max(0.0, self._next_hiding - time.monotonic())
         busy = [run.context for run in self._runs.values() if not run.is_stuck]
-        return min([until_heartbeat, *(context.remaining_seconds() or _OVERDUE_POLL_SECONDS for context in busy)])
-
-
-def _extend_lease(run: Run, extended: list[Run]) -> None:
-    if run.extend_lease():
-        extended.append(run)
+        return min([until_hiding, *(context.remaining_seconds() or _OVERDUE_POLL_SECONDS for context in busy)])
 
 
 def hide_until(receipt: str, moment_ms: int) -> Hiding:

@@ -2,7 +2,7 @@
 
 poll thread    slot free --receive, hidden for a lease--> claim --> run in a thread
                                                             '--> its worker died: taken over in another process
-keep thread    ended: message deleted, slot free; each third of a lease: heartbeats; deadlines
+keep thread    ended: message deleted, slot free; each third of a lease: messages hidden; deadlines
 """
 
 import threading
@@ -107,11 +107,11 @@ class Lane:
     # ---- Keeping the leases -------------------------------------------------------------------------------------
 
     def keep(self) -> None:
-        """Settle what ends and extend the leases of what runs, until the lane ends."""
+        """Settle what ends and keep the messages of what runs hidden, until the lane ends."""
         while not self._runner.is_stopped:
             self._runner.wait()
             self.settle()
-            self._runner.send_due_heartbeat()
+            self._runner.hide_when_due()
 
     def settle(self) -> None:
         """Delete the messages of jobs that have ended, and free their slots."""

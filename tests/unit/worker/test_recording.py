@@ -1,6 +1,8 @@
 """How a worker records outcomes while the table refuses, the result is odd, or a claim fails."""
 
+import socket
 import threading
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,9 +12,11 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, ReadTimeoutErr
 from leaseway import aws, clock
 from leaseway.dynamodb.table import Item
 from leaseway.errors import UnavailableError
-from leaseway.jobs import Job, JobStatus, Options, content, create_job
+from leaseway.jobs import Job, JobStatus, Options, content, create_job, queue
 from leaseway.jobs.lease import Lease
-from leaseway.jobs.run.claim import Outcome
+from leaseway.jobs.queue import Hiding, Queue
+from leaseway.jobs.run.claim import Claimed, Outcome
+from leaseway.jobs.run.claim import claim as claim_job
 from leaseway.jobs.table import JobModel
 from leaseway.settings import needed, settings
 from support.job_steps import read
@@ -23,6 +27,7 @@ THROTTLED = ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem"
 FAILED = ClientError(
     {"Error": {"Code": "InternalServerError"}, "ResponseMetadata": {"HTTPStatusCode": 500}}, "UpdateItem"
 )
+DENIED = ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateItem")
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +57,7 @@ def end_of(job: Job) -> tuple[JobStatus, int, int, str | None]:
     [
         THROTTLED,
         FAILED,
+        DENIED,
         ConnectTimeoutError(endpoint_url="x"),
         ReadTimeoutError(endpoint_url="x"),
         UnavailableError("the bucket did not take it"),
@@ -80,7 +86,9 @@ def test_an_outcome_that_cannot_be_written_at_once_is_written_later(
     assert failures == []
 
 
-@pytest.mark.parametrize("kind", ["object", "surrogate", "recursion", "complex", "function"])
+@pytest.mark.parametrize(
+    "kind", ["object", "surrogate", "recursion", "complex", "function", "nan", "infinity", "list", "none"]
+)
 def test_a_result_without_a_json_form_is_a_failed_attempt_with_its_reason(kind: str) -> None:
     job = create_job("ann", "ODD_RESULT", {"kind": kind}, Options(max_attempts=1))
 
@@ -89,6 +97,41 @@ def test_a_result_without_a_json_form_is_a_failed_attempt_with_its_reason(kind: 
     status, attempts, crashes, message = end_of(job)
     assert (status, attempts, crashes) == (JobStatus.FAILED, 1, 0)
     assert str(message).startswith("the result is not JSON: ")
+
+
+@pytest.mark.parametrize(("kind", "value"), [("huge", 2**200), ("null", None)])
+def test_a_result_with_a_json_form_is_read_as_it_was_returned(kind: str, value: object) -> None:
+    job = create_job("ann", "ODD_RESULT", {"kind": kind}, Options(max_attempts=1))
+
+    assert run_batch() == {"batchItemFailures": []}
+
+    assert read(job).result == {"value": value}
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("exit", "SystemExit: enough"),
+        ("cancelled", "CancelledError: "),
+        ("unprintable", "UnprintableError"),
+        ("odd text", "OSError: no file \\udc80.txt"),
+    ],
+)
+def test_an_executor_that_ends_oddly_is_a_failed_attempt_and_no_crash(kind: str, message: str) -> None:
+    job = create_job("ann", "ODD_RESULT", {"kind": kind}, Options(max_attempts=1))
+
+    assert run_batch() == {"batchItemFailures": []}
+
+    assert end_of(job) == (JobStatus.FAILED, 1, 0, message)
+    assert [attempt.error for attempt in read(job).history] == [message]
+
+
+def test_a_note_that_is_no_text_keeps_no_result_from_being_stored() -> None:
+    job = create_job("ann", "ODD_RESULT", {"kind": "odd note"})
+
+    assert run_batch() == {"batchItemFailures": []}
+
+    assert (read(job).status, read(job).progress_note) == (JobStatus.COMPLETED, "file \\udc80.txt")
 
 
 def test_a_permanent_failure_uses_no_other_attempt() -> None:
@@ -156,44 +199,71 @@ def short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_lease")
-def test_heartbeats_go_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given three jobs that outlive a heartbeat, each of whose heartbeats waits until all three are under way
-    for _ in range(3):
-        create_job("ann", "QUICK", {"wait_ms": 1_500})
-    together, extend, met = threading.Barrier(3, timeout=10), Lease.extend, []
+def test_a_heartbeat_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given two jobs, and a heartbeat of the first that ends only after two of the second
+    hung, other = create_job("ann", "QUICK", {"wait_ms": 2_500}), create_job("ann", "QUICK", {"wait_ms": 2_500})
+    extend, beats, were_heard = Lease.extend, threading.Semaphore(0), []
 
-    def extend_together(lease: Lease) -> Lease:
-        together.wait()  # raises unless the others come too
-        met.append(lease.job.id)
-        return extend(lease)
+    def extend_or_hang(lease: Lease, **options: bool) -> Lease:
+        if lease.job.id == other.id:
+            beats.release()
+        elif not were_heard:
+            were_heard.append([beats.acquire(timeout=10) for _ in range(2)])
+        return extend(lease, **options)
 
-    monkeypatch.setattr(Lease, "extend", extend_together)
+    monkeypatch.setattr(Lease, "extend", extend_or_hang)
 
-    # When they run, then every heartbeat has met the others
+    # When they run, then the second's heartbeats went on, and both completed
     assert run_batch() == {"batchItemFailures": []}
-    assert len(set(met)) == 3
+    assert were_heard == [[True, True]]
+    assert {read(hung).status, read(other).status} == {JobStatus.COMPLETED}
 
 
 @pytest.mark.usefixtures("short_lease")
-def test_a_slow_claim_keeps_no_heartbeat_from_a_running_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a running job, and a claim that ends only after that job's heartbeat
-    running, slow = create_job("ann", "QUICK", {"wait_ms": 1_500}), create_job("ann", "QUICK", {})
-    claim_job, extend = runner.claim_job, Lease.extend
-    heard, was_heard = threading.Event(), []
+def test_neither_a_slow_claim_nor_a_slow_queue_holds_up_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a running job, a claim that ends only after its heartbeat, and a queue that answers only after the next
+    running, slow = create_job("ann", "QUICK", {"wait_ms": 2_500}), create_job("ann", "QUICK", {})
+    extend, hide = Lease.extend, queue.hide
+    beats, were_heard = threading.Semaphore(0), []
 
     def claim_slowly(job_id: str, worker: str) -> Outcome:
         if job_id == slow.id:
-            was_heard.append(heard.wait(timeout=10))
+            were_heard.append(beats.acquire(timeout=10))
         return claim_job(job_id, worker)
 
-    def extend_and_note(lease: Lease) -> Lease:
-        heard.set()
-        return extend(lease)
+    def hide_slowly(hidings: Sequence[Hiding], source: Queue) -> None:
+        if len(were_heard) == 1:
+            were_heard.append(beats.acquire(timeout=10))
+        hide(hidings, source)
+
+    def extend_and_note(lease: Lease, **options: bool) -> Lease:
+        beats.release()
+        return extend(lease, **options)
 
     monkeypatch.setattr(runner, "claim_job", claim_slowly)
+    monkeypatch.setattr(queue, "hide", hide_slowly)
     monkeypatch.setattr(Lease, "extend", extend_and_note)
 
-    # When both run, then the heartbeat came while the claim was under way
+    # When both run, then the heartbeats came while the claim and the queue were under way
     assert run_batch() == {"batchItemFailures": []}
-    assert was_heard == [True]
+    assert were_heard == [True, True]
     assert {read(running).status, read(slow).status} == {JobStatus.COMPLETED}
+
+
+@pytest.mark.usefixtures("short_lease")
+def test_a_heartbeat_gives_up_early_and_is_not_repeated_by_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a table that takes connections and never answers
+    job = create_job("ann", "QUICK", {})
+    claimed = claim_job(job.id, "worker")
+    assert isinstance(claimed, Claimed)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        aws.forget()
+
+        # When a heartbeat is sent, then it fails after one call
+        with pytest.raises(ReadTimeoutError):
+            claimed.lease.extend(is_repeated=True)
+        silent.settimeout(0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()

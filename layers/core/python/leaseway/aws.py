@@ -52,32 +52,35 @@ def session() -> botocore.session.Session:
 
 
 @lru_cache(maxsize=16)
-def _cached_client(service: str, attempts: int) -> BaseClient:
-    return session().create_client(service, config=_config(service, attempts))
+def _cached_client(service: str, attempts: int, timeout: int) -> BaseClient:
+    return session().create_client(service, config=_config(service, attempts, timeout))
 
 
 @overload
-def client(service: Literal["dynamodb"], *, attempts: int = 3) -> "DynamoDBClient": ...
+def client(service: Literal["dynamodb"], *, attempts: int = 3, timeout: int = 10) -> "DynamoDBClient": ...
 @overload
-def client(service: Literal["s3"], *, attempts: int = 3) -> "S3Client": ...
+def client(service: Literal["s3"], *, attempts: int = 3, timeout: int = 10) -> "S3Client": ...
 @overload
-def client(service: Literal["secretsmanager"], *, attempts: int = 3) -> "SecretsManagerClient": ...
+def client(service: Literal["secretsmanager"], *, attempts: int = 3, timeout: int = 10) -> "SecretsManagerClient": ...
 @overload
-def client(service: Literal["sqs"], *, attempts: int = 3) -> "SQSClient": ...
-def client(service: str, *, attempts: int = 3) -> Any:
-    """A botocore client, created once per process. `attempts` counts the first call too; 1 means never repeat it."""
+def client(service: Literal["sqs"], *, attempts: int = 3, timeout: int = 10) -> "SQSClient": ...
+def client(service: str, *, attempts: int = 3, timeout: int = 10) -> Any:
+    """A botocore client, created once per process. `attempts` counts the first call too; 1 means never repeat it.
+
+    `timeout` is how many seconds each attempt waits for an answer.
+    """
     with _creation:
-        return _cached_client(service, attempts)
+        return _cached_client(service, attempts, timeout)
 
 
-def _config(service: str, attempts: int) -> Config:
+def _config(service: str, attempts: int, timeout: int) -> Config:
     # Path-style buckets and s3v4 work on every engine, presigned links included.
     s3: dict[str, Any] = {"signature_version": "s3v4", "s3": {"addressing_style": "path"}} if service == "s3" else {}
     return Config(
         user_agent=USER_AGENT,
         parameter_validation=False,
         connect_timeout=2,
-        read_timeout=10,
+        read_timeout=timeout,
         tcp_keepalive=True,
         max_pool_connections=25,
         retries={"total_max_attempts": attempts, "mode": "standard"},

@@ -1,6 +1,8 @@
-"""A job type whose result has no JSON form, or that fails for good."""
+"""A job type whose result has no JSON form, or that fails in unusual ways."""
 
-from typing import Any, Literal
+import asyncio
+import sys
+from typing import Any
 
 import msgspec
 
@@ -15,17 +17,44 @@ RESULTS: dict[str, Any] = {
     "recursion": ENDLESS,
     "complex": 1j,
     "function": print,
+    "nan": float("nan"),
+    "infinity": [None, {"deep": float("-inf")}],
+    "huge": 2**200,
+    "null": None,
 }
 
 
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
 class OddResult(msgspec.Struct, forbid_unknown_fields=True):
-    kind: Literal["object", "surrogate", "recursion", "complex", "function", "permanent"]
+    kind: str
 
 
-def run(payload: OddResult, context: JobContext) -> dict[str, Any]:
-    if payload.kind == "permanent":
-        raise PermanentJobError("gone for good")
-    return {"value": RESULTS[payload.kind]}
+def run(payload: OddResult, context: JobContext) -> Any:
+    match payload.kind:
+        case "permanent":
+            raise PermanentJobError("gone for good")
+        case "exit":
+            sys.exit("enough")
+        case "cancelled":
+            raise asyncio.CancelledError
+        case "unprintable":
+            raise UnprintableError
+        case "odd text":
+            context.progress(0.5, "file \udc80.txt")
+            raise OSError("no file \udc80.txt")
+        case "odd note":
+            context.progress(0.5, "file \udc80.txt")
+            return {}
+        case "list":
+            return [1]
+        case "none":
+            return None
+        case kind:
+            return {"value": RESULTS[kind]}
 
 
 TYPE = JobType(name="ODD_RESULT", payload=OddResult, run=run, summary="returns what has no JSON form")

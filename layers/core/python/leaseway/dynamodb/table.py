@@ -1,7 +1,7 @@
 """DynamoDB tables through pynamodb: the base model, and writes that say why they were refused."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from botocore.exceptions import ClientError
 from pynamodb.connection.table import TableConnection
@@ -12,6 +12,9 @@ from pynamodb.models import Model
 
 from leaseway import aws
 from leaseway.settings import needed
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
 
 Item = dict[str, dict[str, Any]]
 """An item as DynamoDB spells it: attribute name to {type: value}."""
@@ -41,8 +44,12 @@ class Table(Model):
     def _get_connection(cls) -> TableConnection:
         cls.Meta.table_name = needed(cls.table_setting)
         connection = super()._get_connection()
-        connection.connection._client = cast(Any, aws.client("dynamodb", attempts=cls.sdk_attempts))
+        connection.connection._client = cast(Any, cls._get_client())
         return connection
+
+    @classmethod
+    def _get_client(cls) -> "DynamoDBClient":
+        return aws.client("dynamodb", attempts=cls.sdk_attempts)
 
     @classmethod
     def read(cls, key: str, range_key: int | None = None, *, consistent: bool = True) -> Item | None:

@@ -1,5 +1,6 @@
 """Payloads and results: in the item while they are small, in the bucket above `INLINE_BYTES`."""
 
+import json
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ class Content(NamedTuple):
 
 
 class NotJsonError(Exception):
-    """A value cannot be written as JSON; the text says why."""
+    """A value cannot be written as a JSON object; the text says why."""
 
 
 def store(value: dict[str, Any], owner: str, job_id: str, name: str) -> Content:
@@ -26,18 +27,32 @@ def store(value: dict[str, Any], owner: str, job_id: str, name: str) -> Content:
     `name` makes the key unique within the job, so that an object is written once and never overwritten.
 
     Raises:
-        NotJsonError: the value has no JSON form.
+        NotJsonError: the value is no JSON object, or holds what JSON has no form for, such as NaN.
         UnavailableError: the bucket did not take it.
     """
-    try:
-        encoded = msgspec.json.encode(value)
-    except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as problem:
-        raise NotJsonError(str(problem)) from problem
+    encoded = _encode_object(value)
     if len(encoded) <= settings().inline_bytes:
         return Content(encoded.decode(), None)
     key = objects.job_key(owner, job_id, f"{name}.json")
     objects.put_bytes(key, encoded, "application/json")
     return Content(None, key)
+
+
+def _encode_object(value: Any) -> bytes:
+    try:
+        encoded = msgspec.json.encode(value)
+        if b"null" in encoded:  # msgspec writes NaN and infinity so, without a word
+            json.dumps(msgspec.to_builtins(value), allow_nan=False)
+    except Exception as problem:  # the value may have code of its own
+        raise NotJsonError(str(problem) or type(problem).__name__) from problem
+    if not encoded.startswith(b"{"):
+        raise NotJsonError(f"{type(value).__name__} is no object")
+    return encoded
+
+
+def escape_surrogates(text: str) -> str:
+    """Return the text with lone surrogates escaped: an executor may pass on a file's name, and JSON cannot hold it."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def payload_of(job: Job) -> dict[str, Any]:

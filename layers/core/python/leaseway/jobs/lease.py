@@ -8,12 +8,13 @@ counts as dead, and another may take the job over. Every write of a worker is co
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
-from leaseway import clock
+from leaseway import aws, clock
 from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.errors import ConflictError
 from leaseway.jobs.attempts import encode_history, extend_history
@@ -23,6 +24,9 @@ from leaseway.jobs.table import JobModel
 from leaseway.jobs.transitions import to_waiting
 from leaseway.settings import settings
 
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
 TAKEOVER_GRACE_MS = 15_000
 """After a lease ends, its message should bring a new worker; the sweeper and a task's next run wait this long."""
 
@@ -31,6 +35,16 @@ class LeaseLostError(ConflictError):
     """The claim does not hold the job any more: whatever its worker did is not recorded."""
 
     code = "LEASE_LOST"
+
+
+class _HeartbeatModel(JobModel):
+    """The table through a client that waits for a fifth of a lease and repeats nothing: the next heartbeat does."""
+
+    _connection = None  # its own, for the client belongs to the connection
+
+    @classmethod
+    def _get_client(cls) -> "DynamoDBClient":
+        return aws.client("dynamodb", attempts=1, timeout=max(1, settings().lease_seconds // 5))
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -56,14 +70,18 @@ class Lease(msgspec.Struct, frozen=True):
         in_time: Condition = JobModel.deadline > now
         return in_time
 
-    def extend(self) -> "Lease":
+    def extend(self, *, is_repeated: bool = False) -> "Lease":
         """Extend the lease by its full length from now: a heartbeat. One write unit, no index is touched.
+
+        `is_repeated` says that another heartbeat follows soon: a slow call then fails within a fifth of a lease.
 
         Raises:
             LeaseLostError: the job was finished, cancelled or claimed by another.
+            botocore.exceptions.ClientError: DynamoDB refused for another reason.
+            botocore.exceptions.BotoCoreError: no answer.
         """
         until = clock.now_ms() + settings().lease_seconds * 1000
-        self._write([JobModel.lease_until.set(until)])
+        self._write([JobModel.lease_until.set(until)], _HeartbeatModel if is_repeated else JobModel)
         return msgspec.structs.replace(self, until=until)
 
     def report(self, progress: Progress) -> None:
@@ -99,9 +117,9 @@ class Lease(msgspec.Struct, frozen=True):
         ended_at = min(now, self.until) if end is AttemptEnd.CRASHED else now
         return [JobModel.history.set(encode_history(extend_history(self.job, end, ended_at, error)))]
 
-    def _write(self, actions: Sequence[Action]) -> None:
+    def _write(self, actions: Sequence[Action], model: type[JobModel] = JobModel) -> None:
         try:
-            JobModel.change(self.job.id, actions, self.is_held())
+            model.change(self.job.id, actions, self.is_held())
         except ConditionRefusedError as refusal:
             raise LeaseLostError(job_id=self.job.id) from refusal
 

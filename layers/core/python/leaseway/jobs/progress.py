@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pynamodb.expressions.update import Action
 
+from leaseway.jobs.content import escape_surrogates
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel
 
@@ -34,7 +35,7 @@ class Progress(NamedTuple):
         if math.isnan(fraction):
             raise ValueError("a fraction must be a number")
         thousandths = int(min(1.0, max(0.0, fraction)) * WHOLE)
-        return cls(thousandths, note[:LONGEST_NOTE] or None if note is not None else None)
+        return cls(thousandths, escape_surrogates(note)[:LONGEST_NOTE] or None if note is not None else None)
 
 
 def set_progress(progress: Progress) -> list[Action]:

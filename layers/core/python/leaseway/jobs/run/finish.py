@@ -70,7 +70,7 @@ def fail(
     Raises:
         LeaseLostError: the job was finished, cancelled or claimed by another.
     """
-    job, now, message = lease.job, clock.now_ms(), error[:LONGEST_ERROR]
+    job, now, message = lease.job, clock.now_ms(), content.escape_surrogates(error)[:LONGEST_ERROR]
     actions = [JobModel.error_message.set(message), *lease.end_attempt(AttemptEnd.ERROR, message)]
     if permanent or job.attempts >= job.max_attempts:
         actions += [*to_ended(job, JobStatus.FAILED, now), *_note_objects(has_objects)]
