@@ -24,7 +24,7 @@ FAR, FEW = Queue("FAR"), Queue("FEW")
 def plugged(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment with two types that have queues of their own."""
     urls = {name: tables.queue(aws.client("sqs"), name.lower()) for name in ("FAR", "FEW")}
-    monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.plugged")
+    monkeypatch.setenv("EXECUTORS_PACKAGE", "support.plugged_executors")
     monkeypatch.setenv("TYPE_QUEUE_URLS", ",".join(f"{name}={url}" for name, url in urls.items()))
     forget_everything()
 
@@ -83,7 +83,7 @@ def test_an_external_job_may_live_eleven_hours_and_one_on_lambda_not() -> None:
 
 def test_a_type_whose_queue_is_missing_is_refused(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a deployment that knows the type but has no queue for it
-    monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.plugged")
+    monkeypatch.setenv("EXECUTORS_PACKAGE", "support.plugged_executors")
     forget_everything()
     # Then a job of it would hang for ever
     with pytest.raises(InvalidInputError, match="no queue for it"):

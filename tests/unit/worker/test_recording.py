@@ -32,7 +32,7 @@ DENIED = ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateItem")
 
 @pytest.fixture(autouse=True)
 def worker_cloud(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
+    monkeypatch.setenv("EXECUTORS_PACKAGE", "support.odd_executors")
     monkeypatch.setattr(clock, "sleep", lambda _: None)
     settings.cache_clear()
 

@@ -11,7 +11,7 @@ from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import needed, settings
 from support.job_steps import read
-from unit.worker.programs.running import run_program
+from support.worker_programs.running import run_program
 from worker.app import handler
 
 pytestmark = pytest.mark.usefixtures("worker_cloud")
@@ -21,7 +21,7 @@ MINUTE = 60_000
 
 @pytest.fixture
 def worker_cloud(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
+    monkeypatch.setenv("EXECUTORS_PACKAGE", "support.odd_executors")
     settings.cache_clear()
 
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("odd_cloud")
 
 @pytest.fixture
 def odd_cloud(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EXECUTORS_PACKAGE", "unit.worker.odd_executors")
+    monkeypatch.setenv("EXECUTORS_PACKAGE", "support.odd_executors")
     settings.cache_clear()
 
 

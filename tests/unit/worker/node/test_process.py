@@ -2,7 +2,7 @@
 
 import pytest
 
-from unit.worker.programs.running import run_program
+from support.worker_programs.running import run_program
 from worker.node.options import parse
 
 

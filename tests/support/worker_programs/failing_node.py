@@ -2,7 +2,7 @@
 
 import os
 
-from unit.worker.programs.in_memory import deployment
+from support.worker_programs.in_memory import deployment
 from worker.node.lane import Lane
 from worker.node.options import parse
 from worker.node.process import Node

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import worker.run
 from leaseway import aws
 from leaseway.jobs import Options, create_job
-from unit.worker.programs.in_memory import deployment, print_state
+from support.worker_programs.in_memory import deployment, print_state
 from worker.app import handler
 
 

@@ -4,7 +4,7 @@ import os
 
 import worker.run
 from leaseway.jobs import Options, create_job
-from unit.worker.programs.in_memory import deployment, print_state
+from support.worker_programs.in_memory import deployment, print_state
 from worker.node.options import parse
 from worker.node.process import Node
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 _SETTINGS = {
-    "EXECUTORS_PACKAGE": "unit.worker.odd_executors",
+    "EXECUTORS_PACKAGE": "support.odd_executors",
     "JOBS_TABLE": "jobs",
     "BUCKET": "bucket",
     "LOG_LEVEL": "WARNING",
