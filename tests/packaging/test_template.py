@@ -11,7 +11,7 @@ import pytest
 import yaml
 from msgspec import inspect
 
-from leaseway.jobs.create.create import DAY_MS, LONGEST_DELAY_MS
+from leaseway.jobs.create.build import DAY_MS, LONGEST_DELAY_MS
 from leaseway.jobs.types import _discover
 from leaseway.settings import Settings
 from leaseway_local.deployment import template

@@ -31,8 +31,8 @@ from leaseway.jobs import (
     get_result,
     parse_status,
 )
-from leaseway.jobs.create.batch import LARGEST_BATCH, Wanted, create_jobs
-from leaseway.jobs.create.placement import Priority
+from leaseway.jobs.create.batch import LARGEST_BATCH, JobRequest, create_jobs
+from leaseway.jobs.create.options import Priority
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 from leaseway.jobs.types import job_type
@@ -44,13 +44,13 @@ _TAG = "Jobs"
 
 
 class NewJob(msgspec.Struct, forbid_unknown_fields=True):
-    """A job to run: its type and what that type needs to know."""
+    """A job to run: its type, and the payload that the type's schema describes."""
 
     type: Annotated[str, Meta(max_length=64)]
     payload: dict[str, Any]
     tags: Annotated[
         list[Annotated[str, whole_match(TAG_PATTERN)]],
-        Meta(max_length=MOST_TAGS, description="Words to find it by: `GET /api/v1/jobs?tag=`"),
+        Meta(max_length=MOST_TAGS, description="Words to list it by: `GET /api/v1/jobs?tag=`"),
     ] = []
     ttl_ms: Annotated[
         int | None,
@@ -73,7 +73,7 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     priority: (
         Annotated[
             Priority,
-            Meta(description="Each has workers of its own: low jobs keep no high one waiting; normal if not given"),
+            Meta(description="Each has workers of its own: low jobs delay no high one; normal if not set"),
         ]
         | None
     ) = None
@@ -111,11 +111,11 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
 def submit_job(call: Call[NewJob, None]) -> Answer:
     """The job is stored as CREATED and queued. The payload is checked against its type's schema first."""
     new_job = call.body
-    job = create_job(call.caller.subject, new_job.type, new_job.payload, _options(new_job), key=call.key)
+    job = create_job(call.caller.subject, new_job.type, new_job.payload, _read_options(new_job), key=call.key)
     return Answer(job_view(job), {"location": f"jobs/{job.id}", **etag(job)})
 
 
-def _options(new_job: NewJob) -> Options:
+def _read_options(new_job: NewJob) -> Options:
     return Options(
         tags=new_job.tags,
         ttl_ms=new_job.ttl_ms,
@@ -142,7 +142,7 @@ class NewJobs(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BatchItem(msgspec.Struct):
-    """What became of one job of a batch: the job, or why it was refused."""
+    """The outcome of one job of a batch: the job, or the problem that refused it."""
 
     index: Annotated[int, Meta(description="Its place in the request, from 0")]
     job: JobView | None
@@ -150,7 +150,7 @@ class BatchItem(msgspec.Struct):
 
 
 class BatchView(msgspec.Struct):
-    """What became of a batch, job by job, in the order asked."""
+    """The outcome of a batch, job by job, in the order of the request."""
 
     content: list[BatchItem]
     accepted: int
@@ -174,13 +174,13 @@ class BatchView(msgspec.Struct):
     ),
 )
 def submit_batch(call: Call[NewJobs, None]) -> BatchView:
-    """Each job is checked by itself: one that is refused keeps no other back. `content` answers in the order asked.
+    """Each job is checked by itself: one that is refused stops no other. `content` is in the order of the request.
 
     There is no Idempotency-Key here: a batch whose answer was lost may have been created.
     """
-    asked = [_parsed(wanted) for wanted in call.body.jobs]
-    outcomes = iter(create_jobs(call.caller.subject, [one for one in asked if isinstance(one, Wanted)]))
-    return _batch_view([next(outcomes) if isinstance(one, Wanted) else one for one in asked])
+    requests = [_parse_request(described) for described in call.body.jobs]
+    outcomes = iter(create_jobs(call.caller.subject, [parsed for parsed in requests if isinstance(parsed, JobRequest)]))
+    return _batch_view([next(outcomes) if isinstance(parsed, JobRequest) else parsed for parsed in requests])
 
 
 def _batch_view(outcomes: Sequence[Job | LeasewayError]) -> BatchView:
@@ -194,12 +194,12 @@ def _batch_view(outcomes: Sequence[Job | LeasewayError]) -> BatchView:
     return BatchView(content, accepted, len(content) - accepted)
 
 
-def _parsed(wanted: dict[str, Any]) -> Wanted | InvalidInputError:
+def _parse_request(described: dict[str, Any]) -> JobRequest | InvalidInputError:
     try:
-        one = msgspec.convert(with_whole_numbers(wanted), NewJob)
+        new_job = msgspec.convert(with_whole_numbers(described), NewJob)
     except msgspec.ValidationError as problem:
         return validation.refusal(problem)
-    return Wanted(one.type, one.payload, _options(one))
+    return JobRequest(new_job.type, new_job.payload, _read_options(new_job))
 
 
 class JobFilter(JobWindow, forbid_unknown_fields=True):

@@ -23,7 +23,7 @@ from leaseway.errors import UnavailableError
 from leaseway.identity import issue, register
 from leaseway.identity.keys import key_ring
 from leaseway.jobs import Options, create_job, get_job
-from leaseway.jobs.create.placement import Priority
+from leaseway.jobs.create.options import Priority
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.queue import NORMAL, ORDERED, TASKS, Queue
 from leaseway.jobs.run.claim import Claimed, claim

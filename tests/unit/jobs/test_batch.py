@@ -7,14 +7,14 @@ import pytest
 from leaseway import aws, clock
 from leaseway.errors import UnavailableError
 from leaseway.jobs import Job, JobStatus, Options, TtlTooLongError, UnknownJobTypeError, get_job
-from leaseway.jobs.create.batch import Wanted, create_jobs
+from leaseway.jobs.create.batch import JobRequest, create_jobs
 from leaseway.jobs.run import claim
 from support.api_gateway import post
 from support.call_meter import metered
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
-SLEEP = Wanted("SLEEP", {"duration_ms": 1})
+SLEEP = JobRequest("SLEEP", {"duration_ms": 1})
 
 
 def test_a_hundred_jobs_take_fourteen_calls() -> None:
@@ -37,8 +37,8 @@ def test_what_is_wrong_with_one_refuses_that_one_only() -> None:
         "ann",
         [
             SLEEP,
-            Wanted("NO_SUCH", {}),
-            Wanted("SLEEP", {"duration_ms": 1}, Options(ttl_ms=10**9)),
+            JobRequest("NO_SUCH", {}),
+            JobRequest("SLEEP", {"duration_ms": 1}, Options(ttl_ms=10**9)),
             SLEEP,
         ],
     )

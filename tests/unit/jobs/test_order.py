@@ -9,8 +9,8 @@ from leaseway import aws, clock
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, get_job, queue, retry_job
-from leaseway.jobs.create.batch import Wanted, create_jobs
-from leaseway.jobs.create.placement import Priority
+from leaseway.jobs.create.batch import JobRequest, create_jobs
+from leaseway.jobs.create.options import Priority
 from leaseway.jobs.queue import ORDERED
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
@@ -177,7 +177,7 @@ def test_a_job_tried_again_by_hand_is_sent_again() -> None:
 
 
 def test_a_batch_keeps_the_order_in_which_it_was_asked() -> None:
-    jobs = create_jobs("ann", [Wanted("SLEEP", SLEEP, Options(order_key="k")) for _ in range(10)])
+    jobs = create_jobs("ann", [JobRequest("SLEEP", SLEEP, Options(order_key="k")) for _ in range(10)])
 
     assert in_queue() == [job.id for job in jobs if isinstance(job, Job)]
 
@@ -193,7 +193,9 @@ def test_a_job_that_cannot_be_sent_in_its_turn_is_not_there() -> None:
     """The sweeper would send it after younger ones."""
     with pytest.raises(UnavailableError, match="in its turn"):
         ordered()
-    ordinary, kept = create_jobs("ann", [Wanted("SLEEP", SLEEP), Wanted("SLEEP", SLEEP, Options(order_key="k"))])
+    ordinary, kept = create_jobs(
+        "ann", [JobRequest("SLEEP", SLEEP), JobRequest("SLEEP", SLEEP, Options(order_key="k"))]
+    )
 
     assert isinstance(ordinary, Job)
     assert isinstance(kept, UnavailableError)

@@ -8,8 +8,8 @@ from leaseway import aws
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import JobType, Options, create_job, get_job
 from leaseway.jobs.create import placement
-from leaseway.jobs.create.batch import Wanted, create_jobs
-from leaseway.jobs.create.placement import Asked, Priority
+from leaseway.jobs.create.batch import JobRequest, create_jobs
+from leaseway.jobs.create.options import Priority
 from leaseway.jobs.queue import HIGH, LOW, NORMAL, TASKS, Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.tasks import Definition, create_task, start_now
@@ -66,7 +66,7 @@ def test_a_retry_stays_in_its_priority() -> None:
 
 def test_a_hundred_jobs_of_mixed_priority_take_sixteen_calls_at_most() -> None:
     # 34, 33 and 33 are the worst: four calls for each priority
-    wanted = [Wanted("SLEEP", SLEEP, Options(priority=list(Priority)[number % 3])) for number in range(100)]
+    wanted = [JobRequest("SLEEP", SLEEP, Options(priority=list(Priority)[number % 3])) for number in range(100)]
 
     with metered() as meter:
         create_jobs("ann", wanted)
@@ -88,7 +88,7 @@ def test_a_job_with_a_priority_costs_what_an_ordinary_one_costs() -> None:
 def test_every_message_of_a_standard_queue_says_whose_it_is(sent: list[tuple[str, str]]) -> None:
     """SQS shares deliveries out among groups: one owner's flood keeps no other owner waiting."""
     create_job("ann", "SLEEP", SLEEP)
-    create_jobs("ben", [Wanted("SLEEP", SLEEP, Options(priority=Priority.LOW))])
+    create_jobs("ben", [JobRequest("SLEEP", SLEEP, Options(priority=Priority.LOW))])
     start_now(create_task("cleo", Definition(name="nightly", every="1h", type="SLEEP", payload=SLEEP)).id)
 
     assert sent == [("jobs", "ann"), ("low", "ben"), ("tasks", "cleo")]
@@ -101,10 +101,10 @@ def test_a_priority_that_there_is_not_is_refused() -> None:
 
 
 def test_a_type_with_a_queue_of_its_own_has_no_priorities() -> None:
-    few = JobType("FEW", Wanted, lambda *_: {}, "Two at a time", limit=2)
+    few = JobType("FEW", JobRequest, lambda *_: {}, "Two at a time", limit=2)
 
     with pytest.raises(InvalidInputError, match="a queue of their own"):
-        placement.queue_of(few, Asked(Priority.HIGH))
+        placement.choose_queue(few, Options(priority=Priority.HIGH))
 
 
 def test_the_same_key_for_another_priority_is_another_request() -> None:

@@ -10,7 +10,7 @@ from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from leaseway.jobs import Job, JobStatus, Options, create_job, get_job, tags
-from leaseway.jobs.create.batch import Wanted, create_jobs
+from leaseway.jobs.create.batch import JobRequest, create_jobs
 from leaseway.jobs.find.lists import page_of_jobs
 from leaseway.jobs.run import claim
 from leaseway.jobs.table import created_key, owner_shard
@@ -51,52 +51,52 @@ def keep_back(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_row_a_tag_under_the_owner_the_tag_and_the_jobs_shard() -> None:
-    assert tags.remember([JOB]) == set()
+    assert tags.insert_rows([JOB]) == set()
     shard, sort = owner_shard(JOB.id), created_key(JOB.created_at, JOB.id)
     assert rows() == [(f"ann#blue#{shard}", sort, JOB.id), (f"ann#tenant:7#{shard}", sort, JOB.id)]
     for tag_key, _, _ in rows():
-        assert tag_key in (*tags.hashes("ann", "blue"), *tags.hashes("ann", "tenant:7"))
+        assert tag_key in (*tags.hash_keys("ann", "blue"), *tags.hash_keys("ann", "tenant:7"))
 
 
 def test_a_job_that_is_gone_leaves_no_row_and_forgetting_again_is_harmless() -> None:
     others = msgspec.structs.replace(JOB, id="2" * 32)
-    tags.remember([JOB, others])
+    tags.insert_rows([JOB, others])
     for _ in range(2):
-        tags.forget(IMAGE)
+        tags.delete_rows_of_image(IMAGE)
     assert {job_id for _, _, job_id in rows()} == {others.id}
 
 
 def test_what_the_table_keeps_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    tags.remember([JOB])
+    tags.insert_rows([JOB])
     keep_back(monkeypatch)
-    assert tags.remember([JOB]) == {JOB.id}
+    assert tags.insert_rows([JOB]) == {JOB.id}
     with pytest.raises(UnavailableError):
-        tags.forget(IMAGE)
+        tags.delete_rows_of_image(IMAGE)
 
 
 def test_no_tags_cost_nothing() -> None:
     untagged = msgspec.structs.replace(JOB, tags=())
     with metered() as meter:
-        tags.remember([untagged])
-        tags.forget({name: value for name, value in IMAGE.items() if name != "tags"})
+        tags.insert_rows([untagged])
+        tags.delete_rows_of_image({name: value for name, value in IMAGE.items() if name != "tags"})
     assert meter.count() == 0
 
 
 def test_a_row_costs_one_unit_and_twenty_five_one_call() -> None:
     jobs = [msgspec.structs.replace(JOB, id=f"{number:032x}") for number in range(13)]
     with metered() as meter:
-        tags.remember(jobs)
+        tags.insert_rows(jobs)
     assert (meter.count("dynamodb"), meter.write_units("tags")) == (2, 26)
 
 
 def test_tags_come_once_each_in_the_order_of_the_alphabet() -> None:
-    assert tags.checked(["b", "a", "b"]) == ("a", "b")
+    assert tags.check_tags(["b", "a", "b"]) == ("a", "b")
 
 
 @pytest.mark.parametrize("given", [["a"] * 11, [""], ["a b"], ["a#b"], ["#"], ["-a"], ["ä"], ["a" * 65], ["a\n"]])
 def test_what_is_no_tag_is_refused(given: list[str]) -> None:
     with pytest.raises(InvalidInputError) as refusal:
-        tags.checked(given)
+        tags.check_tags(given)
     assert refusal.value.field == "tags"
 
 
@@ -154,7 +154,7 @@ def test_a_repeat_under_a_key_is_one_job_with_one_row_a_tag() -> None:
 
 
 def test_a_batch_writes_the_rows_of_all_its_jobs_together() -> None:
-    wanted = [Wanted("SLEEP", {"duration_ms": 1}, Options(tags=["batch"]))] * 25
+    wanted = [JobRequest("SLEEP", {"duration_ms": 1}, Options(tags=["batch"]))] * 25
     with metered() as meter:
         jobs = create_jobs("ann", wanted)
     assert meter.count("dynamodb", "BatchWriteItem") == 2
@@ -203,7 +203,7 @@ def test_a_row_without_its_job_is_passed_over() -> None:
     kept, lost = create("blue"), create("blue")
     aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": {"S": lost.id}})
     elsewhen = msgspec.structs.replace(kept, created_at=kept.created_at - 1)
-    tags.remember([elsewhen])
+    tags.insert_rows([elsewhen])
     assert found("blue") == [kept.id]
 
 
@@ -225,7 +225,7 @@ def test_what_forgets_a_job_is_its_own_last_image() -> None:
     job, other = create("blue", "red"), create("blue")
     image = item_of(job)
     aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": {"S": job.id}})
-    tags.forget(image)
+    tags.delete_rows_of_image(image)
     assert {job_id for _, _, job_id in rows()} == {other.id}
 
 

@@ -18,7 +18,8 @@ from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.generator.lease import DeposedError, Lease, is_still
 from leaseway.generator.model import GENERATOR, NodeModel
 from leaseway.jobs import content, queue
-from leaseway.jobs.create import create
+from leaseway.jobs.create import build
+from leaseway.jobs.create.options import Options
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel, model_from_job
 
@@ -56,10 +57,10 @@ def produce(lease: Lease, number: int, failure_percent: float | None = None) -> 
 def _message(lease: Lease, number: int, failure_percent: float | None) -> Job:
     payload: dict[str, float] = {"epoch": lease.epoch, "number": number, "node": lease.node}
     payload |= {} if failure_percent is None else {"failure_percent": failure_percent}
-    terms = create.checked(OWNER, TYPE, payload, create.Options(max_attempts=1))
+    terms = build.resolve_terms(OWNER, TYPE, payload, Options(max_attempts=1))
     # An id from lease and number: a message that is written again is the same message.
     job_id = hashlib.sha256(f"{lease.token}/{number}".encode()).hexdigest()[:32]
-    return msgspec.structs.replace(create.new_job(OWNER, TYPE, payload, terms), id=job_id)
+    return build.new_job(OWNER, TYPE, payload, terms, id=job_id)
 
 
 def _write(parts: list[Part]) -> None:

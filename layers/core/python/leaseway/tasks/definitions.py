@@ -12,7 +12,8 @@ from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact
 from leaseway.errors import ConflictError, InvalidInputError, UnavailableError
-from leaseway.jobs.create import create
+from leaseway.jobs.create import build
+from leaseway.jobs.create.options import Options
 from leaseway.settings import settings
 from leaseway.tasks.invalid_schedule import InvalidScheduleError
 from leaseway.tasks.model import (
@@ -124,13 +125,13 @@ def delete_task(task_id: str) -> Task:
     return task
 
 
-def _checked(owner: str, wanted: Definition | Task) -> create.Terms:
+def _checked(owner: str, wanted: Definition | Task) -> build.Terms:
     if not 0 <= wanted.jitter_seconds <= LONGEST_JITTER_SECONDS:
         raise InvalidInputError(f"must be from 0 to {LONGEST_JITTER_SECONDS}", field="jitter_seconds")
     if len(msgspec.json.encode(wanted.payload)) > settings().inline_bytes:
         raise InvalidInputError(f"must be {settings().inline_bytes} bytes of JSON at most", field="payload")
-    options = create.Options(ttl_ms=wanted.ttl_ms, max_attempts=wanted.max_attempts)
-    return create.checked(owner, wanted.type, wanted.payload, options)
+    options = Options(ttl_ms=wanted.ttl_ms, max_attempts=wanted.max_attempts)
+    return build.resolve_terms(owner, wanted.type, wanted.payload, options)
 
 
 def _first_slot(task: Task, now: int) -> int | None:

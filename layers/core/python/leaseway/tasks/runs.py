@@ -7,7 +7,7 @@ import msgspec
 
 from leaseway.dynamodb.table import Part
 from leaseway.jobs import content
-from leaseway.jobs.create import create
+from leaseway.jobs.create import build
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
 from leaseway.jobs.run import finish
@@ -46,13 +46,19 @@ def read_run(job_id: str | None) -> Job | None:
 
 def new_run(task: Task, job_id: str, slot: int | None, now: int) -> Job:
     """A run of the task, for a slot or (None) by hand. Nothing is written."""
-    terms = create.Terms(task.ttl_ms, task.max_attempts, task.queue)
-    job = create.new_job(task.owner, task.type, task.payload, terms)
-    starts = None if slot is None else slot + jitter_ms(task, slot)
-    run_after = starts if starts is not None and starts > now else None
-    look_at = plan_first_look(run_after) if run_after else job.look_at
-    return msgspec.structs.replace(
-        job, id=job_id, task_id=task.id, slot=slot, created_at=now, updated_at=now, run_after=run_after, look_at=look_at
+    terms = build.Terms(task.ttl_ms, task.max_attempts, task.queue)
+    start = now if slot is None else max(now, slot + jitter_ms(task, slot))
+    return build.new_job(
+        task.owner,
+        task.type,
+        task.payload,
+        terms,
+        created_at=now,
+        id=job_id,
+        task_id=task.id,
+        slot=slot,
+        run_after=start if start > now else None,
+        look_at=plan_first_look(start),
     )
 
 

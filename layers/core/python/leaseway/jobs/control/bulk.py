@@ -14,7 +14,7 @@ from leaseway.jobs import queue
 from leaseway.jobs.control import control
 from leaseway.jobs.find.lists import Selection, find
 from leaseway.jobs.job import LIVE, Job, JobStatus
-from leaseway.jobs.tags import checked_tag
+from leaseway.jobs.tags import check_tag
 
 MOST_TOGETHER = LARGEST_PAGE
 
@@ -97,7 +97,7 @@ def _check(selection: Selection, possible: tuple[JobStatus, ...]) -> None:
     if begin is not None and end is not None and begin > end:
         raise InvalidInputError("must not be before created_after", field="created_before")
     if selection.tag is not None:
-        checked_tag(selection.tag)
+        check_tag(selection.tag)
 
 
 def _changed(job: Job, step: control.Step, dry_run: bool) -> Outcome:

@@ -160,7 +160,7 @@ def page_of_jobs(  # noqa: PLR0913 - a list's filter and its window
         owner=owner,
         statuses=(status,) if status else (),
         type_name=type_name,
-        tag=None if tag is None else tags.checked_tag(tag),
+        tag=None if tag is None else tags.check_tag(tag),
     )
     return _page(selection, offset, size, cursor)
 
@@ -277,7 +277,7 @@ def _of_tag(owner: str, tag: str) -> Index:
         table="tags_table",
         hash_name="tag_key",
         range_name="created_key",
-        hashes=tags.hashes(owner, tag),
+        hashes=tags.hash_keys(owner, tag),
     )
 
 

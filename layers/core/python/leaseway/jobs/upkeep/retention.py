@@ -62,7 +62,7 @@ def clear(records: Iterable[Mapping[str, Any]]) -> Cleared:
 
 
 def _clear_job(image: Item, removed_at: int) -> int:
-    tags.forget(image)
+    tags.delete_rows_of_image(image)
     if not _may_have_objects(image):
         return 0
     return objects.remove_of_job(image["owner"]["S"], image["id"]["S"], _last_write(image, removed_at))

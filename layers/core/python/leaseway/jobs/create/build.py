@@ -1,0 +1,132 @@
+"""Building the job that a request describes, checked in full. Nothing is written here."""
+
+import uuid
+from typing import Any, NamedTuple
+
+from leaseway import clock
+from leaseway.errors import InvalidInputError
+from leaseway.jobs import tags
+from leaseway.jobs.create.options import Options
+from leaseway.jobs.create.placement import choose_queue
+from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.transitions import plan_first_look
+from leaseway.jobs.types import JobType, job_type
+from leaseway.settings import settings
+
+DAY_MS = 86_400_000
+SHORTEST_TTL_MS = 100
+MOST_ATTEMPTS = 20
+LONGEST_DELAY_MS = 366 * DAY_MS
+
+
+class Terms(NamedTuple):
+    """On what terms a job runs: its time to live from each attempt's start, its attempts, and the queue it waits in."""
+
+    ttl_ms: int
+    max_attempts: int
+    queue: str | None = None
+
+
+class TtlTooLongError(InvalidInputError):
+    """No worker that takes such a job can keep it that long."""
+
+    code = "TTL_TOO_LONG"
+
+
+def build_job(owner: str, type_name: str, payload: dict[str, Any], options: Options, *, job_id: str = "") -> Job:
+    """Build the job of this description, under `job_id` or a fresh id. Raises what `create_job` raises of the input."""
+    terms = resolve_terms(owner, type_name, payload, options)
+    now = clock.now_ms()
+    run_after = resolve_start(options, now)
+    _check_retention(options.retention_days, now, run_after or now)
+    return new_job(
+        owner,
+        type_name,
+        payload,
+        terms,
+        created_at=now,
+        id=job_id or uuid.uuid4().hex,
+        tags=tags.check_tags(options.tags),
+        order_key=options.order_key,
+        retention_days=options.retention_days,
+        run_after=run_after,
+        look_at=plan_first_look(run_after or now),
+    )
+
+
+def resolve_terms(owner: str, type_name: str, payload: dict[str, Any], options: Options) -> Terms:
+    """The terms of a job of this description, with defaults filled in. Raises what `create_job` raises of the input."""
+    kind = job_type(type_name)
+    ttl_ms = _resolve_ttl(kind, options.ttl_ms)
+    kind.require_valid(payload, owner, ttl_ms)
+    return Terms(ttl_ms, _resolve_attempts(kind, options.max_attempts), choose_queue(kind, options))
+
+
+def new_job(
+    owner: str,
+    type_name: str,
+    payload: dict[str, Any],
+    terms: Terms,
+    *,
+    created_at: int | None = None,
+    **fields: Any,
+) -> Job:
+    """A CREATED job that is not yet stored; `fields` are those of `Job` that differ from a plain new job's."""
+    now = clock.now_ms() if created_at is None else created_at
+    plain: dict[str, Any] = {"id": uuid.uuid4().hex, "look_at": plan_first_look(now)}
+    return Job(
+        type=type_name,
+        payload=payload,
+        owner=owner,
+        status=JobStatus.CREATED,
+        ttl_ms=terms.ttl_ms,
+        max_attempts=terms.max_attempts,
+        queue=terms.queue,
+        created_at=now,
+        updated_at=now,
+        **plain | fields,
+    )
+
+
+def resolve_start(options: Options, now: int) -> int | None:
+    """The time before which no attempt starts (ms since the epoch); None if it may start at once.
+
+    Raises:
+        InvalidInputError: both are set, or one is out of bounds.
+    """
+    run_at, delay_seconds = options.run_at, options.delay_seconds
+    if run_at is not None and delay_seconds is not None:
+        raise InvalidInputError("run_at and delay_seconds exclude each other", field="delay_seconds")
+    if delay_seconds is not None and delay_seconds < 0:
+        raise InvalidInputError("must not be negative", field="delay_seconds")
+    start = now + (delay_seconds or 0) * 1000 if run_at is None else run_at
+    if start > now + LONGEST_DELAY_MS:
+        raise InvalidInputError("must be within a year", field="delay_seconds" if run_at is None else "run_at")
+    return start if start > now else None
+
+
+def _resolve_ttl(kind: JobType, ttl_ms: int | None) -> int:
+    resolved = kind.default_ttl_ms if ttl_ms is None else ttl_ms
+    if resolved < SHORTEST_TTL_MS:
+        raise InvalidInputError(f"must be at least {SHORTEST_TTL_MS}", field="ttl_ms")
+    if resolved > kind.longest_ttl_ms:
+        external = kind.runs_on == "external"
+        why = "SQS hides a message for 12 hours" if external else "a Lambda invocation ends at 15 minutes"
+        raise TtlTooLongError(f"must be at most {kind.longest_ttl_ms}: {why}", field="ttl_ms")
+    return resolved
+
+
+def _resolve_attempts(kind: JobType, max_attempts: int | None) -> int:
+    resolved = kind.default_max_attempts if max_attempts is None else max_attempts
+    if not 1 <= resolved <= MOST_ATTEMPTS:
+        raise InvalidInputError(f"must be from 1 to {MOST_ATTEMPTS}", field="max_attempts")
+    return resolved
+
+
+def _check_retention(days: int | None, created_at: int, start: int) -> None:
+    # The bucket counts from the payload's writing, the job from its end; the day in between is for its attempts.
+    waiting_days = -(-(start - created_at) // DAY_MS)
+    longest = settings().object_days - 1 - waiting_days
+    if days is not None and not 1 <= days <= longest:
+        why = f"must be from 1 to {longest}: the bucket keeps nothing longer"
+        raise InvalidInputError(why, field="retention_days")

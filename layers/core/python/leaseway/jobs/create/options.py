@@ -1,0 +1,35 @@
+"""Options: what a caller may set for a new job besides its type and payload."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import msgspec
+
+
+class Priority(StrEnum):
+    """Which of three queues a job waits in. Each has workers of its own, so a flood of one delays no other."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """The options of a new job; None is the deployment's default. `run_at` is in ms since the epoch."""
+
+    tags: Sequence[str] = ()
+    ttl_ms: int | None = None
+    max_attempts: int | None = None
+    run_at: int | None = None
+    delay_seconds: int | None = None
+    priority: Priority | None = None
+    retention_days: int | None = None
+    order_key: str | None = None
+
+    @property
+    def is_delayed(self) -> bool:
+        """Whether a start time is set, be it in the past."""
+        return self.run_at is not None or self.delay_seconds is not None
+
+
+DEFAULT_OPTIONS = Options()
