@@ -1,6 +1,8 @@
 """Views of jobs, their attempts and the lists of them, in the forms that the API speaks."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from operator import attrgetter
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -8,6 +10,7 @@ from msgspec import Meta
 from api.ids import JobId
 from api.views import Time, rfc3339, time_or_none
 from leaseway.jobs.attempts import list_attempts
+from leaseway.jobs.fields import Field, Unit, list_fields
 from leaseway.jobs.find.lists import JobPage
 from leaseway.jobs.job import Attempt, AttemptEnd, Job, JobStatus
 from leaseway.jobs.lease import Lease
@@ -33,47 +36,59 @@ class AttemptView(msgspec.Struct):
     error: Annotated[str | None, Meta(description="Cut to 200 characters")]
 
 
+class _Form(NamedTuple):
+    """The type of a value in JSON, and the way to it."""
+
+    type: Any
+    convert: Callable[[Any], Any] = lambda value: value
+
+
+_UNIT_FORMS: dict[Unit | None, _Form] = {
+    Unit.MILLISECONDS: _Form(Time, rfc3339),
+    Unit.SECONDS: _Form(Time, lambda seconds: rfc3339(seconds * 1000)),
+    Unit.THOUSANDTHS: _Form(float, lambda thousandths: thousandths / WHOLE),
+}
+_TYPE_FORMS = {tuple[str, ...]: _Form(list[str], list)}
+
+# These are read from the job as a whole.
+_COMPUTED = {
+    "id": _Form(JobId, lambda job: job.id),
+    "payload": _Form(dict[str, Any] | None, lambda job: None if job.payload_key and not job.payload else job.payload),
+    "queue": _Form(str, lambda job: Queue.of(job).name),
+    "history": _Form(list[AttemptView], lambda job: [_attempt_view(attempt) for attempt in list_attempts(job)]),
+}
+
+
+def derive_view(record: type[Job]) -> dict[str, _Form]:
+    """Derive the form in JSON of each public field of a job: its type, and its value from the job."""
+    return {field.name: _derive_form(field) for field in list_fields(record) if field.is_public}
+
+
+def _derive_form(field: Field) -> _Form:
+    form = _COMPUTED.get(field.name) or _plain_form(field)
+    return form if field.meta is None else form._replace(type=Annotated[form.type, field.meta])
+
+
+def _plain_form(field: Field) -> _Form:
+    type_, convert = _UNIT_FORMS.get(field.unit) or _TYPE_FORMS.get(field.type) or _Form(field.type)
+    read = attrgetter(field.name)
+    if field.is_optional:
+        return _Form(type_ | None, lambda job: None if (value := read(job)) is None else convert(value))
+    return _Form(type_, lambda job: convert(read(job)))
+
+
+_VIEW = derive_view(Job)
+
+
 class JobView(msgspec.Struct):
     """A job as it stands."""
 
-    id: JobId
-    type: str
-    status: JobStatus
-    owner: str
-    tags: list[str]
-    payload: Annotated[dict[str, Any] | None, Meta(description="null in a list where it is large: read the job itself")]
-    result: Annotated[dict[str, Any] | None, Meta(description="null until COMPLETED, and in a list where it is large")]
-    error_message: Annotated[str | None, Meta(description="Why it failed, was cancelled, or is tried again")]
-    ttl_ms: Annotated[int, Meta(description="Time to live, from the start of each attempt")]
-    attempts: int
-    max_attempts: int
-    crashes: Annotated[int, Meta(description="How often its worker died")]
-    worker: Annotated[str | None, Meta(description="Who ran it last")]
-    version: Annotated[int, Meta(description="Changes with the status only")]
-    created_at: Time
-    updated_at: Time
-    started_at: Time | None
-    finished_at: Time | None
-    expires_at: Annotated[
-        Time | None, Meta(description="Gone after this, with all that it left in the bucket; null before its end")
-    ]
-    run_after: Annotated[Time | None, Meta(description="Before this the next attempt does not start")]
-    dead_lettered_at: Annotated[
-        Time | None, Meta(description="When it was FAILED because no claim settled its message; null for others")
-    ]
-    deadline: Annotated[Time | None, Meta(description="A result of the present attempt counts until then")]
-    queue: Annotated[
-        str,
-        Meta(
-            description="Where it waits: `high`, `normal`, `low`, `ordered`, `tasks`, or its type's name",
-            examples=["normal"],
-        ),
-    ]
-    order_key: Annotated[str | None, Meta(description="It waits for the end of older jobs with the same one")]
-    task_id: Annotated[str | None, Meta(description="The recurring task whose run it is")]
-    progress: Annotated[float | None, Meta(description="From 0 to 1, as its executor tells; up to a second behind")]
-    progress_note: str | None
-    history: Annotated[list[AttemptView], Meta(description="The latest attempts, oldest first; 20 are kept")]
+    __annotations__ = {name: form.type for name, form in _VIEW.items()}
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **members: object) -> None:
+            """Make a view of the members that `Job` declares as public."""
 
 
 _UNCOUNTED = Meta(description="null in a list by tag, unless this page is all of it")
@@ -139,23 +154,7 @@ def etag(job: Job) -> dict[str, str]:
 
 def job_view(job: Job) -> JobView:
     """A job for JSON."""
-    computed: dict[str, Any] = {
-        "tags": list(job.tags),
-        "payload": None if job.payload_key and not job.payload else job.payload,
-        "created_at": rfc3339(job.created_at),
-        "updated_at": rfc3339(job.updated_at),
-        "started_at": time_or_none(job.started_at),
-        "finished_at": time_or_none(job.finished_at),
-        "expires_at": None if job.expires_at is None else rfc3339(job.expires_at * 1000),
-        "run_after": time_or_none(job.run_after),
-        "dead_lettered_at": time_or_none(job.dead_lettered_at),
-        "deadline": time_or_none(job.deadline),
-        "queue": Queue.of(job).name,
-        "progress": None if job.progress is None else job.progress / WHOLE,
-        "history": [_attempt_view(attempt) for attempt in list_attempts(job)],
-    }
-    plain = {name: getattr(job, name) for name in JobView.__struct_fields__ if name not in computed}
-    return JobView(**plain, **computed)
+    return JobView(**{name: form.convert(job) for name, form in _VIEW.items()})
 
 
 def _attempt_view(attempt: Attempt) -> AttemptView:

@@ -39,8 +39,3 @@ def extend_history(job: Job, end: AttemptEnd, ended_at: int, error: str) -> Sequ
 def encode_history(history: Sequence[Attempt]) -> str:
     """Encode a history as the table holds it."""
     return msgspec.json.encode(history).decode()
-
-
-def decode_history(text: str) -> tuple[Attempt, ...]:
-    """Decode a history from the table."""
-    return msgspec.json.decode(text, type=tuple[Attempt, ...])

@@ -1,11 +1,13 @@
 """A job, its status and its attempts, as the rest of the domain sees them."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from leaseway.errors import InvalidInputError
+from leaseway.jobs.fields import Internal, Milliseconds, Public, Seconds, Thousandths, default
 
 
 class JobStatus(StrEnum):
@@ -66,52 +68,76 @@ class Attempt(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job at one moment. Times are milliseconds since the epoch, UTC."""
+    """A job at one moment. A field is declared here and nowhere else; the views have the same order."""
 
-    id: str
-    type: str
-    payload: dict[str, Any]
-    owner: str
-    status: JobStatus
-    result: dict[str, Any] | None = None
-    error_message: str | None = None
-    ttl_ms: int
-    """Time to live, from the start of each attempt."""
-    attempts: int = 0
-    crashes: int = 0
-    max_attempts: int
-    worker: str | None = None
-    created_at: int
-    started_at: int | None = None
-    finished_at: int | None = None
-    updated_at: int
-    run_after: int | None = None
-    deadline: int | None = None
-    lease_until: int | None = None
-    fence: int = 0
-    version: int = 1
-    claim_token: str | None = None
-    payload_key: str | None = None
-    result_key: str | None = None
-    look_at: int | None = None
-    dead_lettered_at: int | None = None
-    retention_days: int | None = None
-    """How long it is kept once it is finished; None for the deployment's default."""
-    expires_at: int | None = None
-    """When it is removed, in seconds since the epoch; None while it is live."""
-    attempts_before: int | None = None
-    """Attempts made before the last retry by hand; None if there was none."""
-    task_id: str | None = None
-    """The recurring task that made it."""
-    order_key: str | None = None
-    """Jobs of one owner with the same key start one by one, in the order of creation."""
-    queue: str | None = None
+    id: Public[str]
+    type: Public[str]
+    status: Public[JobStatus]
+    owner: Public[str]
+    tags: Public[tuple[str, ...]] = default(())
+    payload: Annotated[
+        Public[dict[str, Any]], Meta(description="null in a list where it is large: read the job itself")
+    ]
+    result: Annotated[
+        Public[dict[str, Any] | None], Meta(description="null until COMPLETED, and in a list where it is large")
+    ] = default(None)
+    error_message: Annotated[
+        Public[str | None], Meta(description="Why it failed, was cancelled, or is tried again")
+    ] = default(None)
+    ttl_ms: Annotated[Public[int], Meta(description="Time to live, from the start of each attempt")]
+    attempts: Public[int] = default(0)
+    max_attempts: Public[int]
+    crashes: Annotated[Public[int], Meta(description="How often its worker died")] = default(0)
+    worker: Annotated[Public[str | None], Meta(description="Who ran it last")] = default(None)
+    version: Annotated[Public[int], Meta(description="Changes with the status only")] = default(1)
+    created_at: Public[Milliseconds]
+    updated_at: Public[Milliseconds]
+    started_at: Public[Milliseconds | None] = default(None)
+    finished_at: Public[Milliseconds | None] = default(None)
+    expires_at: Annotated[
+        Public[Seconds | None],
+        Meta(description="Gone after this, with all that it left in the bucket; null before its end"),
+    ] = default(None)
+    run_after: Annotated[
+        Public[Milliseconds | None], Meta(description="Before this the next attempt does not start")
+    ] = default(None)
+    dead_lettered_at: Annotated[
+        Public[Milliseconds | None],
+        Meta(description="When it was FAILED because no claim settled its message; null for others"),
+    ] = default(None)
+    deadline: Annotated[
+        Public[Milliseconds | None], Meta(description="A result of the present attempt counts until then")
+    ] = default(None)
+    queue: Annotated[
+        Public[str | None],
+        Meta(
+            description="Where it waits: `high`, `normal`, `low`, `ordered`, `tasks`, or its type's name",
+            examples=["normal"],
+        ),
+    ] = default(None)
     """The name of its queue; None for the normal one, or for that of tasks if a task made it."""
-    slot: int | None = None
+    order_key: Annotated[
+        Public[str | None], Meta(description="It waits for the end of older jobs with the same one")
+    ] = default(None)
+    task_id: Annotated[Public[str | None], Meta(description="The recurring task whose run it is")] = default(None)
+    progress: Annotated[
+        Public[Thousandths | None], Meta(description="From 0 to 1, as its executor tells; up to a second behind")
+    ] = default(None)
+    progress_note: Public[str | None] = default(None)
+    history: Annotated[
+        Public[tuple[Attempt, ...]], Meta(description="The latest attempts, oldest first; 20 are kept")
+    ] = default(())
+    """Attempts that did not complete; `list_attempts` adds the last one, and the views show that list."""
+
+    lease_until: Internal[Milliseconds | None] = default(None)
+    fence: Internal[int] = default(0)
+    claim_token: Internal[str | None] = default(None)
+    payload_key: Internal[str | None] = default(None)
+    result_key: Internal[str | None] = default(None)
+    look_at: Internal[Milliseconds | None] = default(None)
+    retention_days: Internal[int | None] = default(None)
+    """How long it is kept once it is finished; None for the deployment's default."""
+    attempts_before: Internal[int | None] = default(None)
+    """Attempts made before the last retry by hand; None if there was none."""
+    slot: Internal[int | None] = default(None)
     """The slot of its schedule that it runs for; None if it was started by hand."""
-    tags: tuple[str, ...] = ()
-    history: tuple[Attempt, ...] = ()
-    """Attempts that did not complete; `list_attempts` adds the last one."""
-    progress: int | None = None
-    """Thousandths of the work that the last attempt reported as done; None if it reported nothing."""
-    progress_note: str | None = None

@@ -20,7 +20,7 @@ from leaseway.errors import ConflictError
 from leaseway.jobs.attempts import encode_history, extend_history
 from leaseway.jobs.job import AttemptEnd, Job, JobStatus
 from leaseway.jobs.progress import Progress, set_progress
-from leaseway.jobs.table import JobModel
+from leaseway.jobs.table import HISTORY_TEXT, JobModel
 from leaseway.jobs.transitions import to_waiting
 from leaseway.settings import settings
 
@@ -37,7 +37,7 @@ class LeaseLostError(ConflictError):
     code = "LEASE_LOST"
 
 
-class _HeartbeatModel(JobModel):
+class _HeartbeatModel(JobModel):  # type: ignore[misc] # see JobModel
     """The table through a client that waits for a fifth of a lease and repeats nothing: the next heartbeat does."""
 
     _connection = None  # its own, for the client belongs to the connection
@@ -115,7 +115,7 @@ class Lease(msgspec.Struct, frozen=True):
         now = clock.now_ms()
         # A crash is noticed late: the worker counts as dead from the end of its lease.
         ended_at = min(now, self.until) if end is AttemptEnd.CRASHED else now
-        return [JobModel.history.set(encode_history(extend_history(self.job, end, ended_at, error)))]
+        return [HISTORY_TEXT.set(encode_history(extend_history(self.job, end, ended_at, error)))]
 
     def _write(self, actions: Sequence[Action], model: type[JobModel] = JobModel) -> None:
         try:

@@ -1,17 +1,15 @@
 """The jobs table, its indexes, and the job in an item."""
 
 import zlib
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-from pynamodb.attributes import BooleanAttribute, NumberAttribute, UnicodeAttribute, UnicodeSetAttribute
+from pynamodb.attributes import Attribute, BooleanAttribute, NumberAttribute, UnicodeAttribute
 from pynamodb.indexes import GlobalSecondaryIndex, KeysOnlyProjection
 
 from leaseway import clock
 from leaseway.dynamodb.table import Item, Table
-from leaseway.jobs.attempts import decode_history, encode_history
 from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.stored import StoredRecord, derive_attributes
 from leaseway.settings import settings
 
 if TYPE_CHECKING:
@@ -73,51 +71,28 @@ class DeadLetterIndex(GlobalSecondaryIndex[Any]):
     dead_lettered_at = NumberAttribute(range_key=True)
 
 
-class JobModel(Table):
-    """One item a job. Index keys are absent where the job does not belong in the index."""
+if TYPE_CHECKING:
+    _Declarations = Job
+else:
+    _Declarations = object
+
+
+# To mypy, `Job` declares the attributes: its fields are descriptors. They are derived from it below.
+class JobModel(Table, _Declarations):  # type: ignore[metaclass, misc]
+    """One item a job: the fields of `Job`, and what only the table needs. An item has no key of an index without it."""
 
     table_setting = "jobs_table"
 
     class Meta:
         table_name = "set by Table"
 
-    id = UnicodeAttribute(hash_key=True)
-    type = UnicodeAttribute()
-    owner = UnicodeAttribute()
-    status = UnicodeAttribute()
-    payload = UnicodeAttribute(null=True)
-    payload_key = UnicodeAttribute(null=True)
-    result = UnicodeAttribute(null=True)
-    result_key = UnicodeAttribute(null=True)
-    error_message = UnicodeAttribute(null=True)
-    ttl_ms = NumberAttribute()
-    attempts = NumberAttribute()
-    crashes = NumberAttribute()
-    max_attempts = NumberAttribute()
-    worker = UnicodeAttribute(null=True)
-    created_at = NumberAttribute()
-    started_at = NumberAttribute(null=True)
-    finished_at = NumberAttribute(null=True)
-    updated_at = NumberAttribute()
-    run_after = NumberAttribute(null=True)
-    deadline = NumberAttribute(null=True)
-    lease_until = NumberAttribute(null=True)
-    fence = NumberAttribute()
-    claim_token = UnicodeAttribute(null=True)
-    version = NumberAttribute()
-    look_at = NumberAttribute(null=True)
-    dead_lettered_at = NumberAttribute(null=True)
-    attempts_before = NumberAttribute(null=True)
-    task_id = UnicodeAttribute(null=True)
-    slot = NumberAttribute(null=True)
-    order_key = UnicodeAttribute(null=True)
-    queue = UnicodeAttribute(null=True)
-    tags = UnicodeSetAttribute(null=True)
-    history = UnicodeAttribute(null=True)
-    progress = NumberAttribute(null=True)
-    progress_note = UnicodeAttribute(null=True)
-    expires_at = NumberAttribute(null=True)
-    retention_days = NumberAttribute(null=True)
+    vars().update(derive_attributes(Job, hash_key="id"))
+
+    if TYPE_CHECKING:
+
+        def __init__(self, **attributes: object) -> None:
+            """Make an item; pynamodb checks the names."""
+
     # Whether an attempt stored objects of its own in the bucket; absent where none did.
     has_objects = BooleanAttribute(null=True)
     # Stands for what was asked under an Idempotency-Key; absent without one.
@@ -176,29 +151,17 @@ def _shard(job_id: str, shards: int) -> int:
     return zlib.crc32(job_id.encode()) % shards
 
 
-class _Codec(NamedTuple):
-    encode: Callable[[Any], Any]
-    decode: Callable[[Any], Any]
+# `content.store` and `encode_history` write these fields, in the form that the item holds.
+RESULT_TEXT = cast("Attribute[str]", JobModel.result)
+HISTORY_TEXT = cast("Attribute[str]", JobModel.history)
 
-
-_JSON = _Codec(lambda value: msgspec.json.encode(value).decode(), msgspec.json.decode)
-# Every other field of a job is stored as it is.
-_CODECS = {
-    "status": _Codec(lambda status: status.value, JobStatus),
-    "payload": _JSON,
-    "result": _JSON,
-    "tags": _Codec(lambda tags: set(tags) or None, lambda tags: tuple(sorted(tags))),
-    "history": _Codec(lambda history: encode_history(history) if history else None, decode_history),
-}
+_STORED = StoredRecord(Job)
 
 
 def model_from_job(job: Job, content: "Content", asked: str | None = None) -> JobModel:
     """Convert a new job to its row, with its payload as stored; `asked` is the digest of a keyed request."""
-    fields = {name: getattr(job, name) for name in job.__struct_fields__ if name != "payload"}
-    for name in _CODECS.keys() & fields.keys():
-        fields[name] = None if fields[name] is None else _CODECS[name].encode(fields[name])
     return JobModel(
-        **fields | {"payload": content.text, "payload_key": content.key},
+        **_STORED.encode(job) | {"payload": content.text, "payload_key": content.key},
         asked=asked,
         owner_key=owner_key(job.owner, job.id),
         created_key=created_key(job.created_at, job.id),
@@ -211,11 +174,7 @@ def job_from_item(item: Item) -> Job | None:
 
     A payload or result that lives in the bucket is left empty here; `payload_key` and `result_key` say where it is.
     """
-    fields: dict[str, Any] = {"payload": {}}
-    for name in item.keys() & set(Job.__struct_fields__):
-        kind, value = next(iter(item[name].items()))
-        stored = int(value) if kind == "N" else value
-        fields[name] = _CODECS[name].decode(stored) if name in _CODECS else stored
+    fields = {"payload": {}} | _STORED.decode(item)
     if fields.get("expires_at", clock.now_ms()) * 1000 <= clock.now_ms():
         return None
     return Job(**fields)

@@ -41,7 +41,7 @@ _MARKS_OF_AN_END = (
 def to_running(worker: str, token: str, now: int) -> list[Action]:
     """Start an attempt under a new lease. The deadline is the caller's to set."""
     return [
-        JobModel.status.set(JobStatus.RUNNING.value),
+        JobModel.status.set(JobStatus.RUNNING),
         JobModel.worker.set(worker),
         JobModel.started_at.set(now),
         JobModel.updated_at.set(now),
@@ -61,7 +61,7 @@ def to_waiting(now: int, run_after: int | None = None) -> list[Action]:
     The fence stays, so that what an earlier attempt still writes is refused.
     """
     return [
-        JobModel.status.set(JobStatus.CREATED.value),
+        JobModel.status.set(JobStatus.CREATED),
         JobModel.updated_at.set(now),
         JobModel.version.add(1),
         JobModel.look_at.set(plan_first_look(run_after or now)),
@@ -89,7 +89,7 @@ def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
     """End a job: it leaves the live index, enters the two outcome indexes, and expires after its retention."""
     retention_days = job.retention_days or settings().retention_days
     return [
-        JobModel.status.set(status.value),
+        JobModel.status.set(status),
         JobModel.finished_at.set(now),
         JobModel.expires_at.set(-(-now // 1000) + retention_days * _DAY_SECONDS),
         JobModel.updated_at.set(now),

@@ -15,7 +15,7 @@ from leaseway.jobs.table import JobModel, job_from_item, model_from_job
 from leaseway.jobs.transitions import plan_first_look
 from leaseway.tasks.model import Overlap, Task
 
-_ENDED = tuple(status.value for status in JobStatus if status.is_terminal)
+_ENDED = tuple(status for status in JobStatus if status.is_terminal)
 
 
 class LastRun(StrEnum):

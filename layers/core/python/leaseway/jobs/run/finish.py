@@ -18,7 +18,7 @@ from leaseway.jobs import content, queue
 from leaseway.jobs.job import AttemptEnd, Job, JobStatus
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, LeaseLostError, get_lease
 from leaseway.jobs.progress import Progress, clear_progress, complete_progress
-from leaseway.jobs.table import JobModel, dead_letter_key, job_from_item
+from leaseway.jobs.table import RESULT_TEXT, JobModel, dead_letter_key, job_from_item
 from leaseway.jobs.transitions import to_ended, to_waiting
 from leaseway.jobs.types import RetryDelay, catalogue
 from leaseway.logs import log
@@ -51,7 +51,7 @@ def complete(
         *complete_progress(job, latest),
         *_note_objects(has_objects),
     ]
-    actions += [JobModel.result.set(stored.text)] if stored.text is not None else []
+    actions += [RESULT_TEXT.set(stored.text)] if stored.text is not None else []
     actions += [JobModel.result_key.set(stored.key)] if stored.key is not None else []
     return _end_attempt(lease, actions, JobStatus.COMPLETED)
 
