@@ -33,7 +33,7 @@ def quote_segment(text: str) -> str:
     Raises:
         typer.BadParameter: no request can name it: it is empty, a dot segment, or not UTF-8.
     """
-    if text in ("", ".", ".."):
+    if text in {"", ".", ".."}:
         raise typer.BadParameter(f"{text!r} is neither an id nor a name")
     try:
         return quote(text, safe="")

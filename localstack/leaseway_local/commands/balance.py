@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from leaseway_local.answers import AccountAnswer
 from leaseway_local.commands.api_access import call_api, quote_segment
 from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.clients import Target
@@ -19,7 +20,7 @@ User = Annotated[str, typer.Argument(help="The account's user id.", show_default
 def show(user: User, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """Show a user's balance."""
     with call_api(target, as_json=as_json) as api:
-        _print(api.get(f"/api/users/{quote_segment(user)}/balance"), as_json=as_json)
+        _print(api.get(f"/api/users/{quote_segment(user)}/balance", AccountAnswer), as_json=as_json)
 
 
 # Without this, -30 would be read as an option.
@@ -34,10 +35,10 @@ def update(
     """Add to a user's balance; a negative amount takes away. It never falls below zero."""
     change = {"userId": user, "amount": amount} | ({"reference": reference} if reference is not None else {})
     with call_api(target, as_json=as_json) as api:
-        _print(api.post_once("/api/users/update-balance", change), as_json=as_json)
+        _print(api.post_once("/api/users/update-balance", change, AccountAnswer), as_json=as_json)
 
 
-def _print(account: dict[str, object], *, as_json: bool) -> None:
+def _print(account: AccountAnswer, *, as_json: bool) -> None:
     if as_json:
         print_json(account)
     else:

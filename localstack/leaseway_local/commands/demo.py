@@ -3,13 +3,22 @@
 import os
 import secrets
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
+from leaseway_local.answers import (
+    AccountAnswer,
+    JobAnswer,
+    StartedRunAnswer,
+    TaskAnswer,
+    TaskPageAnswer,
+    UploadAnswer,
+    check_answer,
+)
 from leaseway_local.commands.api_access import call_api
 from leaseway_local.commands.job_waiting import LIVE, wait_for
 from leaseway_local.commands.options import TargetOption
@@ -26,6 +35,7 @@ from leaseway_local.terminal.tables import format_money, job_table
 
 _JOBS_SECONDS = 120
 _THUMBNAIL = (320, 240)
+_LONGEST_SETTING = 9  # digits
 _SAMPLE_SECONDS = 3  # the samples' two minutes would be a long demo
 
 
@@ -33,7 +43,14 @@ class DemoFailedError(LocalCloudError):
     """Leaseway answered something else than it should."""
 
 
-class Wanted(NamedTuple):
+class ResizeResult(TypedDict):
+    """The result of the job type IMAGE_RESIZE."""
+
+    url: str
+    size: int
+
+
+class DemoJob(NamedTuple):
     """A job to show: its type and payload."""
 
     type: str
@@ -53,22 +70,25 @@ def demo(target: TargetOption = Target.LOCAL) -> None:
 def _show_money(api: ApiClient) -> str:
     user = f"demo-{secrets.token_hex(3)}"
     data.print("\n[bold]1. Money[/] - a balance changes at once, exactly, and never below zero\n", markup=True)
-    account = api.post_once("/api/users", {"userId": user, "balance": "100.00"})
-    _told(f"{user} opens an account", account)
+    account = api.post_once("/api/users", {"userId": user, "balance": "100.00"}, AccountAnswer)
+    _print_balance(f"{user} opens an account", account)
     account = api.post_once(
-        "/api/users/update-balance", {"userId": user, "amount": "50.25", "reference": "demo payment"}
+        "/api/users/update-balance", {"userId": user, "amount": "50.25", "reference": "demo payment"}, AccountAnswer
     )
-    _told("is paid 50.25", account)
+    _print_balance("is paid 50.25", account)
     account = api.post_once(
-        "/api/users/update-balance", {"userId": user, "amount": "-30.00", "reference": "demo order"}
+        "/api/users/update-balance", {"userId": user, "amount": "-30.00", "reference": "demo order"}, AccountAnswer
     )
-    _told("spends 30.00", account)
+    _print_balance("spends 30.00", account)
     _overdraw(api, user)
-    _expect(_amount(api.get(f"/api/users/{user}/balance")) == Decimal("120.25"), "the refusal changed the balance")
+    _expect(
+        _amount(api.get(f"/api/users/{user}/balance", AccountAnswer)) == Decimal("120.25"),
+        "the refusal changed the balance",
+    )
     return user
 
 
-def _told(what: str, account: dict[str, Any]) -> None:
+def _print_balance(what: str, account: AccountAnswer) -> None:
     data.print(
         f"   {what:<34} [green]balance {format_money(account['balance']):>10}[/]  version {account['version']}",
         markup=True,
@@ -80,7 +100,7 @@ def _overdraw(api: ApiClient, user: str) -> None:
         api.post_once("/api/users/update-balance", {"userId": user, "amount": "-500.00"})
     except ApiProblem as refusal:
         _expect(refusal.code == "INSUFFICIENT_FUNDS", f"the overdraft was refused with {refusal.code}")
-        balance = format_money(refusal.document["balance"])
+        balance = format_money(refusal.document.get("balance"))
         data.print(
             f"   {'tries to spend 500.00':<34} [yellow]balance {balance:>10}[/]  refused: {refusal.code}", markup=True
         )
@@ -88,30 +108,30 @@ def _overdraw(api: ApiClient, user: str) -> None:
     raise DemoFailedError("500.00 were taken from a balance of 120.25.")
 
 
-def _jobs_to_show(api: ApiClient, page: str) -> list[Wanted]:
+def _jobs_to_show(api: ApiClient, page: str) -> list[DemoJob]:
     picture = pictures.draw()
-    form = api.post("/api/v1/uploads", {"content_type": "image/jpeg", "size": len(picture)})
+    form = api.post("/api/v1/uploads", {"content_type": "image/jpeg", "size": len(picture)}, UploadAnswer)
     pictures.upload(form, picture)
     _keep("before.jpg", picture)
     width, height = _THUMBNAIL
     return [
-        Wanted("SLEEP", {"duration_ms": 1500}),
-        Wanted("HTTP_GET", {"url": page}),
-        Wanted("IMAGE_RESIZE", {"source": {"key": form["key"]}, "width": width, "height": height, "format": "png"}),
-        Wanted("GENERATE_LOGIN", {"length": 12}),
-        Wanted("GENERATE_NUMBER", {"digits": 8}),
+        DemoJob("SLEEP", {"duration_ms": 1500}),
+        DemoJob("HTTP_GET", {"url": page}),
+        DemoJob("IMAGE_RESIZE", {"source": {"key": form["key"]}, "width": width, "height": height, "format": "png"}),
+        DemoJob("GENERATE_LOGIN", {"length": 12}),
+        DemoJob("GENERATE_NUMBER", {"digits": 8}),
     ]
 
 
-def _show_jobs(api: ApiClient, wanted: Sequence[Wanted]) -> list[dict[str, Any]]:
+def _show_jobs(api: ApiClient, demo_jobs: Sequence[DemoJob]) -> list[JobAnswer]:
     data.print("\n[bold]2. Jobs[/] - queued, run by a worker under a lease, and never finished twice\n", markup=True)
     with data.status("") as status:
-        created = [api.post_once("/api/v1/jobs", {"type": job.type, "payload": job.payload}) for job in wanted]
+        created = [api.post_once("/api/v1/jobs", demo_job._asdict(), JobAnswer) for demo_job in demo_jobs]
         jobs = wait_for(
             api,
             [job["id"] for job in created],
             _JOBS_SECONDS,
-            on_look=lambda left: status.update(f"{len(created)} jobs created, {len(left)} still at work"),
+            on_poll=lambda left: status.update(f"{len(created)} jobs created, {len(left)} still at work"),
         )
     data.print(job_table(jobs, results=True))
     for job in jobs:
@@ -120,8 +140,9 @@ def _show_jobs(api: ApiClient, wanted: Sequence[Wanted]) -> list[dict[str, Any]]
     return jobs
 
 
-def _show_picture(jobs: Sequence[dict[str, Any]]) -> None:
-    result = next(job["result"] for job in jobs if job["type"] == "IMAGE_RESIZE")
+def _show_picture(jobs: Sequence[JobAnswer]) -> None:
+    document = next(job["result"] for job in jobs if job["type"] == "IMAGE_RESIZE")
+    result = check_answer(document, ResizeResult, of="the result of IMAGE_RESIZE")
     resized = pictures.download(result["url"])
     size = pictures.dimensions(resized)
     _expect(size == _THUMBNAIL, f"the picture came back as {size}, not as {_THUMBNAIL}")
@@ -130,44 +151,52 @@ def _show_picture(jobs: Sequence[dict[str, Any]]) -> None:
     data.print(
         f"\n   The picture: {before[0]} x {before[1]} went in, {size[0]} x {size[1]} came back, decoded and checked."
     )
-    data.print(f"   Both are in {_shown(after.parent)}/")
+    data.print(f"   Both are in {_format_path(after.parent)}/")
 
 
-def _show_tasks(api: ApiClient, wanted: list[dict[str, Any]]) -> None:
+def _show_tasks(api: ApiClient, definitions: list[dict[str, Any]]) -> None:
     data.print(
         "\n[bold]3. Recurring tasks[/] - every slot once, spread over the workers, written into history\n", markup=True
     )
-    for _ in install(api, wanted):
+    for _ in install(api, definitions):
         pass
-    names = {definition["name"] for definition in wanted}
-    found = [task for task in api.get("/api/tasks", size=100)["content"] if task["name"] in names]
+    names = {definition["name"] for definition in definitions}
+    tasks = _list_tasks(api, names)
     with data.status("") as status:
         wait_for(
             api,
-            [_started(api, task["id"]) for task in found],
+            [_start_run(api, task["id"]) for task in tasks],
             _JOBS_SECONDS,
-            on_look=lambda left: status.update(f"{len(found)} tasks run by hand, {len(left)} still at work"),
+            on_poll=lambda left: status.update(f"{len(tasks)} tasks run by hand, {len(left)} still at work"),
         )
-    shown = [task for task in api.get("/api/tasks", size=100)["content"] if task["name"] in names]
-    data.print(task_table(shown))
-    for task in shown:
-        _expect(task["run"]["status"] not in ("FAILED", "CANCELLED"), f"task {task['name']} is {task['run']['status']}")
-    workers = {task["run"]["worker"] for task in shown}
-    data.print(f"   {len(shown)} runs on {len(workers)} workers; from here on their schedules start them.")
+    tasks = _list_tasks(api, names)
+    data.print(task_table(tasks))
+    runs = {task["name"]: task["run"] for task in tasks if task["run"]}
+    for name, run in runs.items():
+        _expect(run["status"] not in {"FAILED", "CANCELLED"}, f"task {name} is {run['status']}")
+    workers = {run["worker"] for run in runs.values()}
+    data.print(f"   {len(runs)} runs on {len(workers)} workers; from here on their schedules start them.")
 
 
-def _started(api: ApiClient, task_id: str) -> str:
-    """A run of the task: a new one, or the one that is in progress."""
+def _list_tasks(api: ApiClient, names: Container[str]) -> list[TaskAnswer]:
+    return [task for task in api.get("/api/tasks", TaskPageAnswer, size=100)["content"] if task["name"] in names]
+
+
+def _start_run(api: ApiClient, task_id: str) -> str:
+    """Run the task unless it is running. Returns the id of the run's job."""
     try:
-        return str(api.post(f"/api/tasks/{task_id}/run")["job_id"])
+        return api.post(f"/api/tasks/{task_id}/run", None, StartedRunAnswer)["job_id"]
     except ApiProblem as refusal:
         if refusal.code != "ALREADY_RUNNING":
             raise
-        return str(refusal.document["job_id"])
+        return check_answer(refusal.document, StartedRunAnswer)["job_id"]
 
 
 def _sample_seconds() -> int:
-    return int(os.environ.get("LEASEWAY_SAMPLE_SECONDS") or _SAMPLE_SECONDS)
+    setting = os.environ.get("LEASEWAY_SAMPLE_SECONDS") or str(_SAMPLE_SECONDS)
+    if not (setting.isascii() and setting.isdigit() and 1 <= len(setting) <= _LONGEST_SETTING):
+        raise LocalCloudError(f"LEASEWAY_SAMPLE_SECONDS is {setting!r}.", "Set it to a number of seconds.")
+    return int(setting)
 
 
 def _show_next(url: str, user: str, job_id: str) -> None:
@@ -198,7 +227,7 @@ def _show_next(url: str, user: str, job_id: str) -> None:
 
 @contextmanager
 def _page(api: ApiClient, target: Target) -> Iterator[str]:
-    """What HTTP_GET fetches: a server of our own where the workers can reach it, else the API's own /health."""
+    """Serve the page that HTTP_GET fetches; for AWS, whose workers cannot reach this machine, use the API's /health."""
     if target is not Target.AWS:
         with page_server.serving(demo_host(urlsplit(api.base_url).port or 80)) as address:
             yield address
@@ -213,11 +242,11 @@ def _keep(name: str, content: bytes) -> Path:
     return folder / name
 
 
-def _shown(path: Path) -> str:
+def _format_path(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _amount(account: dict[str, Any]) -> Decimal:
+def _amount(account: AccountAnswer) -> Decimal:
     return Decimal(str(account["balance"]))
 
 

@@ -1,14 +1,16 @@
 """`leaseway errors`: the messages that could not be handled, listed or taken out."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from leaseway_local.answers import JobAnswer, JobPageAnswer
 from leaseway_local.commands.api_access import call_api, quote_segment
 from leaseway_local.commands.options import JsonOption, TargetOption
-from leaseway_local.connection.api_client import ApiClient, ApiProblem
+from leaseway_local.connection.api_client import ApiClient, read_answer, read_problem
 from leaseway_local.connection.clients import Target
+from leaseway_local.connection.pages import read_pages
 from leaseway_local.terminal.console import data, print_json
 from leaseway_local.terminal.tables import job_table
 
@@ -23,7 +25,7 @@ def errors(
 ) -> None:
     """List the generator's messages that FAILED; with --drain each is listed to one reader only, and removed."""
     with call_api(target, as_json=as_json) as api:
-        failed = list(_drained(api) if drain else _failed(api))
+        failed = list(_remove_failed(api) if drain else _list_failed(api))
     if as_json:
         print_json({"content": failed, "totalElements": len(failed)})
         return
@@ -31,21 +33,18 @@ def errors(
     data.print(f"{len(failed):,} {'removed' if drain else 'in all'}", style="dim")
 
 
-def _failed(api: ApiClient) -> Iterator[dict[str, Any]]:
-    query: dict[str, Any] = {"owner": _OWNER, "status": "FAILED", "type": "MESSAGE", "size": 100}
-    while True:
-        page = api.get("/api/v1/jobs", **query)
+def _list_failed(api: ApiClient) -> Iterator[JobAnswer]:
+    query = {"owner": _OWNER, "status": "FAILED", "type": "MESSAGE", "size": 100}
+    for page in read_pages(api, "/api/v1/jobs", JobPageAnswer, query):
         yield from page["content"]
-        if not page.get("cursor"):
-            return
-        query["cursor"] = page["cursor"]
 
 
-def _drained(api: ApiClient) -> Iterator[dict[str, Any]]:
-    for job in _failed(api):
+def _remove_failed(api: ApiClient) -> Iterator[JobAnswer]:
+    """Delete each failed job, and yield those that this call deleted rather than another reader's."""
+    for job in _list_failed(api):
         unchanged = {"If-Match": f'"{job["version"]}"'}
         answer = api.request("DELETE", f"/api/v1/jobs/{quote_segment(job['id'])}", headers=unchanged)
         if answer.is_success:
-            yield answer.json()
+            yield read_answer(answer, JobAnswer)
         elif answer.status_code not in _TAKEN_BY_ANOTHER:
-            raise ApiProblem(answer.status_code, answer.json())
+            raise read_problem(answer)

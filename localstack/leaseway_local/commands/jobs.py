@@ -7,32 +7,27 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from leaseway_local.answers import JobAnswer, JobPageAnswer
+from leaseway_local.commands import bulk_changes
 from leaseway_local.commands.api_access import call_api, quote_segment
-from leaseway_local.commands.bulk_changes import change_many
 from leaseway_local.commands.job_waiting import wait_for
-from leaseway_local.commands.options import JsonOption, TargetOption
+from leaseway_local.commands.options import CursorOption, JsonOption, TargetOption, refuse_nan
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
+from leaseway_local.connection.pages import read_pages
 from leaseway_local.terminal.console import data, messages, print_json
-from leaseway_local.terminal.tables import Json, format_attempt, format_more, format_progress, job_table
+from leaseway_local.terminal.tables import format_more, format_progress, job_table, print_job
+
+_YEAR = 31_536_000  # seconds; the longest delay of a job
 
 app = typer.Typer(no_args_is_help=True, help="Create jobs, read them, wait for them, cancel and retry them.")
 
 JobId = Annotated[str, typer.Argument(help="The job's id.", show_default=False)]
-OptionalJobId = Annotated[str | None, typer.Argument(help="The job's id; leave it out to give a filter.")]
-OfType = Annotated[str | None, typer.Option("--type", help="Only jobs of this type.")]
-WithTag = Annotated[str | None, typer.Option("--tag", help="Only jobs with this tag.")]
-OfOwner = Annotated[str | None, typer.Option("--owner", help="For an Admin: another's name, or '*' for everybody's.")]
-After = Annotated[str | None, typer.Option(help="Only jobs created at this time or later, as 2026-02-04T15:30:00Z.")]
-Before = Annotated[str | None, typer.Option(help="Only jobs created before this time.")]
-Limit = Annotated[int, typer.Option(help="Jobs to change at most.", min=1, max=100_000)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show which jobs it would be, and change none.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait at most.", min=0)]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait at most.", min=0, max=_YEAR, callback=refuse_nan)]
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object, whose names must differ: of two values for one name, Python would silently take the last."""
+    """Build an object, refusing a repeated name, of whose values Python would silently take the last."""
     parsed = dict(pairs)
     if len(parsed) < len(pairs):
         names = [name for name, _ in pairs]
@@ -46,7 +41,11 @@ def _refuse_constant(name: str) -> None:
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """An option's text as a JSON object, or a complaint about it."""
+    """Parse an option's text as a JSON object.
+
+    Raises:
+        typer.BadParameter: it is not JSON, or not an object.
+    """
     try:
         parsed = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as problem:
@@ -86,29 +85,29 @@ def create(
         "order_key": order_key,
         "tags": tags,
     }
-    wanted = {"type": type_name, "payload": payload, **options}
+    given_options = {name: value for name, value in options.items() if value is not None}
     with call_api(target, as_json=as_json) as api:
-        job = api.post_once("/api/v1/jobs", {name: value for name, value in wanted.items() if value is not None})
+        job = api.post_once("/api/v1/jobs", {"type": type_name, "payload": payload, **given_options}, JobAnswer)
         if wait:
             _wait_and_print(api, [job["id"]], timeout, single=True, as_json=as_json)
         else:
-            _print_job(job, as_json=as_json)
+            print_job(job, as_json=as_json)
 
 
 @app.command()
 def get(job_id: JobId, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """Show one job, its payload and its result."""
     with call_api(target, as_json=as_json) as api:
-        _print_job(api.get(f"/api/v1/jobs/{quote_segment(job_id)}"), as_json=as_json)
+        print_job(api.get(f"/api/v1/jobs/{quote_segment(job_id)}", JobAnswer), as_json=as_json)
 
 
 @app.command("list")
 def list_jobs(
     status: Annotated[str | None, typer.Option(help="CREATED, RUNNING, COMPLETED, FAILED or CANCELLED.")] = None,
-    type_name: OfType = None,
-    tag: WithTag = None,
+    type_name: bulk_changes.OfType = None,
+    tag: bulk_changes.WithTag = None,
     size: Annotated[int, typer.Option(help="Jobs a page, up to 100.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="The cursor that a page before this one gave.")] = None,
+    cursor: CursorOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Follow the cursors to the end.")] = False,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
@@ -116,13 +115,13 @@ def list_jobs(
     """List jobs, newest first."""
     query = {"status": status, "type": type_name, "tag": tag, "size": size, "cursor": cursor}
     with call_api(target, as_json=as_json) as api:
-        pages = _pages(api, query)
-        page = _joined(pages) if everything else next(pages)
+        pages = read_pages(api, "/api/v1/jobs", JobPageAnswer, query)
+        page = _join_pages(pages) if everything else next(pages)
     if as_json:
         print_json(page)
         return
     data.print(job_table(page["content"]))
-    if page.get("cursor"):
+    if page["cursor"]:
         data.print(format_more(page), markup=True)
 
 
@@ -138,93 +137,30 @@ def wait(
         _wait_and_print(api, job_ids, timeout, single=False, as_json=as_json)
 
 
-@app.command()
-def cancel(
-    job_id: OptionalJobId = None,
-    status: Annotated[str | None, typer.Option(help="Only jobs that are CREATED, or that are RUNNING.")] = None,
-    type_name: OfType = None,
-    tag: WithTag = None,
-    owner: OfOwner = None,
-    created_after: After = None,
-    created_before: Before = None,
-    limit: Limit = 100,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    target: TargetOption = Target.LOCAL,
-    as_json: JsonOption = False,
-) -> None:
-    """End a job that waits or runs, or many by a filter; their results are refused from then on."""
-    selection = _selection(job_id, status, type_name, tag, owner, created_after, created_before)
-    with call_api(target, as_json=as_json) as api:
-        if job_id is not None:
-            _print_job(api.post(f"/api/v1/jobs/{quote_segment(job_id)}/cancel", {}), as_json=as_json)
-        else:
-            change_many(api, "cancel", selection, limit=limit, dry_run=dry_run, yes=yes, as_json=as_json)
+bulk_changes.add_commands(app)
 
 
-@app.command()
-def retry(
-    job_id: OptionalJobId = None,
-    status: Annotated[str | None, typer.Option(help="Only jobs that are FAILED, or that are CANCELLED.")] = None,
-    type_name: OfType = None,
-    tag: WithTag = None,
-    owner: OfOwner = None,
-    created_after: After = None,
-    created_before: Before = None,
-    limit: Limit = 100,
-    dry_run: DryRun = False,
-    yes: Yes = False,
-    target: TargetOption = Target.LOCAL,
-    as_json: JsonOption = False,
-) -> None:
-    """Try a FAILED or CANCELLED job again, or many by a filter, each under its id."""
-    selection = _selection(job_id, status, type_name, tag, owner, created_after, created_before)
-    with call_api(target, as_json=as_json) as api:
-        if job_id is not None:
-            _print_job(api.post(f"/api/v1/jobs/{quote_segment(job_id)}/retry", {}), as_json=as_json)
-        else:
-            change_many(api, "retry", selection, limit=limit, dry_run=dry_run, yes=yes, as_json=as_json)
-
-
-def _selection(job_id: str | None, *given: str | None) -> dict[str, str]:
-    """The filter of `cancel` and `retry`; a complaint where there is neither that nor an id, or both."""
-    names = ("status", "type", "tag", "owner", "created_after", "created_before")
-    selection = {name: value for name, value in zip(names, given, strict=True) if value is not None}
-    if (job_id is None) is not bool(selection):
-        raise typer.BadParameter("give either a job's id, or a filter such as --status, --type or --tag")
-    return selection
-
-
-def _pages(api: ApiClient, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    while True:
-        page = api.get("/api/v1/jobs", **query)
-        yield page
-        if not page.get("cursor"):
-            return
-        query = query | {"cursor": page["cursor"]}
-
-
-def _joined(pages: Iterator[dict[str, Any]]) -> dict[str, Any]:
+def _join_pages(pages: Iterator[JobPageAnswer]) -> JobPageAnswer:
     content = [job for page in pages for job in page["content"]]
     return {"content": content, "totalElements": len(content), "cursor": None}
 
 
 def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, single: bool, as_json: bool) -> None:
     with messages.status("") as status:
-        shown: dict[str, str] = {}
+        printed: dict[str, str] = {}
 
-        def look(left: Sequence[Json]) -> None:
-            told = {job["id"]: format_progress(job) for job in left if format_progress(job)}
-            status.update(Text(f"waiting for {len(left)} of {len(job_ids)} {'; '.join(told.values())}"))
+        def show_progress(left: Sequence[JobAnswer]) -> None:
+            progress = {job["id"]: format_progress(job) for job in left if format_progress(job)}
+            status.update(Text(f"waiting for {len(left)} of {len(job_ids)} {'; '.join(progress.values())}"))
             if not status.console.is_terminal:
-                _print_progress(told.items() - shown.items())
-            shown.update(told)
+                _print_progress(progress.items() - printed.items())
+            printed.update(progress)
 
-        jobs = wait_for(api, job_ids, timeout, on_look=look)
+        jobs = wait_for(api, job_ids, timeout, on_poll=show_progress)
     if as_json:
         print_json(jobs[0] if single else jobs)
     elif single:
-        _print_job(jobs[0], as_json=False)
+        print_job(jobs[0], as_json=False)
     else:
         data.print(job_table(jobs, results=True))
     if unfinished := [job for job in jobs if job["status"] in {"CREATED", "RUNNING"}]:
@@ -233,23 +169,7 @@ def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, s
         raise typer.Exit(1)
 
 
-def _print_progress(told: Iterable[tuple[str, str]]) -> None:
-    """What is new, a line a job, where no terminal shows it in place."""
-    for job_id, text in sorted(told):
+def _print_progress(changes: Iterable[tuple[str, str]]) -> None:
+    """Print a line for each job whose progress has changed, when no terminal shows it in place."""
+    for job_id, text in sorted(changes):
         messages.print(job_id, text, markup=False)
-
-
-def _print_job(job: Json, *, as_json: bool) -> None:
-    if as_json:
-        print_json(job)
-        return
-    data.print(job_table([job]))
-    if job["tags"]:
-        data.print("tags   ", ", ".join(job["tags"]), markup=False)
-    data.print("payload", json.dumps(job["payload"], ensure_ascii=False), markup=False)
-    if job["result"] is not None:
-        data.print("result ", json.dumps(job["result"], ensure_ascii=False), markup=False)
-    if job["error_message"]:
-        data.print("error  ", job["error_message"], markup=False)
-    if len(job["history"]) > 1:
-        data.print(*map(format_attempt, job["history"]), sep="\n", markup=False)

@@ -11,25 +11,36 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Annotated, Any, cast
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from leaseway_local.answers import LedgerPageAnswer
 from leaseway_local.commands.api_access import call_api, quote_segment
 from leaseway_local.commands.options import JsonOption, TargetOption
-from leaseway_local.connection import outputs
 from leaseway_local.connection.clients import Target
-from leaseway_local.connection.target import open_clients
+from leaseway_local.connection.ledger_check import ExportReport, RepairReport, VerificationReport, invoke_check
+from leaseway_local.connection.pages import CursorTrail
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data, escape_controls, format_json, messages, print_json
 from leaseway_local.terminal.tables import format_money, format_time
 
 app = typer.Typer(no_args_is_help=True, help="Show, verify, mend and export the ledger.")
 
-User = Annotated[str, typer.Argument(help="The account's user id.", show_default=False)]
-AnyUser = Annotated[str | None, typer.Argument(help="One user's; everybody's if left out.", show_default=False)]
+
+def _refuse_empty(user: str | None) -> str | None:
+    if user == "":
+        raise typer.BadParameter("the user id is empty")
+    return user
+
+
+User = Annotated[str, typer.Argument(help="The account's user id.", show_default=False, callback=_refuse_empty)]
+AnyUser = Annotated[
+    str | None,
+    typer.Argument(help="One user's; everybody's if left out.", show_default=False, callback=_refuse_empty),
+]
 
 _COLUMNS = ("user_id", "version", "at", "kind", "amount", "prev_balance", "balance_after", "currency", "reference",
             "actor", "request_id", "counterparty", "reverses", "reconstructed")  # fmt: skip
@@ -58,7 +69,7 @@ def show(
     """Show a user's latest entries, newest first."""
     query = {"from": since, "to": until, "reference": reference, "size": size}
     with call_api(target, as_json=as_json) as api:
-        page = api.get(f"/api/users/{quote_segment(user)}/ledger", **query)
+        page = api.get(f"/api/users/{quote_segment(user)}/ledger", LedgerPageAnswer, **query)
     if as_json:
         print_json(page)
         return
@@ -73,7 +84,7 @@ def show(
 @app.command()
 def verify(user: AnyUser = None, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """Check that every balance is explained, and everybody's together. Exits 1 where something does not add up."""
-    report = _ask(target, {"do": "verify", "user_id": user})
+    report = invoke_check(target, {"do": "verify", "user_id": user}, VerificationReport)
     if as_json:
         print_json(report)
     else:
@@ -85,13 +96,13 @@ def verify(user: AnyUser = None, target: TargetOption = Target.LOCAL, as_json: J
 @app.command()
 def repair(user: User, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """Rebuild a user's missing entries from their neighbours; they are marked as reconstructed."""
-    repaired = _ask(target, {"do": "repair", "user_id": user})["repaired"]
+    entries = invoke_check(target, {"do": "repair", "user_id": user}, RepairReport)["repaired"]
     if as_json:
-        print_json(repaired)
+        print_json(entries)
         return
-    for entry in repaired:
+    for entry in entries:
         data.print(f"rebuilt {entry['user_id']}:{entry['version']}, a {entry['kind']} of {entry['amount']}")
-    data.print(f"{len(repaired)} entries rebuilt")
+    data.print(f"{len(entries)} entries rebuilt")
 
 
 @app.command()
@@ -103,45 +114,29 @@ def export(
     target: TargetOption = Target.LOCAL,
 ) -> None:  # fmt: skip
     """Write out every entry, a user's in the order of their versions."""
-    with _opened(output) as file:
+    with _open_output(output) as file:
         count = (_write_csv if form is Format.CSV else _write_jsonl)(file, _entries(target, user))
     messages.print(f"{count:,} entries exported")
 
 
 def _entries(target: Target, user: str | None) -> Iterator[dict[str, Any]]:
-    after = None
+    after: dict[str, Any] | None = None
+    trail = CursorTrail()
     while True:
-        page = _ask(target, {"do": "export", "user_id": user, "after": after})
-        yield from page["entries"]
+        page = invoke_check(target, {"do": "export", "user_id": user, "after": after}, ExportReport)
+        yield from cast("list[dict[str, Any]]", page["entries"])
         after = page["after"]
         if after is None:
             return
+        trail.follow(json.dumps(after, sort_keys=True))
 
 
-def _ask(target: Target, errand: dict[str, Any]) -> dict[str, Any]:
-    """Invoke the ledger-check function and return its report.
-
-    Raises:
-        LocalCloudError: nothing is deployed, or the function failed or refused.
-    """
-    if errand.get("user_id") == "":
-        raise typer.BadParameter("the user id is empty")
-    clients = open_clients(target)
-    function = outputs.fetch(clients)["LedgerCheckFunction"]
-    answer = clients.get("lambda").invoke(FunctionName=function, Payload=json.dumps(errand))
-    report = json.loads(answer["Payload"].read())
-    if answer.get("FunctionError"):
-        raise LocalCloudError(f"the check failed: {report.get('errorMessage', report)}", "`leaseway logs` says more.")
-    if "error" in report:
-        raise LocalCloudError(f"{report['error']['code']}: {report['error']['detail']}")
-    return dict(report)
-
-
-def _print_report(report: dict[str, Any]) -> None:
+def _print_report(report: VerificationReport) -> None:
     if report["listed"]:
         table = _table("user", "version", "what", "detail")
-        for found in report["listed"]:
-            table.add_row(found["user_id"] or "", str(found["version"] or ""), found["kind"], found["detail"])
+        for difference in report["listed"]:
+            version = str(difference["version"] or "")
+            table.add_row(difference["user_id"] or "", version, difference["kind"], difference["detail"])
         data.print(table)
     counts = f"{report['accounts']:,} accounts, {report['entries']:,} entries"
     behind = f", {report['behind']:,} accounts whose latest entries are on their way" if report["behind"] else ""
@@ -150,11 +145,11 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _write_csv(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
-    writer = csv.DictWriter(file, _COLUMNS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(file, _COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     count = 0
     for entry in entries:
-        row = entry | {name: _unlike_a_formula(entry[name]) for name in _FREE_TEXT if name in entry}
+        row = entry | {name: _defuse_formula(entry[name] or "") for name in _FREE_TEXT if name in entry}
         if file.isatty():
             row = {name: escape_controls(value) if isinstance(value, str) else value for name, value in row.items()}
         writer.writerow(row)
@@ -162,9 +157,9 @@ def _write_csv(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
     return count
 
 
-def _unlike_a_formula(text: str) -> str:
-    # A spreadsheet would run a reference such as =cmd(...).
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
+def _defuse_formula(text: str) -> str:
+    """Quote a text that a spreadsheet would run, such as =cmd(...)."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _write_jsonl(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
@@ -176,14 +171,15 @@ def _write_jsonl(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[IO[str]]:
+def _open_output(output: Path | None) -> Iterator[IO[str]]:
+    """Open standard output, or a file that takes the place of `output` only when the block has succeeded."""
     if output is None:
         yield sys.stdout
         return
-    # A device or a pipe has no content to protect; a file is replaced only by a complete one.
+    # A device or a pipe has no content to protect.
     unfinished = output.with_name(f".{output.name}.unfinished") if output.is_file() or not output.exists() else output
     try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
+        with unfinished.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             yield file
         if unfinished is not output:
             unfinished.replace(output)

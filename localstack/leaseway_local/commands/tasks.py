@@ -1,5 +1,6 @@
 """`leaseway tasks`: define recurring tasks, run them now, pause them, and watch what they do."""
 
+import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -12,15 +13,24 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from leaseway_local.answers import (
+    HistoryEntryAnswer,
+    HistoryPageAnswer,
+    StartedRunAnswer,
+    TaskAnswer,
+    TaskPageAnswer,
+    TaskSummaryAnswer,
+)
 from leaseway_local.commands.api_access import call_api
 from leaseway_local.commands.jobs import json_object
-from leaseway_local.commands.options import JsonOption, TargetOption
+from leaseway_local.commands.options import CursorOption, JsonOption, PollCountOption, PollSecondsOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
+from leaseway_local.connection.pages import read_pages
 from leaseway_local.demo.samples import SECONDS, install, samples
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data, print_json
-from leaseway_local.terminal.tables import STATUS_STYLE, Json, format_more, format_time, format_worker
+from leaseway_local.terminal.tables import STATUS_STYLE, format_more, format_time, format_worker
 
 app = typer.Typer(no_args_is_help=True, help="Define recurring tasks, run and pause them, watch what they do.")
 
@@ -33,7 +43,7 @@ TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The task's name o
 def list_tasks(target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """List the tasks by name, with their state, next slot and last run."""
     with call_api(target, as_json=as_json) as api:
-        tasks = list(_all(api))
+        tasks = list(_list_all(api))
     if as_json:
         print_json(tasks)
     else:
@@ -61,16 +71,17 @@ def create(
     """Define a task; give --cron or --every."""
     options = {"cron": cron, "every": every, "timezone": timezone, "ttl_ms": ttl_ms, "max_attempts": max_attempts}
     options |= {"overlap": overlap, "catch_up": catch_up, "jitter_seconds": jitter_seconds}
-    given = {option: value for option, value in options.items() if value is not None}
+    definition: dict[str, Any] = {"name": name, "type": type_name, "payload": payload}
+    definition |= {option: value for option, value in options.items() if value is not None}
     with call_api(target, as_json=as_json) as api:
-        _print_task(api.post("/api/tasks", {"name": name, "type": type_name, "payload": payload} | given), as_json)
+        _print_task(api.post("/api/tasks", definition, TaskAnswer), as_json)
 
 
 @app.command()
 def run(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """Run a task now; its schedule goes on as before."""
     with call_api(target, as_json=as_json) as api:
-        started = api.post(f"/api/tasks/{_find(api, task)}/run")
+        started = api.post(f"/api/tasks/{_find_id(api, task)}/run", None, StartedRunAnswer)
     if as_json:
         print_json(started)
     else:
@@ -94,14 +105,14 @@ def history(
     task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name or id; all without.")] = None,
     status: Annotated[str | None, typer.Option(help="Such as FAILED, SKIPPED or MISSED.")] = None,
     size: Annotated[int, typer.Option(help="Entries, up to 100.")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="The cursor that a page before this one gave.")] = None,
+    cursor: CursorOption = None,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
     """Show runs, skipped slots and missed stretches, newest first."""
     with call_api(target, as_json=as_json) as api:
-        path = f"/api/tasks/{_find(api, task)}/history" if task else "/api/tasks/history"
-        page = api.get(path, status=status, size=size, cursor=cursor)
+        path = f"/api/tasks/{_find_id(api, task)}/history" if task else "/api/tasks/history"
+        page = api.get(path, HistoryPageAnswer, status=status, size=size, cursor=cursor)
     if as_json:
         print_json(page)
         return
@@ -112,17 +123,15 @@ def history(
 
 @app.command()
 def watch(
-    seconds: Annotated[float, typer.Option(help="Time between two looks.", min=0.2)] = 2.0,
-    looks: Annotated[int, typer.Option(help="End after so many looks; 0 goes on until Ctrl-C.", min=0)] = 0,
+    seconds: PollSecondsOption = 2.0,
+    looks: PollCountOption = 0,
     target: TargetOption = Target.LOCAL,
 ) -> None:
     """Show tasks, running runs and workers, again and again."""
     with call_api(target) as api, Live(console=data, auto_refresh=False) as live:
-        look = 0
-        while True:
+        for poll in itertools.count(1):
             live.update(_dashboard(api), refresh=True)
-            look += 1
-            if look == looks:
+            if poll == looks:
                 return
             time.sleep(seconds)
 
@@ -143,30 +152,29 @@ def seed(
 
 def _switch(task: str, target: Target, *, enabled: bool, as_json: bool) -> None:
     with call_api(target, as_json=as_json) as api:
-        _print_task(api.patch(f"/api/tasks/{_find(api, task)}", {"enabled": enabled}), as_json)
+        _print_task(api.patch(f"/api/tasks/{_find_id(api, task)}", {"enabled": enabled}, TaskAnswer), as_json)
 
 
-def _all(api: ApiClient) -> Iterator[Json]:
-    cursor = None
-    while True:
-        page = api.get("/api/tasks", size=100, cursor=cursor)
+def _list_all(api: ApiClient) -> Iterator[TaskAnswer]:
+    for page in read_pages(api, "/api/tasks", TaskPageAnswer, {"size": 100}):
         yield from page["content"]
-        cursor = page["cursor"]
-        if not cursor:
-            return
 
 
-def _find(api: ApiClient, task: str) -> str:
-    """A task's id by its name; what looks like an id is one."""
+def _find_id(api: ApiClient, task: str) -> str:
+    """Return the id of the task with this name; a text of an id's form is taken for one.
+
+    Raises:
+        LocalCloudError: there is no such task.
+    """
     if _id.fullmatch(task):
         return task
-    for found in _all(api):
-        if found["name"] == task:
-            return str(found["id"])
+    for listed_task in _list_all(api):
+        if listed_task["name"] == task:
+            return listed_task["id"]
     raise LocalCloudError(f"there is no task {task!r}.", "`leaseway tasks list` shows those there are.")
 
 
-def _print_task(task: Json, as_json: bool) -> None:
+def _print_task(task: TaskAnswer, as_json: bool) -> None:
     if as_json:
         print_json(task)
     else:
@@ -180,42 +188,41 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def task_table(tasks: Sequence[Json]) -> Table:
+def task_table(tasks: Sequence[TaskAnswer]) -> Table:
     """Tasks, one a row, with their state and last run."""
     table = _table("task", "type", "state", "schedule", "next", "worker", "seconds", "last run", "missed", "skipped")
     for task in tasks:
-        last = task["run"] or {}
-        running = task["state"] == "RUNNING"
+        last = task["run"]
+        running = last if task["state"] == "RUNNING" else None
         table.add_row(
             task["name"],
             task["type"],
             Text(task["state"], style=STATUS_STYLE.get(task["state"], "")),
             task["cron"] or f"every {task['every']}",
             format_time(task["next_run"]),
-            format_worker(last) if running else "",
-            f"{last['running_seconds']:.0f}" if running else "",
-            _status(last.get("status", "")),
+            format_worker(running) if running else "",
+            _format_whole_seconds(running["running_seconds"]) if running else "",
+            _status(last["status"] if last else ""),
             str(task["missed"] or ""),
             str(task["skipped"] or ""),
         )
     return table
 
 
-def _history_table(entries: list[Json]) -> Table:
+def _history_table(entries: list[HistoryEntryAnswer]) -> Table:
     table = _table("at", "task", "status", "slot", "worker", "attempts", "crashes", "job or reason")
     for entry in entries:
-        last = entry["run"] or {}
-        why = last.get("job_id") or (f"{entry['slots']} slots" if entry["slots"] > 1 else "")
-        facts = (str(last.get("attempts", "")), str(last.get("crashes", "")), why)
+        last = entry["run"]
+        reason = f"{entry['slots']} slots" if entry["slots"] > 1 else ""
+        facts = (str(last["attempts"]), str(last["crashes"]), last["job_id"]) if last else ("", "", reason)
         slot = format_time(entry["slot"]) or "by hand"
-        table.add_row(
-            format_time(entry["at"]), entry["name"], _status(entry["status"]), slot, format_worker(last), *facts
-        )
+        worker = format_worker(last) if last else ""
+        table.add_row(format_time(entry["at"]), entry["name"], _status(entry["status"]), slot, worker, *facts)
     return table
 
 
 def _dashboard(api: ApiClient) -> Group:
-    summary = api.get("/api/tasks/stats/summary")
+    summary = api.get("/api/tasks/stats/summary", TaskSummaryAnswer)
     overall = summary["overall"]
     line = (
         f"{overall['runs']} runs: {overall['successes']} completed, {overall['failures']} failed,"
@@ -224,14 +231,18 @@ def _dashboard(api: ApiClient) -> Group:
     )
     workers = _table("worker", "runs", "mean", "p95")
     for figures in summary["by_worker"][:10]:
-        times = (_seconds(figures["mean_ms"]), _seconds(figures["p95_ms"]))
+        times = (_format_mean(figures["mean_ms"]), _format_mean(figures["p95_ms"]))
         workers.add_row(format_worker(figures), str(figures["runs"]), *times)
-    return Group(task_table(list(_all(api))), workers, Text(line, style="dim"))
+    return Group(task_table(list(_list_all(api))), workers, Text(line, style="dim"))
 
 
 def _status(status: str) -> Text:
     return Text(status, style=STATUS_STYLE.get(status, ""))
 
 
-def _seconds(milliseconds: float | None) -> str:
+def _format_mean(milliseconds: float | None) -> str:
     return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
+
+
+def _format_whole_seconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds:.0f}"

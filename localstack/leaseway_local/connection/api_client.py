@@ -4,31 +4,16 @@ import time
 import uuid
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import httpx
 
+from leaseway_local.answers import Shape, UnexpectedAnswerError, check_answer
 from leaseway_local.errors import LocalCloudError
-
-
-class UnexpectedAnswerError(LocalCloudError):
-    """The API's answer is not what this version of `leaseway` can read."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(
-            f"the API's answer {why}.", "Is the deployment of another version? `leaseway status` shows it."
-        )
-
-
-class _Document(dict[str, Any]):
-    """An object of an answer, in which a missing field is an error with a name."""
-
-    def __missing__(self, name: str) -> Any:
-        raise UnexpectedAnswerError(f"has no field {name!r}")
-
 
 _REPEATS = 2
 _PAUSE_SECONDS = 1.0  # the API's Retry-After
+_QUOTED_CHARACTERS = 200
 
 
 class ApiProblem(Exception):  # noqa: N818 - it is what RFC 9457 calls it
@@ -64,28 +49,46 @@ class ApiClient:
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=100),
         )
 
-    def get(self, path: str, **query: Any) -> Any:
-        """GET `path`, which begins with a slash; the body as Python values.
+    @overload
+    def get(self, path: str, /, **query: Any) -> Any: ...
+    @overload
+    def get(self, path: str, shape: type[Shape], /, **query: Any) -> Shape: ...
+    def get(self, path: str, shape: Any = dict, /, **query: Any) -> Any:
+        """GET `path`, which begins with a slash; the body as Python values, with the fields of `shape`.
 
         Raises:
             ApiProblem: the answer is not 2xx.
             LocalCloudError: nothing answers.
+            UnexpectedAnswerError: the answer is not a JSON object of this shape.
         """
-        return self._json("GET", path, params={name: value for name, value in query.items() if value is not None})
+        given_query = {name: value for name, value in query.items() if value is not None}
+        return self._exchange("GET", path, shape, params=given_query)
 
-    def post(self, path: str, body: Any = None) -> Any:
+    @overload
+    def post(self, path: str, body: Any = None, /) -> Any: ...
+    @overload
+    def post(self, path: str, body: Any, shape: type[Shape], /) -> Shape: ...
+    def post(self, path: str, body: Any = None, shape: Any = dict, /) -> Any:
         """POST `body` as JSON; the answer as Python values. Raises what `get` raises."""
-        return self._json("POST", path, json=body)
+        return self._exchange("POST", path, shape, json=body)
 
-    def patch(self, path: str, body: Any) -> Any:
+    @overload
+    def patch(self, path: str, body: Any, /) -> Any: ...
+    @overload
+    def patch(self, path: str, body: Any, shape: type[Shape], /) -> Shape: ...
+    def patch(self, path: str, body: Any, shape: Any = dict, /) -> Any:
         """PATCH `path` with `body` as JSON; the answer as Python values. Raises what `get` raises."""
-        return self._json("PATCH", path, json=body)
+        return self._exchange("PATCH", path, shape, json=body)
 
     def put(self, path: str, body: Any) -> Any:
         """PUT `path` with `body` as JSON; the answer as Python values. Raises what `get` raises."""
-        return self._json("PUT", path, json=body)
+        return self._exchange("PUT", path, dict, json=body)
 
-    def post_once(self, path: str, body: Any) -> Any:
+    @overload
+    def post_once(self, path: str, body: Any, /) -> Any: ...
+    @overload
+    def post_once(self, path: str, body: Any, shape: type[Shape], /) -> Shape: ...
+    def post_once(self, path: str, body: Any, shape: Any = dict, /) -> Any:
         """POST `body` with a new Idempotency-Key, so that a repeat after a 503 has no second effect.
 
         Raises what `get` raises.
@@ -93,17 +96,19 @@ class ApiClient:
         key = {"Idempotency-Key": str(uuid.uuid4())}
         for _ in range(_REPEATS):
             try:
-                return self._json("POST", path, json=body, headers=key)
+                return self._exchange("POST", path, shape, json=body, headers=key)
             except ApiProblem as problem:
                 if problem.status != 503:
                     raise
                 time.sleep(_PAUSE_SECONDS)
-        return self._json("POST", path, json=body, headers=key)
+        return self._exchange("POST", path, shape, json=body, headers=key)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """Send a request and return the response, whatever its status. Options are those of httpx."""
         try:
             return self._http.request(method, path.lstrip("/"), **options)
+        except UnicodeEncodeError as problem:
+            raise LocalCloudError(f"{method} {path}: what would be sent is not valid Unicode text.") from problem
         except (httpx.HTTPError, httpx.InvalidURL) as problem:
             raise LocalCloudError(
                 f"{method} {path}: nothing answers at {self.base_url} ({type(problem).__name__}: {problem}).",
@@ -120,16 +125,34 @@ class ApiClient:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _json(self, method: str, path: str, **options: Any) -> Any:
+    def _exchange(self, method: str, path: str, shape: type[Any], **options: Any) -> Any:
         answer = self.request(method, path, **options)
-        try:
-            content = answer.json(object_hook=_Document) if answer.content else None
-        except (ValueError, RecursionError) as problem:
-            if answer.is_success:
-                raise UnexpectedAnswerError("is not JSON") from problem
-            content = {"detail": answer.text[:200]}
-        if answer.is_success:
-            if answer.content and not isinstance(content, dict):
-                raise UnexpectedAnswerError("is not a JSON object")
-            return content
-        raise ApiProblem(answer.status_code, content if isinstance(content, dict) else {"detail": str(content)})
+        if not answer.is_success:
+            raise read_problem(answer)
+        if not answer.content and shape is dict:
+            return None
+        return read_answer(answer, shape)
+
+
+def read_answer(answer: httpx.Response, shape: type[Shape]) -> Shape:
+    """Parse the body of an answer and check it.
+
+    Raises:
+        UnexpectedAnswerError: it is not JSON of this shape.
+    """
+    try:
+        document = answer.json()
+    except (ValueError, RecursionError) as problem:
+        raise UnexpectedAnswerError("is not JSON") from problem
+    return check_answer(document, shape)
+
+
+def read_problem(answer: httpx.Response) -> ApiProblem:
+    """Turn an answer that is not 2xx into an exception; one that is no problem document is quoted."""
+    try:
+        document = answer.json()
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        document = {"detail": answer.text[:_QUOTED_CHARACTERS]}
+    return ApiProblem(answer.status_code, document)

@@ -11,7 +11,7 @@ from leaseway_local.errors import LocalCloudError
 PAGE = b"Hello from the demo\n"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _PageHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
@@ -20,19 +20,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(PAGE)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """The demo tells its own story."""
+        """Log nothing: the demo prints what it does."""
 
 
 @contextmanager
 def serving(host: str) -> Iterator[str]:
-    """Serve one page at `host:port` while the block runs; gives the page's address.
+    """Serve one page at `host:port` while the block runs; yields the page's address.
 
     Raises:
         LocalCloudError: the port is taken.
     """
     name, _, port = host.rpartition(":")
     try:
-        server = ThreadingHTTPServer((name, int(port)), _Handler)
+        server = ThreadingHTTPServer((name, int(port)), _PageHandler)
     except OSError as problem:
         raise LocalCloudError(
             f"the demo's port {port} is taken by {port_owner(int(port))}.",

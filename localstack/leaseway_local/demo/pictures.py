@@ -1,17 +1,18 @@
-"""The demo's picture: drawn here, uploaded by a presigned link, and looked at when it comes back."""
+"""The demo's picture: drawn here, uploaded by a presigned link, and checked when it comes back."""
 
 import io
 from typing import Any
 
 import httpx
 
+from leaseway_local.answers import UploadAnswer
 from leaseway_local.errors import LocalCloudError
 
 SIZE = (1600, 1200)
 
 
 def draw() -> bytes:
-    """A landscape as a JPEG of 1600 x 1200 pixels: an evening sky, a sun and three ranges of hills."""
+    """Draw a landscape as a JPEG of 1600 x 1200 pixels: an evening sky, a sun and three ranges of hills."""
     from PIL import Image, ImageDraw
 
     width, height = SIZE
@@ -31,33 +32,45 @@ def draw() -> bytes:
     return written.getvalue()
 
 
-def upload(form: dict[str, Any], picture: bytes) -> None:
+def upload(form: UploadAnswer, picture: bytes) -> None:
     """Send a picture by a presigned form.
 
     Raises:
-        LocalCloudError: the bucket refused it.
+        LocalCloudError: the bucket refused it, or does not answer.
     """
-    reply = httpx.post(form["url"], data=form["fields"], files={"file": picture}, timeout=60, trust_env=False)
-    if reply.is_error:
-        raise LocalCloudError(f"the bucket answered {reply.status_code} to the upload: {reply.text[:300]}")
+    _exchange("POST", form["url"], data=form["fields"], files={"file": picture})
 
 
 def download(url: str) -> bytes:
-    """A picture by its link.
+    """Fetch a picture by its link.
 
     Raises:
-        LocalCloudError: the bucket refused it.
+        LocalCloudError: the bucket refused it, or does not answer.
     """
-    reply = httpx.get(url, timeout=60, trust_env=False)
-    if reply.is_error:
-        raise LocalCloudError(f"the bucket answered {reply.status_code} to the download: {reply.text[:300]}")
-    return reply.content
+    return _exchange("GET", url).content
 
 
 def dimensions(picture: bytes) -> tuple[int, int]:
-    """Width and height, from decoding every pixel."""
+    """Width and height, from decoding every pixel.
+
+    Raises:
+        LocalCloudError: it is not a picture.
+    """
     from PIL import Image
 
-    with Image.open(io.BytesIO(picture)) as opened:
-        opened.load()
-        return opened.size
+    try:
+        with Image.open(io.BytesIO(picture)) as opened:
+            opened.load()
+            return opened.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as problem:
+        raise LocalCloudError(f"what came back is not a picture: {problem}") from problem
+
+
+def _exchange(method: str, url: str, **options: Any) -> httpx.Response:
+    try:
+        answer = httpx.request(method, url, timeout=60, trust_env=False, **options)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as problem:
+        raise LocalCloudError(f"the bucket does not answer to the {method}: {problem}") from problem
+    if answer.is_error:
+        raise LocalCloudError(f"the bucket answered {answer.status_code} to the {method}: {answer.text[:300]}")
+    return answer

@@ -13,7 +13,7 @@ _MOST_SECONDS = 600
 
 
 def samples(seconds: int, url: str) -> list[dict[str, Any]]:
-    """The definitions, for runs of so many seconds; `url` is the page that one of them keeps asking."""
+    """Return the definitions, for runs of so many seconds; `url` is the page that one of them checks."""
     duration = min(seconds, _MOST_SECONDS) * 1000
     return [
         _sample("check-pages", "URL_CHECK", {"urls": [url], "duration_ms": duration}, every="15m"),
@@ -27,9 +27,9 @@ def samples(seconds: int, url: str) -> list[dict[str, Any]]:
     ]
 
 
-def install(api: ApiClient, wanted: list[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
-    """Define the tasks; gives each name, and whether it is new: one that is there already is left as it is."""
-    for definition in wanted:
+def install(api: ApiClient, definitions: list[dict[str, Any]]) -> Iterator[tuple[str, bool]]:
+    """Define the tasks, and yield each name and whether the task is new. An existing task is not changed."""
+    for definition in definitions:
         try:
             api.post("/api/tasks", definition)
         except ApiProblem as refusal:

@@ -1,8 +1,8 @@
 """Balances, jobs and refusals as tables and texts for a terminal."""
 
+import json
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -10,10 +10,12 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from leaseway_local.terminal.console import format_json, messages
+from leaseway_local.answers import AccountAnswer, AttemptAnswer, ChangedJobAnswer, JobAnswer, parse_time
+from leaseway_local.terminal.console import data, format_json, messages, print_json
 
 _RESULT_WIDTH = 52
 _VALUE_WIDTH = 24
+_LARGEST_AMOUNT = 1e18  # beyond this, digits would be invented
 STATUS_STYLE = {"COMPLETED": "green", "FAILED": "red", "CANCELLED": "yellow", "RUNNING": "cyan", "MISSED": "yellow"}
 """Colours of the states of jobs, tasks and slots."""
 
@@ -32,7 +34,24 @@ def print_problem(problem: Json, *, as_json: bool) -> None:
     messages.print(f"[red]{code}[/]: {title}{field}{balance}", markup=True)
 
 
-def account_table(account: Json) -> Table:
+def print_job(job: JobAnswer, *, as_json: bool) -> None:
+    """Print one job with its tags, payload, result and attempts, or its JSON."""
+    if as_json:
+        print_json(job)
+        return
+    data.print(job_table([job]))
+    if job["tags"]:
+        data.print("tags   ", ", ".join(job["tags"]), markup=False)
+    data.print("payload", json.dumps(job["payload"], ensure_ascii=False), markup=False)
+    if job["result"] is not None:
+        data.print("result ", json.dumps(job["result"], ensure_ascii=False), markup=False)
+    if job["error_message"]:
+        data.print("error  ", job["error_message"], markup=False)
+    if len(job["history"]) > 1:
+        data.print(*map(format_attempt, job["history"]), sep="\n", markup=False)
+
+
+def account_table(account: AccountAnswer) -> Table:
     """A table with one balance."""
     table = Table("user", "balance", "version", "updated", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_row(
@@ -41,7 +60,7 @@ def account_table(account: Json) -> Table:
     return table
 
 
-def job_table(jobs: Iterable[Json], *, results: bool = False) -> Table:
+def job_table(jobs: Iterable[JobAnswer], *, results: bool = False) -> Table:
     """A table with one row per job; with `results` it shows each job's result or error."""
     # On a narrow terminal a list shows whole ids, and a table of results cuts them first.
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -60,7 +79,7 @@ def job_table(jobs: Iterable[Json], *, results: bool = False) -> Table:
     return table
 
 
-def changed_table(jobs: Iterable[Json]) -> Table:
+def list_changes(jobs: Iterable[ChangedJobAnswer]) -> Table:
     """A table with one row per selected job: its state after the change, or why it was refused."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("id", no_wrap=True, overflow="ellipsis", min_width=8)
@@ -82,7 +101,8 @@ def format_more(page: Json) -> str:
 
 def format_money(amount: Any) -> str:
     """Format an amount with thousands separators and two decimal places: 10,000.00."""
-    return f"{amount:,.2f}" if isinstance(amount, int | float) else str(amount)
+    is_number = isinstance(amount, int | float) and abs(amount) < _LARGEST_AMOUNT
+    return f"{amount:,.2f}" if is_number else str(amount)
 
 
 def format_time(rfc3339: str | None) -> str:
@@ -95,33 +115,33 @@ def format_worker(job: Json) -> str:
     return (job.get("worker") or "")[-8:]
 
 
-def format_progress(job: Json) -> str:
+def format_progress(job: JobAnswer) -> str:
     """Format a job's progress, if it reports any: 40% thumbnails."""
-    if job.get("progress") is None:
+    if job["progress"] is None:
         return ""
-    return f"{job['progress']:.0%} {job.get('progress_note') or ''}".rstrip()
+    return f"{job['progress']:.0%} {job['progress_note'] or ''}".rstrip()
 
 
-def format_attempt(attempt: Json) -> str:
+def format_attempt(attempt: AttemptAnswer) -> str:
     """Format one attempt of a job's history."""
     times = f"{format_time(attempt['started_at'])} to {format_time(attempt['ended_at']) or 'now'}"
     parts = (f"attempt {attempt['number']}", attempt["end"], times, format_worker(attempt), attempt["error"] or "")
     return "  ".join(part for part in parts if part)
 
 
-def format_duration(job: Json) -> str:
+def format_duration(job: JobAnswer) -> str:
     """Format the duration of the last attempt."""
-    if not job.get("started_at") or not job.get("finished_at"):
+    if not job["started_at"] or not job["finished_at"]:
         return ""
-    duration = datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])
+    duration = parse_time(job["finished_at"]) - parse_time(job["started_at"])
     return f"{duration.total_seconds() * 1000:,.0f} ms"
 
 
-def format_outcome(job: Json) -> str:
+def format_outcome(job: JobAnswer) -> str:
     """Format a job's result or error, cut to fit a table."""
-    text = job.get("error_message") or ""
+    text = job["error_message"] or ""
     if job["status"] == "COMPLETED":
-        short = {name: value for name, value in (job.get("result") or {}).items() if _is_short(value)}
+        short = {name: value for name, value in (job["result"] or {}).items() if _is_short(value)}
         text = ", ".join(f"{name} {str(value).strip()}" for name, value in short.items())
     text = " ".join(text.split())
     return text if len(text) <= _RESULT_WIDTH else text[: _RESULT_WIDTH - 1] + "…"

@@ -29,6 +29,8 @@ JOB = {
     "max_attempts": 3,
     "worker": "w1",
     "progress": None,
+    "progress_note": None,
+    "version": 1,
     "started_at": None,
     "finished_at": None,
     "created_at": "2026-02-04T15:30:00Z",
@@ -38,6 +40,9 @@ JOB = {
     "error_message": None,
     "history": [],
 }
+
+
+CHANGES: dict[str, Any] = {"matched": 0, "changed": 0, "refused": 0, "content": [], "cursor": None}
 
 
 class Run(NamedTuple):
@@ -100,6 +105,74 @@ def page(*rows: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"content": list(rows), "totalElements": len(rows), "cursor": None} | fields
 
 
+TASK = {
+    "id": "0" * 32,
+    "name": "nightly",
+    "state": "WAITING",
+    "cron": None,
+    "every": "5m",
+    "type": "SLEEP",
+    "next_run": None,
+    "run": None,
+    "missed": 0,
+    "skipped": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (("jobs", "list", "--all"), page(JOB, cursor="again")),
+        (("jobs", "list", "--all", "--cursor", "again"), page(cursor="again")),
+        (("errors",), page(JOB, cursor="again")),
+        (("tasks", "list"), {"content": [TASK], "cursor": "again"}),
+        (("tasks", "run", "no-such-name"), {"content": [TASK], "cursor": "again"}),
+        (("jobs", "cancel", "--tag", "x", "--yes"), CHANGES | {"cursor": "again"}),
+        (("jobs", "retry", "--tag", "x", "--dry-run"), CHANGES | {"cursor": "again"}),
+    ],
+)
+def test_a_cursor_that_repeats_ends_the_command(api: None, arguments: tuple[str, ...], answer: dict[str, Any]) -> None:
+    ended = run(*arguments, answers=[answer] * 10)
+    assert ended.code == 1
+    assert "'cursor'" in ended.err
+
+
+def test_dead_letters_that_never_become_fewer_end_the_command(api: None) -> None:
+    answer = {"replayed": 5, "left": 7, "last_starts_at": None}
+    ended = run("dead-letters", "replay", "--all", "--yes", answers=[answer] * 2_000)
+    assert ended.code == 1
+    assert "'left'" in ended.err
+
+
+def test_a_list_is_read_to_its_end(api: None) -> None:
+    pages = [page(JOB, cursor=cursor) for cursor in ("a", "b", "c", "d", None)]
+    ended = run("jobs", "list", "--all", "--json", answers=pages)
+    assert len(json.loads(ended.out)["content"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "field"),
+    [
+        (("jobs", "get", "1"), JOB | {"status": None}, "$.status"),
+        (("jobs", "get", "1"), JOB | {"progress": "half"}, "$.progress"),
+        (("jobs", "get", "1"), JOB | {"history": [{"number": 1}]}, "$.history[0]"),
+        (("jobs", "list"), page(JOB | {"attempts": "1"}), "$.content[0].attempts"),
+        (("jobs", "list"), page(JOB, totalElements="1"), "$.totalElements"),
+        (("jobs", "list"), {"content": [], "totalElements": 0}, "`cursor`"),
+        (("balance", "show", "1"), {"userId": "1", "balance": "1.5", "version": 1, "updated_at": ""}, "$.balance"),
+        (("tasks", "list"), {"content": [TASK | {"missed": 1.5}], "cursor": None}, "$.content[0].missed"),
+        (("tasks", "run", "0" * 32), {"job_id": HOSTILE}, "$.job_id"),
+    ],
+)
+def test_an_error_names_the_field_that_is_wrong(
+    api: None, arguments: tuple[str, ...], answer: dict[str, Any], field: str
+) -> None:
+    ended = run(*arguments, answers=[answer])
+    assert ended.code == 1
+    assert field in ended.err
+    assert "leaseway status" in ended.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
@@ -111,7 +184,6 @@ def page(*rows: dict[str, Any], **fields: Any) -> dict[str, Any]:
         (("jobs", "list"), page(JOB, cursor=HOSTILE)),
         (("dead-letters", "list"), page(JOB | {"status": "FAILED", "error_message": HOSTILE})),
         (("errors",), page(JOB | {"status": "FAILED", "error_message": HOSTILE})),
-        (("tasks", "run", "0" * 32), {"job_id": HOSTILE}),
         (("balance", "show", "1"), {"userId": HOSTILE, "balance": 1.5, "version": 1, "updated_at": HOSTILE}),
         (("jobs", "get", "1", "--json"), JOB | {"result": {"body": HOSTILE}}),
     ],
@@ -179,13 +251,13 @@ def test_an_export_that_cannot_be_written_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     (tmp_path / "a-file").touch()
-    monkeypatch.setattr(ledger, "_ask", lambda *_: {"entries": [{"user_id": "1"}], "after": None})
+    monkeypatch.setattr(ledger, "invoke_check", lambda *_: {"entries": [{"user_id": "1"}], "after": None})
     assert run("ledger", "export", "-o", f"{tmp_path}/{place}").code in (1, 2)
     assert [path.name for path in tmp_path.iterdir()] == ["a-file"]
 
 
 def test_an_export_onto_a_full_disk_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "_ask", lambda *_: {"entries": [{"user_id": "1"}], "after": None})
+    monkeypatch.setattr(ledger, "invoke_check", lambda *_: {"entries": [{"user_id": "1"}], "after": None})
     ended = run("ledger", "export", "-o", "/dev/full")
     assert (ended.code, ended.err.splitlines()[0]) == (1, "✗ cannot write /dev/full: No space left on device.")
 
@@ -195,7 +267,7 @@ def test_a_failed_export_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: 
         raise OSError(5, "Input/output error")
 
     (tmp_path / "x").write_text("before")
-    monkeypatch.setattr(ledger, "_ask", fail)
+    monkeypatch.setattr(ledger, "invoke_check", fail)
     assert run("ledger", "export", "-o", str(tmp_path / "x")).code == 1
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "before")]
 
