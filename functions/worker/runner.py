@@ -3,7 +3,7 @@
 deliveries --claim--> running --> ended --collect--> its message may be deleted
                |         |                '--> hidden until the next attempt, if its queue keeps an order
                |         '--each third of a lease--> heartbeat: lease extended; message hidden until the lease's end
-               |--> finished before: its message may be deleted
+               |--> finished before, or held under another message: its message may be deleted
                |--> refused: to be hidden until the job may be claimed
                '--> abandoned by a dead worker: to be taken over, or shown to another worker
 """
@@ -92,9 +92,12 @@ class JobRunner:
         return claims
 
     def _claim(self, delivery: Delivery, claims: Claims, abandoned: Lease | None = None) -> None:
-        job_id = delivery.message.job_id
+        job_id, message_id = delivery.message.job_id, delivery.message_id
         try:
-            outcome = take_over_job(abandoned, self._worker) if abandoned else claim_job(job_id, self._worker)
+            if abandoned is None:
+                outcome = claim_job(job_id, self._worker, message_id=message_id)
+            else:
+                outcome = take_over_job(abandoned, self._worker, message_id=message_id)
             self._accept(delivery, outcome, claims)
         except Exception:
             # Seconds, not the queue's own timeout: a throttled table recovers long before that has passed.
@@ -109,7 +112,11 @@ class JobRunner:
             case Settled(reason):
                 log.info("nothing to do", extra={"action": "drop", "job_id": job_id, "reason": reason})
                 self._settle(delivery.receipt)
+            case NotYet(reason=reason, is_duplicate=True) if not self._source.keeps_order:
+                log.info("duplicate message", extra={"action": "drop", "job_id": job_id, "reason": reason})
+                self._settle(delivery.receipt)
             case NotYet(until, reason):
+                # A duplicate too if order is kept: it may be all that keeps the next job of its group waiting.
                 log.info("not yet", extra={"action": "wait", "job_id": job_id, "reason": reason})
                 claims.refused.append(hide_until(delivery.receipt, until))
             case Abandoned(lease):

@@ -1,6 +1,7 @@
 """Dead letters on the deployed stack: given up by the dead-letter function, listed, replayed at a pace, and run."""
 
 import json
+import secrets
 from typing import Any
 
 import pytest
@@ -9,9 +10,11 @@ from typer.testing import CliRunner
 from leaseway_local import cli
 from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
+from support.as_function import inside
 from support.commands import RunCommand
-from support.dead_letters import make_dead_letters
+from support.dead_letters import far_ahead, make_dead_letters
 from support.deployed_stacks import DeployedStack
+from support.seed_jobs import job_item, put_jobs
 from support.waiting import until
 
 
@@ -77,6 +80,47 @@ def test_dead_letters_are_listed_and_replayed_by_command(stack: DeployedStack, l
     assert leaseway("dead-letters", "replay", "--all", "--yes").stdout.startswith("0 replayed, 0 left")
     for job_id in (one, *others):
         completes(stack, job_id)
+
+
+def message_of(job_id: str, version: int) -> str:
+    return json.dumps({"job_id": job_id, "ttl_ms": 60_000, "version": version})
+
+
+def messages(stack: DeployedStack, queue: str) -> int:
+    """Messages of a queue, hidden and delayed ones included."""
+    held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=["All"])["Attributes"]
+    return sum(int(number) for name, number in held.items() if name.startswith("ApproximateNumberOf"))
+
+
+def test_duplicates_of_a_held_job_are_deleted_and_its_own_message_stays(stack: DeployedStack) -> None:
+    # Given a job that a worker holds
+    until(lambda: messages(stack, "JobsQueueUrl") == 0, seconds=60, what="an empty queue")
+    made = stack.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 20_000}})
+    path = f"/api/v1/jobs/{made['id']}"
+    until(lambda: stack.api.get(path)["status"] == "RUNNING", seconds=60, what="its claim")
+    # When the queue has five more messages of it
+    sqs = stack.client("sqs")
+    for _ in range(5):
+        sqs.send_message(QueueUrl=stack.outputs["JobsQueueUrl"], MessageBody=message_of(made["id"], version=1))
+    # Then only the one that its worker keeps hidden is left while the job runs
+    until(lambda: messages(stack, "JobsQueueUrl") == 1, seconds=15, what="one message", every=0.2)
+    assert stack.api.get(path)["status"] == "RUNNING"
+    assert completes(stack, made["id"])["attempts"] == 1
+    until(lambda: messages(stack, "JobsQueueUrl") == 0, seconds=30, what="no message")
+
+
+def test_a_dead_letter_of_a_job_that_moved_since_fails_nothing(stack: DeployedStack) -> None:
+    # Given a job whose first attempt was made, and which has waited long for the next
+    (item,) = [job_item(1, owner=f"moved-{secrets.token_hex(4)}", status="CREATED", look_at=far_ahead())]
+    with inside(stack):
+        put_jobs([item])
+    job_id, version = item["id"]["S"], int(item["version"]["N"])
+    # When a message that was sent before that attempt is a dead letter
+    sqs = stack.client("sqs")
+    sqs.send_message(QueueUrl=stack.outputs["DeadLetterQueueUrl"], MessageBody=message_of(job_id, version - 2))
+    # Then the job gets a new message and completes
+    job = completes(stack, job_id)
+    assert (job["attempts"], job["dead_lettered_at"]) == (2, None)
 
 
 @pytest.mark.parametrize("arguments", [(), ("0" * 32, "--all")])

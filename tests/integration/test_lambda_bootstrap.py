@@ -157,7 +157,8 @@ def ledger_check(invoke: Invoke) -> None:
 
 
 def dead_letter(invoke: Invoke) -> None:
-    job = create_job("alice", "SLEEP", {"duration_ms": 10})
+    with clock.fixed(lambda: 1_767_225_600.0):  # long ago, so that it has waited in vain
+        job = create_job("alice", "SLEEP", {"duration_ms": 10})
 
     assert invoke(sample_event("dead_letter", job_id=job.id)) == {"batchItemFailures": []}
 

@@ -15,6 +15,7 @@ from support.deployed_stacks import DeployedStack, StackFactory
 from support.waiting import Change, changes, job_item, kill_worker, log_lines, until
 
 LEASE = 4
+DEAD_LETTER_SECONDS = 1
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,7 @@ def quick(make_stack: StackFactory, closed_port: int) -> DeployedStack:
         "leases",
         LeaseSeconds=LEASE,
         FirstLookSeconds=2,
+        DeadLetterSeconds=DEAD_LETTER_SECONDS,
         BackoffBaseMs=400,
         WorkerConcurrency=10,
         HttpAllowedHosts=f"127.0.0.1:{closed_port}",
@@ -210,6 +212,8 @@ def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_
     sqs, queue = quick.client("sqs"), quick.outputs["JobsQueueUrl"]
     with no_workers(quick):
         job_id = sleep(quick, 10)
+        neglected = item(quick, job_id)["created_at"] / 1000 + DEAD_LETTER_SECONDS
+        until(lambda: time.time() > neglected, seconds=10, what="the job to be neglected")
         received = 0
         ends = time.monotonic() + 30
         while received < 21 and time.monotonic() < ends:

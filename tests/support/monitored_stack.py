@@ -32,6 +32,7 @@ PARAMETERS = {
     "AlarmLagMs": "1000",
     "AlarmLedgerLagMs": "1000",
     "MaxReceiveCount": "1",
+    "DeadLetterSeconds": "1",
 }
 
 

@@ -26,7 +26,7 @@ from leaseway.jobs.progress import Progress
 from leaseway.jobs.run import external
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.run.finish import complete, fail, give_up
-from leaseway.jobs.upkeep.dead_letters import judge
+from leaseway.jobs.upkeep.dead_letters import Verdict, judge
 from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
 from leaseway.ledger.statements import EntrySelection
@@ -41,6 +41,7 @@ from support.job_changes import job_change
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "costs.md"
 START = 1_700_000_000
+MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"
 KEY = IdempotencyKey("me", "POST /there", "key")
 
 _numbers = count()
@@ -74,7 +75,7 @@ _claimed: list[JobLease] = []
 
 def taken() -> None:
     """A worker claims the job that was created last."""
-    outcome = claim(_created[-1].id, "w1")
+    outcome = claim(_created[-1].id, "w1", message_id=MESSAGE_ID)
     assert isinstance(outcome, Claimed)
     _claimed.append(outcome.lease)
 
@@ -114,6 +115,17 @@ _waiting: list[Job] = []
 def waiting() -> None:
     """A job that no worker claims."""
     _waiting.append(create_job("alice", "SLEEP", {"duration_ms": 5}))
+
+
+def judge_neglected() -> None:
+    """Judge a message of it when it has waited for long."""
+    later = clock.now_ms() / 1000 + settings().dead_letter_seconds + 1
+    with clock.fixed(lambda: later):
+        assert judge(dead_letter(_waiting[-1])) is Verdict.FAILED
+
+
+def dead_letter(of: Job) -> str:
+    return json.dumps({"job_id": of.id, "ttl_ms": of.ttl_ms, "version": of.version})
 
 
 def given_up() -> None:
@@ -208,7 +220,8 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "count 100 requests of one route at once": ([], metered_lines(100)),
     "count 100 requests of eight routes at once": ([], metered_lines(100, 8)),
     "the metrics page, eight routes, no job live": ([metered_lines(100, 8)], page),
-    "dead-letter a job": ([waiting], lambda: judge(f'{{"job_id": "{_waiting[-1].id}", "ttl_ms": 1}}')),
+    "dead-letter a job": ([waiting], judge_neglected),
+    "judge a dead letter of a held job": ([job(), taken], lambda: judge(dead_letter(_created[-1]))),
     "replay a dead letter": ([waiting, given_up], lambda: replay(_waiting[-1].id)),
     "give a job back, from a node that ends": ([job(), taken], give_back),
     "remove a job that has ended": (

@@ -276,10 +276,12 @@ def dead_letter(calls: Calls) -> None:
     jobs += [create_job("ann", own["type"], own["payload"]) for own in OF_THEIR_OWN]
     jobs.append(create_job("ann", "SLEEP", SLEEP, Options(order_key="k")))
     for job in jobs[1:]:
-        claim(job.id, "another")
-    bodies = {job.id: json.dumps({"job_id": job.id, "ttl_ms": 1}) for job in jobs}
-    letters = [{"messageId": name, "body": body} for name, body in bodies.items()]
-    assert run("dead_letter.app", {"Records": letters}, calls) == {"batchItemFailures": []}
+        claim(job.id, "a worker that dies")
+    letters = [{"messageId": job.id, "body": json.dumps({"job_id": job.id, "ttl_ms": 1})} for job in jobs]
+    later = time.time() + settings().lease_seconds + 1
+    with clock.fixed(lambda: later):
+        claim(jobs[0].id, "a worker that lives", message_id="one")
+        assert run("dead_letter.app", {"Records": letters}, calls) == {"batchItemFailures": []}
 
 
 def tally(calls: Calls) -> None:

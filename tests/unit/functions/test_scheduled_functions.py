@@ -4,7 +4,9 @@ import importlib
 
 import pytest
 
+from leaseway import clock
 from leaseway.jobs import JobStatus, create_job, get_job, queue
+from leaseway.settings import settings
 from support.sample_events import sample_event
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -28,7 +30,9 @@ def test_a_dead_letter_that_cannot_be_judged_stays_and_the_others_are_judged(mon
 
     monkeypatch.setattr(queue, "parse", parse)
 
-    answer = handler({"Records": [{"messageId": "a", "body": "unreadable"}, judged]}, None)
+    neglected = clock.now_ms() / 1000 + settings().dead_letter_seconds + 1
+    with clock.fixed(lambda: neglected):
+        answer = handler({"Records": [{"messageId": "a", "body": "unreadable"}, judged]}, None)
 
     assert answer == {"batchItemFailures": [{"itemIdentifier": "a"}]}
     assert get_job(job.id, owner=None).status is JobStatus.FAILED

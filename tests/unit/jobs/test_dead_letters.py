@@ -1,5 +1,7 @@
 """Dead letters: listed from a sparse index, and replayed at a pace, against DynamoDB and SQS in memory."""
 
+import json
+
 import pytest
 
 from leaseway import aws, clock
@@ -23,14 +25,14 @@ pytestmark = pytest.mark.usefixtures("fake_clock")
 
 
 def dead(number: int, fake_clock: FakeClock) -> list[Job]:
-    """Jobs that were given up one second after another; they had no messages."""
+    """Jobs that were given up one after another; they had no messages."""
     given_up = []
     for _ in range(number):
         with pytest.MonkeyPatch.context() as lost:
             lost.setattr(queue, "send_when_due", lambda _: None)
             job = create_job("ann", "SLEEP", {"duration_ms": 1})
-        fake_clock.seconds += 1
-        assert judge(f'{{"job_id": "{job.id}", "ttl_ms": 1}}') is Verdict.FAILED
+        fake_clock.seconds += settings().dead_letter_seconds + 1
+        assert judge(json.dumps({"job_id": job.id, "ttl_ms": 1, "version": 1})) is Verdict.FAILED
         given_up.append(job)
     return given_up
 

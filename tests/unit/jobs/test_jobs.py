@@ -1,12 +1,14 @@
 """The job's state machine against DynamoDB and SQS in memory; concurrency is tested on the deployed stack."""
 
 import itertools
+import json
 from typing import Any
 
 import msgspec
 import pytest
 
 from leaseway import aws, clock
+from leaseway.dynamodb.table import Item
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import (
     Job,
@@ -16,13 +18,16 @@ from leaseway.jobs import (
     Options,
     TtlTooLongError,
     UnknownJobTypeError,
+    cancel_job,
     create_job,
     get_job,
     get_result,
     queue,
+    retry_job,
 )
 from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.run import claim, finish
+from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep import dead_letters
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import needed, settings
@@ -35,9 +40,14 @@ pytestmark = pytest.mark.usefixtures("cloud")
 LEASE = 30_000
 
 
+def received() -> list[Any]:
+    """Messages in the queue, which are hidden from now on."""
+    answer = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=10)
+    return answer.get("Messages", [])
+
+
 def messages() -> list[str]:
-    received = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=10)
-    return [queue.parse(message["Body"]).job_id for message in received.get("Messages", [])]
+    return [queue.parse(message["Body"]).job_id for message in received()]
 
 
 def abandoned(job: Job) -> Lease:
@@ -326,11 +336,14 @@ def test_a_dead_letter_that_names_no_job_is_dropped(body: str) -> None:
 
 
 def dead_letter(job: Job) -> dead_letters.Verdict:
-    return dead_letters.judge(f'{{"job_id": "{job.id}", "ttl_ms": {job.ttl_ms}}}')
+    """Judge a message that was sent when the job was in this state."""
+    return dead_letters.judge(json.dumps({"job_id": job.id, "ttl_ms": job.ttl_ms, "version": job.version}))
 
 
 def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock: FakeClock) -> None:
-    done, held, unclaimed, dead, late = (sleep_job(ttl_ms=60_000) for _ in range(5))
+    unclaimed = sleep_job(ttl_ms=60_000)
+    fake_clock.seconds += settings().dead_letter_seconds
+    done, held, dead, late = (sleep_job(ttl_ms=60_000) for _ in range(4))
     finish.complete(claimed(done), {})
     late_claim = claimed(late)
     claimed(dead)
@@ -339,7 +352,7 @@ def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock: FakeClock) -
     messages()
 
     assert dead_letter(done) is dead_letters.Verdict.DROPPED
-    assert dead_letter(held) is dead_letters.Verdict.SENT_AFRESH
+    assert dead_letter(held) is dead_letters.Verdict.DROPPED
     assert dead_letter(unclaimed) is dead_letters.Verdict.FAILED
     assert dead_letter(dead) is dead_letters.Verdict.SENT_AFRESH  # another worker may take it over
     fake_clock.seconds = late_claim.deadline / 1000
@@ -348,8 +361,123 @@ def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock: FakeClock) -
     assert read(held).status is JobStatus.RUNNING
 
 
-def test_a_dead_letter_of_a_waiting_job_is_sent_afresh(fake_clock: FakeClock) -> None:
+def test_a_dead_letter_of_a_job_whose_turn_comes_later_is_sent_afresh(fake_clock: FakeClock) -> None:
     job = sleep_job()
     finish.fail(claimed(job), "boom")
-    assert dead_letter(job) is dead_letters.Verdict.SENT_AFRESH
+    assert dead_letter(read(job)) is dead_letters.Verdict.SENT_AFRESH
     assert read(job).status is JobStatus.CREATED
+
+
+def test_a_message_sent_before_its_job_was_claimed_cannot_fail_it(fake_clock: FakeClock) -> None:
+    # Given a job with two messages: it ran with one for minutes, while the other was received again and again
+    first = sleep_job(max_attempts=5)
+    lease = claimed(first)
+    finish.fail(lease, "boom", run_after=clock.now_ms() + 1_000)
+    messages()
+    # When the other becomes a dead letter although the next attempt has been due for long
+    fake_clock.seconds += 10 * settings().dead_letter_seconds
+    # Then the job is as it was, and has a message of its present version
+    assert dead_letter(first) is dead_letters.Verdict.SENT_AFRESH
+    assert (read(first).status, read(first).attempts) == (JobStatus.CREATED, 1)
+    assert messages() == [first.id]
+    assert dead_letter(read(first)) is dead_letters.Verdict.FAILED
+
+
+def test_a_job_that_has_not_been_due_for_long_is_not_failed(fake_clock: FakeClock) -> None:
+    job = sleep_job()
+    messages()
+    fake_clock.seconds += settings().dead_letter_seconds
+    assert dead_letter(job) is dead_letters.Verdict.SENT_AFRESH
+    fake_clock.seconds += 1
+    assert dead_letter(job) is dead_letters.Verdict.FAILED
+
+
+def test_a_delayed_job_is_due_from_its_turn_on(fake_clock: FakeClock) -> None:
+    job = sleep_job(delay_seconds=600)
+    fake_clock.seconds += 600 + settings().dead_letter_seconds
+    assert dead_letter(job) is dead_letters.Verdict.SENT_AFRESH
+
+
+def test_a_dead_letter_without_a_version_fails_no_job_and_its_successor_has_one(fake_clock: FakeClock) -> None:
+    # Given a message that an earlier release sent
+    job = sleep_job()
+    messages()
+    fake_clock.seconds += 10 * settings().dead_letter_seconds
+    body = json.dumps({"job_id": job.id, "ttl_ms": job.ttl_ms})
+    # When it is judged
+    assert dead_letters.judge(body) is dead_letters.Verdict.SENT_AFRESH
+    # Then its successor says which version it was sent for, and the job can be claimed with either
+    (message,) = received()
+    assert queue.parse(message["Body"]) == queue.JobMessage(job.id, job.ttl_ms, job.version)
+    assert queue.parse(body) == queue.JobMessage(job.id, job.ttl_ms, None)
+    claimed(job)
+
+
+def test_a_job_that_is_retried_while_it_is_judged_is_not_failed(
+    fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a job that was neglected for long, and a judge that has read it
+    job = sleep_job()
+    fake_clock.seconds += 10 * settings().dead_letter_seconds
+    original = JobModel.read
+
+    def read_and_be_overtaken(job_id: str) -> Item | None:
+        monkeypatch.setattr(JobModel, "read", original)
+        found = original(job_id)
+        # When its owner cancels and retries it before the judge writes: CREATED again, under the same fence
+        cancel_job(job_id, owner="ann", actor="ann")
+        retry_job(job_id, owner="ann")
+        return found
+
+    monkeypatch.setattr(JobModel, "read", read_and_be_overtaken)
+    # Then the verdict is void
+    assert dead_letter(job) is dead_letters.Verdict.DROPPED
+    assert read(job).status is JobStatus.CREATED
+
+
+def test_the_sweeper_looks_after_a_held_job_whose_message_is_a_dead_letter(fake_clock: FakeClock) -> None:
+    # Given a job whose worker keeps a message hidden
+    job = sleep_job(ttl_ms=840_000)
+    outcome = claim.claim(job.id, "w1", message_id="m1")
+    assert isinstance(outcome, claim.Claimed)
+    messages()
+    # When a message of the job, perhaps that one, becomes a dead letter
+    with metered() as meter:
+        assert dead_letter(job) is dead_letters.Verdict.DROPPED
+    assert (meter.count("sqs"), meter.writes("jobs"), meter.write_units()) == (0, 1, 3)
+    # And the worker dies
+    fake_clock.seconds += settings().lease_seconds + 16
+    # Then the sweeper brings the job to another worker, long before its deadline
+    assert sweep().resent == 1
+    assert messages() == [job.id]
+    assert isinstance(claim.claim(job.id, "w2"), claim.Abandoned)
+
+
+def test_a_second_message_of_a_held_job_is_a_duplicate_and_the_first_is_not(fake_clock: FakeClock) -> None:
+    job = sleep_job(ttl_ms=60_000)
+    held = claim.claim(job.id, "w1", message_id="m1")
+    assert isinstance(held, claim.Claimed)
+
+    again, other = claim.claim(job.id, "w2", message_id="m1"), claim.claim(job.id, "w2", message_id="m2")
+
+    assert isinstance(again, claim.NotYet)
+    assert isinstance(other, claim.NotYet)
+    assert (again.is_duplicate, other.is_duplicate) == (False, True)
+    # When the worker dies, the next one holds the job with the message that brought it
+    fake_clock.seconds += settings().lease_seconds + 1
+    abandoned = claim.claim(job.id, "w2", message_id="m1")
+    assert isinstance(abandoned, claim.Abandoned)
+    assert isinstance(claim.take_over(abandoned.lease, "w2", message_id="m3"), claim.Claimed)
+    late = claim.claim(job.id, "w3", message_id="m1")
+    assert isinstance(late, claim.NotYet)
+    assert late.is_duplicate
+
+
+def test_an_end_forgets_the_message(fake_clock: FakeClock) -> None:
+    for end in (lambda lease: finish.complete(lease, {}), lambda lease: finish.fail(lease, "boom")):
+        job = sleep_job()
+        outcome = claim.claim(job.id, "w1", message_id="m1")
+        assert isinstance(outcome, claim.Claimed)
+        assert read(job).message_id == "m1"
+        end(outcome.lease)
+        assert read(job).message_id is None

@@ -85,7 +85,7 @@ def test_a_group_is_an_owners_key_and_nobody_elses(sent: list[dict[str, Any]]) -
 def test_what_is_sent_twice_within_minutes_is_taken_once() -> None:
     job = ordered()
 
-    assert queue.send([queue.message_of(job)]) == 1
+    assert queue.send([queue.build_message(job)]) == 1
 
     assert in_queue() == [job.id]
 

@@ -69,8 +69,8 @@ def test_each_queue_is_found_by_its_address() -> None:
     assert set(deployed()) == {NORMAL, HIGH, LOW, ORDERED, TASKS, FAR, FEW}
     for queue in deployed():
         name = queue.url.rpartition("/")[2]
-        assert Queue.behind(f"arn:aws:sqs:us-east-1:000000000000:{name}") == queue
-    assert Queue.behind("") == NORMAL
+        assert Queue.from_arn(f"arn:aws:sqs:us-east-1:000000000000:{name}") == queue
+    assert Queue.from_arn("") == NORMAL
 
 
 @pytest.mark.usefixtures("plugged")

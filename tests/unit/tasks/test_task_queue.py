@@ -61,8 +61,8 @@ def test_a_dead_letter_of_a_waiting_run_is_sent_afresh_to_the_tasks_queue() -> N
 
 
 def test_a_records_source_tells_its_queue() -> None:
-    assert Queue.behind("arn:aws:sqs:us-east-1:000000000000:tasks") == TASKS
-    assert Queue.behind("arn:aws:sqs:us-east-1:000000000000:jobs") == NORMAL
+    assert Queue.from_arn("arn:aws:sqs:us-east-1:000000000000:tasks") == TASKS
+    assert Queue.from_arn("arn:aws:sqs:us-east-1:000000000000:jobs") == NORMAL
 
 
 def test_messages_of_both_queues_are_sent_ten_a_call() -> None:

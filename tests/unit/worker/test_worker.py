@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from leaseway import aws, clock
-from leaseway.jobs import Job, JobStatus, Options, create_job
+from leaseway.jobs import Job, JobStatus, Options, create_job, queue
 from leaseway.jobs.lease import LeaseLostError
+from leaseway.jobs.queue import NORMAL, ORDERED, Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import needed, settings
 from support.job_steps import read
@@ -33,11 +34,12 @@ def quick(**options: Any) -> Job:
     return create_job("ann", "QUICK", options.pop("payload", {}), Options(**options))
 
 
-def receive(count: int = 10) -> dict:
-    answer = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=count)
+def receive(count: int = 10, source: Queue = NORMAL) -> dict:
+    answer = aws.client("sqs").receive_message(QueueUrl=source.url, MaxNumberOfMessages=count)
+    arn = f"arn:aws:sqs:us-east-1:123456789012:{source.url.rpartition('/')[2]}"
     return {
         "Records": [
-            {"messageId": m["MessageId"], "receiptHandle": m["ReceiptHandle"], "body": m["Body"]}
+            {"messageId": m["MessageId"], "receiptHandle": m["ReceiptHandle"], "body": m["Body"], "eventSourceARN": arn}
             for m in answer["Messages"]
         ]
     }
@@ -90,16 +92,43 @@ def test_a_job_without_time_for_its_ttl_is_not_claimed() -> None:
     assert read(short).status is JobStatus.COMPLETED
 
 
-def test_a_job_that_another_worker_holds_is_reported_failed_and_left_to_it() -> None:
+def test_a_message_whose_job_another_worker_holds_under_it_stays_in_the_queue() -> None:
+    # Given a message that came twice, as SQS may deliver it
     job = quick()
-    held = claim.claim(job.id, "other")
     event = receive()
+    held = claim.claim(job.id, "other", message_id=event["Records"][0]["messageId"])
 
     answer = handler(event, context())
 
     assert failed_ids(answer) == {event["Records"][0]["messageId"]}
     assert isinstance(held, claim.Claimed)
     assert finish.complete(held.lease, {"by": "other"}) is JobStatus.COMPLETED
+
+
+def test_a_second_message_of_a_held_job_is_deleted_and_the_first_brings_the_job_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a job with two messages, held by a worker under the one
+    job = quick()
+    first = receive()
+    held = claim.claim(job.id, "dead worker", message_id=first["Records"][0]["messageId"])
+    assert isinstance(held, claim.Claimed)
+    assert queue.send([queue.build_message(job)]) == 1
+    # When the other is delivered, then it is done with
+    assert failed_ids(handler(receive(), context())) == set()
+    assert read(job).status is JobStatus.RUNNING
+    # And when the worker has died, the one that it held brings the job back
+    later = clock.now_ms() / 1000 + settings().lease_seconds + 1
+    with clock.fixed(lambda: later):
+        assert failed_ids(handler(first, context())) == set()
+    assert (read(job).status, read(job).crashes) == (JobStatus.COMPLETED, 1)
+
+
+def test_where_order_is_kept_a_second_message_keeps_its_place() -> None:
+    job = quick(order_key="k")
+    event = receive(source=ORDERED)
+    claim.claim(job.id, "other", message_id="another message")
+    assert failed_ids(handler(event, context())) == {event["Records"][0]["messageId"]}
 
 
 def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monkeypatch: pytest.MonkeyPatch) -> None:

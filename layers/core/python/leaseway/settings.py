@@ -130,6 +130,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     first_look_seconds: Annotated[
         int, _number(1, 3_600, "Age at which the sweeper first looks at a live job; a job done sooner is never read")
     ] = 120
+    dead_letter_seconds: Annotated[
+        int,
+        _number(
+            1, 604_800, "A job whose message is a dead letter is FAILED once it has been due, unclaimed, for this long"
+        ),
+    ] = 2_700
     look_cap_seconds: Annotated[int, _number(1, 86_400, "The sweeper's wait doubles at each look, up to this")] = 3_600
     sweep_backlog: Annotated[
         int,

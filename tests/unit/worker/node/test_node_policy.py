@@ -21,20 +21,21 @@ from worker.node.process import default_queues
 NOT_SEEN = {("s3:ListBucket", "Bucket")}
 
 
-def made(source: Queue, payload: dict, *, held: bool = False) -> Job:
+def made(source: Queue, payload: dict) -> Job:
     """A job of that queue; its message is still to be sent."""
     # A retry that keeps its order deletes nothing.
     job = create_job("ann", "IMAGE_RESIZE", payload, Options(max_attempts=1 if source.keeps_order else None))
     JobModel.change(job.id, [JobModel.queue.set(source.name)], JobModel.id.exists())
-    if held:
-        claim(job.id, "another")
     return job
 
 
-def send(job: Job, source: Queue) -> None:
+def send(job: Job, source: Queue, *, held: bool = False) -> None:
+    """Send the job's message; if it is held, another worker has claimed the job with that very message."""
     body = json.dumps({"job_id": job.id, "ttl_ms": job.ttl_ms})
     place = {"MessageGroupId": job.id, "MessageDeduplicationId": job.id} if source.keeps_order else {}
-    aws.client("sqs").send_message(QueueUrl=source.url, MessageBody=body, **place)
+    message_id = aws.client("sqs").send_message(QueueUrl=source.url, MessageBody=body, **place)["MessageId"]
+    if held:
+        claim(job.id, "another", message_id=message_id)
 
 
 def attempted(job: Job) -> bool:
@@ -49,12 +50,12 @@ def test_the_policy_grants_exactly_what_a_node_calls(
     settings.cache_clear()
     sources = default_queues()
     failing = [(made(source, no_picture()), source) for source in sources]
-    held = [(made(source, no_picture(), held=True), source) for source in sources]
+    held = [(made(source, no_picture()), source) for source in sources]
     picture = made(sources[0], large_picture())
     # One message a job: two lanes with the same job would meet in moto, which is not safe for threads.
     aws.client("sqs").purge_queue(QueueUrl=sources[0].url)
     for job, source in [*failing, *held, (picture, sources[0])]:
-        send(job, source)
+        send(job, source, held=(job, source) in held)
     # When a node works on all of them, and is the generator
     with calls.of_the_function():
         lanes = [Working(source=source) for source in sources]

@@ -50,7 +50,7 @@ def produce(lease: Lease, number: int, failure_percent: float | None = None) -> 
         NodeModel.check_part(GENERATOR, is_still(lease)),
     ]
     _write(parts)
-    queue.send([queue.message_of(job)])
+    queue.send([queue.build_message(job)])
     return job
 
 

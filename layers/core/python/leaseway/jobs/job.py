@@ -132,6 +132,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     lease_until: Internal[Milliseconds | None] = default(None)
     fence: Internal[int] = default(0)
     claim_token: Internal[str | None] = default(None)
+    message_id: Internal[str | None] = default(None)
+    """The SQS message that its worker keeps hidden while it runs; None if it waits, has ended, or is held without one.
+
+    If the worker dies, that message brings the next one. Without it only the sweeper does."""
     payload_key: Internal[str | None] = default(None)
     result_key: Internal[str | None] = default(None)
     look_at: Internal[Milliseconds | None] = default(None)

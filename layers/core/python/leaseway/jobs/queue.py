@@ -66,8 +66,8 @@ class Queue(NamedTuple):
         return NORMAL if job.task_id is None else TASKS
 
     @classmethod
-    def behind(cls, arn: str) -> "Queue":
-        """The queue that an event's `eventSourceARN` names; the normal one where it names none."""
+    def from_arn(cls, arn: str) -> "Queue":
+        """Find the queue that an event's `eventSourceARN` names; the normal one if it names none of ours."""
         name = arn.rpartition(":")[2]
         return next((queue for queue in deployed() if name and queue.url.endswith(f"/{name}")), NORMAL)
 
@@ -100,11 +100,15 @@ def _of_types(pairs: str) -> Mapping[str, str]:
     return {name.strip(): url.strip() for name, _, url in given}
 
 
-class JobMessage(msgspec.Struct, frozen=True):
+class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The body of a message. The time to live lets a worker judge whether it has time before it claims."""
 
     job_id: str
     ttl_ms: int
+    version: int | None = None
+    """The job's version when this was sent: a job of another version has been claimed, ended or retried since.
+
+    None in messages of releases that did not send it."""
 
 
 class MalformedMessageError(Exception):
@@ -124,10 +128,10 @@ class Outgoing(NamedTuple):
     """Where order is kept, SQS takes one message with this text in five minutes."""
 
 
-def message_of(job: Job, delay_seconds: int = 0) -> Outgoing:
-    """The message that brings a job to a worker, and the queue it belongs to."""
+def build_message(job: Job, delay_seconds: int = 0) -> Outgoing:
+    """Build the message that brings a job, as it is now, to a worker."""
     once = f"{job.id}-{job.version}"
-    return Outgoing(JobMessage(job.id, job.ttl_ms), Queue.of(job), _group(job), delay_seconds, once)
+    return Outgoing(JobMessage(job.id, job.ttl_ms, job.version), Queue.of(job), _group(job), delay_seconds, once)
 
 
 def _group(job: Job) -> str:
@@ -177,9 +181,8 @@ def send_when_due(jobs: Sequence[Job]) -> set[str]:
 
     What is due in over 900 s is left to the sweeper.
     """
-    now = clock.now_ms()
-    delays = [(job, max(0, -(-((job.run_after or 0) - now) // 1000))) for job in jobs]
-    unsent = _unsent([message_of(job, delay) for job, delay in delays if delay <= LONGEST_DELAY_SECONDS])
+    delays = [(job, clock.seconds_until(job.run_after or 0)) for job in jobs]
+    unsent = _unsent([build_message(job, delay) for job, delay in delays if delay <= LONGEST_DELAY_SECONDS])
     return {outgoing.message.job_id for outgoing in unsent}
 
 

@@ -38,8 +38,8 @@ _MARKS_OF_AN_END = (
 )
 
 
-def to_running(worker: str, token: str, now: int) -> list[Action]:
-    """Start an attempt under a new lease. The deadline is the caller's to set."""
+def to_running(worker: str, token: str, now: int, message_id: str | None = None) -> list[Action]:
+    """Start an attempt under a new lease, whose worker keeps the message hidden. The caller adds the deadline."""
     return [
         JobModel.status.set(JobStatus.RUNNING),
         JobModel.worker.set(worker),
@@ -47,6 +47,7 @@ def to_running(worker: str, token: str, now: int) -> list[Action]:
         JobModel.updated_at.set(now),
         JobModel.lease_until.set(now + settings().lease_seconds * 1000),
         JobModel.claim_token.set(token),
+        JobModel.message_id.remove() if message_id is None else JobModel.message_id.set(message_id),
         JobModel.attempts.add(1),
         JobModel.fence.add(1),
         JobModel.version.add(1),
@@ -68,6 +69,7 @@ def to_waiting(now: int, run_after: int | None = None) -> list[Action]:
         *([JobModel.run_after.set(run_after)] if run_after else []),
         JobModel.deadline.remove(),
         JobModel.lease_until.remove(),
+        JobModel.message_id.remove(),
     ]
 
 
@@ -99,6 +101,7 @@ def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
         JobModel.live_key.remove(),
         JobModel.look_at.remove(),
         JobModel.lease_until.remove(),
+        JobModel.message_id.remove(),
         JobModel.run_after.remove(),
     ]
 

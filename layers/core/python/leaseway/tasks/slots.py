@@ -96,7 +96,7 @@ def start_now(task_id: str) -> Job:
                 raise TaskNotFoundError(task_id=task_id) from None
             task = current
         else:
-            queue.send([queue.message_of(job)])
+            queue.send([queue.build_message(job)])
             return job
     raise UnavailableError(f"task {task_id} kept changing; try again")
 

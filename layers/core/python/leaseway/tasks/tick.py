@@ -72,7 +72,7 @@ class _Tick:
 
     def send(self) -> None:
         """Send the messages of the runs that were started."""
-        self.report.sent += queue.send([queue.message_of(job, _delay(job)) for job in self._unsent])
+        self.report.sent += queue.send([queue.build_message(job, _delay(job)) for job in self._unsent])
         self._unsent.clear()
 
 

@@ -76,7 +76,7 @@ def retry_jobs(
     finally:
         # Also where the table failed halfway: those before it wait already.
         again = [] if dry_run else [outcome.job for outcome in outcomes if outcome.refusal is None]
-        queue.send([queue.message_of(job) for job in again])
+        queue.send([queue.build_message(job) for job in again])
     return Report(outcomes=outcomes, dry_run=dry_run, cursor=onward)
 
 

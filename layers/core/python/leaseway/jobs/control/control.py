@@ -71,7 +71,7 @@ def retry_job(job_id: str, *, owner: str | None, if_versions: Container[int] | N
         VersionMovedError: `if_versions` is given and its version is not among them, or it keeps changing.
     """
     job = _changed(job_id, owner, if_versions, retrying)
-    queue.send([queue.message_of(job)])
+    queue.send([queue.build_message(job)])
     return job
 
 

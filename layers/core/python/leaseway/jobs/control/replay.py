@@ -68,7 +68,7 @@ def replay(job_id: str) -> Job:
     if job.dead_lettered_at is None:
         raise DeadLetterNotFoundError(job_id=job_id)
     again = changed_as_seen(job, retrying)
-    queue.send([queue.message_of(again)])
+    queue.send([queue.build_message(again)])
     return again
 
 

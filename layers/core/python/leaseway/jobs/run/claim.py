@@ -40,8 +40,9 @@ class NotYet(msgspec.Struct, frozen=True):
 
     until: int
     reason: str
-    held: bool = True
-    """Whether a worker holds it, so that the end of its lease brings it back even without a message."""
+    is_duplicate: bool = False
+    """Whether the job comes back without this message if its worker dies: by the one that its worker keeps hidden, or
+    by the sweeper. Such a message is to be deleted: it would only be received again and again while the job runs."""
 
 
 class Abandoned(msgspec.Struct, frozen=True):
@@ -56,27 +57,34 @@ HIDING_MARGIN_MS = 5_000
 """A message stays hidden this much longer than its job's lease: when it is seen again, the lease has surely ended."""
 
 
-def claim(job_id: str, worker: str, *, without_message: bool = False) -> Outcome:
+def claim(job_id: str, worker: str, *, message_id: str | None = None, without_message: bool = False) -> Outcome:
     """Start an attempt at a CREATED job whose turn has come. One write, no read.
 
+    `message_id` names the message that brought the job; the job remembers the one that its worker keeps hidden.
     `without_message` is for a worker that keeps no message hidden: the sweeper looks after the job from the end of its
     lease on, which moves it in the live index (two units more).
 
-    Two workers with the same message, drawn:
+    Two workers with the same message, and one with another message of the job, drawn:
 
-        A  --claim: CREATED, so granted, fence 1-->  runs
-        B  --claim: RUNNING, so refused--------->    NotYet(A's lease end); B hides the message and reports it failed
+        A, message 1  --claim: CREATED, so granted, fence 1-->  runs, keeps message 1 hidden
+        B, message 1  --claim: RUNNING, so refused--------->    hides message 1 until A's lease ends
+        C, message 2  --claim: RUNNING, so refused--------->    a duplicate: C deletes message 2
+
+    If A dies, message 1 appears again, whatever became of message 2.
     """
     now, token = clock.now_ms(), secrets.token_hex(8)
     is_created = JobModel.status == JobStatus.CREATED.value
     is_due = JobModel.run_after.does_not_exist() | (JobModel.run_after <= now)
     has_attempts_left = JobModel.attempts < JobModel.max_attempts
-    actions = [*to_running(worker, token, now), JobModel.deadline.set(JobModel.ttl_ms + now)]
+    hidden = None if without_message else message_id
+    actions = [*to_running(worker, token, now, hidden), JobModel.deadline.set(JobModel.ttl_ms + now)]
     actions += _look_after_lease(now) if without_message else []
-    return _start(job_id, actions, is_created & is_due & has_attempts_left, token)
+    return _start(job_id, actions, is_created & is_due & has_attempts_left, token, message_id)
 
 
-def take_over(abandoned: Lease, worker: str, *, without_message: bool = False) -> Outcome:
+def take_over(
+    abandoned: Lease, worker: str, *, message_id: str | None = None, without_message: bool = False
+) -> Outcome:
     """Start an attempt at a job whose worker died; it counts a crash. One write, no read.
 
     The attempt has the job's whole time to live: it starts from the beginning, as the one before it did.
@@ -85,25 +93,28 @@ def take_over(abandoned: Lease, worker: str, *, without_message: bool = False) -
     """
     now, token = clock.now_ms(), secrets.token_hex(8)
     lease_ended = JobModel.lease_until < now
-    actions = [*to_running(worker, token, now), JobModel.deadline.set(JobModel.ttl_ms + now), JobModel.crashes.add(1)]
+    hidden = None if without_message else message_id
+    actions = [*to_running(worker, token, now, hidden), JobModel.deadline.set(JobModel.ttl_ms + now)]
+    actions += [JobModel.crashes.add(1)]
     actions += abandoned.end_attempt(AttemptEnd.CRASHED, "its worker died")
     actions += _look_after_lease(now) if without_message else []
-    return _start(abandoned.job.id, actions, abandoned.is_held() & lease_ended & abandoned.is_in_time(now), token)
+    may_take_over = abandoned.is_held() & lease_ended & abandoned.is_in_time(now)
+    return _start(abandoned.job.id, actions, may_take_over, token, message_id)
 
 
 def _look_after_lease(now: int) -> list[Action]:
     return [JobModel.look_at.set(now + settings().lease_seconds * 1000 + TAKEOVER_GRACE_MS)]
 
 
-def _start(job_id: str, actions: Sequence[Action], condition: Condition, token: str) -> Outcome:
+def _start(job_id: str, actions: Sequence[Action], condition: Condition, token: str, message_id: str | None) -> Outcome:
     try:
         item: Item | None = JobModel.change(job_id, actions, condition)
     except ConditionRefusedError as refusal:
         item = refusal.item
-    return _judge(item, token, clock.now_ms())
+    return _judge(item, token, message_id)
 
 
-def _judge(item: Item | None, token: str, now: int) -> Outcome:
+def _judge(item: Item | None, token: str, message_id: str | None) -> Outcome:
     """Judge the item that a claim wrote, or that refused it."""
     job = job_from_item(item) if item is not None else None
     if job is None:
@@ -112,19 +123,21 @@ def _judge(item: Item | None, token: str, now: int) -> Outcome:
         return Settled("finished")
     lease = get_lease(job)
     if lease is None:
-        return NotYet(job.run_after or now, "its turn comes later", held=False)
+        return NotYet(job.run_after or clock.now_ms(), "its turn comes later")
     # With a refused claim too: the SDK repeated our own write after a lost answer.
     if lease.token == token:
         return Claimed(lease)
-    return _judge_running(lease, now)
+    return _judge_running(lease, message_id)
 
 
-def _judge_running(lease: Lease, now: int) -> Outcome:
+def _judge_running(lease: Lease, message_id: str | None) -> Outcome:
+    now = clock.now_ms()
     if lease.deadline <= now:
         finish.expire(lease)
         return Settled("its time to live passed")
     if lease.until >= now:
-        return NotYet(lease.until + HIDING_MARGIN_MS, "another worker holds it")
+        is_duplicate = lease.job.message_id != message_id
+        return NotYet(lease.until + HIDING_MARGIN_MS, "another worker holds it", is_duplicate)
     reason = _refuse_takeover(lease)
     if reason is None:
         return Abandoned(lease)

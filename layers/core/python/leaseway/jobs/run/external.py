@@ -61,7 +61,8 @@ def claim_next(types: Sequence[str], worker: str, wait_seconds: int = 0) -> Leas
     """Claim the next job of some external types, its payload included; None where none came in time.
 
     One receive, one write and one delete where a job waits; a receive a second and queue, or one in five seconds where
-    there is one type only, while it does not. Messages whose job is finished or held are deleted on the way.
+    there is one type only, while it does not. Messages of finished jobs, and duplicates of held ones, are deleted on
+    the way.
 
     Raises:
         UnknownJobTypeError: there is no such type.
@@ -189,18 +190,18 @@ def _claim_received(source: Queue, received: queue.Received, worker: str) -> Lea
         log.error("not a job's message", extra={"action": "parse", "message_id": received.message_id})
         queue.delete([received.receipt], source)
         return None
-    outcome = _claim(job_id, worker)
-    if isinstance(outcome, claim.NotYet) and not outcome.held:
+    outcome = _claim(job_id, worker, received.message_id)
+    if isinstance(outcome, claim.NotYet) and not outcome.is_duplicate:
         queue.hide([Hiding(received.receipt, clock.seconds_until(outcome.until))], source)
     elif not isinstance(outcome, claim.Abandoned):
         queue.delete([received.receipt], source)  # after the claim: a job whose message is gone is held or finished
     return outcome.lease if isinstance(outcome, claim.Claimed) else None
 
 
-def _claim(job_id: str, worker: str) -> claim.Outcome:
-    outcome = claim.claim(job_id, worker, without_message=True)
+def _claim(job_id: str, worker: str, message_id: str | None = None) -> claim.Outcome:
+    outcome = claim.claim(job_id, worker, message_id=message_id, without_message=True)
     if isinstance(outcome, claim.Abandoned):
-        outcome = claim.take_over(outcome.lease, worker, without_message=True)
+        outcome = claim.take_over(outcome.lease, worker, message_id=message_id, without_message=True)
     facts = {"action": "claim", "job_id": job_id, "worker": worker, "outcome": type(outcome).__name__}
     log.info("claim from outside", extra=facts)
     return outcome

@@ -79,7 +79,7 @@ def fail(
     actions += [*to_waiting(now, run_after), *clear_progress()]
     status = _end_attempt(lease, actions, JobStatus.CREATED)
     if status is JobStatus.CREATED and not queue.Queue.of(job).keeps_order:
-        queue.send_when_due([msgspec.structs.replace(job, run_after=run_after)])
+        queue.send_when_due([msgspec.structs.replace(job, run_after=run_after, version=job.version + 1)])
     return status
 
 
@@ -112,12 +112,14 @@ def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered:
     The lease must have ended (a CREATED job has none), so that a worker that is alive cannot lose its result here.
     """
     now, lease = clock.now_ms(), get_lease(job)
+    # The fence alone would not do: a job that was cancelled and retried by hand is CREATED under the same one.
+    is_unmoved = JobModel.version == job.version
     is_unheld = JobModel.lease_until.does_not_exist() | (JobModel.lease_until < now)
     extra = lease.end_attempt(AttemptEnd.CRASHED, reason) if lease is not None else []
     extra += [JobModel.crashes.set(crashes)] if crashes is not None else []
     if dead_lettered:
         extra += [JobModel.dead_lettered_at.set(now), JobModel.dead_letter_key.set(dead_letter_key(job.id))]
-    return _end(job, JobStatus.FAILED, reason, is_unheld, extra)
+    return _end(job, JobStatus.FAILED, reason, is_unmoved & is_unheld, extra)
 
 
 def supersede_part(lease: Lease, now: int) -> Part:

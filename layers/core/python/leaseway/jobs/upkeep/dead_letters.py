@@ -1,14 +1,28 @@
-"""Dead letters: messages that no claim settled are judged again, by what their job is now."""
+"""Judging dead letters: messages that were received `maxReceiveCount` times and settled by no claim.
+
+How often a message was received says nothing about its job: another worker may have held it all the time, or workers
+may have had no time left for it. So a dead letter is judged by what its job is now:
+
+    finished or gone                                 --> dropped
+    held by a worker                                 --> dropped; the sweeper looks after the job from now on
+    its worker died, or its turn comes later         --> sent afresh
+    its deadline passed                              --> CANCELLED
+    due, but moved since the message was sent        --> sent afresh: claimed, retried or given back at least once
+    due, unmoved, for less than DEAD_LETTER_SECONDS  --> sent afresh, a lease later
+    due, unmoved, for longer                         --> FAILED: workers receive its messages and cannot claim it
+"""
 
 from enum import StrEnum
 
 from leaseway import clock
+from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job
-from leaseway.jobs.lease import get_lease
+from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
+from leaseway.jobs.queue import JobMessage
 from leaseway.jobs.run import finish
-from leaseway.jobs.run.claim import HIDING_MARGIN_MS
 from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.settings import settings
 
 
 class Verdict(StrEnum):
@@ -27,10 +41,6 @@ class NotSentError(Exception):
 def judge(body: str) -> Verdict:
     """Judge one dead letter. One consistent read, then at most one write or one send.
 
-    A finished or vanished job needs no message. A job whose turn comes later, that a worker holds or that one may
-    take over gets a fresh one: its deadline bounds how often. A job past its deadline is CANCELLED. Any other was
-    handed out `maxReceiveCount` times while it waited for a claim, and is FAILED.
-
     Raises:
         NotSentError: the fresh message could not be sent.
     """
@@ -42,30 +52,51 @@ def judge(body: str) -> Verdict:
     job = job_from_item(item) if item is not None else None
     if job is None or job.status.is_terminal:
         return Verdict.DROPPED
-    waits_until = _waits_until(job)
-    if waits_until is not None:
-        return _send_afresh(job, waits_until)
-    return _end(job)
-
-
-def _waits_until(job: Job) -> int | None:
-    """When a fresh message of this job can do something (ms); None where it waits for nothing."""
-    now, lease = clock.now_ms(), get_lease(job)
-    if lease is not None:
-        return lease.until + HIDING_MARGIN_MS if lease.deadline > now else None
-    return job.run_after if job.run_after is not None and job.run_after > now else None
-
-
-def _send_afresh(job: Job, until: int) -> Verdict:
-    delay = min(queue.LONGEST_DELAY_SECONDS, clock.seconds_until(until))
-    if not queue.send([queue.message_of(job, delay)]):
-        raise NotSentError(job.id)
-    return Verdict.SENT_AFRESH
-
-
-def _end(job: Job) -> Verdict:
     lease = get_lease(job)
-    if lease is not None and lease.deadline <= clock.now_ms():
+    return _judge_waiting(job, message) if lease is None else _judge_running(lease)
+
+
+def _judge_running(lease: Lease) -> Verdict:
+    now = clock.now_ms()
+    if lease.deadline <= now:
         return Verdict.CANCELLED if finish.expire(lease) else Verdict.DROPPED
+    if lease.until < now:
+        return _send_afresh(lease.job)
+    _leave_to_sweeper(lease)
+    return Verdict.DROPPED
+
+
+def _leave_to_sweeper(lease: Lease) -> None:
+    """Have the sweeper bring the job back if its worker dies, in place of the message. One write of three units.
+
+    The dead letter may be the very message that the worker keeps hidden. If it is a duplicate, this costs looks only.
+    """
+    if lease.job.message_id is None:
+        return
+    look_at = min(lease.deadline, lease.until + TAKEOVER_GRACE_MS)
+    try:
+        JobModel.change(lease.job.id, [JobModel.look_at.set(look_at), JobModel.message_id.remove()], lease.is_held())
+    except ConditionRefusedError:
+        return  # it ended, was claimed or waits again since it was read, and each of these looks after its message
+
+
+def _judge_waiting(job: Job, message: JobMessage) -> Verdict:
+    now, run_after = clock.now_ms(), job.run_after or 0
+    if run_after > now:
+        return _send_afresh(job, not_before=run_after)
+    # Messages of earlier releases have no version, so they cannot show that the job has not moved.
+    if message.version != job.version:
+        return _send_afresh(job)
+    if now - max(job.updated_at, run_after) <= settings().dead_letter_seconds * 1000:
+        # Later, because workers that give it back at once would make it a dead letter again within seconds.
+        return _send_afresh(job, not_before=now + settings().lease_seconds * 1000)
     reason = "dead letter: its message was received again and again, and no worker claimed the job"
     return Verdict.FAILED if finish.give_up(job, reason, dead_lettered=True) else Verdict.DROPPED
+
+
+def _send_afresh(job: Job, not_before: int = 0) -> Verdict:
+    """Replace the dead letter by a message of the job as it is now, visible at `not_before` (ms) or 900 s from now."""
+    delay = min(queue.LONGEST_DELAY_SECONDS, clock.seconds_until(not_before))
+    if not queue.send([queue.build_message(job, delay)]):
+        raise NotSentError(job.id)
+    return Verdict.SENT_AFRESH

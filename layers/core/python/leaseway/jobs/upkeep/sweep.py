@@ -110,7 +110,7 @@ class _Sweep:
             return  # it was claimed, finished or looked at meanwhile
         self.report.moved += 1
         if resend:
-            self.outgoing.append(queue.message_of(job, delay))
+            self.outgoing.append(queue.build_message(job, delay))
 
 
 def sweep() -> SweepReport:
