@@ -1,1 +1,1 @@
-"""Makes the first Admin when the stack is deployed."""
+"""Makes the first Admin and checks the parameters when the stack is deployed."""

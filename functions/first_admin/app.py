@@ -1,4 +1,4 @@
-"""The function behind the template's custom resource: the first Admin, with the password that the stack generated.
+"""The function behind the template's custom resources: the first Admin, and a check of the parameters.
 
 CloudFormation waits up to an hour for an answer, so one is sent whatever happens.
 """
@@ -7,45 +7,62 @@ from leaseway import coldstart
 
 with coldstart.loading():
     import json
-    from typing import TYPE_CHECKING, Any
+    from collections.abc import Callable
+    from typing import TYPE_CHECKING, Any, NamedTuple
 
     from leaseway import aws
     from leaseway.identity import ensure_admin
+    from leaseway.jobs.upkeep.object_days import check_object_days
     from leaseway.logs import log
-    from leaseway.settings import needed
+    from leaseway.settings import SettingsInvalidError, needed
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_ID = "first-admin"
-
 
 def handler(event: dict[str, Any], context: "LambdaContext") -> None:
-    """Answer one event of CloudFormation. Deleting the resource deletes no user."""
+    """Answer one event of CloudFormation. Deleting a resource does nothing; no user is deleted."""
     try:
         if event["RequestType"] != "Delete":
-            _create_admin()
+            _RESOURCES[event["ResourceType"]].create()
+    except SettingsInvalidError as problem:
+        log.error("parameters refused", extra={"action": "check", "why": str(problem)})
+        _answer(event, "FAILED", str(problem))
     except Exception as failure:
-        log.exception("first admin", extra={"action": "first_admin"})
+        log.exception("custom resource", extra={"action": "custom_resource", "resource": event.get("ResourceType")})
         _answer(event, "FAILED", f"{type(failure).__name__}: see the function's log")
     else:
         _answer(event, "SUCCESS", "")
 
 
 def _create_admin() -> None:
+    """Create the first Admin, with the password that the stack generated, unless it exists."""
     secret = aws.client("secretsmanager").get_secret_value(SecretId=needed("admin_secret"))
     admin = json.loads(secret["SecretString"])
     created = ensure_admin(admin["username"], admin["password"])
     log.info("first admin", extra={"action": "first_admin", "who": admin["username"], "made": created})
 
 
+class _CustomResource(NamedTuple):
+    physical_id: str
+    create: Callable[[], None]
+    """Called at each deployment that changes a property of the resource."""
+
+
+_RESOURCES = {
+    "Custom::FirstAdmin": _CustomResource("first-admin", _create_admin),
+    "Custom::ParameterCheck": _CustomResource("parameter-check", check_object_days),
+}
+
+
 def _answer(event: dict[str, Any], status: str, reason: str) -> None:
     import urllib3  # noqa: PLC0415 - once per deployment
 
+    resource = _RESOURCES.get(event["ResourceType"])
     document = {
         "Status": status,
         "Reason": reason,
-        "PhysicalResourceId": _ID,
+        "PhysicalResourceId": resource.physical_id if resource else event["LogicalResourceId"],
         **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
     }
     # The address is signed for an empty content type.

@@ -152,8 +152,8 @@ class Run:
             status = self._record(
                 lambda: finish.complete(self.lease, result, context.reports.latest, has_objects=context.has_objects)
             )
-        except content.NotJsonError as problem:
-            return self._record_failure(f"the result is not JSON: {problem}")
+        except content.NotStorableError as problem:
+            return self._record_failure(f"the result {problem}")
         except ClientError as refusal:
             if not _is_invalid(refusal):
                 raise
@@ -197,7 +197,7 @@ class Run:
         if kind.run is None:
             raise JobError(f"jobs of type {kind.name} are for workers that claim them over HTTP")
         try:
-            return kind.run(kind.parse(content.payload_of(self.job)), self.context)
+            return kind.run(kind.parse(content.load_payload(self.job)), self.context)
         finally:
             self.context.reports.end()
 

@@ -99,7 +99,10 @@ def retry(call: Call[None, None]) -> Answer:
     ),
 )
 def remove(call: Call[None, None]) -> JobView:
-    """Answers what it was. Jobs go by themselves when their retention is over; a live one is cancelled first."""
+    """Answers what it was, without large contents. Jobs go by themselves when their retention is over.
+
+    A job that has not ended is cancelled first.
+    """
     return job_view(
         remove_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_versions=call.if_versions)
     )

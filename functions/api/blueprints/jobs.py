@@ -36,6 +36,7 @@ from leaseway.jobs.create.options import Priority
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 from leaseway.jobs.types import job_type
+from leaseway.objects import ObjectNotFoundError
 from leaseway.validation import whole_match
 
 jobs = Blueprint(__name__)
@@ -291,7 +292,7 @@ def show_job(call: Call[None, None]) -> Answer:
         tag=_TAG,
         summary="Read how a job ended",
         answer=JobOutcome,
-        errors=(JobNotFoundError, NotFinishedError, UnavailableError),
+        errors=(JobNotFoundError, NotFinishedError, ObjectNotFoundError, UnavailableError),
     ),
 )
 def show_result(call: Call[None, None]) -> JobOutcome:

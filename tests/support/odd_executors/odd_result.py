@@ -20,6 +20,7 @@ RESULTS: dict[str, Any] = {
     "nan": float("nan"),
     "infinity": [None, {"deep": float("-inf")}],
     "huge": 2**200,
+    "enormous": "x" * 3_000_000,
     "null": None,
 }
 

@@ -1,4 +1,4 @@
-"""The custom resource that makes the first Admin: CloudFormation always gets an answer."""
+"""The custom resources, which make the first Admin and check parameters: CloudFormation always gets an answer."""
 
 import io
 import json
@@ -25,8 +25,9 @@ class CloudFormation:
         self.port = port
         self.answers: list[Any] = []
 
-    def tell(self, kind: str) -> Any:
-        handler({"RequestType": kind, "ResponseURL": f"http://127.0.0.1:{self.port}/answer", **KNOWN}, None)
+    def tell(self, kind: str, resource: str = "Custom::FirstAdmin") -> Any:
+        address = f"http://127.0.0.1:{self.port}/answer"
+        handler({"RequestType": kind, "ResourceType": resource, "ResponseURL": address, **KNOWN}, None)
         assert KNOWN.items() <= self.answers[-1].items()
         return self.answers[-1]
 
@@ -86,3 +87,28 @@ def test_a_failure_is_answered_too_and_says_no_secret(
     # Then it hears that it failed, at once, and neither the answer nor the log has the password
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "first-admin")
     assert PASSWORD not in json.dumps(answer) + logged.getvalue()
+
+
+@pytest.mark.parametrize(("retention_days", "object_days", "status"), [
+    (None, None, "SUCCESS"),
+    (90, 457, "SUCCESS"),
+    (90, 456, "FAILED"),
+    (3_283, 3_650, "SUCCESS"),
+    (3_650, 3_650, "FAILED"),
+])  # fmt: skip
+def test_a_deployment_whose_objects_would_go_before_their_jobs_fails(
+    cloudformation: CloudFormation,
+    monkeypatch: pytest.MonkeyPatch,
+    retention_days: int | None,
+    object_days: int | None,
+    status: str,
+) -> None:
+    if retention_days is not None:
+        monkeypatch.setenv("RETENTION_DAYS", str(retention_days))
+        monkeypatch.setenv("OBJECT_DAYS", str(object_days))
+    settings.cache_clear()
+    answer = cloudformation.tell("Update", "Custom::ParameterCheck")
+    assert (answer["Status"], answer["PhysicalResourceId"]) == (status, "parameter-check")
+    assert status == "SUCCESS" or answer["Reason"].startswith(f"ObjectDays is {object_days}; ")
+    with pytest.raises(UserNotFoundError):
+        get_user("admin")

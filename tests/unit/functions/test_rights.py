@@ -210,8 +210,9 @@ def authorizer(calls: Calls) -> None:
 
 def first_admin(calls: Calls) -> None:
     ids = dict.fromkeys(("StackId", "RequestId", "LogicalResourceId"), "")
+    event = {"RequestType": "Create", "ResourceType": "Custom::FirstAdmin", "ResponseURL": "http://127.0.0.1:9/"}
     with pytest.raises(HTTPError):  # nobody listens for the answer
-        run("first_admin.app", {"RequestType": "Create", "ResponseURL": "http://127.0.0.1:9/", **ids}, calls)
+        run("first_admin.app", event | ids, calls)
 
 
 def worker(calls: Calls) -> None:

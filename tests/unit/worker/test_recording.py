@@ -99,6 +99,16 @@ def test_a_result_without_a_json_form_is_a_failed_attempt_with_its_reason(kind: 
     assert str(message).startswith("the result is not JSON: ")
 
 
+def test_a_result_that_is_too_large_is_a_failed_attempt_with_its_reason() -> None:
+    job = create_job("ann", "ODD_RESULT", {"kind": "enormous"}, Options(max_attempts=1))
+
+    assert run_batch() == {"batchItemFailures": []}
+
+    status, attempts, crashes, message = end_of(job)
+    assert (status, attempts, crashes) == (JobStatus.FAILED, 1, 0)
+    assert str(message) == "the result is too large: 3000012 bytes as JSON, the limit is 2097152"
+
+
 @pytest.mark.parametrize(("kind", "value"), [("huge", 2**200), ("null", None)])
 def test_a_result_with_a_json_form_is_read_as_it_was_returned(kind: str, value: object) -> None:
     job = create_job("ann", "ODD_RESULT", {"kind": kind}, Options(max_attempts=1))

@@ -8,6 +8,7 @@ An owner's name is escaped so that it is always exactly one segment of a key: no
 
 import re
 import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -215,8 +216,8 @@ def put_json(key: str, value: dict[str, Any]) -> None:
 
 
 def get_json(key: str) -> dict[str, Any]:
-    """A JSON object that `put_json` wrote. One GET; raises as `get_bytes` does."""
-    return msgspec.json.decode(get_bytes(key, settings().upload_limit), type=dict[str, Any])
+    """Read a JSON object that `put_json` wrote, whatever its size. One GET; raises as `get_bytes` does."""
+    return msgspec.json.decode(get_bytes(key, sys.maxsize), type=dict[str, Any])
 
 
 def stat(key: str) -> ObjectFacts:

@@ -181,8 +181,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         _number(
             1,
             3_650,
-            "Days after which the bucket itself removes any object, as a net: above the longest delay (366) and"
-            " its retention together, or an object goes before its job",
+            "Days after which the bucket itself removes any object, as a net: at least 367 more than RETENTION_DAYS"
+            " (a job may be delayed by 366), which each deployment checks",
         ),
     ] = 460
     inline_bytes: Annotated[

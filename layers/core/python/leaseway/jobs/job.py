@@ -76,10 +76,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     owner: Public[str]
     tags: Public[tuple[str, ...]] = default(())
     payload: Annotated[
-        Public[dict[str, Any]], Meta(description="null in a list where it is large: read the job itself")
+        Public[dict[str, Any]],
+        Meta(description="null if it is large, in a list and in the answer to a change: read the job itself"),
     ]
     result: Annotated[
-        Public[dict[str, Any] | None], Meta(description="null until COMPLETED, and in a list where it is large")
+        Public[dict[str, Any] | None], Meta(description="null until COMPLETED, and as `payload` if it is large")
     ] = default(None)
     error_message: Annotated[
         Public[str | None], Meta(description="Why it failed, was cancelled, or is tried again")

@@ -12,7 +12,7 @@ from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError, MovedError
 from leaseway.jobs import queue
-from leaseway.jobs.find.read import get_job
+from leaseway.jobs.find.read import read_job_item
 from leaseway.jobs.job import AttemptEnd, Job, JobStatus
 from leaseway.jobs.lease import get_lease
 from leaseway.jobs.table import JobModel, job_from_item
@@ -115,14 +115,14 @@ def changed_as_seen(job: Job, step: Step) -> Job:
 
 def _changed(job_id: str, owner: str | None, if_versions: Container[int] | None, step: Step) -> Job:
     """Apply what `step` decides to the very version that it saw; decide anew while others move the job."""
-    job = get_job(job_id, owner=owner)
+    job = read_job_item(job_id, owner=owner)
     for _ in range(_TRIES):
         if if_versions is not None and job.version not in if_versions:
             raise VersionMovedError(f"its version is {job.version}", job_id=job.id, version=job.version)
         try:
             return _apply(step, job)
         except ConditionRefusedError as refusal:
-            job = _job(refusal.item or {}, job) if refusal.item else get_job(job_id, owner=owner)
+            job = _job(refusal.item or {}, job) if refusal.item else read_job_item(job_id, owner=owner)
     raise VersionMovedError("others keep changing it", job_id=job_id)
 
 

@@ -25,7 +25,7 @@ from leaseway.errors import InvalidInputError, NotFoundError, UnavailableError
 from leaseway.jobs import queue
 from leaseway.jobs.control.control import VersionMovedError, changed_as_seen, retrying
 from leaseway.jobs.find.lists import dead_letter_index
-from leaseway.jobs.find.read import JobNotFoundError, get_job
+from leaseway.jobs.find.read import JobNotFoundError, read_job_item
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import job_from_item
 from leaseway.settings import needed, settings
@@ -62,7 +62,7 @@ def replay(job_id: str) -> Job:
         VersionMovedError: somebody else moved it meanwhile.
     """
     try:
-        job = get_job(job_id, owner=None)
+        job = read_job_item(job_id, owner=None)
     except JobNotFoundError:
         raise DeadLetterNotFoundError(job_id=job_id) from None
     if job.dead_lettered_at is None:

@@ -1,5 +1,6 @@
 """Reading one job and its result."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -23,10 +24,11 @@ class NotFinishedError(ConflictError):
     code = "NOT_FINISHED"
 
 
-def get_job(job_id: str, *, owner: str | None) -> Job:
-    """The job, its large contents included. One consistent read, and one GetObject for each large content.
+def read_job_item(job_id: str, *, owner: str | None) -> Job:
+    """Read a job without its large contents, which stay in the bucket. One consistent read.
 
-    `owner` None reads anybody's job (for an Admin). Somebody else's job reads as absent.
+    Whatever changes a job reads it so: it works while the bucket does not. `owner` None reads anybody's job (for an
+    Admin). Somebody else's job reads as absent.
 
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
@@ -35,35 +37,57 @@ def get_job(job_id: str, *, owner: str | None) -> Job:
     job = job_from_item(item) if item is not None else None
     if job is None or owner not in (None, job.owner):
         raise JobNotFoundError(job_id=job_id)
-    return msgspec.structs.replace(job, payload=content.payload_of(job), result=content.result_of(job))
+    return job
+
+
+def get_job(job_id: str, *, owner: str | None) -> Job:
+    """Read a job with its large contents. One consistent read, and one GetObject for each large content.
+
+    A content whose object is gone is left empty, as `read_job_item` leaves it.
+
+    Raises:
+        JobNotFoundError: there is none, or none of this owner's.
+        UnavailableError: the bucket does not answer.
+    """
+    job = read_job_item(job_id, owner=owner)
+    payload, result = job.payload, job.result
+    with suppress(objects.ObjectNotFoundError):
+        payload = content.load_payload(job)
+    with suppress(objects.ObjectNotFoundError):
+        result = content.load_result(job)
+    return msgspec.structs.replace(job, payload=payload, result=result)
 
 
 def get_result(job_id: str, *, owner: str | None) -> tuple[Job, dict[str, Any] | None]:
-    """The finished job and its result; the result is None for FAILED and CANCELLED, whose job tells the reason.
+    """Read a finished job, without a large payload, and its result: None if it FAILED or was CANCELLED.
+
+    One consistent read, and one GetObject for a large result.
 
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
         NotFinishedError: it is CREATED or RUNNING.
+        ObjectNotFoundError: the result is no longer in the bucket.
+        UnavailableError: the bucket does not answer.
     """
-    job = get_job(job_id, owner=owner)
+    job = read_job_item(job_id, owner=owner)
     if not job.status.is_terminal:
         raise NotFinishedError(f"the job is {job.status.value}", job_id=job_id, status=job.status.value)
-    return job, job.result if job.status is JobStatus.COMPLETED else None
+    return job, content.load_result(job) if job.status is JobStatus.COMPLETED else None
 
 
 def link_to_result(job_id: str, *, owner: str | None) -> tuple[str, int]:
-    """A fresh link to the object that a COMPLETED job's result names as `key`, and when it stops working (ms).
+    """Make a link to the object that a COMPLETED job's result names as `key`; returns it and its end (ms).
 
-    Costs what `get_result` does; whether the object is still there is not asked.
+    Costs what `get_result` does; it does not check that the object still exists.
 
     Raises:
-        JobNotFoundError, NotFinishedError: as `get_result`.
-        ObjectNotFoundError: the result names no object of the job's owner.
+        JobNotFoundError, NotFinishedError, UnavailableError: as `get_result`.
+        ObjectNotFoundError: the result names no object of the job's owner, or is itself no longer in the bucket.
     """
     job, result = get_result(job_id, owner=owner)
     key = (result or {}).get("key")
     try:
-        # A result is what an executor says: it must not open what belongs to somebody else.
+        # An executor chose the key: it must not open an object of another owner.
         objects.check_own_key(job.owner, key if isinstance(key, str) else "")
     except InvalidInputError:
         raise objects.ObjectNotFoundError("the result names no object", job_id=job_id) from None

@@ -23,7 +23,7 @@ from leaseway.canonical import canonical_json
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, UnavailableError
 from leaseway.jobs import content, queue
-from leaseway.jobs.find.read import JobNotFoundError, get_job
+from leaseway.jobs.find.read import JobNotFoundError, read_job_item
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.lease import Lease, LeaseLostError, get_lease
 from leaseway.jobs.progress import Progress, set_progress
@@ -84,15 +84,16 @@ def claim_known(job_id: str, worker: str, *, owner: str | None) -> Lease:
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
         NotClaimableError: it runs on Lambda, has ended, is held by another worker, or its turn comes later.
+        UnavailableError: the bucket did not hand out the payload; the attempt has failed.
     """
-    job = get_job(job_id, owner=owner)
+    job = read_job_item(job_id, owner=owner)
     kind = catalogue().get(job.type)
     if kind is None or kind.runs_on != "external":
         raise NotClaimableError(f"jobs of type {job.type} run on Lambda", job_id=job_id, status=job.status.value)
     outcome = _claim(job_id, worker)
     match outcome:
         case claim.Claimed(lease):
-            return _with_payload(lease, job.payload)
+            return _load_payload(lease)
         case claim.Abandoned():
             raise NotClaimableError("another worker was quicker", job_id=job_id)
         case claim.Settled(reason) | claim.NotYet(reason=reason):
@@ -136,7 +137,7 @@ def complete(job_id: str, token: str, result: dict[str, Any], *, owner: str | No
     status = job.status if lease is None else finish.complete(lease, result)
     if status is not JobStatus.COMPLETED:
         raise LeaseLostError(f"the job is {status.value}", job_id=job_id, status=status.value)
-    if lease is None and canonical_json(result) != canonical_json(content.result_of(job)):
+    if lease is None and canonical_json(result) != canonical_json(content.load_result(job)):
         raise LeaseLostError("the job is COMPLETED, with another result", job_id=job_id, status=status.value)
 
 
@@ -209,7 +210,7 @@ def _claim(job_id: str, worker: str, message_id: str | None = None) -> claim.Out
 
 def _load_payload(lease: Lease) -> Lease:
     try:
-        return _with_payload(lease, content.payload_of(lease.job))
+        return _with_payload(lease, content.load_payload(lease.job))
     except LeasewayError as failure:
         # The caller never learns of this claim, so it would send no heartbeat.
         finish.fail(lease, f"its payload could not be read: {failure.detail}")
