@@ -29,4 +29,5 @@ def _note(done: TickReport) -> None:
     metrics.note("TasksStarted", done.started)
     metrics.note("TasksSkipped", done.skipped)
     metrics.note("TasksMissed", done.missed)
+    metrics.note("TasksSetAside", done.set_aside)
     metrics.note("SchedulerLag", done.lag_ms)

@@ -297,6 +297,24 @@ def test_tasks_whose_slot_has_long_come_call(watched: Watched) -> None:
     watched.alarms("scheduler-late")
 
 
+def test_a_task_that_nothing_can_run_calls(watched: Watched) -> None:
+    # Given a due task whose job type has no queue any more, as after its retirement
+    path = each_minute(watched)
+    tasks = watched.stack.client("dynamodb")
+    assert watched.state("tasks-set-aside") != "ALARM"
+    tasks.update_item(
+        TableName=watched.stack.outputs["TasksTable"],
+        Key={"id": {"S": path}},
+        UpdateExpression="SET queue = :gone, next_run = :past, anchor = :past",
+        ExpressionAttributeValues={":gone": {"S": "GONE"}, ":past": {"N": str(int(time.time() * 1000) - 1_000)}},
+    )
+    # When the scheduler comes to it
+    assert watched.stack.invoke("SchedulerFunction")["set_aside"] >= 1
+    # Then it calls
+    watched.alarms("tasks-set-aside")
+    watched.stack.api.request("DELETE", f"/api/tasks/{path}")
+
+
 def each_minute(watched: Watched) -> str:
     """The id of a task that is due each minute, made at the first call."""
     if "each-minute" not in watched.tasks:

@@ -4,8 +4,7 @@ from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel
 from leaseway.tasks import Task
 from leaseway.tasks.history import Entry, page_of_history
-from leaseway.tasks.runs import read_run
-from leaseway.tasks.slots import read_task
+from leaseway.tasks.slots import read_run, read_task
 
 
 def again(task: Task) -> Task:

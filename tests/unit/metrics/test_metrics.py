@@ -291,7 +291,7 @@ def test_a_change_that_does_not_explain_itself_is_told(cloud: None, capsys: pyte
     ("function", "event", "told"),
     [
         ("sweeper", {}, {"SweepFound", "SweepResent", "SweepCancelled", "SweepLag", "JobsRunning", "ActiveJobs"}),
-        ("scheduler", {}, {"TasksStarted", "TasksSkipped", "TasksMissed", "SchedulerLag"}),
+        ("scheduler", {}, {"TasksStarted", "TasksSkipped", "TasksMissed", "TasksSetAside", "SchedulerLag"}),
         ("ledger.check", {}, {"LedgerDifferences", "LedgerAccountsBehind", "LedgerEntriesChecked"}),
     ],
 )

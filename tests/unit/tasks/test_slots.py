@@ -284,14 +284,6 @@ def test_a_slot_whose_job_exists_is_passed_over(fake_clock: FakeClock, make: Cal
     assert again(task).next_run > fake_clock.ms
 
 
-def test_a_broken_task_keeps_nobody_waiting(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
-    broken, well = make(), make()
-    TaskModel.change(broken.id, [TaskModel.cron.set("nonsense"), TaskModel.every.remove()], TaskModel.id.exists())
-    fake_clock.move(minutes=5)
-    report = tick()
-    assert (report.failed, report.started, last_run(well).status) == (1, 1, JobStatus.CREATED)
-
-
 def test_a_lost_message_is_the_sweepers_to_send(
     fake_clock: FakeClock, make: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:

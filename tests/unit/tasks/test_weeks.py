@@ -17,9 +17,8 @@ from leaseway.jobs.run import claim, finish
 from leaseway.tasks import CatchUp, Definition, Overlap, Task, create_task
 from leaseway.tasks import tick as ticking
 from leaseway.tasks.history import Entry, page_of_history
-from leaseway.tasks.runs import read_run
 from leaseway.tasks.schedule import schedule
-from leaseway.tasks.slots import read_task
+from leaseway.tasks.slots import read_run, read_task
 from support import tables
 from support.as_function import forget_everything
 from support.crontab_model import cron_slots, interval_slots

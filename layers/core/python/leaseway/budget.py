@@ -1,6 +1,6 @@
 """Budgets: how much one pass over many items may do."""
 
-import time
+from leaseway import clock
 
 
 class Budget:
@@ -8,13 +8,13 @@ class Budget:
 
     def __init__(self, items: int, seconds: float) -> None:
         self.items_left = items
-        self._ends = time.monotonic() + seconds
+        self._ends = clock.monotonic() + seconds
 
-    def take(self) -> None:
-        """Use one item."""
-        self.items_left -= 1
+    def take(self, items: int = 1) -> None:
+        """Use so many items."""
+        self.items_left -= items
 
     @property
     def is_spent(self) -> bool:
         """No item or no time is left."""
-        return self.items_left <= 0 or time.monotonic() >= self._ends
+        return self.items_left <= 0 or clock.monotonic() >= self._ends

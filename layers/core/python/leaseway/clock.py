@@ -17,6 +17,11 @@ def seconds_until(moment_ms: int) -> int:
     return max(0, -(-(moment_ms - now_ms()) // 1000))
 
 
+def monotonic() -> float:
+    """Seconds of a clock that is never set back, for measuring how long something takes."""
+    return time.monotonic()
+
+
 def sleep(seconds: float) -> None:
     """Pause the calling thread. Pauses between tries call it as `clock.sleep`, so that tests replace it here."""
     time.sleep(seconds)

@@ -152,7 +152,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Age at which a slot counts as missed: the scheduler looks once a minute, and its own start takes a while",
         ),
     ] = 90
-    schedule_items: Annotated[int, _number(1, 10_000, "Due tasks one tick settles; what is left is reported")] = 1_000
+    schedule_items: Annotated[int, _number(1, 10_000, "Due tasks one tick settles; what is left is reported")] = 5_000
+    schedule_threads: Annotated[int, _number(1, 25, "Slots that a tick settles side by side")] = 16
     schedule_seconds: Annotated[int, _number(1, 600, "Time one tick takes at most")] = 45
     due_shards: Annotated[
         int, _number(1, 64, "Shards of the index of due tasks, each one query a tick. Fixed once tasks exist")

@@ -62,7 +62,10 @@ CATALOGUE: Mapping[str, Metric] = {
     "TasksStarted": Metric(_COUNT, "Runs that the schedule started"),
     "TasksSkipped": Metric(_COUNT, "Slots skipped, because the run before was not done"),
     "TasksMissed": Metric(_COUNT, "Slots that came while nobody looked"),
-    "SchedulerLag": Metric(_MS, "How long ago a tick's earliest slot had come", summed=False),
+    "TasksSetAside": Metric(
+        _COUNT, "Due tasks that cannot run: their job type has no queue, or they cannot be planned"
+    ),
+    "SchedulerLag": Metric(_MS, "How long ago a tick's earliest slot had come, over all shards", summed=False),
     "BalanceUpdatesGranted": Metric(_COUNT, "Updates, transfers and reversals that were made"),
     "BalanceUpdatesRefused": Metric(_COUNT, "Those that were refused: no such account, too little, too much"),
     "BalanceUpdatesConflicted": Metric(_COUNT, "Times that one was planned anew, because another came first"),

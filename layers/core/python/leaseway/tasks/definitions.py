@@ -156,7 +156,9 @@ def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
     if not only_pauses:  # a task can always be paused, even if its type is retired or refuses its payload by now
         changed = msgspec.structs.replace(changed, **_checked(task.owner, changed)._asdict())
     timing = any(getattr(changed, name) != getattr(task, name) for name in _TIMING)
-    return msgspec.structs.replace(changed, next_run=_first_slot(changed, now)) if timing else changed
+    if not timing and task.aside_from is None:
+        return changed
+    return msgspec.structs.replace(changed, next_run=_first_slot(changed, now), aside_from=None)
 
 
 def _as_read(before: Task, after: Task) -> Condition:

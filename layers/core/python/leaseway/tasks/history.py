@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,7 @@ from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.table import job_from_item
 from leaseway.settings import settings
 from leaseway.tasks.model import HISTORY_SHARDS, HistoryModel, Task, recent_key, slot_job_id
+from leaseway.tasks.schedule import Due
 
 _DAY_SECONDS = 86_400
 
@@ -63,6 +64,20 @@ class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None
 
 
+class SlotRecord(NamedTuple):
+    """What became of the slots from `first` on that were settled at once."""
+
+    first: int
+    due: Due
+    missed: int
+    """How many had no run although none was at work: those before the last, or all."""
+    skipped: bool
+    """Whether the last one was skipped."""
+    job: Job | None
+    """The run that started for the last one."""
+    at: int
+
+
 class _Place(msgspec.Struct, frozen=True, array_like=True):
     """What a cursor holds: the entry to continue after."""
 
@@ -74,14 +89,16 @@ def record_run(task: Task, job: Job) -> Part:
     return _part(task, Kind.RUN, job.created_at, job.id, job_id=job.id, slot=job.slot)
 
 
-def record_skipped(task: Task, slot: int, now: int) -> Part:
-    """The entry of a slot that came while an earlier run was still going on."""
-    return _part(task, Kind.SKIPPED, now, slot_job_id(task.id, slot), slot=slot)
-
-
-def record_missed(task: Task, first: int, last: int, slots: int, now: int) -> Part:
-    """The entry of a stretch of slots that no tick saw in time."""
-    return _part(task, Kind.MISSED, now, slot_job_id(task.id, first), slot=first, until=last, slots=slots)
+def record_slots(task: Task, settled: SlotRecord) -> list[Part]:
+    """The entries of slots that were settled at once, as parts of the transaction that moves the task on."""
+    first, due, missed, now = settled.first, settled.due, settled.missed, settled.at
+    parts = []
+    if missed:
+        last = due.slot if missed > due.missed or due.before is None else due.before
+        parts.append(_part(task, Kind.MISSED, now, slot_job_id(task.id, first), slot=first, until=last, slots=missed))
+    if settled.skipped:
+        parts.append(_part(task, Kind.SKIPPED, now, slot_job_id(task.id, due.slot), slot=due.slot))
+    return [*parts, record_run(task, settled.job)] if settled.job else parts
 
 
 def _part(task: Task, kind: Kind, at: int, unique: str, **facts: Any) -> Part:

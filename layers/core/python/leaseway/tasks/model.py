@@ -67,12 +67,19 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 1
     """Counts the changes of the definition."""
     next_run: int | None = None
-    """The slot to come; None while it is paused."""
+    """The slot to come; None while it is paused. While the task is set aside, when it is planned again."""
+    aside_from: int | None = None
+    """The slot to come of a task that is set aside."""
     last_slot: int | None = None
     """The latest slot that was started, skipped or missed: none up to it is ever looked at again."""
     last_job_id: str | None = None
     missed: int = 0
     skipped: int = 0
+
+    @property
+    def next_slot(self) -> int | None:
+        """The slot to come; None while it is paused."""
+        return self.aside_from or self.next_run
 
     @property
     def schedule(self) -> Schedule:
@@ -131,6 +138,7 @@ class TaskModel(Table):
     updated_at = NumberAttribute(null=True)
     version = NumberAttribute(null=True)
     next_run = NumberAttribute(null=True)
+    aside_from = NumberAttribute(null=True)
     last_slot = NumberAttribute(null=True)
     last_job_id = UnicodeAttribute(null=True)
     missed = NumberAttribute(null=True)

@@ -11,8 +11,7 @@ from leaseway.dynamodb.query import Query
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.table import job_from_item
 from leaseway.tasks.model import LISTED, Task, task_from_item
-from leaseway.tasks.runs import read_run
-from leaseway.tasks.slots import read_task
+from leaseway.tasks.slots import read_run, read_task
 
 
 class State(StrEnum):

@@ -1,6 +1,9 @@
-"""Plans: what becomes of a slot, and the one transaction that makes it so. Nothing here reads or writes."""
+"""Plans: what becomes of a slot, and the one transaction that makes it so. Nothing here reads or writes.
 
-from collections.abc import Iterator
+A plan is built in one pass: the schedule names the slot, `runs` plans the run that starts for it, if one may, and
+`history` the entries.
+"""
+
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -11,8 +14,8 @@ from leaseway.dynamodb.table import Part
 from leaseway.jobs.job import Job
 from leaseway.settings import settings
 from leaseway.tasks import history
-from leaseway.tasks.model import CatchUp, Overlap, Task, TaskModel, slot_job_id
-from leaseway.tasks.runs import LastRun, judge_last_run, new_run, start_run
+from leaseway.tasks.model import CatchUp, Task, TaskModel, slot_job_id
+from leaseway.tasks.runs import Obstacle, Run, plan_run
 from leaseway.tasks.schedule import Due
 
 
@@ -22,8 +25,13 @@ class Verdict(StrEnum):
     STARTED = "started"
     SKIPPED = "skipped"
     MISSED = "missed"
+    SET_ASIDE = "set aside"
+    """Its run would have no queue, as after the retirement of its job type; or the task cannot be planned."""
     RACED = "raced"
     """Another tick settled it, or the task was paused, changed or deleted."""
+
+
+_OBSTRUCTED = {Obstacle.ALIVE: Verdict.SKIPPED, Obstacle.NO_QUEUE: Verdict.SET_ASIDE}
 
 
 class Plan(NamedTuple):
@@ -32,7 +40,7 @@ class Plan(NamedTuple):
     slot: int
     verdict: Verdict
     missed: int
-    """Slots that no tick saw in time, this one included if that is the verdict."""
+    """Slots that had no run although none was at work; this one included if that is the verdict."""
     job: Job | None
     parts: list[Part]
 
@@ -40,28 +48,24 @@ class Plan(NamedTuple):
 def plan_slot(task: Task, first: int, last: Job | None, now: int) -> Plan:
     """Plan the slots of `task` that have come since slot `first`; `last` is its last run."""
     due = task.schedule.due(first, now)
-    verdict = _judge(task, first, due, last, now)
-    missed = due.missed + (verdict is Verdict.MISSED)
-    job = new_run(task, slot_job_id(task.id, due.slot), due.slot, now) if verdict is Verdict.STARTED else None
-    advance = _advance(task, due, missed=missed, skipped=int(verdict is Verdict.SKIPPED), job=job)
-    start = start_run(task, job, last, now) if job else []
-    plan = Plan(due.slot, verdict, missed, job, [advance, *start])
-    plan.parts.extend(_record(plan, task, first, due, now))
-    return plan
+    is_late = task.catch_up is CatchUp.NONE and not _is_in_time(first, due, now)
+    run = None if is_late else plan_run(task, slot_job_id(task.id, due.slot), due.slot, last, now)
+    job, start = (run.job, run.parts) if isinstance(run, Run) else (None, [])
+    verdict = Verdict.MISSED if run is None else Verdict.STARTED if isinstance(run, Run) else _OBSTRUCTED[run]
+    missed = due.missed + (verdict in (Verdict.MISSED, Verdict.SET_ASIDE))
+    settled = history.SlotRecord(first, due, missed, verdict is Verdict.SKIPPED, job, now)
+    parts = [_advance(task, settled), *start, *history.record_slots(task, settled)]
+    return Plan(due.slot, verdict, missed, job, parts)
 
 
-def plan_run_now(task: Task, job: Job, last: Job | None, now: int) -> list[Part]:
-    """The transaction that runs a task by hand. Its schedule goes on as it was."""
-    change = TaskModel.change_part(task.id, [TaskModel.last_job_id.set(job.id)], _is_as_read(task))
-    return [change, *start_run(task, job, last, now), history.record_run(task, job)]
-
-
-def _judge(task: Task, first: int, due: Due, last: Job | None, now: int) -> Verdict:
-    if task.catch_up is CatchUp.NONE and not _is_in_time(first, due, now):
-        return Verdict.MISSED
-    if task.overlap is Overlap.SKIP and judge_last_run(last, now) is LastRun.ALIVE:
-        return Verdict.SKIPPED
-    return Verdict.STARTED
+def plan_run_now(task: Task, job_id: str, last: Job | None, now: int) -> Plan | Obstacle:
+    """Plan the transaction that runs a task by hand. Its schedule goes on as it was."""
+    run = plan_run(task, job_id, None, last, now)
+    if isinstance(run, Obstacle):
+        return run
+    change = TaskModel.change_part(task.id, [TaskModel.last_job_id.set(job_id)], _is_as_read(task))
+    parts = [change, *run.parts, history.record_run(task, run.job)]
+    return Plan(now, Verdict.STARTED, 0, run.job, parts)
 
 
 def _is_in_time(first: int, due: Due, now: int) -> bool:
@@ -75,14 +79,15 @@ def _is_in_time(first: int, due: Due, now: int) -> bool:
     return now - (first if dense else due.slot) <= late
 
 
-def _advance(task: Task, due: Due, *, missed: int, skipped: int, job: Job | None) -> Part:
+def _advance(task: Task, settled: history.SlotRecord) -> Part:
     actions: list[Action] = [
-        TaskModel.next_run.set(due.next),
-        TaskModel.last_slot.set(due.slot),
-        TaskModel.missed.add(missed),
-        TaskModel.skipped.add(skipped),
+        TaskModel.next_run.set(settled.due.next),
+        TaskModel.last_slot.set(settled.due.slot),
+        TaskModel.missed.add(settled.missed),
+        TaskModel.skipped.add(int(settled.skipped)),
     ]
-    actions += [TaskModel.last_job_id.set(job.id)] if job else []
+    actions += [TaskModel.aside_from.remove()] if task.aside_from is not None else []
+    actions += [TaskModel.last_job_id.set(settled.job.id)] if settled.job else []
     return TaskModel.change_part(task.id, actions, _is_as_read(task) & (TaskModel.next_run == task.next_run))
 
 
@@ -95,15 +100,3 @@ def _is_as_read(task: Task) -> Condition:
     )
     as_read: Condition = same_run & (TaskModel.version == task.version)
     return as_read
-
-
-def _record(plan: Plan, task: Task, first: int, due: Due, now: int) -> Iterator[Part]:
-    """The entries of the history."""
-    if plan.verdict is Verdict.MISSED:
-        yield history.record_missed(task, first, due.slot, plan.missed, now)
-    elif due.missed and due.before:
-        yield history.record_missed(task, first, due.before, due.missed, now)
-    if plan.verdict is Verdict.SKIPPED:
-        yield history.record_skipped(task, due.slot, now)
-    if plan.job:
-        yield history.record_run(task, plan.job)

@@ -11,17 +11,23 @@ import uuid
 from contextlib import suppress
 from typing import NamedTuple
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from leaseway import clock
 from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.table import ConditionRefusedError
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
 from leaseway.errors import ConflictError, UnavailableError
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job
-from leaseway.tasks.model import Overlap, Task, TaskModel, TaskNotFoundError, task_from_item
+from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.logs import log
+from leaseway.tasks.model import Task, TaskModel, TaskNotFoundError, task_from_item
 from leaseway.tasks.plan import Plan, Verdict, plan_run_now, plan_slot
-from leaseway.tasks.runs import LastRun, judge_last_run, new_run, read_run
+from leaseway.tasks.runs import Obstacle
 
 _TRIES = 6
+_ASIDE_MS = 3_600_000
 _BACKOFF = Backoff(first=0.02)
 
 
@@ -31,12 +37,21 @@ class AlreadyRunningError(ConflictError):
     code = "ALREADY_RUNNING"
 
 
+class UnplannableTaskError(Exception):
+    """A task's slot cannot be planned: its schedule or another part of its definition cannot be read."""
+
+
 class SettledSlot(NamedTuple):
     """What became of a slot, the run that needs a message (if one started), and how many slots were missed."""
 
     verdict: Verdict
     job: Job | None = None
     missed: int = 0
+
+    @property
+    def job_id(self) -> str | None:
+        """The id of the run that started, if one did."""
+        return self.job.id if self.job else None
 
 
 _RACED = SettledSlot(Verdict.RACED)
@@ -49,6 +64,7 @@ def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> Sett
     A refusal brings the task as it is now, and the slot is planned again.
 
     Raises:
+        UnplannableTaskError: its definition cannot be read; nothing was written.
         UnavailableError: others kept changing the task; nothing was written, and the next tick sees it.
         OutcomeUnknownError: the answer was lost; if it was written, the sweeper sends the message.
     """
@@ -56,7 +72,7 @@ def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> Sett
         moment = clock.now_ms() if now is None else now
         if task.next_run is None or task.next_run > moment:
             return _RACED
-        plan = plan_slot(task, task.next_run, last, moment)
+        plan = _plan(task, last, moment)
         try:
             transact_with_retries(plan.parts)
         except TransactionCancelledError as cancelled:
@@ -72,32 +88,44 @@ def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> Sett
     raise UnavailableError(f"task {task.id} kept changing")
 
 
+def set_aside(task_id: str, next_run: int, now: int) -> None:
+    """Look at a task that cannot be planned again in an hour, so that it does not stand before others. One write.
+
+    Its slot is kept: once the task can be planned, it is settled as one that comes late. A failure is logged.
+    """
+    actions = [
+        TaskModel.aside_from.set(TaskModel.aside_from | next_run),  # if it is not set already
+        TaskModel.next_run.set(now + _ASIDE_MS),
+    ]
+    try:
+        TaskModel.change(task_id, actions, TaskModel.next_run == next_run)
+    except ConditionRefusedError:
+        return  # it was settled, changed, paused or deleted
+    except (BotoCoreError, ClientError):
+        log.exception("task not set aside", extra={"action": "schedule", "task_id": task_id})
+
+
 def start_now(task_id: str) -> Job:
     """Run a task once, now, whatever its schedule says and even while it is paused. Two reads and one transaction.
 
     Raises:
         TaskNotFoundError: no such task.
         AlreadyRunningError: its last run has not ended and it does not overlap; carries that run's `job_id`.
-        UnavailableError: others kept changing the task; nothing was started.
+        UnavailableError: others kept changing the task, or its type has no queue any more; nothing was started.
         OutcomeUnknownError: the answer was lost.
     """
     task = read_task(task_id)
     for _ in _BACKOFF.attempts(_TRIES):
-        last = read_run(task.last_job_id)
-        now = clock.now_ms()
-        if task.overlap is Overlap.SKIP and judge_last_run(last, now) is LastRun.ALIVE:
-            raise AlreadyRunningError(job_id=task.last_job_id)
-        job = new_run(task, uuid.uuid4().hex, None, now)
+        plan = _plan_now(task)
         try:
-            transact_with_retries(plan_run_now(task, job, last, now))
+            transact_with_retries(plan.parts)
         except TransactionCancelledError as cancelled:
             current = _current_task(task, cancelled)
             if current is None:
                 raise TaskNotFoundError(task_id=task_id) from None
             task = current
         else:
-            queue.send([queue.build_message(job)])
-            return job
+            return _send(plan)
     raise UnavailableError(f"task {task_id} kept changing; try again")
 
 
@@ -111,6 +139,34 @@ def read_task(task_id: str) -> Task:
     if item is None or "list_key" not in item:
         raise TaskNotFoundError(task_id=task_id)
     return task_from_item(item)
+
+
+def read_run(job_id: str | None) -> Job | None:
+    """A run by its id, as it is stored; None if it does not exist (any longer). One consistent read."""
+    item = JobModel.read(job_id) if job_id else None
+    return job_from_item(item) if item is not None else None
+
+
+def _plan(task: Task, last: Job | None, now: int) -> Plan:
+    try:
+        return plan_slot(task, task.next_slot or now, last, now)
+    except Exception as problem:
+        raise UnplannableTaskError(task.id) from problem
+
+
+def _plan_now(task: Task) -> Plan:
+    plan = plan_run_now(task, uuid.uuid4().hex, read_run(task.last_job_id), clock.now_ms())
+    if plan is Obstacle.ALIVE:
+        raise AlreadyRunningError(job_id=task.last_job_id)
+    if isinstance(plan, Obstacle):
+        raise UnavailableError(f"the deployment has no queue for jobs of type {task.type}")
+    return plan
+
+
+def _send(plan: Plan) -> Job:
+    assert plan.job is not None  # noqa: S101 - a run by hand has one
+    queue.send([queue.build_message(plan.job)])
+    return plan.job
 
 
 def _job_exists(plan: Plan, cancelled: TransactionCancelledError) -> bool:
