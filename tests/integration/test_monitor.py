@@ -299,12 +299,12 @@ def test_tasks_whose_slot_has_long_come_call(watched: Watched) -> None:
 
 def test_a_task_that_nothing_can_run_calls(watched: Watched) -> None:
     # Given a due task whose job type has no queue any more, as after its retirement
-    path = each_minute(watched)
-    tasks = watched.stack.client("dynamodb")
+    task = {"name": "retired", "every": "1h", "type": "SLEEP", "payload": {"duration_ms": 1}}
+    task_id = watched.stack.api.post("/api/tasks", task)["id"]
     assert watched.state("tasks-set-aside") != "ALARM"
-    tasks.update_item(
+    watched.stack.client("dynamodb").update_item(
         TableName=watched.stack.outputs["TasksTable"],
-        Key={"id": {"S": path}},
+        Key={"id": {"S": task_id}},
         UpdateExpression="SET queue = :gone, next_run = :past, anchor = :past",
         ExpressionAttributeValues={":gone": {"S": "GONE"}, ":past": {"N": str(int(time.time() * 1000) - 1_000)}},
     )
@@ -312,7 +312,7 @@ def test_a_task_that_nothing_can_run_calls(watched: Watched) -> None:
     assert watched.stack.invoke("SchedulerFunction")["set_aside"] >= 1
     # Then it calls
     watched.alarms("tasks-set-aside")
-    watched.stack.api.request("DELETE", f"/api/tasks/{path}")
+    watched.stack.api.request("DELETE", f"/api/tasks/{task_id}")
 
 
 def each_minute(watched: Watched) -> str:

@@ -374,6 +374,18 @@ def test_a_tick_stops_at_its_budget_and_says_so(
     assert first.lag_ms == 0
 
 
+def test_a_tick_says_that_tasks_are_left_even_if_all_are_in_one_shard(
+    fake_clock: FakeClock, make: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCHEDULE_ITEMS", "2")
+    monkeypatch.setenv("DUE_SHARDS", "1")
+    settings.cache_clear()
+    for _ in range(3):
+        make()
+    fake_clock.move(minutes=5)
+    assert (tick().left, tick().left) == (True, False)
+
+
 def test_a_task_whose_type_is_retired_can_still_be_paused(make: Callable[..., Task]) -> None:
     task = make()
     TaskModel.change(task.id, [TaskModel.type.set("GONE")], TaskModel.id.exists())

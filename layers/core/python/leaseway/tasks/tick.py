@@ -84,7 +84,7 @@ class _Tick:
     def _find_in_shard(self, shard: str) -> Iterator[_Due]:
         query = Query(table="tasks_table", index="due", key=("due_key", shard), range=Range("next_run", "<=", self.now))
         try:
-            for item in query.items(limit=self.budget.items_left):
+            for item in query.items(limit=self.budget.items_left + 1):  # one more shows that some are left
                 yield _Due(int(item["next_run"]["N"]), item["id"]["S"])
         except Exception:
             self.report.failed += 1
