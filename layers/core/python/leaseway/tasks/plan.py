@@ -15,7 +15,7 @@ from leaseway.jobs.job import Job
 from leaseway.settings import settings
 from leaseway.tasks import history
 from leaseway.tasks.model import CatchUp, Task, TaskModel, slot_job_id
-from leaseway.tasks.runs import Obstacle, Run, plan_run
+from leaseway.tasks.runs import Obstacle, PlannedRun, plan_run
 from leaseway.tasks.schedule import Due
 
 
@@ -50,8 +50,8 @@ def plan_slot(task: Task, first: int, last: Job | None, now: int) -> Plan:
     due = task.schedule.due(first, now)
     is_late = task.catch_up is CatchUp.NONE and not _is_in_time(first, due, now)
     run = None if is_late else plan_run(task, slot_job_id(task.id, due.slot), due.slot, last, now)
-    job, start = (run.job, run.parts) if isinstance(run, Run) else (None, [])
-    verdict = Verdict.MISSED if run is None else Verdict.STARTED if isinstance(run, Run) else _OBSTRUCTED[run]
+    job, start = (run.job, run.parts) if isinstance(run, PlannedRun) else (None, [])
+    verdict = Verdict.MISSED if run is None else Verdict.STARTED if isinstance(run, PlannedRun) else _OBSTRUCTED[run]
     missed = due.missed + (verdict in (Verdict.MISSED, Verdict.SET_ASIDE))
     settled = history.SlotRecord(first, due, missed, verdict is Verdict.SKIPPED, job, now)
     parts = [_advance(task, settled), *start, *history.record_slots(task, settled)]

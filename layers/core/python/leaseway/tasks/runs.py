@@ -29,14 +29,14 @@ class Obstacle(StrEnum):
     """The deployment has no queue for its jobs: the type was retired."""
 
 
-class Run(NamedTuple):
+class PlannedRun(NamedTuple):
     """A run that may start, and the parts of the transaction that starts it: its job first."""
 
     job: Job
     parts: list[Part]
 
 
-def plan_run(task: Task, job_id: str, slot: int | None, last: Job | None, now: int) -> Run | Obstacle:
+def plan_run(task: Task, job_id: str, slot: int | None, last: Job | None, now: int) -> PlannedRun | Obstacle:
     """Plan a run for a slot or (None) by hand; `last` is the run that the task's `last_job_id` names."""
     if task.overlap is Overlap.SKIP and _may_be_alive(last, now):
         return Obstacle.ALIVE
@@ -45,7 +45,7 @@ def plan_run(task: Task, job_id: str, slot: int | None, last: Job | None, now: i
         return Obstacle.NO_QUEUE
     body = content.Content(msgspec.json.encode(job.payload).decode(), None)
     start = JobModel.put_part(model_from_job(job, body), JobModel.id.does_not_exist())
-    return Run(job, [start, *_end_last_run(task, last, now)])
+    return PlannedRun(job, [start, *_end_last_run(task, last, now)])
 
 
 def jitter_ms(task: Task, slot: int) -> int:
