@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from leaseway import aws
 
@@ -32,6 +32,28 @@ def wire(meddle: Meddle, *operations: str) -> Iterator[list[str]]:
         yield calls
     finally:
         client._make_api_call = original
+
+
+@contextmanager
+def lost_answer(operation: str) -> Iterator[list[str]]:
+    """The answer to the first call of that operation is lost after it was applied, so that the SDK sends it again.
+
+    Yields the operations that were sent, repeats included.
+    """
+    client: Any = aws.client("dynamodb")
+    original, sent = client._endpoint._do_get_response, []
+
+    def lose(request: Any, operation_model: Any, context: Any) -> Any:
+        sent.append(operation_model.name)
+        answer = original(request, operation_model, context)
+        is_first = sent.count(operation) == 1 and operation_model.name == operation
+        return (None, ConnectionClosedError(endpoint_url=request.url)) if is_first else answer
+
+    client._endpoint._do_get_response = lose
+    try:
+        yield sent
+    finally:
+        client._endpoint._do_get_response = original
 
 
 def refused(code: str, status: int, operation: str = "UpdateItem") -> ClientError:

@@ -208,8 +208,9 @@ def cancel_many(call: Call[ManyJobs, None]) -> ChangedJobs:
     ),
 )
 def retry_many(call: Call[ManyJobs, None]) -> ChangedJobs:
-    """Gives the newest FAILED and CANCELLED jobs of a selection another life, each as if retried by itself. Repeat it
-    with the `cursor` until there is none; a `dry_run` shows what would change.
+    """Gives the oldest FAILED and CANCELLED jobs of a selection another life, each as if retried by itself. Repeat it
+    with the `cursor` until there is none; a `dry_run` shows what would change. Ten jobs a second start, over all calls;
+    jobs with one `order_key` start in the order of their creation.
     """
     body = call.body
     report = retry_jobs(_selection(call), limit=body.limit, cursor=body.cursor, dry_run=body.dry_run)
@@ -231,8 +232,8 @@ def _selection(call: Call[ManyJobs, None]) -> Selection:
 def _report_view(report: Report) -> ChangedJobs:
     return ChangedJobs(
         matched=len(report.outcomes),
-        changed=report.changed,
-        refused=report.refused,
+        changed=report.changes,
+        refused=report.refusals,
         dry_run=report.dry_run,
         content=[
             ChangedJob(

@@ -1,5 +1,6 @@
 """Cancelling and retrying many jobs at once: which, how many at a time, and what they cost."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from leaseway import aws, clock
 from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, get_job
-from leaseway.jobs.control import control
+from leaseway.jobs.control import bulk, control, pacing
 from leaseway.jobs.control.bulk import Report, cancel_jobs, retry_jobs
 from leaseway.jobs.find.lists import Selection
 from leaseway.jobs.lease import Lease
@@ -17,6 +18,8 @@ from leaseway.jobs.run import claim, finish
 from leaseway.settings import needed
 from support.api_gateway import call, post, user
 from support.call_meter import metered
+from support.fake_clock import FakeClock
+from support.faulty_wire import lost_answer
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -67,14 +70,14 @@ def test_waiting_and_running_jobs_of_a_type_are_cancelled_and_others_left() -> N
 
     report = cancel(type_name="SLEEP")
 
-    assert (ids(report), report.changed, report.refused) == ({waiting.id, running.id}, 2, 0)
+    assert (ids(report), report.changes, report.refusals) == ({waiting.id, running.id}, 2, 0)
     assert [status(one) for one in (waiting, running, done.job, theirs)] == [
         JobStatus.CANCELLED, JobStatus.CANCELLED, JobStatus.COMPLETED, JobStatus.CREATED,
     ]  # fmt: skip
     assert get_job(waiting.id, owner=None).error_message == "cancelled by root"
 
 
-def test_failed_and_cancelled_jobs_are_tried_again_and_their_messages_sent_together() -> None:
+def test_failed_and_cancelled_jobs_are_tried_again_and_their_messages_sent_together(fake_clock: FakeClock) -> None:
     bad = [failed() for _ in range(11)]
     ended = job()
     cancel_job(ended.id, owner="ann", actor="ann")
@@ -88,18 +91,76 @@ def test_failed_and_cancelled_jobs_are_tried_again_and_their_messages_sent_toget
     assert get_job(bad[0].id, owner=None).history[0].error == "boom"
 
 
+def test_retried_jobs_start_oldest_first_ten_a_second_over_all_calls(fake_clock: FakeClock) -> None:
+    made = [failed(second=second) for second in range(25)]
+    now = clock.now_ms()
+
+    first = retry(type_name="SLEEP", limit=15)
+    second = retry(type_name="SLEEP", cursor=first.cursor)
+
+    jobs = [outcome.job for outcome in (*first.outcomes, *second.outcomes)]
+    assert [one.id for one in jobs] == [one.id for one in made]
+    assert [(one.run_after or now) - now for one in jobs] == [place * 100 for place in range(25)]
+
+
+def test_retried_jobs_that_keep_an_order_start_in_the_order_of_their_creation(fake_clock: FakeClock) -> None:
+    # Given ordered jobs that failed
+    made = [failed(second=second, order_key="k") for second in range(12)]
+    url = needed("ordered_queue_url")
+    sqs = aws.client("sqs")
+    sqs.purge_queue(QueueUrl=url)
+    fake_clock.seconds += 600  # SQS takes the same message again
+    # When they are retried in three parts
+    report = retry(type_name="SLEEP", limit=5)
+    parts = [report]
+    while report.cursor:
+        report = retry(type_name="SLEEP", limit=5, cursor=report.cursor)
+        parts.append(report)
+    assert sum(part.changes for part in parts) == 12
+    # Then their messages come in the order of their creation, and at once
+    received: list[str] = []
+    while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in batch:
+            received.append(json.loads(message["Body"])["job_id"])
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    assert received == [one.id for one in made]
+    assert {get_job(one.id, owner=None).run_after for one in made} == {None}
+
+
+def test_a_part_between_two_times_is_read_oldest_first() -> None:
+    made = [failed(second=second) for second in range(12)]
+    between = {"created_from": (START + 3) * 1000, "created_before": (START + 9) * 1000}
+    seen, cursor = [], None
+    while True:
+        report = retry(limit=2, cursor=cursor, dry_run=True, **between)
+        seen += [outcome.job.id for outcome in report.outcomes]
+        if (cursor := report.cursor) is None:
+            break
+    assert seen == [one.id for one in made[3:9]]
+
+
+def test_a_bulk_retry_whose_answer_was_lost_sends_every_message() -> None:
+    for _ in range(3):
+        failed()
+    before = depth()
+    with lost_answer("UpdateItem"):
+        report = retry(type_name="SLEEP")
+    assert (report.changes, report.refusals) == (3, 0)
+    assert depth() == before + 3
+
+
 def depth() -> int:
-    name = "ApproximateNumberOfMessages"
-    url = needed("jobs_queue_url")
-    answer = aws.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[name])
-    return int(answer["Attributes"][name])
+    """Messages in the queue of ordinary jobs, delayed ones included."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
+    answer = aws.client("sqs").get_queue_attributes(QueueUrl=needed("jobs_queue_url"), AttributeNames=names)
+    return sum(int(number) for number in answer["Attributes"].values())
 
 
 def test_a_dry_run_tells_the_same_jobs_and_changes_none() -> None:
     made = [job() for _ in range(3)]
     with metered() as meter:
         dry = cancel(type_name="SLEEP", dry_run=True)
-    assert (meter.writes(), dry.changed, dry.refused) == (0, 0, 0)
+    assert (meter.writes(), dry.changes, dry.refusals) == (0, 0, 0)
     assert ids(dry) == {one.id for one in made}
     assert {outcome.job.status for outcome in dry.outcomes} == {JobStatus.CREATED}
     assert ids(cancel(type_name="SLEEP")) == ids(dry)
@@ -164,16 +225,16 @@ def test_all_owners_are_one_selection_for_who_may() -> None:
 
 def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     moving, still = job(second=1), job()
-    original = control.changed_as_seen
+    original = bulk.apply_as_seen
 
     def moved(seen: Job, step: control.Step) -> Job:
         if seen.id == moving.id:
             claimed(moving)
         return original(seen, step)
 
-    monkeypatch.setattr(control, "changed_as_seen", moved)
+    monkeypatch.setattr(bulk, "apply_as_seen", moved)
     report = cancel(type_name="SLEEP")
-    assert (report.changed, report.refused) == (1, 1)
+    assert (report.changes, report.refusals) == (1, 1)
     assert [(o.job.id, getattr(o.refusal, "code", None)) for o in report.outcomes] == [
         (moving.id, "VERSION_MOVED"), (still.id, None),
     ]  # fmt: skip
@@ -183,18 +244,18 @@ def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch: pytest.M
 def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     made = [failed(second=second) for second in range(3)]
     before = depth()
-    original = control.changed_as_seen
+    original = pacing.apply_as_seen
 
     def fails_at_the_last(seen: Job, step: control.Step) -> Job:
-        if seen.id == made[0].id:
+        if seen.id == made[2].id:
             raise EndpointConnectionError(endpoint_url="dynamodb")
         return original(seen, step)
 
-    monkeypatch.setattr(control, "changed_as_seen", fails_at_the_last)
+    monkeypatch.setattr(pacing, "apply_as_seen", fails_at_the_last)
     with pytest.raises(EndpointConnectionError):
         retry(type_name="SLEEP")
     assert depth() == before + 2
-    assert [status(one) for one in made] == [JobStatus.FAILED, JobStatus.CREATED, JobStatus.CREATED]
+    assert [status(one) for one in made] == [JobStatus.CREATED, JobStatus.CREATED, JobStatus.FAILED]
 
 
 def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own() -> None:
@@ -230,7 +291,7 @@ def test_a_cursor_belongs_to_its_selection_and_its_purpose() -> None:
         job()
         failed()
     cursor = cancel(type_name="SLEEP", limit=1, dry_run=True).cursor
-    assert cancel(type_name="SLEEP", limit=1, cursor=cursor).changed == 1
+    assert cancel(type_name="SLEEP", limit=1, cursor=cursor).changes == 1
     for other in (lambda: retry(type_name="SLEEP", cursor=cursor), lambda: cancel(owner="bob", type_name="SLEEP",
                   cursor=cursor), lambda: cancel(created_before=1, cursor=cursor)):  # fmt: skip
         with pytest.raises(InvalidCursorError):

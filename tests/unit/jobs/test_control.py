@@ -1,10 +1,14 @@
 """Cancelling, retrying and delaying jobs, against DynamoDB and SQS in memory."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 
 from leaseway import aws, clock
+from leaseway.dynamodb.table import Item
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import (
     AlreadyEndedError,
@@ -17,12 +21,15 @@ from leaseway.jobs import (
     queue,
     retry_job,
 )
+from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
+from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import needed
 from support.call_meter import metered
 from support.fake_clock import FakeClock
+from support.faulty_wire import lost_answer
 from support.job_steps import claimed, read
 from support.job_steps import sleep_job as job
 
@@ -182,3 +189,77 @@ def test_a_delay_that_makes_no_sense_is_refused(options: dict[str, Any], field: 
     with pytest.raises(InvalidInputError) as refusal:
         job(**options)
     assert refusal.value.field == field
+
+
+# ---- Answers that are lost ---------------------------------------------------------------------------------------
+
+
+def test_a_retry_whose_answer_was_lost_is_recognized_and_sends_its_message() -> None:
+    failed = claimed(job(max_attempts=1))
+    finish.fail(failed, "boom")
+    before = queued()["Messages"]
+    with lost_answer("UpdateItem") as sent:
+        again = retry_job(failed.job.id, owner="ann", if_versions={read(failed.job).version})
+    assert sent.count("UpdateItem") == 2
+    assert (again.status, again.version) == (JobStatus.CREATED, read(failed.job).version)
+    assert queued()["Messages"] == before + 1
+
+
+def test_a_retry_is_recognized_although_a_worker_was_quicker_than_its_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = claimed(job(max_attempts=1))
+    finish.fail(failed, "boom")
+    original = JobModel.change
+
+    def claim_before_the_repeat(job_id: str, actions: Sequence[Action], condition: Condition) -> Item:
+        monkeypatch.setattr(JobModel, "change", original)
+        original(job_id, actions, condition)
+        claimed(failed.job)
+        return original(job_id, actions, condition)
+
+    monkeypatch.setattr(JobModel, "change", claim_before_the_repeat)
+    assert retry_job(failed.job.id, owner="ann").status is JobStatus.RUNNING
+
+
+def test_of_two_that_retry_at_once_the_second_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = claimed(job(max_attempts=1))
+    finish.fail(failed, "boom")
+    original = JobModel.change
+
+    def be_overtaken(job_id: str, actions: Sequence[Action], condition: Condition) -> Item:
+        monkeypatch.setattr(JobModel, "change", original)
+        retry_job(job_id, owner="ann")
+        return original(job_id, actions, condition)
+
+    monkeypatch.setattr(JobModel, "change", be_overtaken)
+    with pytest.raises(NotRetryableError):
+        retry_job(failed.job.id, owner="ann")
+
+
+def test_a_cancellation_whose_answer_was_lost_is_no_conflict_of_versions() -> None:
+    waiting = job()
+    with lost_answer("UpdateItem"):
+        ended = cancel(waiting, if_versions={waiting.version})
+    assert (ended.status, ended.version) == (JobStatus.CANCELLED, waiting.version + 1)
+
+
+def test_a_removal_whose_answer_was_lost_answers_what_was_removed() -> None:
+    ended = cancel(job())
+    with lost_answer("DeleteItem") as sent:
+        assert remove_job(ended.id, owner="ann") == ended
+    assert sent.count("DeleteItem") == 2
+    with pytest.raises(JobNotFoundError):
+        remove_job(ended.id, owner="ann")
+
+
+def test_of_two_that_remove_at_once_one_gets_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = cancel(job())
+    original = JobModel.remove
+
+    def be_overtaken(job_id: str, condition: Condition) -> None:
+        monkeypatch.setattr(JobModel, "remove", original)
+        assert remove_job(job_id, owner="ann") == ended
+        original(job_id, condition)
+
+    monkeypatch.setattr(JobModel, "remove", be_overtaken)
+    with pytest.raises(JobNotFoundError):
+        remove_job(ended.id, owner="ann")

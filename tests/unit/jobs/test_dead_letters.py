@@ -20,6 +20,7 @@ from support.account_stream import records
 from support.api_gateway import call, post, user
 from support.call_meter import metered
 from support.fake_clock import FakeClock
+from support.faulty_wire import lost_answer
 
 pytestmark = pytest.mark.usefixtures("fake_clock")
 
@@ -180,6 +181,13 @@ def test_one_that_is_moved_meanwhile_is_passed_over(fake_clock: FakeClock, monke
 
     monkeypatch.setattr(transitions, "plan_first_look", meanwhile)
     assert ids(replay_all().jobs) == [stays.id]
+
+
+def test_a_replay_whose_answer_was_lost_sends_its_message(fake_clock: FakeClock) -> None:
+    (job,) = dead(1, fake_clock)
+    with lost_answer("UpdateItem"):
+        assert replay(job.id).status is JobStatus.CREATED
+    assert delays() == {"Messages": 1, "MessagesDelayed": 0}
 
 
 @pytest.mark.parametrize("limit", [0, 101])

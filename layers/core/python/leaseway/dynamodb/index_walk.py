@@ -39,9 +39,9 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the range key is a number."""
     descending: bool = True
     lowest: str | None = None
-    """Where a walk ends; only of an index that descends over text."""
+    """The lowest range key of the walk; only of an index over text."""
     below: str | None = None
-    """Where a walk begins; no key may equal it."""
+    """The walk has range keys below this one; no key may equal it."""
 
 
 class _Shard:
@@ -138,17 +138,19 @@ def _start(index: Index, number: int, after: Position | None) -> Item | None:
 
 def _range(index: Index, number: int, after: Position | None) -> Range | None:
     """The part of a shard that is left to walk, as a condition on the range key."""
-    bound: str | int | None = index.below
+    low: str | int | None = index.lowest
+    high: str | int | None = index.below
     includes_bound = False
     if after is not None:
         # (range key, shard) orders the walk: at the position's own range key, lower shards have been taken whole,
         # higher ones not at all, and its own shard up to the position itself.
-        bound, includes_bound = after.sort, number >= after.shard
-    if bound is None:
-        return None if index.lowest is None else Range(index.range_name, ">=", index.lowest)
-    if index.lowest is not None:
+        includes_bound = number >= after.shard
+        low, high = (low, after.sort) if index.descending else (after.sort, high)
+    if low is not None and high is not None:
         # One condition is all there may be, and BETWEEN includes both: keys that name their job are in one shard only.
-        return Range(index.range_name, "BETWEEN", index.lowest, bound)
-    if index.descending:
-        return Range(index.range_name, "<=" if includes_bound else "<", bound)
-    return Range(index.range_name, ">=" if includes_bound else ">", bound)
+        return Range(index.range_name, "BETWEEN", low, high)
+    if high is not None:
+        return Range(index.range_name, "<=" if includes_bound else "<", high)
+    if low is not None:
+        return Range(index.range_name, ">" if after is not None and not includes_bound else ">=", low)
+    return None

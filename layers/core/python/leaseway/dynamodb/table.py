@@ -26,9 +26,11 @@ Part = dict[str, Any]
 class ConditionRefusedError(Exception):
     """The condition of a write was false. Carries the item that refused it, or None if there is no item."""
 
-    def __init__(self, item: Item | None) -> None:
+    def __init__(self, item: Item | None, *, is_repeat: bool = False) -> None:
         super().__init__("condition refused")
         self.item = item
+        self.is_repeat = is_repeat
+        """Whether the SDK had sent the write before: that one may have been applied, and made the condition false."""
 
 
 class Table(Model):
@@ -154,4 +156,5 @@ class Table(Model):
 def _refusal(failure: ClientError) -> ConditionRefusedError | None:
     if failure.response["Error"]["Code"] != "ConditionalCheckFailedException":
         return None
-    return ConditionRefusedError(cast("Item | None", failure.response.get("Item")))
+    repeats = failure.response["ResponseMetadata"].get("RetryAttempts", 0)
+    return ConditionRefusedError(cast("Item | None", failure.response.get("Item")), is_repeat=repeats > 0)

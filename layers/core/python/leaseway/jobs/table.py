@@ -97,6 +97,8 @@ class JobModel(Table, _Declarations):  # type: ignore[metaclass, misc]
     has_objects = BooleanAttribute(null=True)
     # Stands for what was asked under an Idempotency-Key; absent without one.
     asked = UnicodeAttribute(null=True)
+    # Random, of the last change by a client: recognizes our own write that the SDK repeated.
+    change_token = UnicodeAttribute(null=True)
 
     owner_key = UnicodeAttribute()
     created_key = UnicodeAttribute()

@@ -4,6 +4,7 @@ CREATED, RUNNING --cancel--> CANCELLED      a result that still comes is refused
 FAILED, CANCELLED --retry--> CREATED        the same job: id, fence and attempts go on counting
 """
 
+import secrets
 from collections.abc import Callable, Container
 
 from pynamodb.expressions.update import Action
@@ -21,7 +22,7 @@ from leaseway.jobs.transitions import to_another_life, to_ended
 _TRIES = 5
 
 Step = Callable[[Job], list[Action] | None]
-"""Decides what to write on a job as it stands; None where there is nothing to be done."""
+"""Decides what to write on a job as it stands; None if there is nothing to do."""
 
 
 class VersionMovedError(MovedError):
@@ -45,7 +46,7 @@ class NotRetryableError(ConflictError):
 def cancel_job(job_id: str, *, owner: str | None, actor: str, if_versions: Container[int] | None = None) -> Job:
     """End a job that has not ended. One read and one write of four units; a cancelled job is answered as it is.
 
-    A running executor is told at its worker's next heartbeat, a third of the lease at the latest. Its result is
+    A running executor learns of it at its worker's next heartbeat, a third of the lease at the latest. Its result is
     refused in any case, drawn:
 
         client  --cancel: RUNNING, so granted-->  CANCELLED
@@ -54,29 +55,29 @@ def cancel_job(job_id: str, *, owner: str | None, actor: str, if_versions: Conta
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
         AlreadyEndedError: it is COMPLETED or FAILED.
-        VersionMovedError: `if_versions` is given and its version is not among them, or it keeps changing.
+        VersionMovedError: its version is not among `if_versions`, or it keeps changing.
     """
-    return _changed(job_id, owner, if_versions, cancelling(actor))
+    return _apply_to_latest(job_id, owner, if_versions, plan_cancel(actor))
 
 
 def retry_job(job_id: str, *, owner: str | None, if_versions: Container[int] | None = None) -> Job:
     """Try a job again that FAILED or was CANCELLED. One read, one write of four units and one send.
 
-    It gets as many attempts more as it had been given, and its crashes are forgotten. The fence is never reset, so
-    nothing of an earlier attempt can be taken for one of the new.
+    It gets as many attempts more as it was first granted, and its crashes are forgotten. The fence is never reset, so
+    what an earlier attempt still writes is refused.
 
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
         NotRetryableError: it is neither FAILED nor CANCELLED.
-        VersionMovedError: `if_versions` is given and its version is not among them, or it keeps changing.
+        VersionMovedError: its version is not among `if_versions`, or it keeps changing.
     """
-    job = _changed(job_id, owner, if_versions, retrying)
+    job = _apply_to_latest(job_id, owner, if_versions, plan_retry)
     queue.send([queue.build_message(job)])
     return job
 
 
-def cancelling(actor: str) -> Step:
-    """The step that cancels a job in the name of `actor`; it raises AlreadyEndedError."""
+def plan_cancel(actor: str) -> Step:
+    """Return the step that cancels a job in the name of `actor`; it raises AlreadyEndedError."""
 
     def step(job: Job) -> list[Action] | None:
         if job.status is JobStatus.CANCELLED:
@@ -91,30 +92,31 @@ def cancelling(actor: str) -> Step:
     return step
 
 
-def retrying(job: Job, run_after: int | None = None) -> list[Action]:
-    """The step that gives a job another life, not before `run_after` (ms) where that is given.
+def plan_retry(job: Job, run_after: int | None = None) -> list[Action]:
+    """Return the actions that give a job another life, not before `run_after` (ms). The caller sends its message.
 
-    Its message is the caller's to send. It raises NotRetryableError.
+    Raises:
+        NotRetryableError: it is neither FAILED nor CANCELLED.
     """
     if job.status not in (JobStatus.FAILED, JobStatus.CANCELLED):
         raise NotRetryableError(f"the job is {job.status.value}", job_id=job.id, status=job.status.value)
     return to_another_life(job, clock.now_ms(), run_after)
 
 
-def changed_as_seen(job: Job, step: Step) -> Job:
-    """Apply what `step` decides to the very job that was seen. One write, no read; none where nothing is to be done.
+def apply_as_seen(job: Job, step: Step) -> Job:
+    """Apply what `step` decides if the job is still as it was seen. One write, no read; none if nothing is to be done.
 
     Raises:
-        VersionMovedError: the job is not as it was seen any more.
+        VersionMovedError: the job has moved.
     """
     try:
         return _apply(step, job)
     except ConditionRefusedError:
-        raise VersionMovedError("it has changed since it was found", job_id=job.id) from None
+        raise VersionMovedError("it has changed since it was read", job_id=job.id) from None
 
 
-def _changed(job_id: str, owner: str | None, if_versions: Container[int] | None, step: Step) -> Job:
-    """Apply what `step` decides to the very version that it saw; decide anew while others move the job."""
+def _apply_to_latest(job_id: str, owner: str | None, if_versions: Container[int] | None, step: Step) -> Job:
+    """Read a job and apply what `step` decides; decide again for as long as others move the job in between."""
     job = read_job_item(job_id, owner=owner)
     for _ in range(_TRIES):
         if if_versions is not None and job.version not in if_versions:
@@ -122,15 +124,32 @@ def _changed(job_id: str, owner: str | None, if_versions: Container[int] | None,
         try:
             return _apply(step, job)
         except ConditionRefusedError as refusal:
-            job = _job(refusal.item or {}, job) if refusal.item else read_job_item(job_id, owner=owner)
+            job = _read_item(refusal.item, job) if refusal.item else read_job_item(job_id, owner=owner)
     raise VersionMovedError("others keep changing it", job_id=job_id)
 
 
 def _apply(step: Step, job: Job) -> Job:
-    """Write what `step` decides on the very version that was seen; ConditionRefusedError where it has moved."""
-    actions = step(job)
-    return job if actions is None else _job(JobModel.change(job.id, actions, JobModel.version == job.version), job)
+    """Write what `step` decides on the very version that was seen; returns the job after it.
+
+    The SDK repeats a write whose answer was lost. The first one may have been applied, so the second is refused: the
+    token that it left on the job shows that the change is ours.
+
+    Raises:
+        ConditionRefusedError: another change came first.
+    """
+    actions, token = step(job), secrets.token_hex(8)
+    if actions is None:
+        return job
+    try:
+        item: Item = JobModel.change(
+            job.id, [*actions, JobModel.change_token.set(token)], JobModel.version == job.version
+        )
+    except ConditionRefusedError as refusal:
+        if refusal.item is None or refusal.item.get("change_token") != {"S": token}:
+            raise
+        item = refusal.item
+    return _read_item(item, job)
 
 
-def _job(item: Item, before: Job) -> Job:
+def _read_item(item: Item, before: Job) -> Job:
     return job_from_item(item) or before

@@ -188,8 +188,12 @@ def _page(selection: Selection, offset: int, size: int, cursor: str | None) -> J
     )
 
 
-def find(selection: Selection, purpose: str, *, limit: int, cursor: str | None = None) -> tuple[list[Job], str | None]:
+def find(
+    selection: Selection, purpose: str, *, limit: int, cursor: str | None = None, oldest_first: bool = False
+) -> tuple[list[Job], str | None]:
     """Up to `limit` jobs of a selection, and the cursor that leads on; None at the end. Reads as a filtered list does.
+
+    The newest come first, or with `oldest_first` the oldest; live jobs of all owners by their next look.
 
     Raises:
         InvalidInputError: a limit out of bounds, or all owners without a status.
@@ -199,7 +203,7 @@ def find(selection: Selection, purpose: str, *, limit: int, cursor: str | None =
     cursors.require_page_size(limit, "limit")
     bound_to = selection.bound_to(purpose)
     start = cursors.read(cursor, bound_to, _Place) if cursor is not None else None
-    found = _filter(selection, start, 0, limit)
+    found = _filter(selection, start, 0, limit, oldest_first=oldest_first)
     return found.content, cursors.sign(found.next, bound_to) if found.next else None
 
 
@@ -224,11 +228,15 @@ def _cut(selection: Selection, start: _Place | None, offset: int, size: int) -> 
     return _Found(content, _Place(chosen[-1]) if more else None, None if more or start else len(keys))
 
 
-def _filter(selection: Selection, start: _Place | None, offset: int, size: int) -> _Found:
+def _filter(
+    selection: Selection, start: _Place | None, offset: int, size: int, *, oldest_first: bool = False
+) -> _Found:
     """A page of an index that holds other jobs too: read on until the page is full or the budget spent."""
     skip = start.skip if start else offset
     end, step = skip + size, size
-    walk = Walk(selection.index(), start.after if start else None, settings().list_key_budget)
+    index = selection.index()
+    index = msgspec.structs.replace(index, descending=index.descending and not oldest_first)
+    walk = Walk(index, start.after if start else None, settings().list_key_budget)
     matches: list[tuple[Position, Job]] = []
     walked: list[Position] = []
     while len(matches) < end and (keys := walk.take(step)):
