@@ -130,13 +130,13 @@ def test_retried_jobs_that_keep_an_order_start_in_the_order_of_their_creation(fa
 def test_a_part_between_two_times_is_read_oldest_first() -> None:
     made = [failed(second=second) for second in range(12)]
     between = {"created_from": (START + 3) * 1000, "created_before": (START + 9) * 1000}
-    seen, cursor = [], None
+    listed, cursor = [], None
     while True:
         report = retry(limit=2, cursor=cursor, dry_run=True, **between)
-        seen += [outcome.job.id for outcome in report.outcomes]
+        listed += [outcome.job.id for outcome in report.outcomes]
         if (cursor := report.cursor) is None:
             break
-    assert seen == [one.id for one in made[3:9]]
+    assert listed == [one.id for one in made[3:9]]
 
 
 def test_a_bulk_retry_whose_answer_was_lost_sends_every_message() -> None:

@@ -41,9 +41,9 @@ def job(payload: dict[str, Any] | None = None, **options: int) -> Job:
 
 
 def claimed(worker: str = "w1") -> Lease:
-    found = external.claim_next(["EXTERNAL"], worker)
-    assert found is not None
-    return found
+    lease = external.claim_next(["EXTERNAL"], worker)
+    assert lease is not None
+    return lease
 
 
 def token(held: Lease) -> str:

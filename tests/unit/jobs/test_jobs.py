@@ -423,11 +423,11 @@ def test_a_job_that_is_retried_while_it_is_judged_is_not_failed(
 
     def read_and_be_overtaken(job_id: str) -> Item | None:
         monkeypatch.setattr(JobModel, "read", original)
-        found = original(job_id)
+        item = original(job_id)
         # When its owner cancels and retries it before the judge writes: CREATED again, under the same fence
         cancel_job(job_id, owner="ann", actor="ann")
         retry_job(job_id, owner="ann")
-        return found
+        return item
 
     monkeypatch.setattr(JobModel, "read", read_and_be_overtaken)
     # Then the verdict is void
