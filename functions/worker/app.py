@@ -1,4 +1,4 @@
-"""Handler of the worker function: a jobs queue delivers up to ten messages at a time, the tasks queue one."""
+"""Handler of the worker function: a shared queue delivers up to ten messages at a time, any other one."""
 
 from leaseway import coldstart
 

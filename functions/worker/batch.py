@@ -1,78 +1,99 @@
-"""The messages of one invocation: their jobs run concurrently, and no job's failure affects another.
+"""One invocation: the messages it was handed, and those it receives itself while jobs run. No job affects another.
 
     deliveries --admit--> claim in parallel --> run --> message deleted, or left for another attempt
-                  |             '--> abandoned by a dead worker: one is taken over, alone and last; the rest go back
-                  '--> no time left for its TTL: given back at once
+        ^         |             '--> abandoned by a dead worker: one is taken over, alone and last; the rest go back
+        |         '--> no time left for its TTL: given back at once
+        '-- received: a job runs, or the last receive was filled; slots are free; time is left for the longest TTL seen
 
 Each third of a lease the messages of running jobs are hidden until their leases end, and those of finished ones are
-deleted, so that a long job causes no redelivery of its neighbours.
+deleted, so that a long job causes no redelivery of its neighbours. Heartbeats are sent by the runs themselves.
 """
 
 import os
+import time
 from collections.abc import Callable, Sequence
 
 from leaseway import metrics
 from leaseway.jobs import queue
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue import Hiding, Queue
+from leaseway.jobs.run.claim import HIDING_MARGIN_MS
 from leaseway.logs import log
+from leaseway.settings import settings
 from worker.delivery import Delivery
-from worker.runner import Abandonment, JobRunner, show_again
+from worker.intake import Intake
+from worker.runner import Abandonment, Claims, JobRunner, show_again
 
 SETTLING_MS = 30_000
 """An invocation must have a job's TTL plus this time left, or the job is not claimed."""
 
+_METRICS_SECONDS = 60
+
 
 class Batch:
-    """The messages of one invocation, all of one queue."""
+    """What one invocation runs, all of one queue."""
 
     def __init__(self, worker: str, remaining_ms: Callable[[], int], source: Queue) -> None:
         self._worker = worker
         self._remaining_ms = remaining_ms
         self._source = source
         self._runner = JobRunner(worker, source)
+        self._intake = Intake(source)
+        self._longest_ttl_ms = 0
+        self._handed: set[str] = set()
+        """Receipts that Lambda handed over: it deletes those that are returned as settled."""
         self._settled: set[str] = set()
-        self._deleted: set[str] = set()
+        self._undeleted: set[str] = set()
+        self._metrics_flushed = time.monotonic()
 
     def process(self, deliveries: Sequence[Delivery]) -> set[str]:
-        """Run every job that can be claimed; returns the receipts of the messages that need no redelivery."""
-        claims = self._runner.claim(self._admit(deliveries))
+        """Run every job that can be claimed, and more of its queue; returns the receipts that need no redelivery."""
+        self._handed = {delivery.receipt for delivery in deliveries}
+        self._intake.note_received(len(deliveries))
+        claims = self._claim(deliveries)
         # Jobs that died together would wait for each other here: all but one go to other workers at once.
-        returned = [show_again(abandonment.delivery) for abandonment in claims.abandoned[1:]]
-        self._runner.hide_running(*claims.refused, *returned)
-        self._run_all()
-        for abandonment in claims.abandoned[:1]:
-            self._take_over(abandonment)
+        abandonment, returned = claims.abandoned[:1], [show_again(each.delivery) for each in claims.abandoned[1:]]
+        if abandonment:
+            self._intake.close()  # it waits for those that run
+        self._runner.hide_running(*claims.refused, *returned, *map(_hide_waiting, abandonment))
+        self._run_all(abandonment)
+        for each in abandonment:
+            self._take_over(each)
+        self._delete(self._undeleted - self._handed)
         self._exit_if_stuck()
         return self._settled
 
-    def _admit(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        admitted = [delivery for delivery in deliveries if self._has_time_for(delivery)]
-        queue.hide([show_again(delivery) for delivery in deliveries if delivery not in admitted], self._source)
-        return admitted
+    # ---- Claiming -----------------------------------------------------------------------------------------------
 
-    def _has_time_for(self, delivery: Delivery) -> bool:
-        return self._remaining_ms() >= delivery.message.ttl_ms + SETTLING_MS
+    def _claim(self, deliveries: Sequence[Delivery]) -> Claims:
+        admitted = [delivery for delivery in deliveries if self._has_time_for(delivery.message.ttl_ms)]
+        if len(admitted) < len(deliveries):
+            self._intake.close()  # or it would receive them again and again
+            queue.hide([show_again(delivery) for delivery in deliveries if delivery not in admitted], self._source)
+        self._longest_ttl_ms = max([self._longest_ttl_ms, *(delivery.message.ttl_ms for delivery in admitted)])
+        return self._runner.claim(admitted)
 
-    def _run_all(self) -> None:
-        """Keep the leases until every run has ended or is stuck."""
-        while self._runner.is_busy:
-            self._runner.wait()
-            self._collect()
-            if self._runner.hide_when_due():
-                self._delete_settled()
-        self._collect()
+    def _has_time_for(self, ttl_ms: int) -> bool:
+        return self._remaining_ms() >= ttl_ms + SETTLING_MS
 
-    def _collect(self) -> None:
-        self._runner.cancel_overdue()
-        self._settled.update(self._runner.collect().settled)
+    def _refill(self) -> bool:
+        """Receive messages for the free slots and start their jobs; returns whether any was received.
 
-    def _delete_settled(self) -> None:
-        queue.delete(sorted(self._settled - self._deleted), self._source)
-        self._deleted |= self._settled
+        An abandoned job goes back: other jobs run here, and may for long. A worker that has none can take it over.
+        """
+        if self._runner.is_stuck or not self._has_time_for(self._longest_ttl_ms):
+            self._intake.close()
+        deliveries = self._intake.receive(running=self._runner.count, wait_at_most=self._runner.seconds_until_due)
+        if not deliveries:
+            return False
+        claims = self._claim(deliveries)
+        if claims.abandoned:
+            self._intake.close()
+        queue.hide([*claims.refused, *(show_again(each.delivery) for each in claims.abandoned)], self._source)
+        return True
 
     def _take_over(self, abandonment: Abandonment) -> None:
         """Run it alone: if the job kills this worker too, the crash harms no other job."""
-        if not self._has_time_for(abandonment.delivery) or self._runner.is_stuck:
+        if not self._has_time_for(abandonment.delivery.message.ttl_ms) or self._runner.is_stuck:
             queue.hide([show_again(abandonment.delivery)], self._source)
             return
         claims = self._runner.take_over(abandonment)
@@ -80,10 +101,45 @@ class Batch:
         self._runner.hide_running(*claims.refused, *(show_again(each.delivery) for each in claims.abandoned))
         self._run_all()
 
+    # ---- Settling -----------------------------------------------------------------------------------------------
+
+    def _run_all(self, waiting: Sequence[Abandonment] = ()) -> None:
+        """Settle what ends and receive more, until every run has ended or is stuck and nothing more is received."""
+        while self._refill() or self._runner.is_busy:
+            if self._runner.is_busy:
+                self._runner.wait(self._intake.seconds_until_due(self._runner.count))
+            self._settle()
+            if self._runner.hide_when_due(*map(_hide_waiting, waiting)):
+                self._delete(self._undeleted)
+                self._flush_metrics()
+        self._settle()
+
+    def _settle(self) -> None:
+        self._runner.cancel_overdue()
+        settled = set(self._runner.collect().settled)
+        self._settled |= settled & self._handed
+        self._undeleted |= settled
+        if len(self._undeleted - self._handed) >= queue.BATCH:
+            self._delete(self._undeleted)
+
+    def _delete(self, receipts: set[str]) -> None:
+        queue.delete(sorted(receipts), self._source)
+        self._undeleted -= receipts
+
+    def _flush_metrics(self) -> None:
+        if time.monotonic() >= self._metrics_flushed + _METRICS_SECONDS:
+            self._metrics_flushed = time.monotonic()
+            metrics.flush("worker")
+
     def _exit_if_stuck(self) -> None:
         """End the process if an executor outlives its deadline: a thread cannot be stopped. Settles the others."""
         if self._runner.is_stuck:
             log.error("an executor outlived its deadline", extra={"action": "exit", "worker": self._worker})
-            self._delete_settled()
+            self._delete(self._undeleted)
             metrics.flush("worker")  # the handler, which does it otherwise, is not returned to
             os._exit(1)
+
+
+def _hide_waiting(abandonment: Abandonment) -> Hiding:
+    """Keep the message of a job that waits to be taken over hidden as long as one whose job runs."""
+    return Hiding(abandonment.delivery.receipt, settings().lease_seconds + HIDING_MARGIN_MS // 1000)

@@ -1,13 +1,17 @@
 """Received messages as the worker sees them: parsed, whether Lambda or a node received them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from leaseway.jobs import queue
 from leaseway.jobs.queue import Hiding, JobMessage, Queue
+from leaseway.jobs.run.claim import HIDING_MARGIN_MS
 from leaseway.logs import log
 from leaseway.settings import settings
+
+_CLAIMING_SECONDS = 2
+"""Time for the claim: a message is hidden for this much longer than a lease when it is received."""
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -16,6 +20,18 @@ class Delivery(msgspec.Struct, frozen=True):
     message_id: str
     receipt: str
     message: JobMessage
+
+
+def receive_hidden(source: Queue, *, most: int, wait_seconds: int) -> Sequence[queue.Received]:
+    """Receive up to `most` messages, hidden until the leases that their claims will grant have surely ended. One call.
+
+    If this process dies before it has claimed them, they come back by themselves within that time.
+
+    Raises:
+        UnavailableError: SQS did not answer.
+    """
+    hidden = settings().lease_seconds + HIDING_MARGIN_MS // 1000 + _CLAIMING_SECONDS
+    return queue.receive(source, most=most, wait_seconds=wait_seconds, hidden_seconds=hidden)
 
 
 def parse_deliveries(messages: Iterable[queue.Received], source: Queue) -> list[Delivery]:

@@ -141,11 +141,22 @@ class JobRunner:
         """Whether an executor goes on although its deadline has passed."""
         return any(run.is_stuck for run in self._running())
 
-    def wait(self) -> None:
+    @property
+    def count(self) -> int:
+        """How many jobs run, stuck ones included."""
+        return len(self._running())
+
+    def wait(self, at_most: float = float("inf")) -> None:
         """Wait until there is something to collect, messages are due to be hidden, a deadline passes, or `stop`."""
         with self._changed:
             if not (self._stopped or self._settled or self._ended):
-                self._changed.wait(self._seconds_until_due())
+                self._changed.wait(min(at_most, self._seconds_until_due()))
+
+    @property
+    def seconds_until_due(self) -> float:
+        """Seconds until messages are due to be hidden or a deadline passes; 0 if something is to be collected."""
+        with self._changed:
+            return 0.0 if self._settled or self._ended else self._seconds_until_due()
 
     def cancel_overdue(self) -> None:
         """Cancel what has passed its deadline. The job of an executor that ignores that is ended for it."""
@@ -167,13 +178,16 @@ class JobRunner:
         queue.hide(kept, self._source)
         return Collected(ended, settled)
 
-    def hide_when_due(self) -> bool:
-        """Hide the messages of running jobs again if a third of a lease has passed; returns whether it has."""
+    def hide_when_due(self, *others: Hiding) -> bool:
+        """Hide the messages of running jobs again if a third of a lease has passed; returns whether it has.
+
+        `others` are hidden in the same call.
+        """
         with self._changed:
             if time.monotonic() < self._next_hiding:
                 return False
             self._next_hiding = time.monotonic() + self._hiding_seconds
-        self.hide_running()
+        self.hide_running(*others)
         return True
 
     def hide_running(self, *others: Hiding) -> None:

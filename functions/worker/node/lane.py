@@ -11,19 +11,14 @@ from collections.abc import Callable, Sequence
 from leaseway.errors import UnavailableError
 from leaseway.jobs import queue
 from leaseway.jobs.queue import Hiding, Queue
-from leaseway.jobs.run import claim
 from leaseway.logs import log
-from leaseway.settings import settings
-from worker.delivery import Delivery, parse_deliveries
+from worker.delivery import Delivery, parse_deliveries, receive_hidden
 from worker.node.slots import Slots
 from worker.run import Ended
 from worker.runner import JobRunner, show_again
 
 _PAUSE_SECONDS = 1.0
 """Between two requests to an empty queue while other lanes wait for slots, and after SQS did not answer."""
-
-_CLAIMING_SECONDS = 2
-"""Time for the claim: a message is hidden for this much longer than a lease when it is received."""
 
 _LAST_WORDS_SECONDS = 2.0
 """How long to wait for runs that are writing their outcome when the lane ends."""
@@ -69,9 +64,8 @@ class Lane:
             self._is_flowing = bool(messages)
 
     def _receive(self, most: int, wait: int) -> Sequence[queue.Received]:
-        hidden = settings().lease_seconds + claim.HIDING_MARGIN_MS // 1000 + _CLAIMING_SECONDS
         try:
-            messages = queue.receive(self.source, most=most, wait_seconds=wait, hidden_seconds=hidden)
+            messages = receive_hidden(self.source, most=most, wait_seconds=wait)
         except UnavailableError as problem:
             log.warning("nothing received", extra={"action": "receive", "error": str(problem.__cause__)})
             self._closed.wait(_PAUSE_SECONDS)

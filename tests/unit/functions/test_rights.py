@@ -220,6 +220,10 @@ def worker(calls: Calls) -> None:
     create_job("ann", "IMAGE_RESIZE", no_picture())
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
     run("worker.app", received(NORMAL, 10), calls)
+    for _ in range(10):  # a full batch, after which it receives by itself
+        create_job("ann", "SLEEP", SLEEP)
+    run("worker.app", received(NORMAL, 10), calls)
+    assert ("sqs:ReceiveMessage", "JobsQueue") in calls.rights
     assert get_job(job.id, owner=None).status.value == "COMPLETED"
     for priority in (Priority.HIGH, Priority.LOW):
         create_job("ann", "IMAGE_RESIZE", no_picture(), Options(priority=priority))

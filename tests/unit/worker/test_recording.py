@@ -236,10 +236,10 @@ def test_neither_a_slow_claim_nor_a_slow_queue_holds_up_a_heartbeat(monkeypatch:
     extend, hide = Lease.extend, queue.hide
     beats, were_heard = threading.Semaphore(0), []
 
-    def claim_slowly(job_id: str, worker: str) -> Outcome:
+    def claim_slowly(job_id: str, worker: str, **options: str) -> Outcome:
         if job_id == slow.id:
             were_heard.append(beats.acquire(timeout=10))
-        return claim_job(job_id, worker)
+        return claim_job(job_id, worker, message_id=options["message_id"])
 
     def hide_slowly(hidings: Sequence[Hiding], source: Queue) -> None:
         if len(were_heard) == 1:

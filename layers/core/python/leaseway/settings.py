@@ -50,6 +50,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     nodes_table: Annotated[
         str, Meta(description="Table of what nodes share: their numbers, the generator's lease; set by the template")
     ] = ""
+    worker_pool_size: Annotated[
+        int, _number(1, 10, "Jobs that a worker runs side by side, of the queues that priorities share")
+    ] = 10
     worker_enabled: Annotated[
         Literal["true", "false"],
         Meta(description="Whether Lambda workers take jobs; where not, nodes take from all queues"),
