@@ -283,17 +283,19 @@ def _schemas(operations: list[Operation], types: list[JobType]) -> JsonObject:
     answers = [declared.answer for declared in operations if not isinstance(declared.answer, str)]
     kinds = dict.fromkeys([*bodies, *answers, problems.Problem, *(kind.payload for kind in types)])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
-    return dict(sorted((_tidied(schemas) | _new_jobs(schemas["NewJob"], types)).items()))
+    by_type = [_split_by_type(schemas[name], schemas, types) for name in ("NewJob", "NewTask")]
+    return dict(sorted((_tidied(schemas) | _tidied(by_type[0]) | _tidied(by_type[1])).items()))
 
 
-def _new_jobs(any_job: JsonObject, types: list[JobType]) -> JsonObject:
-    """NewJob as one schema a type, told apart by `type`."""
-    by_type = {kind.name: _new_job(any_job, kind) for kind in types}
-    names = {kind: f"New{_camel(kind)}Job" for kind in by_type}
+def _split_by_type(general: JsonObject, schemas: JsonObject, types: list[JobType]) -> JsonObject:
+    """NewJob or NewTask as one schema for each job type, with `type` as the discriminator."""
+    title = general["title"]
+    by_type = {kind.name: _narrow_to_type(general, kind, schemas[kind.payload.__name__]) for kind in types}
+    names = {kind: f"New{_camel(kind)}{title.removeprefix('New')}" for kind in by_type}
     return {names[kind]: schema for kind, schema in by_type.items()} | {
-        "NewJob": {
-            "title": "NewJob",
-            "description": any_job["description"],
+        title: {
+            "title": title,
+            "description": general["description"],
             "oneOf": [{"$ref": _REF.format(name=name)} for name in names.values()],
             "discriminator": {
                 "propertyName": "type",
@@ -303,17 +305,20 @@ def _new_jobs(any_job: JsonObject, types: list[JobType]) -> JsonObject:
     }
 
 
-def _new_job(any_job: JsonObject, kind: JobType) -> JsonObject:
+def _narrow_to_type(general: JsonObject, kind: JobType, payload: JsonObject) -> JsonObject:
+    bounds = {"default": kind.default_ttl_ms, "maximum": kind.longest_ttl_ms}
     own = {
         "type": {"const": kind.name},
         "payload": {"$ref": _REF.format(name=kind.payload.__name__)},
-        "ttl_ms": any_job["properties"]["ttl_ms"] | {"default": kind.default_ttl_ms},
-        "max_attempts": any_job["properties"]["max_attempts"] | {"default": kind.default_max_attempts},
+        "ttl_ms": general["properties"]["ttl_ms"] | bounds,
+        "max_attempts": general["properties"]["max_attempts"] | {"default": kind.default_max_attempts},
     }
-    return any_job | {
+    required = [*general["required"], *(["payload"] if payload["required"] else [])]
+    return general | {
         "title": kind.name,
         "description": kind.summary,
-        "properties": any_job["properties"] | own,
+        "properties": general["properties"] | own,
+        "required": list(dict.fromkeys(required)),
     }
 
 

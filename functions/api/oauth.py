@@ -27,8 +27,8 @@ class TokenRequest(msgspec.Struct):
     """RFC 6749, section 4.3.2. Members that are not named here are ignored."""
 
     grant_type: Literal["password"]
-    username: Annotated[str, Meta(examples=["alice"])]
-    password: Annotated[str, Meta(extra_json_schema={"format": "password"})]
+    username: Annotated[str, Meta(examples=["alice"], extra_json_schema={"minLength": 1})]
+    password: Annotated[str, Meta(extra_json_schema={"format": "password", "minLength": 1})]
     scope: Annotated[str, Meta(description=f"Of {', '.join(SCOPES)}, separated by spaces")] = DEFAULT_SCOPE
     client_id: Annotated[str, Meta(description="Accepted and ignored: clients are not registered")] = ""
 

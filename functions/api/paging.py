@@ -13,7 +13,15 @@ class JobWindow(msgspec.Struct, forbid_unknown_fields=True):
     """Which part of the list."""
 
     page: (
-        Annotated[int, Meta(ge=0, description=f"Counts from 0, while page x size is at most {DEEPEST_OFFSET}")] | None
+        Annotated[
+            int,
+            Meta(
+                ge=0,
+                description=f"Counts from 0, while page x size is at most {DEEPEST_OFFSET}; excludes `cursor`",
+                extra_json_schema={"maximum": DEEPEST_OFFSET},
+            ),
+        ]
+        | None
     ) = None
     size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Jobs a page")] = 20
     cursor: (

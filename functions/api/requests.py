@@ -24,6 +24,9 @@ Parsed = TypeVar("Parsed", bound=msgspec.Struct)
 _AMOUNT_PATTERN = r"^-?(0|[1-9]\d{0,15})(\.\d{1,4})?$"
 _NAME_LIMIT = 100
 
+PLAIN_TEXT = {"pattern": r"^[^\x00-\x1f\x7f]*$"}
+"""What `plain_text` admits, for the OpenAPI document."""
+
 UserId = Annotated[
     Annotated[str, whole_match(USER_ID_PATTERN)] | Annotated[int, Meta(ge=0)],
     Meta(
@@ -35,13 +38,19 @@ Amount = Annotated[
     Raw,
     Meta(
         description="A decimal with at most the currency's places (two, unless the deployment says otherwise), read"
-        " exactly as written; a string says the same as a number.",
+        " exactly as written; a string says the same as a number. At most 10,000,000,000 either way by default.",
         extra_json_schema={"anyOf": [{"type": "number"}, {"type": "string", "pattern": _AMOUNT_PATTERN}]},
         examples=[100.5],
     ),
 ]
 Reference = Annotated[
-    str, Meta(min_length=1, max_length=200, description="Your own note on the change; kept with its ledger entry.")
+    str,
+    Meta(
+        min_length=1,
+        max_length=200,
+        description="Your own note on the change, without control characters; kept with its ledger entry.",
+        extra_json_schema=PLAIN_TEXT,
+    ),
 ]
 
 IDEMPOTENCY_KEY = "Idempotency-Key"

@@ -6,7 +6,9 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from api.ids import TaskId, is_id
+from api.requests import PLAIN_TEXT
 from leaseway.cursors import LARGEST_PAGE
+from leaseway.jobs.create.build import MOST_ATTEMPTS, SHORTEST_TTL_MS
 from leaseway.tasks import CatchUp, Overlap, TaskNotFoundError
 from leaseway.tasks.definitions import LONGEST_JITTER_SECONDS
 from leaseway.tasks.history import STATUSES
@@ -25,25 +27,38 @@ _Cron = Annotated[
 _Every = Annotated[
     str, Meta(max_length=10, description="A number with s, m, h or d, from 60s to 31d. Give this or `cron`")
 ]
-_Zone = Annotated[str, Meta(max_length=64, description="Where the cron expression is at home, as `Europe/Berlin`")]
+_Zone = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        description="The IANA time zone of the cron expression, such as `Europe/Berlin`; UTC with `every`",
+    ),
+]
 _Type = Annotated[
     str, Meta(max_length=64, description="Type of the job that a run is", extra_json_schema={"format": "job-type"})
 ]
-_Payload = Annotated[dict[str, Any], Meta(description="As the type wants it; at most 4 KB")]
+_Payload = Annotated[dict[str, Any], Meta(description="As the type's schema says; at most 4 KB")]
 _Ttl = Annotated[
     int,
     Meta(
         description="Time to live of a run's attempt in ms, by default its type's, else 60000; at most 840000, or"
-        " 39600000 for a type whose workers are outside Lambda"
+        " 39600000 for a type whose workers are outside Lambda",
+        extra_json_schema={"minimum": SHORTEST_TTL_MS},
     ),
 ]
-_Attempts = Annotated[int, Meta(description="Attempts of a run: 1 to 20, by default its type's, else 3")]
-_Enabled = Annotated[bool, Meta(description="false pauses it: it has no slots meanwhile, so none is missed")]
+_Attempts = Annotated[
+    int,
+    Meta(
+        description="Attempts of a run: 1 to 20, by default its type's, else 3",
+        extra_json_schema={"minimum": 1, "maximum": MOST_ATTEMPTS},
+    ),
+]
+_Enabled = Annotated[bool, Meta(description="false pauses it: a paused task has no slots, so none is missed")]
 _Overlap = Annotated[
     Overlap, Meta(description="`skip`: a slot that comes during a run is skipped. `allow`: runs may overlap")
 ]
 _CatchUp = Annotated[
-    CatchUp, Meta(description="Slots that nobody saw in time: `latest` makes one run of them, `none` makes none")
+    CatchUp, Meta(description="Slots that passed unseen: `latest` makes one run of them, `none` makes none")
 ]
 _Jitter = Annotated[
     int,
@@ -58,7 +73,16 @@ _Jitter = Annotated[
 class NewTask(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A job to run again and again."""
 
-    name: Annotated[str, Meta(min_length=1, max_length=100, description="No other task's", examples=["nightly-report"])]
+    name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=100,
+            description="No other task's; without control characters",
+            examples=["nightly-report"],
+            extra_json_schema=PLAIN_TEXT,
+        ),
+    ]
     type: _Type
     payload: _Payload = msgspec.field(default_factory=dict)
     cron: _Cron | None = None

@@ -71,9 +71,17 @@ def open_account(call: Call[NewAccount, None]) -> Answer:
 class BalanceMoment(msgspec.Struct, forbid_unknown_fields=True):
     """When."""
 
-    at: Annotated[str, Meta(description="A time in the past, RFC 3339", examples=["2026-02-04T15:30:00Z"])] | None = (
-        None
-    )
+    at: (
+        Annotated[
+            str,
+            Meta(
+                description="A time in the past, RFC 3339",
+                examples=["2026-02-04T15:30:00Z"],
+                extra_json_schema={"format": "date-time"},
+            ),
+        ]
+        | None
+    ) = None
 
 
 @operation(

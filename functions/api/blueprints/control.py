@@ -7,6 +7,7 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.callers import Caller
 from api.ids import JobId, parse_job_id
 from api.job_views import JobView, etag, job_view
 from api.problems import Refusal, brief
@@ -111,16 +112,7 @@ def remove(call: Call[None, None]) -> JobView:
 class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
     """Which jobs to change, and how many at a time. At least one of status, type, tag and the times is needed."""
 
-    status: (
-        Annotated[
-            str,
-            Meta(
-                description="CREATED or RUNNING to cancel, FAILED or CANCELLED to retry; both where not given",
-                extra_json_schema={"enum": [status.value for status in (*CANCELLABLE, *RETRYABLE)]},
-            ),
-        ]
-        | None
-    ) = None
+    status: Annotated[str, Meta(description="Only jobs in this status")] | None = None
     type: (
         Annotated[
             str, Meta(max_length=64, description="Only jobs of this type", extra_json_schema={"format": "job-type"})
@@ -143,6 +135,36 @@ class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
             str,
             Meta(
                 description="Leads on from an earlier answer to the same selection", extra_json_schema={"minLength": 1}
+            ),
+        ]
+        | None
+    ) = None
+
+
+class JobsToCancel(ManyJobs, forbid_unknown_fields=True):
+    """Which jobs to cancel, and how many at a time. At least one of status, type, tag and the times is needed."""
+
+    status: (
+        Annotated[
+            str,
+            Meta(
+                description="Only jobs in this status, by default CREATED and RUNNING ones",
+                extra_json_schema={"enum": [status.value for status in CANCELLABLE]},
+            ),
+        ]
+        | None
+    ) = None
+
+
+class JobsToRetry(ManyJobs, forbid_unknown_fields=True):
+    """Which jobs to try again, and how many at a time. At least one of status, type, tag and the times is needed."""
+
+    status: (
+        Annotated[
+            str,
+            Meta(
+                description="Only jobs in this status, by default FAILED and CANCELLED ones",
+                extra_json_schema={"enum": [status.value for status in RETRYABLE]},
             ),
         ]
         | None
@@ -177,19 +199,23 @@ class ChangedJobs(msgspec.Struct):
         path="/api/v1/jobs/cancel",
         tag=_TAG,
         summary="Cancel up to 100 jobs",
-        body=ManyJobs,
+        body=JobsToCancel,
         answer=ChangedJobs,
         errors=(UnknownJobTypeError, InvalidCursorError, NotYoursError, UnavailableError),
         example={"tag": "import-7", "dry_run": True},
     ),
 )
-def cancel_many(call: Call[ManyJobs, None]) -> ChangedJobs:
+def cancel_many(call: Call[JobsToCancel, None]) -> ChangedJobs:
     """Ends the newest jobs of a selection that wait or run, each as if cancelled by itself. Repeat it with the `cursor`
     until there is none: a part may match nothing and still have a cursor. A `dry_run` shows what would change.
     """
     body = call.body
     report = cancel_jobs(
-        _selection(call), actor=call.caller.subject, limit=body.limit, cursor=body.cursor, dry_run=body.dry_run
+        _selection(call.caller, call.body),
+        actor=call.caller.subject,
+        limit=body.limit,
+        cursor=body.cursor,
+        dry_run=body.dry_run,
     )
     return _report_view(report)
 
@@ -201,26 +227,25 @@ def cancel_many(call: Call[ManyJobs, None]) -> ChangedJobs:
         path="/api/v1/jobs/retry",
         tag=_TAG,
         summary="Try up to 100 jobs again",
-        body=ManyJobs,
+        body=JobsToRetry,
         answer=ChangedJobs,
         errors=(UnknownJobTypeError, InvalidCursorError, NotYoursError, UnavailableError),
         example={"status": "FAILED", "type": "HTTP_GET", "limit": 50},
     ),
 )
-def retry_many(call: Call[ManyJobs, None]) -> ChangedJobs:
+def retry_many(call: Call[JobsToRetry, None]) -> ChangedJobs:
     """Gives the oldest FAILED and CANCELLED jobs of a selection another life, each as if retried by itself. Repeat it
     with the `cursor` until there is none; a `dry_run` shows what would change. Ten jobs a second start, over all calls;
     jobs with one `order_key` start in the order of their creation.
     """
     body = call.body
-    report = retry_jobs(_selection(call), limit=body.limit, cursor=body.cursor, dry_run=body.dry_run)
+    report = retry_jobs(_selection(call.caller, call.body), limit=body.limit, cursor=body.cursor, dry_run=body.dry_run)
     return _report_view(report)
 
 
-def _selection(call: Call[ManyJobs, None]) -> Selection:
-    body = call.body
+def _selection(caller: Caller, body: ManyJobs) -> Selection:
     return Selection(
-        owner=call.caller.choose_listed_owner(body.owner),
+        owner=caller.choose_listed_owner(body.owner),
         statuses=() if body.status is None else (parse_status(body.status),),
         type_name=None if body.type is None else job_type(body.type).name,
         tag=body.tag,

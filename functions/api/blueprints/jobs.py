@@ -32,6 +32,7 @@ from leaseway.jobs import (
     parse_status,
 )
 from leaseway.jobs.create.batch import LARGEST_BATCH, JobRequest, create_jobs
+from leaseway.jobs.create.build import MOST_ATTEMPTS, SHORTEST_TTL_MS
 from leaseway.jobs.create.options import Priority
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
@@ -56,12 +57,18 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     ttl_ms: Annotated[
         int | None,
         Meta(
-            description="Time to live in ms, from the start of each attempt; by default its type's, else 60000; at most"
-            " 840000, or 39600000 for a type whose workers are outside Lambda"
+            description="Time to live in ms, from the start of each attempt, and longer than the payload's own"
+            " duration; by default its type's, else 60000; at most 840000, or 39600000 for a type whose workers are"
+            " outside Lambda",
+            extra_json_schema={"minimum": SHORTEST_TTL_MS},
         ),
     ] = None
     max_attempts: Annotated[
-        int | None, Meta(description="Attempts before it is FAILED: 1 to 20, by default its type's, else 3")
+        int | None,
+        Meta(
+            description="Attempts before it is FAILED: 1 to 20, by default its type's, else 3",
+            extra_json_schema={"minimum": 1, "maximum": MOST_ATTEMPTS},
+        ),
     ] = None
     run_at: (
         Annotated[datetime, Meta(tz=True, description="Not before this, within a year; RFC 3339 with a time zone")]
@@ -79,7 +86,16 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = None
     retention_days: (
-        Annotated[int, Meta(ge=1, le=3_650, description="Days that it is kept once it has ended; by default 90")] | None
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=3_650,
+                description="Days that it is kept once it has ended, fewer than the bucket keeps objects (460 by"
+                " default); by default 90",
+            ),
+        ]
+        | None
     ) = None
     order_key: (
         Annotated[

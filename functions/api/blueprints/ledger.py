@@ -43,8 +43,18 @@ _TAG = "Ledger"
 class EntryFilter(msgspec.Struct, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
     """Which entries, and which part of the list."""
 
-    since: Annotated[str, Meta(description="Only entries from this time on, RFC 3339")] | None = None
-    until: Annotated[str, Meta(description="Only entries up to this time, RFC 3339")] | None = None
+    since: (
+        Annotated[
+            str, Meta(description="Only entries from this time on, RFC 3339", extra_json_schema={"format": "date-time"})
+        ]
+        | None
+    ) = None
+    until: (
+        Annotated[
+            str, Meta(description="Only entries up to this time, RFC 3339", extra_json_schema={"format": "date-time"})
+        ]
+        | None
+    ) = None
     reference: Annotated[str, Meta(max_length=200, description="Only entries with this very reference")] | None = None
     size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries a page")] = 20
     cursor: (

@@ -20,7 +20,13 @@ class NewUpload(msgspec.Struct, forbid_unknown_fields=True):
     """What is going to be uploaded."""
 
     content_type: Annotated[str, Meta(extra_json_schema={"enum": sorted(UPLOAD_TYPES)})]
-    size: Annotated[int, Meta(description="Bytes, exactly", extra_json_schema={"minimum": 1})]
+    size: Annotated[
+        int,
+        Meta(
+            description="Bytes, exactly; at most the deployment's UPLOAD_LIMIT, by default 26214400",
+            extra_json_schema={"minimum": 1},
+        ),
+    ]
 
 
 class UploadView(msgspec.Struct):

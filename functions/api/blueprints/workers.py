@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from api.ids import parse_job_id
 from api.job_views import ClaimView, EndView, HeartbeatView, claim_view
-from api.requests import plain_text
+from api.requests import PLAIN_TEXT, plain_text
 from api.routes import Call, Operation, operation
 from api.views import rfc3339
 from leaseway.errors import InvalidInputError, UnavailableError
@@ -25,7 +25,14 @@ _TAG = "Workers outside Lambda"
 _TOKEN = "9f0c1b7d52ae4310"  # noqa: S105 - an example
 
 Worker = Annotated[
-    str, Meta(min_length=1, max_length=128, description="Your own name; the job shows it", examples=["build-7"])
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        description="Your own name, without control characters; the job shows it",
+        examples=["build-7"],
+        extra_json_schema=PLAIN_TEXT,
+    ),
 ]
 ClaimToken = Annotated[
     str, Meta(min_length=1, max_length=64, description="From the answer to the claim; proves the lease")
@@ -57,7 +64,15 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
     claim_token: ClaimToken
     progress: Annotated[float, Meta(ge=0, le=1, description="The part of the work that is done")] | None = None
     progress_note: (
-        Annotated[str, Meta(max_length=LONGEST_NOTE, description="What to say of it; needs `progress`")] | None
+        Annotated[
+            str,
+            Meta(
+                max_length=LONGEST_NOTE,
+                description="A note on it, without control characters; needs `progress`",
+                extra_json_schema=PLAIN_TEXT,
+            ),
+        ]
+        | None
     ) = None
 
 

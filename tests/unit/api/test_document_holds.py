@@ -5,35 +5,20 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 from support.api_gateway import Answered, call
+from support.openapi_answers import DOCUMENT, allows, get_operation, require_documented
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
-DOCUMENT: dict[str, Any] = json.loads(call("GET", "/openapi.json").text)
 OPERATIONS = [(path, method) for path, item in DOCUMENT["paths"].items() for method in item]
 BODIES = [(path, method) for path, method in OPERATIONS if "requestBody" in DOCUMENT["paths"][path][method]]
-REGISTRY: Any = Registry().with_resource("urn:api", Resource.from_contents(DOCUMENT, DRAFT202012))
 WRONG_BODIES = ["null", "[]", '"x"', "5", "true", '{"unknown": 1}', "{", "", '{"a": 1, "a": 2}']
 WRONG_VALUES = ["", "NOPE", "-1", "1.5", "\n", "x" * 4_000, "\u0000", "%", "9" * 30]
 
 
-def described(path: str, method: str) -> dict[str, Any]:
-    operation: dict[str, Any] = DOCUMENT["paths"][path][method]
-    return operation
-
-
 def parameters(path: str, method: str, where: str) -> Iterator[dict[str, Any]]:
-    return (one for one in described(path, method).get("parameters", []) if one["in"] == where)
-
-
-def allows(schema: dict[str, Any], value: Any) -> bool:
-    # `#/...` means the document, also within a part of it.
-    whole = json.loads(json.dumps(schema).replace('"#/', '"urn:api#/'))
-    return bool(Draft202012Validator(whole, registry=REGISTRY).is_valid(value))
+    return (one for one in get_operation(path, method).get("parameters", []) if one["in"] == where)
 
 
 def values(schema: dict[str, Any]) -> Iterator[str]:
@@ -63,17 +48,6 @@ def send(path: str, method: str, **parts: Any) -> Answered:
     )
 
 
-def require_documented(path: str, method: str, answer: Answered) -> None:
-    responses = described(path, method)["responses"]
-    assert answer.status < 500, answer.text
-    assert str(answer.status) in responses, answer.text
-    media = responses[str(answer.status)].get("content", {})
-    kind = answer.headers.get("content-type", "").partition(";")[0]
-    schema = media.get(kind, {}).get("schema")
-    if schema and "json" in kind:
-        assert allows(schema, json.loads(answer.text)), answer.text
-
-
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_query_parameters_are_taken_or_refused_as_documented(path: str, method: str, subtests: pytest.Subtests) -> None:
     for parameter in parameters(path, method, "query"):
@@ -89,7 +63,7 @@ def test_query_parameters_are_taken_or_refused_as_documented(path: str, method: 
 
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_path_parameters_are_taken_or_refused_as_documented(path: str, method: str, subtests: pytest.Subtests) -> None:
-    body = json.dumps(described(path, method).get("requestBody", {}).get("content", {}).get("x", {}))
+    body = json.dumps(get_operation(path, method).get("requestBody", {}).get("content", {}).get("x", {}))
     for parameter in parameters(path, method, "path"):
         for value in ["ann", "0" * 32, "0" * 31, "0" * 32 + "\n", "a b", "..", "\u00e9", "x" * 200, "ann%0A"]:
             with subtests.test(f"{parameter['name']}={value[:20]!r}"):
@@ -101,7 +75,7 @@ def test_path_parameters_are_taken_or_refused_as_documented(path: str, method: s
 
 @pytest.mark.parametrize(("path", "method"), BODIES)
 def test_bodies_are_taken_or_refused_as_documented(path: str, method: str, subtests: pytest.Subtests) -> None:
-    body = described(path, method)["requestBody"]
+    body = get_operation(path, method)["requestBody"]
     media = body["content"]["application/json"]
     examples = [media.get("example"), *(one["value"] for one in media.get("examples", {}).values())]
     for text in [*WRONG_BODIES, *(json.dumps(example) for example in examples if example is not None)]:
@@ -119,7 +93,7 @@ def test_bodies_are_taken_or_refused_as_documented(path: str, method: str, subte
 
 @pytest.mark.parametrize(("path", "method"), BODIES)
 def test_examples_with_one_member_wrong_are_refused(path: str, method: str, subtests: pytest.Subtests) -> None:
-    media = described(path, method)["requestBody"]["content"]["application/json"]
+    media = get_operation(path, method)["requestBody"]["content"]["application/json"]
     example = media.get("example") or next(iter(media.get("examples", {}).values()), {}).get("value")
     for name in example or {}:
         for wrong in (None, True, [], {}, "", -1, 1.5, 2**70, "\n", "x" * 5_000):
@@ -136,4 +110,4 @@ def test_examples_with_one_member_wrong_are_refused(path: str, method: str, subt
 def test_a_request_without_a_token_is_answered_as_documented(path: str, method: str) -> None:
     answer = send(path, method, caller=None, body="{}", headers={"content-type": "application/json"})
     require_documented(path, method, answer)
-    assert (answer.status == 401) == bool(described(path, method)["security"])
+    assert (answer.status == 401) == bool(get_operation(path, method)["security"])
