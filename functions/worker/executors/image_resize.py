@@ -139,17 +139,23 @@ def _decode_inline(text: str) -> bytes:
     """The bytes of base64, which may be wrapped into lines, or of a `data:` URL (RFC 2397).
 
     Raises:
-        InvalidInputError: it is neither.
+        InvalidInputError: it is neither, or no byte is in it.
     """
     media_type, comma, data = text.partition(",") if text[:5].lower() == "data:" else ("", "", text)
     if media_type and not comma:
         raise InvalidInputError("a data: URL has a comma before its data", field="payload.source.base64")
-    if media_type and not media_type.lower().endswith(";base64"):
-        return unquote_to_bytes(data)
+    is_base64 = not media_type or media_type.lower().endswith(";base64")
+    unquoted = unquote_to_bytes(data) if media_type else data.encode()
+    content = _decode_base64(unquoted) if is_base64 else unquoted
+    if not content:
+        raise InvalidInputError("is empty", field="payload.source.base64")
+    return content
+
+
+def _decode_base64(wrapped: bytes) -> bytes:
     try:
-        unquoted = unquote_to_bytes(data) if media_type else data.encode("ascii")
-        return base64.b64decode(b"".join(unquoted.split()), validate=True)
-    except ValueError as problem:  # binascii.Error and UnicodeEncodeError are such
+        return base64.b64decode(b"".join(wrapped.split()), validate=True)
+    except ValueError as problem:  # binascii.Error is one
         raise InvalidInputError(f"not base64: {problem}", field="payload.source.base64") from problem
 
 
