@@ -1,15 +1,17 @@
-"""Create many jobs in one request: what is wrong with one keeps no other back.
+"""Create many jobs in one request: what is wrong with one stops no other, and a repeat creates none twice.
 
 Prints:
 
     accepted  99
     refused   1
     index 42  UNKNOWN_JOB_TYPE
+    repeated  the same answer
     ended     {'COMPLETED': 99}
 """
 
 import os
 import time
+import uuid
 from collections import Counter
 
 import httpx
@@ -23,12 +25,16 @@ api = httpx.Client(
 
 jobs = [{"type": "GENERATE_NUMBER", "payload": {"digits": 6}} for _ in range(100)]
 jobs[42]["type"] = "NO_SUCH_TYPE"
-answer = api.post("/api/v1/jobs/batch", json={"jobs": jobs}).raise_for_status().json()
+key = {"idempotency-key": str(uuid.uuid4())}
+answer = api.post("/api/v1/jobs/batch", json={"jobs": jobs}, headers=key).raise_for_status().json()
 print("accepted ", answer["accepted"])
 print("refused  ", answer["refused"])
 for item in answer["content"]:
     if item["problem"]:
         print(f"index {item['index']} ", item["problem"]["code"])
+
+again = api.post("/api/v1/jobs/batch", json={"jobs": jobs}, headers=key).raise_for_status().json()
+print("repeated ", "the same answer" if again == answer else again)
 
 # Each is a job of its own from here on.
 left = {item["job"]["id"] for item in answer["content"] if item["job"]}

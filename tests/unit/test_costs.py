@@ -15,10 +15,14 @@ from leaseway import clock, counters
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.errors import LeasewayError
 from leaseway.generator import Lease, produce, try_to_become
-from leaseway.idempotency import IdempotencyKey
+from leaseway.idempotency import IdempotencyKey, KeyedRequest
 from leaseway.jobs import Job, Options, cancel_job, create_job, retry_job
 from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.control.replay import replay
+from leaseway.jobs.create import keyed_batch
+from leaseway.jobs.create.batch import create_jobs
+from leaseway.jobs.create.keyed_batch import create_jobs_once
+from leaseway.jobs.create.options import JobRequest
 from leaseway.jobs.find.lists import page_of_jobs
 from leaseway.jobs.find.totals import count_by_type
 from leaseway.jobs.lease import Lease as JobLease
@@ -67,6 +71,13 @@ def opened(key: IdempotencyKey | None = None) -> Operation:
 
 def job(key: IdempotencyKey | None = None) -> Operation:
     return lambda: _created.append(create_job("alice", "SLEEP", {"duration_ms": 5}, key=key))
+
+
+def batch(size: int, key: IdempotencyKey | None = None) -> Operation:
+    requests = [JobRequest("SLEEP", {"duration_ms": 5})] * size
+    if key is None:
+        return lambda: create_jobs("alice", requests)
+    return lambda: create_jobs_once("alice", requests, KeyedRequest.of(key, size))
 
 
 _created: list[Job] = []
@@ -233,6 +244,9 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "create a job": ([], job()),
     "create a job, with a key": ([], job(KEY)),
     "create a job, with a key, repeated": ([job(KEY)], job(KEY)),
+    "create a batch of 100 jobs": ([], batch(100)),
+    "create a batch of 100 jobs, with a key": ([], batch(100, KEY)),
+    "create a batch of 100 jobs, with a key, repeated": ([batch(100, KEY)], batch(100, KEY)),
     "create a job, with three tags": ([], tagged),
     "list 8 jobs by tag": ([tagged] * 8, lambda: page_of_jobs(owner="alice", tag="blue")),
     "cancel a job": ([job()], lambda: cancel_job(_created[-1].id, owner=None, actor="root")),
@@ -259,6 +273,12 @@ def cost_of(operation: Operation) -> list[float]:
     with metered() as meter, suppress(LeasewayError):
         operation()
     return [meter.count("dynamodb"), meter.writes(), meter.write_units(), meter.read_units()]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tables in memory are not safe for threads."""
+    monkeypatch.setattr(keyed_batch, "_THREADS", 1)
 
 
 def test_every_line_is_measured() -> None:

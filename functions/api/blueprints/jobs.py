@@ -17,7 +17,14 @@ from api.routes import Answer, Call, Operation, operation
 from leaseway import validation
 from leaseway.canonical import with_whole_numbers
 from leaseway.cursors import InvalidCursorError
-from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError, UnavailableError
+from leaseway.errors import (
+    InvalidInputError,
+    LeasewayError,
+    NotYoursError,
+    RepeatableOutcomeUnknownError,
+    UnavailableError,
+)
+from leaseway.idempotency import KeyedRequest
 from leaseway.jobs import (
     Job,
     JobNotFoundError,
@@ -31,9 +38,10 @@ from leaseway.jobs import (
     get_result,
     parse_status,
 )
-from leaseway.jobs.create.batch import LARGEST_BATCH, JobRequest, create_jobs
+from leaseway.jobs.create.batch import LARGEST_BATCH, create_jobs
 from leaseway.jobs.create.build import MOST_ATTEMPTS, SHORTEST_TTL_MS
-from leaseway.jobs.create.options import Priority
+from leaseway.jobs.create.keyed_batch import create_jobs_once
+from leaseway.jobs.create.options import JobRequest, Priority
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 from leaseway.jobs.types import job_type
@@ -184,7 +192,8 @@ class BatchView(msgspec.Struct):
         status=202,
         body=NewJobs,
         answer=BatchView,
-        errors=(UnavailableError,),
+        keyed=True,
+        errors=(UnavailableError, RepeatableOutcomeUnknownError),
         example={
             "jobs": [{"type": "SLEEP", "payload": {"duration_ms": 500}}, {"type": "GENERATE_NUMBER", "payload": {}}]
         },
@@ -193,11 +202,13 @@ class BatchView(msgspec.Struct):
 def submit_batch(call: Call[NewJobs, None]) -> BatchView:
     """Each job is checked by itself: one that is refused stops no other. `content` is in the order of the request.
 
-    There is no Idempotency-Key here: a batch whose answer was lost may have been created.
+    With an Idempotency-Key a repeat creates what the first request could not, such as a job whose `problem` is
+    `UNAVAILABLE`, and answers the rest as before. Without one, a batch whose answer was lost may have been created.
     """
-    requests = [_parse_request(described) for described in call.body.jobs]
-    outcomes = iter(create_jobs(call.caller.subject, [parsed for parsed in requests if isinstance(parsed, JobRequest)]))
-    return _batch_view([next(outcomes) if isinstance(parsed, JobRequest) else parsed for parsed in requests])
+    requests, owner = [_parse_request(described) for described in call.body.jobs], call.caller.subject
+    if call.key is None:
+        return _batch_view(create_jobs(owner, requests))
+    return _batch_view(create_jobs_once(owner, requests, KeyedRequest.of(call.key, call.body.jobs)))
 
 
 def _batch_view(outcomes: Sequence[Job | LeasewayError]) -> BatchView:

@@ -64,8 +64,12 @@ NOT_SEEN: dict[str, set[Right]] = {
     "WorkerRole": {("s3:ListBucket", "Bucket")},
     # A tick that lost its transaction to another reads the run that the other started.
     "SchedulerRole": {("dynamodb:GetItem", "JobsTable")},
-    # A job that keeps an order is removed where SQS does not take its message.
-    "ApiRole": {("dynamodb:DeleteItem", "JobsTable")},
+    # A job that keeps an order is removed if SQS does not take its message, and the record of its key with it.
+    "ApiRole": {
+        ("dynamodb:DeleteItem", "JobsTable"),
+        ("dynamodb:DeleteItem", "IdempotencyTable"),
+        ("dynamodb:ConditionCheckItem", "IdempotencyTable"),
+    },
 }
 
 
@@ -131,8 +135,10 @@ def _jobs_over_http() -> None:
         call("POST", "/api/v1/jobs/{id}/retry", **one)
         call("POST", "/api/v1/jobs/{id}/cancel", **one)
         call("DELETE", "/api/v1/jobs/{id}", **one)
-    assert post("/api/v1/jobs/batch", {"jobs": [{"type": "SLEEP", "payload": SLEEP, "tags": ["t"]}]}).status == 202
-    assert len(call("GET", "/api/v1/jobs", query={"tag": ["t"]}).json["content"]) == 1
+    tagged = {"jobs": [{"type": "SLEEP", "payload": SLEEP, "tags": ["t"]}]}
+    assert post("/api/v1/jobs/batch", tagged).status == 202
+    assert post("/api/v1/jobs/batch", tagged, headers={"Idempotency-Key": "k"}).status == 202
+    assert len(call("GET", "/api/v1/jobs", query={"tag": ["t"]}).json["content"]) == 2
     for priority in Priority:
         post("/api/v1/jobs", {"type": "SLEEP", "payload": SLEEP, "priority": priority})
     post("/api/v1/jobs", {"type": "SLEEP", "payload": SLEEP, "order_key": "k"})

@@ -7,7 +7,8 @@ import pytest
 from leaseway import aws, clock
 from leaseway.errors import UnavailableError
 from leaseway.jobs import Job, JobStatus, Options, TtlTooLongError, UnknownJobTypeError, get_job
-from leaseway.jobs.create.batch import JobRequest, create_jobs
+from leaseway.jobs.create.batch import create_jobs
+from leaseway.jobs.create.options import JobRequest
 from leaseway.jobs.run import claim
 from support.api_gateway import post
 from support.call_meter import metered

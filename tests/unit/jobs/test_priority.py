@@ -8,8 +8,8 @@ from leaseway import aws
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import JobType, Options, create_job, get_job
 from leaseway.jobs.create import placement
-from leaseway.jobs.create.batch import JobRequest, create_jobs
-from leaseway.jobs.create.options import Priority
+from leaseway.jobs.create.batch import create_jobs
+from leaseway.jobs.create.options import JobRequest, Priority
 from leaseway.jobs.queue import HIGH, LOW, NORMAL, TASKS, Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.tasks import Definition, create_task, start_now

@@ -10,7 +10,8 @@ from leaseway.cursors import InvalidCursorError
 from leaseway.errors import InvalidInputError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from leaseway.jobs import Job, JobStatus, Options, create_job, get_job, tags
-from leaseway.jobs.create.batch import JobRequest, create_jobs
+from leaseway.jobs.create.batch import create_jobs
+from leaseway.jobs.create.options import JobRequest
 from leaseway.jobs.find.lists import page_of_jobs
 from leaseway.jobs.run import claim
 from leaseway.jobs.table import created_key, owner_shard

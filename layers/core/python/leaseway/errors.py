@@ -45,6 +45,7 @@ The kinds are here, and each domain defines its own below them. `api.problems` m
         NotYoursError
         OutcomeUnknownError
             RepeatableOutcomeUnknownError
+                WorkMovedError
         TokenRefusedError
             TokenExpiredError
             TokenRevokedError

@@ -2,19 +2,33 @@
 
 The record of a key is put in the very transaction that makes the change, so there is no moment at which one exists
 without the other. The put itself checks whether an older record has expired; DynamoDB's TTL only tidies up later.
+
+A change that is too large for one transaction is work in steps: its record is put before the first step, with a plan,
+and every step that is done is saved in it. A repeat of the request does the steps that are left.
 """
 
 import hashlib
-from typing import Any
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
+from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 
 from leaseway import clock
 from leaseway.canonical import canonical_json
-from leaseway.dynamodb.table import Item, Part, Table
-from leaseway.errors import ConflictError
+from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
+from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.table import ConditionRefusedError, Item, Part, Table
+from leaseway.errors import ConflictError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.settings import settings
+
+_TRIES = 6
+_BACKOFF = Backoff(first=0.02)
+
+_T = TypeVar("_T")
 
 
 class KeyReusedError(ConflictError):
@@ -50,17 +64,39 @@ class KeyedRequest(msgspec.Struct, frozen=True):
 
     def record(self, answer: str) -> Part:
         """Put the answer under the key, unless a record of it is there and has not expired."""
+        return RecordModel.put_part(self._build_item(answer), _is_free())
+
+    def begin(self, plan: str) -> "KeyedWork":
+        """Put a record of work that takes several steps, or take over the work of the first request.
+
+        One conditional PutItem of 1 write unit per KB; a repeat that finds work left, one UpdateItem more.
+
+        Raises:
+            KeyReusedError: the key came with another request.
+            UnavailableError: DynamoDB took no write; nothing was begun.
+            RepeatableOutcomeUnknownError: the answers were lost.
+        """
+        holder = uuid.uuid4().hex
+        item = self._build_item(plan, holder)
+        try:
+            _write_surely(lambda: RecordModel.insert(item, unless=RecordModel.expires_at <= item.created_at))
+        except ConditionRefusedError as refusal:
+            existing = refusal.item or {}
+            stored_plan = self.replay(existing)
+            # A lost answer makes us send our own put again, and meet our own record.
+            return KeyedWork(self, holder, stored_plan, _read_progress(existing), _read_holder(existing) == holder)
+        return KeyedWork(self, holder, plan, None, is_first=True)
+
+    def _build_item(self, answer: str, holder: str | None = None) -> "RecordModel":
         now = clock.now_ms() // 1000
-        item = RecordModel(
+        return RecordModel(
             self.key.digest,
             content=self.content,
             answer=answer,
             created_at=now,
             expires_at=now + settings().idempotency_hours * 3600,
+            holder=holder,
         )
-        unused = RecordModel.key.does_not_exist()
-        expired = RecordModel.expires_at <= now
-        return RecordModel.put_part(item, unused | expired)
 
     def replay(self, item: Item) -> str:
         """The first answer, from the record that refused to be put again.
@@ -71,6 +107,55 @@ class KeyedRequest(msgspec.Struct, frozen=True):
         if item["content"]["S"] != self.content:
             raise KeyReusedError
         return str(item["answer"]["S"])
+
+
+class KeyedWork(msgspec.Struct, frozen=True):
+    """A keyed change in several steps: its plan, what is done of it, and the request that is at it."""
+
+    keyed: KeyedRequest
+    holder: str
+    """Stands for the request that does the steps now; each repeat that takes over has one of its own."""
+    plan: str
+    progress: str | None
+    """What was saved last; None if nothing was."""
+    is_first: bool
+    """Whether this request began the work."""
+
+    def take_over(self) -> "KeyedWork":
+        """Become the holder of work that an earlier request began; what it does from now on is refused. One UpdateItem.
+
+        Raises:
+            WorkMovedError: the record is gone.
+            UnavailableError: DynamoDB took no write.
+            RepeatableOutcomeUnknownError: the answers were lost.
+        """
+        same_request = RecordModel.content == self.keyed.content
+        item = self._change(RecordModel.holder.set(self.holder), same_request)
+        return msgspec.structs.replace(self, progress=_read_progress(item))
+
+    def save(self, progress: str) -> None:
+        """Save what is done. One UpdateItem, 1 write unit per KB of plan and progress.
+
+        Raises:
+            WorkMovedError: a repeat of the request has taken over, and goes on from what was saved before.
+            UnavailableError: DynamoDB took no write.
+            RepeatableOutcomeUnknownError: the answers were lost.
+        """
+        self._change(RecordModel.progress.set(progress), RecordModel.holder == self.holder)
+
+    def hold_part(self) -> Part:
+        """Hold a transaction to this request being the holder; billed like a write."""
+        return RecordModel.check_part(self.keyed.key.digest, RecordModel.holder == self.holder)
+
+    def _change(self, action: Action, condition: Condition) -> Item:
+        try:
+            return _write_surely(lambda: RecordModel.change(self.keyed.key.digest, [action], condition))
+        except ConditionRefusedError:
+            raise WorkMovedError from None
+
+
+class WorkMovedError(RepeatableOutcomeUnknownError):
+    """A repeat of this request is at work on it; send it again with the same Idempotency-Key for its outcome."""
 
 
 def forget_key(key: IdempotencyKey) -> None:
@@ -92,3 +177,32 @@ class RecordModel(Table):
     answer = UnicodeAttribute()
     created_at = NumberAttribute()
     expires_at = NumberAttribute()
+    holder = UnicodeAttribute(null=True)
+    progress = UnicodeAttribute(null=True)
+
+
+def _is_free() -> Condition:
+    free: Condition = RecordModel.key.does_not_exist() | (RecordModel.expires_at <= clock.now_ms() // 1000)
+    return free
+
+
+def _read_holder(item: Item) -> str | None:
+    return item["holder"]["S"] if "holder" in item else None
+
+
+def _read_progress(item: Item) -> str | None:
+    return item["progress"]["S"] if "progress" in item else None
+
+
+def _write_surely(write: Callable[[], _T]) -> _T:
+    """Send a write, which is harmless to repeat, until DynamoDB has answered it."""
+    for _ in _BACKOFF.attempts(_TRIES):
+        try:
+            return write()
+        except CALL_FAILURES as failure:
+            fate, last = classify_failure(failure), failure
+            if fate is FailedWrite.REFUSED:
+                raise
+    if fate is FailedWrite.NOT_WRITTEN:
+        raise UnavailableError("DynamoDB took no write; try again") from last
+    raise RepeatableOutcomeUnknownError from last

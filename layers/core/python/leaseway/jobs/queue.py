@@ -130,7 +130,8 @@ class Outgoing(NamedTuple):
 
 def build_message(job: Job, delay_seconds: int = 0) -> Outgoing:
     """Build the message that brings a job, as it is now, to a worker."""
-    once = f"{job.id}-{job.version}"
+    # A key creates a job again under its id if the first one was taken back, and SQS remembers that one's message.
+    once = f"{job.id}-{job.version}-{job.created_at}"
     return Outgoing(JobMessage(job.id, job.ttl_ms, job.version), Queue.of(job), _group(job), delay_seconds, once)
 
 

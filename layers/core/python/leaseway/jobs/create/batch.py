@@ -1,9 +1,6 @@
 """Creating many jobs at once, in few calls: what is wrong with one refuses that one only."""
 
 from collections.abc import Sequence
-from typing import Any
-
-import msgspec
 
 from leaseway.dynamodb.batches import put_items
 from leaseway.dynamodb.table import Item
@@ -11,23 +8,18 @@ from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import content, queue, tags
 from leaseway.jobs.create.build import build_job
 from leaseway.jobs.create.create import NOT_IN_TURN, delete_unsent
-from leaseway.jobs.create.options import DEFAULT_OPTIONS, Options
+from leaseway.jobs.create.options import JobRequest
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import model_from_job
 
 LARGEST_BATCH = 100
 
 
-class JobRequest(msgspec.Struct, frozen=True):
-    """A job to create."""
-
-    type: str
-    payload: dict[str, Any]
-    options: Options = DEFAULT_OPTIONS
-
-
-def create_jobs(owner: str, requests: Sequence[JobRequest]) -> list[Job | LeasewayError]:
+def create_jobs(owner: str, requests: Sequence[JobRequest | LeasewayError]) -> list[Job | LeasewayError]:
     """Store and send up to 100 jobs; returns for each, in order, the job or the reason of its refusal.
+
+    A request that was refused before it came here is returned as it is.
+
 
     One BatchWriteItem for 25 jobs and one SendMessageBatch for ten: 14 calls for 100 small jobs, one or two more for
     each further queue that they go to, and one for every 25 tags. The ids are fresh, which BatchWriteItem needs,
@@ -52,9 +44,11 @@ def _insert(jobs: Sequence[Job]) -> set[str]:
     return lost
 
 
-def _build_or_refuse(owner: str, request: JobRequest) -> Job | LeasewayError:
+def _build_or_refuse(owner: str, request: JobRequest | LeasewayError) -> Job | LeasewayError:
+    if isinstance(request, LeasewayError):
+        return request
     try:
-        return build_job(owner, request.type, request.payload, request.options)
+        return build_job(owner, request)
     except LeasewayError as refusal:
         return refusal
 

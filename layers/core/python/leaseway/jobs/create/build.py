@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 from leaseway import clock
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import tags
-from leaseway.jobs.create.options import Options
-from leaseway.jobs.create.placement import choose_queue
+from leaseway.jobs.create.options import JobRequest, Options
+from leaseway.jobs.create.placement import choose_queue, read_requested_queue
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.transitions import plan_first_look
 from leaseway.jobs.types import JobType, job_type
@@ -33,25 +33,48 @@ class TtlTooLongError(InvalidInputError):
     code = "TTL_TOO_LONG"
 
 
-def build_job(owner: str, type_name: str, payload: dict[str, Any], options: Options, *, job_id: str = "") -> Job:
-    """Build the job of this description, under `job_id` or a fresh id. Raises what `create_job` raises of the input."""
-    terms = resolve_terms(owner, type_name, payload, options)
+def build_job(owner: str, request: JobRequest, *, job_id: str | None = None) -> Job:
+    """Build the job of a request, under `job_id` or a fresh id. Raises what `create_job` raises of the input."""
+    options = request.options
+    terms = resolve_terms(owner, request.type, request.payload, options)
     now = clock.now_ms()
-    run_after = resolve_start(options, now)
-    _check_retention(options.retention_days, now, run_after or now)
+    _check_retention(options.retention_days, now, resolve_start(options, now) or now)
+    return _assemble(owner, request, terms, created_at=now, job_id=job_id or uuid.uuid4().hex)
+
+
+def rebuild_job(owner: str, request: JobRequest, defaults: Terms, *, created_at: int, job_id: str) -> Job:
+    """Build the job of a request that was checked before, with the defaults that its type had then."""
+    options = request.options
+    terms = Terms(
+        defaults.ttl_ms if options.ttl_ms is None else options.ttl_ms,
+        defaults.max_attempts if options.max_attempts is None else options.max_attempts,
+        defaults.queue or read_requested_queue(options),
+    )
+    return _assemble(owner, request, terms, created_at=created_at, job_id=job_id)
+
+
+def _assemble(owner: str, request: JobRequest, terms: Terms, *, created_at: int, job_id: str) -> Job:
+    options = request.options
+    run_after = resolve_start(options, created_at)
     return new_job(
         owner,
-        type_name,
-        payload,
+        request.type,
+        request.payload,
         terms,
-        created_at=now,
-        id=job_id or uuid.uuid4().hex,
+        created_at=created_at,
+        id=job_id,
         tags=tags.check_tags(options.tags),
         order_key=options.order_key,
         retention_days=options.retention_days,
         run_after=run_after,
-        look_at=plan_first_look(run_after or now),
+        look_at=plan_first_look(run_after or created_at),
     )
+
+
+def read_default_terms(type_name: str) -> Terms:
+    """The terms of a job of this type without options."""
+    kind = job_type(type_name)
+    return Terms(kind.default_ttl_ms, kind.default_max_attempts, kind.own_queue)
 
 
 def resolve_terms(owner: str, type_name: str, payload: dict[str, Any], options: Options) -> Terms:

@@ -13,8 +13,9 @@ from leaseway.errors import UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyedRequest, KeyReusedError, forget_key
 from leaseway.jobs import content, queue, tags
 from leaseway.jobs.create.build import build_job, resolve_start
-from leaseway.jobs.create.options import DEFAULT_OPTIONS, Options
-from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.create.options import DEFAULT_OPTIONS, JobRequest, Options
+from leaseway.jobs.create.rows import is_never_claimed
+from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel, model_from_job
 
 NOT_IN_TURN = "SQS did not take the job in its turn; try again"
@@ -60,9 +61,10 @@ def create_job(
         KeyReusedError: the key created another job.
         UnavailableError: the table of tags did not take the rows, or SQS an ordered message; no job was created.
     """
+    request = JobRequest(type_name, payload, options)
     if key is not None:
-        return _create_once(build_job(owner, type_name, payload, options, job_id=key.digest[:_DIGITS]), options, key)
-    job = build_job(owner, type_name, payload, options)
+        return _create_once(build_job(owner, request, job_id=key.digest[:_DIGITS]), options, key)
+    job = build_job(owner, request)
     _insert_with_tags(job, lambda: _insert(job))
     if delete_unsent(queue.send_when_due([job]), [job]):
         raise UnavailableError(NOT_IN_TURN)
@@ -96,9 +98,8 @@ def delete_unsent(unsent: Container[str], jobs: Sequence[Job]) -> set[str]:
 
 
 def _delete_unclaimed(job: Job) -> bool:
-    never_claimed = (JobModel.status == JobStatus.CREATED.value) & (JobModel.fence == 0)
     try:
-        JobModel.remove(job.id, never_claimed)
+        JobModel.remove(job.id, is_never_claimed())
     except ConditionRefusedError:
         return False
     return True

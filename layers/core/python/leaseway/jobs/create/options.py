@@ -1,7 +1,8 @@
-"""Options: what a caller may set for a new job besides its type and payload."""
+"""A request for a job: its type, its payload, and the options that a caller may set besides."""
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -33,3 +34,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DEFAULT_OPTIONS = Options()
+
+
+class JobRequest(msgspec.Struct, frozen=True):
+    """A job to create."""
+
+    type: str
+    payload: dict[str, Any]
+    options: Options = DEFAULT_OPTIONS

@@ -16,7 +16,9 @@ def choose_queue(kind: JobType, options: Options) -> str | None:
         InvalidInputError: two options exclude each other, or the type excludes one, or the deployment has no such
             queue.
     """
-    field, requested = _read_requested_queue(options)
+    _check_order(options)
+    requested = read_requested_queue(options)
+    field = "order_key" if options.order_key is not None else "type" if requested is None else "priority"
     if kind.own_queue is not None and requested is not None:
         raise InvalidInputError("jobs of this type wait in a queue of their own, all alike", field=field)
     name = kind.own_queue or requested
@@ -25,15 +27,19 @@ def choose_queue(kind: JobType, options: Options) -> str | None:
     return name
 
 
-def _read_requested_queue(options: Options) -> tuple[str, str | None]:
-    """The option that decides the queue, and the queue's name; None if the options request no special queue."""
-    priority = None if options.priority in (None, Priority.NORMAL) else str(options.priority)
+def read_requested_queue(options: Options) -> str | None:
+    """The name of the queue that the options request; None if they request no special one."""
+    if options.order_key is not None:
+        return queue.ORDERED.name
+    return None if options.priority in (None, Priority.NORMAL) else str(options.priority)
+
+
+def _check_order(options: Options) -> None:
     if options.order_key is None:
-        return ("type", None) if priority is None else ("priority", priority)
+        return
     if not 1 <= len(options.order_key) <= LONGEST_ORDER_KEY:
         raise InvalidInputError(f"must be from 1 to {LONGEST_ORDER_KEY} characters", field="order_key")
-    if priority is not None:
+    if options.priority not in (None, Priority.NORMAL):
         raise InvalidInputError("a job that keeps an order has no priority", field="order_key")
     if options.is_delayed:
         raise InvalidInputError("a job that keeps an order starts in its turn, not at a time", field="order_key")
-    return "order_key", queue.ORDERED.name
