@@ -12,6 +12,7 @@ UV_VERSION := 0.13.9
 SAM_VERSION := 1.170.0
 STAMP := $(VENV)/.installed
 PYTEST_ARGS ?=
+CAMPAIGN_ARGS ?=
 FIGURES_ARGS ?=
 VOLUME_ARGS ?=
 # A process a core; a file's tests stay together, with what they share.
@@ -22,7 +23,7 @@ RUNTIME := layers/runtime/requirements.txt
 
 .PHONY: help setup run down api-local test test-unit test-packaging test-integration localstack-host test-localstack test-browser \
 	test-prometheus dashboard-picture screenshots lint style-figures format generate lock sam-validate sam-build sam-deploy \
-	bench-cold bench-volume stress-balance stress-transfers clean
+	bench-cold bench-volume stress-balance stress-transfers campaign clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -131,6 +132,9 @@ stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 
 
 stress-transfers: setup ## 5,000 random transfers between 200 accounts, 20 at a time: not a unit may be made or lost
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.stress_transfers
+
+campaign: setup ## Thousands of jobs while workers die, the engine restarts and calls fail; CAMPAIGN_ARGS="--jobs 1000 --minutes 4"
+	@PYTHONPATH=tests $(BIN)/python -m campaign $(CAMPAIGN_ARGS)
 
 clean: ## Remove everything that was built or installed; data of a local cloud stays
 	@rm -rf $(VENV) .sam-venv .localstack build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -4,9 +4,10 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from leaseway_local.commands import nodes
@@ -25,11 +26,22 @@ WITHOUT_WORKERS: dict[str, Any] = {
 class NodeProcess:
     """One `leaseway node` on a stack, its logs in a file."""
 
-    def __init__(self, stack: Any, log: Path, *, typed: bool = False, **options: Any) -> None:
-        """Start it; `typed` goes by the command as a person types it, which finds the deployment first."""
+    def __init__(
+        self,
+        stack: Any,
+        log: Path,
+        *,
+        typed: bool = False,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        **options: Any,
+    ) -> None:
+        """Start it with `variables` in its environment.
+
+        `typed` goes by the command as a person types it, which finds the deployment first.
+        """
         given = {f"--{name.replace('_', '-')}": value for name, value in options.items() if value is not True}
         flags = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is True]
-        environment = nodes.with_code(nodes.environment_of(stack.clients, stack.name))
+        environment = nodes.with_code(nodes.environment_of(stack.clients, stack.name) | variables)
         command = nodes.command(given, flags)
         if typed:
             environment = nodes.with_code(os.environ) | {"LOCALSTACK_HOST": str(stack.clients.host)}

@@ -84,6 +84,12 @@ def job_items(client: Callable[[str], Any], table: str, job_ids: Sequence[str]) 
     return [_plain(item) for item in client("dynamodb").batch_get_item(RequestItems={table: keys})["Responses"][table]]
 
 
+def scan_jobs(client: Callable[[str], Any], table: str) -> list[dict[str, Any]]:
+    """Every stored job, read consistently."""
+    pages = client("dynamodb").get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
+    return [_plain(item) for page in pages for item in page["Items"]]
+
+
 def process_of(log_stream: str) -> int | None:
     """The process id of the local Lambda environment with that log stream, which is a worker's name."""
     wanted = f"AWS_LAMBDA_LOG_STREAM_NAME={log_stream}".encode()

@@ -1,0 +1,138 @@
+"""`make campaign`: thousands of jobs while workers die, the engine restarts and a tenth of all AWS calls fail.
+
+At its end it proves that no job was lost or finished twice, no order swapped, and no healthy job failed; it exits with
+status 1 if one was. The seed fixes the jobs, and what is drawn for each trouble; what meets what is the machine's time.
+"""
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from campaign.cloud import Cloud, open_cloud
+from campaign.load import NODES, Load
+from campaign.verdict import Evidence, find_violations, is_failed_by_kills, read_journal
+from campaign.workload import draw_workload
+from support.waiting import scan_jobs
+
+LOAD_SHARE = 0.7
+"""The part of the time in which jobs are created and troubles made; the rest is for what is still open."""
+DRAIN_SECONDS = 1_200.0
+"""At least this long for open jobs: SQS hides a message of a worker that died before its claim for 900 s."""
+_EMPTY_SECONDS = 60.0
+_REPORT_SECONDS = 15.0
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="make campaign")
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fault-percent", type=float, default=10)
+    parser.add_argument("--keep", action="store_true", help="leave journal and logs where they are")
+    return parser.parse_args(arguments)
+
+
+def run_campaign(options: argparse.Namespace, folder: Path) -> bool:
+    """Run one campaign in `folder` and print its figures; returns whether nothing was violated."""
+    workload = draw_workload(options.jobs, options.seed, longest_ms=int(options.minutes * 60_000 / 30))
+    with open_cloud(folder, seed=options.seed, fault_percent=options.fault_percent) as cloud:
+        load = Load(cloud, workload, seed=options.seed, seconds=options.minutes * 60 * LOAD_SHARE)
+        cloud.set_faults(on=True)
+        with load.run():
+            _wait_for_the_end(load, bound=options.minutes * 60 + DRAIN_SECONDS)
+        cloud.set_faults(on=False)
+        _wait_for_empty_queues(cloud)
+        evidence = _collect(cloud, load)
+        _print_figures(cloud, load, evidence)
+    violations = [*find_violations(evidence), *_find_missing_troubles(load, cloud), *map(str, load.failures)]
+    for violation in violations:
+        print("VIOLATION", violation)
+    print("violations:", len(violations))
+    return not violations
+
+
+def _wait_for_the_end(load: Load, *, bound: float) -> None:
+    begun = reported = time.monotonic()
+    while (still_open := load.count_open_jobs()) or load.progress < 1:
+        now = time.monotonic()
+        if load.failures or now - begun > bound:
+            return
+        if now - reported > _REPORT_SECONDS:
+            reported = now
+            print(f"{now - begun:5.0f} s: {len(load.accepted)} accepted, {still_open} open", flush=True)
+        time.sleep(1)
+
+
+def _wait_for_empty_queues(cloud: Cloud) -> None:
+    ends = time.monotonic() + _EMPTY_SECONDS
+    while any(cloud.count_messages("ApproximateNumberOfMessages").values()) and time.monotonic() < ends:
+        time.sleep(1)
+
+
+def _collect(cloud: Cloud, load: Load) -> Evidence:
+    table = cloud.stack.outputs["JobsTable"]
+    return Evidence(
+        accepted=dict(load.accepted),
+        items={item["id"]: item for item in scan_jobs(cloud.stack.client, table)},
+        journal=read_journal(cloud.journal, table),
+        waiting_messages=cloud.count_messages("ApproximateNumberOfMessages"),
+        killed_with=load.figures.killed_with,
+    )
+
+
+def _find_missing_troubles(load: Load, cloud: Cloud) -> list[str]:
+    """Find what the campaign was to do and did not: without it, its proof is worth nothing."""
+    needed = ("workers killed", "workers killed at work", "nodes killed", "engine restarts", "sweeps")
+    missing = [f"no trouble: {name} 0 times" for name in needed if not load.figures.counts[name]]
+    return missing + ([] if _count_calls(cloud)["passed"] else ["no trouble: no call passed the faults"])
+
+
+def _count_calls(cloud: Cloud) -> Counter[str]:
+    lines = cloud.calls.read_text().splitlines() if cloud.calls.exists() else []
+    return Counter(line.rpartition(" ")[2] for line in lines)
+
+
+def _print_figures(cloud: Cloud, load: Load, evidence: Evidence) -> None:
+    calls = _count_calls(cloud)
+    attempts = Counter(entry.job_id for entry in evidence.journal if entry.begins_an_attempt)
+    crashes = [item.get("crashes", 0) for item in evidence.items.values()]
+    print("jobs:", len(evidence.accepted), dict(Counter(item["status"] for item in evidence.items.values())))
+    print("jobs by attempts:", dict(sorted(Counter(attempts.values()).items())))
+    print("jobs that lost a worker:", sum(count > 0 for count in crashes), "crashes:", sum(crashes))
+    print("failed by kills:", sum(is_failed_by_kills(evidence, job_id) for job_id in evidence.items))
+    failed = calls.total() - calls["passed"]
+    print(f"AWS calls: {calls.total()}, failed: {failed} ({100 * failed / max(1, calls.total()):.1f}%)", dict(calls))
+    for name, count in sorted(load.figures.counts.items()):
+        print(f"{name}: {count}")
+    print("nodes:", ", ".join(NODES))
+    print("messages still hidden:", cloud.count_messages("ApproximateNumberOfMessagesNotVisible"))
+
+
+def main() -> None:
+    """Run the campaign of the command line in a folder of its own."""
+    options = parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    folder = Path(tempfile.mkdtemp(prefix="leaseway-campaign-"))
+    print(f"seed {options.seed}, {options.jobs} jobs, {options.minutes:g} minutes, in {folder}", flush=True)
+    passed = False
+    try:
+        passed = run_campaign(options, folder)
+    except KeyboardInterrupt:
+        print("interrupted")
+    finally:
+        if passed and not options.keep:
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            print(f"journal and logs: {folder}")
+    sys.exit(0 if passed else 1)
+
+
+if __name__ == "__main__":
+    main()
