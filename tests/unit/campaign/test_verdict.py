@@ -59,8 +59,8 @@ def test_a_campaign_that_went_well_has_no_violation() -> None:
     ],
 )
 def test_each_thing_that_must_not_be_is_found(change: dict[str, Any], violation: str) -> None:
-    found = find_violations(replace(GOOD, **change))
-    assert [text[: len(violation)] for text in found] == [violation]
+    violations = find_violations(replace(GOOD, **change))
+    assert [text[: len(violation)] for text in violations] == [violation]
 
 
 @pytest.mark.parametrize(("kills", "is_excused"), [(2, False), (3, True)])
