@@ -1,7 +1,7 @@
 """`make campaign`: thousands of jobs while workers die, the engine restarts and a tenth of all AWS calls fail.
 
 At its end it proves that no job was lost or finished twice, no order swapped, and no healthy job failed; it exits with
-status 1 if one was. The seed fixes the jobs, and what is drawn for each trouble; what meets what is the machine's time.
+status 1 if one was. `--seed` fixes the jobs and what is drawn for each trouble; what meets what is up to the machine.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def _wait_for_the_end(load: Load, *, bound: float) -> None:
 
 def _wait_for_empty_queues(cloud: Cloud) -> None:
     ends = time.monotonic() + _EMPTY_SECONDS
-    while any(cloud.count_messages("ApproximateNumberOfMessages").values()) and time.monotonic() < ends:
+    while any(counts.waiting for counts in cloud.count_messages().values()) and time.monotonic() < ends:
         time.sleep(1)
 
 
@@ -82,7 +82,7 @@ def _collect(cloud: Cloud, load: Load) -> Evidence:
         accepted=dict(load.accepted),
         items={item["id"]: item for item in scan_jobs(cloud.stack.client, table)},
         journal=read_journal(cloud.journal, table),
-        waiting_messages=cloud.count_messages("ApproximateNumberOfMessages"),
+        waiting_messages={queue: counts.waiting for queue, counts in cloud.count_messages().items()},
         killed_with=load.figures.killed_with,
     )
 
@@ -112,7 +112,7 @@ def _print_figures(cloud: Cloud, load: Load, evidence: Evidence) -> None:
     for name, count in sorted(load.figures.counts.items()):
         print(f"{name}: {count}")
     print("nodes:", ", ".join(NODES))
-    print("messages still hidden:", cloud.count_messages("ApproximateNumberOfMessagesNotVisible"))
+    print("messages still hidden:", {queue: counts.hidden for queue, counts in cloud.count_messages().items()})
 
 
 def main() -> None:

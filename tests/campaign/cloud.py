@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from campaign.plugin.change_journal import JOURNAL
 from campaign.plugin.client_faults import CALLS, SWITCH
@@ -28,8 +28,29 @@ PARAMETERS = {
     "ThrottleRate": "5000",
 }
 """Short times, so that much happens in few minutes; sweeps are the campaign's own, five at once."""
-QUEUES = ("JobsQueueUrl", "HighQueueUrl", "LowQueueUrl", "OrderedQueueUrl", "DeadLetterQueueUrl")
+QUEUES = (
+    "JobsQueueUrl",
+    "HighQueueUrl",
+    "LowQueueUrl",
+    "OrderedQueueUrl",
+    "DeadLetterQueueUrl",
+    "OrderedDeadLetterQueueUrl",
+)
 _NODE_OPTIONS = {"queues": "normal,low", "concurrency": 4, "poll_seconds": 1, "drain_seconds": 5}
+
+
+_COUNTS = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
+
+
+class MessageCounts(NamedTuple):
+    """Messages of a queue: those that it would deliver, now or after their delay, and those that a reader holds."""
+
+    waiting: int
+    hidden: int
 
 
 @dataclass
@@ -92,15 +113,15 @@ class Cloud:
                 workers[process] = variables["AWS_LAMBDA_LOG_STREAM_NAME"]
         return workers
 
-    def count_messages(self, attribute: str) -> dict[str, int]:
-        """Messages of each queue, by one of SQS's three counts."""
-        counts = {}
-        for queue in QUEUES:
-            answer = self.stack.client("sqs").get_queue_attributes(
-                QueueUrl=self.stack.outputs[queue], AttributeNames=[attribute]
-            )
-            counts[queue.removesuffix("Url")] = int(answer["Attributes"][attribute])
-        return counts
+    def count_messages(self) -> dict[str, "MessageCounts"]:
+        """The messages of each queue."""
+        return {queue.removesuffix("Url"): self._count(self.stack.outputs[queue]) for queue in QUEUES}
+
+    def _count(self, url: str) -> "MessageCounts":
+        answer = self.stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        visible, hidden, delayed = (int(answer["Attributes"][name]) for name in _COUNTS)
+        # A FIFO queue counts as visible what waits behind a hidden message of its group.
+        return MessageCounts(0 if url.endswith(".fifo") and hidden else visible + delayed, hidden)
 
     def close(self) -> None:
         """End every process of the cloud."""
