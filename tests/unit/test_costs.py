@@ -39,6 +39,7 @@ from leaseway.prometheus.meter import count_lines
 from leaseway.prometheus.page import page
 from leaseway.settings import settings
 from leaseway.tally.job_totals import Group
+from leaseway.tasks import Definition, Task, create_task, start_now, start_now_once
 from support.account_stream import records
 from support.call_meter import metered
 from support.job_changes import job_change
@@ -78,6 +79,15 @@ def batch(size: int, key: IdempotencyKey | None = None) -> Operation:
     if key is None:
         return lambda: create_jobs("alice", requests)
     return lambda: create_jobs_once("alice", requests, KeyedRequest.of(key, size))
+
+
+_tasks: list[Task] = []
+
+
+def define_task() -> None:
+    _tasks.append(
+        create_task("alice", Definition(name="nightly", every="1h", type="SLEEP", payload={"duration_ms": 5}))
+    )
 
 
 _created: list[Job] = []
@@ -247,6 +257,12 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "create a batch of 100 jobs": ([], batch(100)),
     "create a batch of 100 jobs, with a key": ([], batch(100, KEY)),
     "create a batch of 100 jobs, with a key, repeated": ([batch(100, KEY)], batch(100, KEY)),
+    "run a task": ([define_task], lambda: start_now(_tasks[-1].id)),
+    "run a task, with a key": ([define_task], lambda: start_now_once(_tasks[-1].id, KEY)),
+    "run a task, with a key, repeated": (
+        [define_task, lambda: start_now_once(_tasks[-1].id, KEY)],
+        lambda: start_now_once(_tasks[-1].id, KEY),
+    ),
     "create a job, with three tags": ([], tagged),
     "list 8 jobs by tag": ([tagged] * 8, lambda: page_of_jobs(owner="alice", tag="blue")),
     "cancel a job": ([job()], lambda: cancel_job(_created[-1].id, owner=None, actor="root")),

@@ -34,6 +34,7 @@ from leaseway.tasks import (
     create_task,
     delete_task,
     start_now,
+    start_now_once,
 )
 from leaseway.tasks.history import page_of_history
 from leaseway.tasks.overview import page_of_tasks, standing_of, with_last_run
@@ -160,12 +161,14 @@ def delete(call: Call[None, None]) -> TaskView:
         status=202,
         location=True,
         answer=RunView,
+        keyed=True,
         errors=(TaskNotFoundError, AlreadyRunningError, UnavailableError, OutcomeUnknownError),
     ),
 )
 def run_task(call: Call[None, None]) -> Answer:
     """Also while it is paused; its schedule goes on as before. Under `skip`, 409 while its last run has not ended."""
-    job = start_now(parse_task_id(call.path["id"]))
+    task_id = parse_task_id(call.path["id"])
+    job = start_now(task_id) if call.key is None else start_now_once(task_id, call.key)
     return Answer(run_view(job), {"location": f"../../v1/jobs/{job.id}"})
 
 

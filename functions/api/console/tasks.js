@@ -1,6 +1,6 @@
 // Recurring tasks: what they do, what they did, and running, pausing and defining them.
 
-import { get, patch, post, Problem, remove } from "./api.js";
+import { get, patch, post, postOnce, Problem, remove } from "./api.js";
 import { fill, h } from "./dom.js";
 import { ago, badge, defaultsOf, duration, json, relative, tone } from "./format.js";
 import { box, button, confirm, doing, facts, field, head, panel, select, table, toast } from "./parts.js";
@@ -50,7 +50,7 @@ export function tasks(outlet, { signal }) {
   return read.first;
 }
 
-const run = (id) => post(`api/tasks/${id}/run`);
+const run = (id) => postOnce(`api/tasks/${id}/run`);
 
 const schedule = (found) => (found.every ? `every ${found.every}` : `${found.cron} ${found.timezone}`);
 

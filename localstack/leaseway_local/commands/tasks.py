@@ -81,7 +81,7 @@ def create(
 def run(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
     """Run a task now; its schedule goes on as before."""
     with call_api(target, as_json=as_json) as api:
-        started = api.post(f"/api/tasks/{_find_id(api, task)}/run", None, StartedRunAnswer)
+        started = api.post_once(f"/api/tasks/{_find_id(api, task)}/run", None, StartedRunAnswer)
     if as_json:
         print_json(started)
     else:

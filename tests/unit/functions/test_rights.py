@@ -184,8 +184,8 @@ def _dead_letters_over_http() -> None:
 def _tasks_over_http() -> None:
     wanted = {"name": "nightly", "every": "1h", "type": "SLEEP", "payload": SLEEP}
     one = {"path": {"id": post("/api/tasks", wanted).json["id"]}}
-    for _ in range(2):
-        run = call("POST", "/api/tasks/{id}/run", **one).json
+    for headers in ({}, {"Idempotency-Key": "k"}):
+        run = call("POST", "/api/tasks/{id}/run", headers=headers, **one).json
         call("POST", "/api/v1/jobs/{id}/cancel", path={"id": run["job_id"]})
     for route in ("/api/tasks", "/api/tasks/history", "/api/tasks/stats/summary"):
         assert call("GET", route).status == 200

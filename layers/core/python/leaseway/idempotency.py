@@ -66,6 +66,35 @@ class KeyedRequest(msgspec.Struct, frozen=True):
         """Put the answer under the key, unless a record of it is there and has not expired."""
         return RecordModel.put_part(self._build_item(answer), _is_free())
 
+    def find_record(self) -> Item | None:
+        """Read the record of the key; None if there is none or it has expired. One consistent read.
+
+        Raises:
+            KeyReusedError: it answers another request.
+        """
+        item = RecordModel.read(self.key.digest)
+        if item is None or int(item["expires_at"]["N"]) <= clock.now_ms() // 1000:
+            return None
+        self.replay(item)
+        return item
+
+    def save_progress(self, progress: str) -> None:
+        """Save, in the record that is there, what is done of its change. One UpdateItem; raises as `KeyedWork.save`."""
+        self.change_record(RecordModel.progress.set(progress), RecordModel.content == self.content)
+
+    def change_record(self, action: Action, condition: Condition) -> Item:
+        """Change the record and return it. One UpdateItem, 1 write unit per KB.
+
+        Raises:
+            WorkMovedError: the condition is false.
+            UnavailableError: DynamoDB took no write.
+            RepeatableOutcomeUnknownError: the answers were lost.
+        """
+        try:
+            return _write_surely(lambda: RecordModel.change(self.key.digest, [action], condition))
+        except ConditionRefusedError:
+            raise WorkMovedError from None
+
     def begin(self, plan: str) -> "KeyedWork":
         """Put a record of work that takes several steps, or take over the work of the first request.
 
@@ -84,7 +113,7 @@ class KeyedRequest(msgspec.Struct, frozen=True):
             existing = refusal.item or {}
             stored_plan = self.replay(existing)
             # A lost answer makes us send our own put again, and meet our own record.
-            return KeyedWork(self, holder, stored_plan, _read_progress(existing), _read_holder(existing) == holder)
+            return KeyedWork(self, holder, stored_plan, read_progress(existing), _read_holder(existing) == holder)
         return KeyedWork(self, holder, plan, None, is_first=True)
 
     def _build_item(self, answer: str, holder: str | None = None) -> "RecordModel":
@@ -130,8 +159,8 @@ class KeyedWork(msgspec.Struct, frozen=True):
             RepeatableOutcomeUnknownError: the answers were lost.
         """
         same_request = RecordModel.content == self.keyed.content
-        item = self._change(RecordModel.holder.set(self.holder), same_request)
-        return msgspec.structs.replace(self, progress=_read_progress(item))
+        item = self.keyed.change_record(RecordModel.holder.set(self.holder), same_request)
+        return msgspec.structs.replace(self, progress=read_progress(item))
 
     def save(self, progress: str) -> None:
         """Save what is done. One UpdateItem, 1 write unit per KB of plan and progress.
@@ -141,17 +170,11 @@ class KeyedWork(msgspec.Struct, frozen=True):
             UnavailableError: DynamoDB took no write.
             RepeatableOutcomeUnknownError: the answers were lost.
         """
-        self._change(RecordModel.progress.set(progress), RecordModel.holder == self.holder)
+        self.keyed.change_record(RecordModel.progress.set(progress), RecordModel.holder == self.holder)
 
     def hold_part(self) -> Part:
         """Hold a transaction to this request being the holder; billed like a write."""
         return RecordModel.check_part(self.keyed.key.digest, RecordModel.holder == self.holder)
-
-    def _change(self, action: Action, condition: Condition) -> Item:
-        try:
-            return _write_surely(lambda: RecordModel.change(self.keyed.key.digest, [action], condition))
-        except ConditionRefusedError:
-            raise WorkMovedError from None
 
 
 class WorkMovedError(RepeatableOutcomeUnknownError):
@@ -181,6 +204,11 @@ class RecordModel(Table):
     progress = UnicodeAttribute(null=True)
 
 
+def read_progress(item: Item) -> str | None:
+    """What was saved last in a record; None if nothing was."""
+    return item["progress"]["S"] if "progress" in item else None
+
+
 def _is_free() -> Condition:
     free: Condition = RecordModel.key.does_not_exist() | (RecordModel.expires_at <= clock.now_ms() // 1000)
     return free
@@ -188,10 +216,6 @@ def _is_free() -> Condition:
 
 def _read_holder(item: Item) -> str | None:
     return item["holder"]["S"] if "holder" in item else None
-
-
-def _read_progress(item: Item) -> str | None:
-    return item["progress"]["S"] if "progress" in item else None
 
 
 def _write_surely(write: Callable[[], _T]) -> _T:

@@ -8,6 +8,7 @@ If the message is lost after the transaction, the sweeper sends it again.
 """
 
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import clock
 from leaseway.dynamodb.retry import Backoff
-from leaseway.dynamodb.table import ConditionRefusedError
+from leaseway.dynamodb.table import ConditionRefusedError, Part
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
 from leaseway.errors import ConflictError, UnavailableError
 from leaseway.jobs import queue
@@ -105,10 +106,17 @@ def set_aside(task_id: str, next_run: int, now: int) -> None:
         log.exception("task not set aside", extra={"action": "schedule", "task_id": task_id})
 
 
-def start_now(task_id: str) -> Job:
+class RunRecordedError(Exception):
+    """Another request has recorded its run under the same key; nothing was started."""
+
+
+def start_now(task_id: str, *, record: Callable[[Job], Part] | None = None) -> Job:
     """Run a task once, now, whatever its schedule says and even while it is paused. Two reads and one transaction.
 
+    `record` makes a part of the transaction that is refused if the same request was recorded before.
+
     Raises:
+        RunRecordedError: that part was refused.
         TaskNotFoundError: no such task.
         AlreadyRunningError: its last run has not ended and it does not overlap; carries that run's `job_id`.
         UnavailableError: others kept changing the task, or its type has no queue any more; nothing was started.
@@ -117,9 +125,12 @@ def start_now(task_id: str) -> Job:
     task = read_task(task_id)
     for _ in _BACKOFF.attempts(_TRIES):
         plan = _plan_now(task)
+        parts = plan.parts if record is None or plan.job is None else [*plan.parts, record(plan.job)]
         try:
-            transact_with_retries(plan.parts)
+            transact_with_retries(parts)
         except TransactionCancelledError as cancelled:
+            if record is not None and cancelled.reasons[-1].refused:
+                raise RunRecordedError from None
             current = _current_task(task, cancelled)
             if current is None:
                 raise TaskNotFoundError(task_id=task_id) from None
