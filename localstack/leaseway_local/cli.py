@@ -7,6 +7,9 @@ from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
+from typer._click.exceptions import ClickException  # typer exports only some of its subclasses
+from typer.rich_utils import rich_abort_error, rich_format_error
 
 from leaseway_local.commands import (
     api_local,
@@ -30,7 +33,7 @@ from leaseway_local.connection import engine_choice
 from leaseway_local.connection.api_client import ApiProblem
 from leaseway_local.connection.engine_choice import EngineName
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.console import print_error
+from leaseway_local.terminal.console import escape_controls, make_output_safe, print_error
 
 _ENGINE = "--engine"
 _DEBUG = "LEASEWAY_DEBUG"
@@ -93,16 +96,17 @@ app.add_typer(tasks.app, name="tasks")
 
 def main() -> None:
     """Run a command. A failure prints what failed and what to do, and exits 1; Ctrl-C exits 130."""
+    make_output_safe()
     try:
         try:
-            app()
+            _run()
         finally:
             sys.stdout.flush()
     except LocalCloudError as problem:
         print_error(problem.what, problem.todo)
     except ApiProblem as problem:
         print_error(f"the API refused: {problem}")
-    except (ClientError, BotoCoreError) as problem:
+    except (ClientError, BotoCoreError, ResponseParserError) as problem:
         print_error(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
     except KeyboardInterrupt:
         sys.exit(130)
@@ -115,6 +119,20 @@ def main() -> None:
             raise
         print_error(f"unexpected failure: {type(problem).__name__}: {problem}", f"{_DEBUG}=1 shows where.")
     sys.exit(1)
+
+
+def _run() -> None:
+    """Run the command of the arguments and end the process with its status."""
+    try:
+        status = app(standalone_mode=False)
+    except ClickException as problem:
+        problem.message = escape_controls(problem.message)
+        rich_format_error(problem)
+        sys.exit(problem.exit_code)
+    except typer.Abort:
+        rich_abort_error()
+        sys.exit(1)
+    sys.exit(status or 0)
 
 
 def _discard_output() -> None:

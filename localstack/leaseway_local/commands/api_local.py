@@ -1,7 +1,7 @@
-"""`leaseway api-local`: the API alone in this process, against the deployed tables and queues, anew at each change.
+"""`leaseway api-local`: serve the API alone, against the deployed tables and queues, and restart it at each change.
 
-Chalice's own local server answers HTTP. What API Gateway adds to a request (its id, and what the authorizer says of its
-token) is added here, by the authorizer function's own code.
+Chalice's own local server answers HTTP. What API Gateway adds to a request (its id and the authorizer's context) is
+added here, the context by the authorizer function's own code.
 """
 
 import base64
@@ -14,7 +14,7 @@ import typer
 from chalice.app import Chalice
 
 from leaseway_local.connection.clients import Clients, Target
-from leaseway_local.connection.outputs import Outputs
+from leaseway_local.connection.outputs import Outputs, read_variables
 from leaseway_local.connection.target import open_clients, read_outputs
 from leaseway_local.engine.paths import ROOT
 from leaseway_local.terminal.console import messages
@@ -36,9 +36,8 @@ def api_local(port: PortOption = 8000) -> None:
 
 def variables_of(clients: Clients, outputs: Outputs) -> dict[str, str]:
     """The deployed API function's environment, and the way to the engine that it is deployed to."""
-    deployed = clients.get("lambda").get_function_configuration(FunctionName=outputs["ApiFunction"])
     return {
-        **deployed["Environment"]["Variables"],
+        **read_variables(clients, outputs["ApiFunction"]),
         "AWS_ENDPOINT_URL": str(clients.endpoint_url),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -67,17 +66,19 @@ class _BehindTheGateway(Chalice):
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
         if isinstance(event.get("body"), bytes):  # the gateway hands on text
             event |= {"body": base64.b64encode(event["body"]).decode(), "isBase64Encoded": True}
-        asked = event["requestContext"]
-        asked |= {"requestId": str(uuid.uuid4()), "stage": "local"}
+        request_context = event["requestContext"]
+        request_context |= {"requestId": str(uuid.uuid4()), "stage": "local"}
         token = event["headers"].get("authorization")
         if token:
-            asked["authorizer"] = _what_the_authorizer_says(token)
+            request_context["authorizer"] = _authorize(token)
         return super().__call__(event, context)
 
 
-def _what_the_authorizer_says(token: str) -> dict[str, str]:
+def _authorize(token: str) -> dict[str, str]:
+    """Return the context that the authorizer function gives to the requests of a token."""
     from authorizer.app import handler
 
     method = "arn:aws:execute-api:us-east-1:000000000000:local/local/GET/"
-    said: dict[str, str] = handler({"type": "TOKEN", "authorizationToken": token, "methodArn": method}, None)["context"]
-    return said
+    answer = handler({"type": "TOKEN", "authorizationToken": token, "methodArn": method}, None)
+    context: dict[str, str] = answer["context"]
+    return context

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from leaseway_local.commands.options import JsonOption, TargetOption
+from leaseway_local.commands.options import JsonOption, TargetOption, refuse_nan
 from leaseway_local.connection.clients import Target
 from leaseway_local.connection.target import open_clients, read_outputs
 from leaseway_local.deployment.deployer import Deployer, Deployment
@@ -18,6 +18,7 @@ from leaseway_local.terminal.console import Stopwatch, data, messages, print_err
 
 app = typer.Typer()
 
+_YEAR_MINUTES = 525_600
 _WATCHED = ("functions", "layers", "infra", "template.yaml")
 
 
@@ -61,7 +62,9 @@ def logs(
         ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")] = False,
-    minutes: Annotated[float, typer.Option(help="Minutes to look back.")] = 10,
+    minutes: Annotated[
+        float, typer.Option(help="Minutes to look back.", min=0, max=_YEAR_MINUTES, callback=refuse_nan)
+    ] = 10,
     target: TargetOption = Target.LOCAL,
     json: JsonOption = False,
 ) -> None:

@@ -18,7 +18,7 @@ from leaseway_local.connection.sign_in import SignIn
 from leaseway_local.connection.target import open_clients, open_session
 from leaseway_local.engine.paths import default_home
 from leaseway_local.errors import LocalCloudError
-from leaseway_local.terminal.console import data, messages
+from leaseway_local.terminal.console import data, escape_controls, messages
 
 if TYPE_CHECKING:
     from types_boto3_secretsmanager import SecretsManagerClient
@@ -119,7 +119,7 @@ def _password(user: str) -> str:
         return given
     if not sys.stdin.isatty():
         raise LocalCloudError(f"the password of {user} is needed.", "Set LEASEWAY_PASSWORD, or run this in a terminal.")
-    return str(typer.prompt(f"Password of {user}", hide_input=True, err=True))
+    return str(typer.prompt(f"Password of {escape_controls(user)}", hide_input=True, err=True))
 
 
 def _versions(manager: "SecretsManagerClient", secret: str) -> "list[SecretVersionsListEntryTypeDef]":

@@ -150,7 +150,7 @@ def _write_csv(file: IO[str], entries: Iterator[dict[str, Any]]) -> int:
     count = 0
     for entry in entries:
         row = entry | {name: _defuse_formula(entry[name] or "") for name in _FREE_TEXT if name in entry}
-        if file.isatty():
+        if file is sys.stdout:  # a terminal may be behind a pipe too; --output keeps every character
             row = {name: escape_controls(value) if isinstance(value, str) else value for name, value in row.items()}
         writer.writerow(row)
         count += 1

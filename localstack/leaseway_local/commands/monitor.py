@@ -24,7 +24,7 @@ _DRAIN_SECONDS = 3
 
 def monitor(
     count: Annotated[int, typer.Option("--nodes", min=1, max=100, help="Nodes to start.")] = 5,
-    concurrency: Annotated[int, typer.Option(min=1, help="Messages at a time, in each node.")] = 2,
+    concurrency: Annotated[int, typer.Option(min=1, max=1_000, help="Messages at a time, in each node.")] = 2,
     interval_ms: nodes.IntervalOption = 500,
     refresh_ms: nodes.RefreshOption = 2000,
     failure_percent: nodes.FailureOption = None,

@@ -5,10 +5,13 @@ Local targets use the session of localstack-client, which reads the variable LOC
 """
 
 import os
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from botocore.config import Config
+
+from leaseway_local.errors import LocalCloudError
 
 if TYPE_CHECKING:  # the stubs are installed for mypy alone
     from types_boto3_apigateway import APIGatewayClient
@@ -34,6 +37,7 @@ _MISLEADING = (
     "USE_SSL",
     "USE_LEGACY_PORTS",
 )
+_LAST_PORT = 65_535
 _LOOPBACK = "127.0.0.1,localhost"
 
 
@@ -105,7 +109,7 @@ class Clients:
         from localstack_client.session import Session
 
         ignore_user_settings()
-        self.host = host or os.environ.get("LOCALSTACK_HOST", "localhost:4566")
+        self.host = host or _configured_host()
         return Session(
             aws_access_key_id="test",  # local engines treat this key as the account owner's
             aws_secret_access_key="test",  # noqa: S106
@@ -118,6 +122,13 @@ class Clients:
         import boto3
 
         return boto3.session.Session()
+
+
+def _configured_host() -> str:
+    host = os.environ.get("LOCALSTACK_HOST") or "localhost:4566"
+    if not re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", host) or int(host.rpartition(":")[2]) > _LAST_PORT:
+        raise LocalCloudError(f"LOCALSTACK_HOST is {host!r}.", "Set it to host:port, such as localhost:4566.")
+    return host
 
 
 def ignore_user_settings() -> None:

@@ -4,10 +4,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from botocore.exceptions import ClientError
 
+from leaseway_local.answers import check_answer
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.errors import LocalCloudError
@@ -30,9 +31,18 @@ class Outputs:
     @property
     def api_url(self) -> str:
         """The HTTP API's address, without a trailing slash."""
-        return self.values["ApiUrl"]
+        return self["ApiUrl"]
 
     def __getitem__(self, name: str) -> str:
+        """An output by the template's name.
+
+        Raises:
+            LocalCloudError: the deployed stack is of a version without it.
+        """
+        if name not in self.values:
+            raise LocalCloudError(
+                f"the stack {self.stack!r} has no output {name!r}.", "Run `leaseway up` or `leaseway deploy`."
+            )
         return self.values[name]
 
     def as_json(self) -> dict[str, str | None]:
@@ -55,7 +65,7 @@ def fetch(clients: Clients, stack: str = DEFAULT_STACK) -> Outputs:
     """
     description = describe_stack(clients.get("cloudformation"), stack) or {}
     values = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
-    if "ApiId" not in values:
+    if not {"ApiId", "ApiStage", "ApiUrl"} <= values.keys():
         raise LocalCloudError(
             f"nothing is deployed as {stack!r} on target {clients.target.value}.",
             "Run `leaseway up` or `leaseway deploy`.",
@@ -77,6 +87,26 @@ def describe_stack(cloudformation: "CloudFormationClient", name: str) -> dict[st
         raise
     live = [stack for stack in stacks if stack["StackStatus"] != "DELETE_COMPLETE"]
     return dict(live[0]) if live else None
+
+
+class _Environment(TypedDict):
+    Variables: dict[str, str]
+
+
+class _FunctionConfiguration(TypedDict):
+    Environment: _Environment
+
+
+def read_variables(clients: Clients, function: str) -> dict[str, str]:
+    """Read the environment variables of a deployed function.
+
+    Raises:
+        UnexpectedAnswerError: it has none.
+    """
+    answer = clients.get("lambda").get_function_configuration(FunctionName=function)
+    return check_answer(answer, _FunctionConfiguration, of=f"the configuration of {function}")["Environment"][
+        "Variables"
+    ]
 
 
 def write(home: Home, outputs: Outputs) -> None:

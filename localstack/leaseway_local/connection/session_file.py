@@ -4,7 +4,11 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
+import msgspec
+
+from leaseway_local.answers import Token
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.connection.sign_in import SignIn
 from leaseway_local.engine.paths import Home
@@ -14,7 +18,7 @@ from leaseway_local.engine.paths import Home
 class SavedSession:
     """One user's session. `good_until` is in seconds since the epoch."""
 
-    token: str = ""
+    token: Token | Literal[""] = ""
     good_until: float = 0
     password: str = ""
     """Only for a user that this tool created."""
@@ -44,10 +48,8 @@ class SavedSessions:
 def read(home: Home, outputs: Outputs) -> SavedSessions:
     """Read the sessions at this deployment; empty if the file is missing, damaged or of another deployment."""
     try:
-        document = json.loads(_path(home, outputs).read_text())
-        users = {name: SavedSession(**session) for name, session in document["users"].items()}
-        saved = SavedSessions(document["api_url"], document["current"], users)
-    except (OSError, ValueError, TypeError, KeyError):
+        saved = msgspec.json.decode(_path(home, outputs).read_bytes(), type=SavedSessions)
+    except (OSError, ValueError, RecursionError):
         return SavedSessions(outputs.api_url)
     return saved if saved.api_url == outputs.api_url else SavedSessions(outputs.api_url)
 

@@ -1,12 +1,13 @@
 """Sign in to a deployment's API: the token is fetched at first use, and again before it expires."""
 
-import json
 import time
 from collections.abc import Generator
 from threading import Lock
+from typing import Any, TypedDict
 
 import httpx
 
+from leaseway_local.answers import TokenAnswer, parse_answer
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.errors import LocalCloudError
@@ -59,20 +60,30 @@ class SignIn(httpx.Auth):
         form = {"grant_type": "password", "username": self.username, "password": self.password}
         try:
             answer = httpx.post(self._url, data=form, timeout=35, trust_env=False)
-            document = answer.json()
-        except (httpx.HTTPError, ValueError) as problem:
+        except UnicodeEncodeError as problem:
+            raise LocalCloudError("the name or the password is not valid Unicode text.") from problem
+        except (httpx.HTTPError, httpx.InvalidURL) as problem:
             raise LocalCloudError(
                 f"{self._url} does not answer: {problem}", "`leaseway status` shows why."
             ) from problem
         if answer.status_code != 200:
+            document = parse_answer(answer.content, dict[str, Any], of=f"the refusal of {self._url}")
             reason = document.get("error_description") or document.get("detail") or answer.status_code
             raise SignInRefusedError(f"{self.username} cannot sign in: {reason}", "`leaseway login` takes a password.")
-        self._token = document["access_token"]
-        self.good_until = time.time() + document["expires_in"]
+        granted_token = parse_answer(answer.content, TokenAnswer, of=f"the answer of {self._url}")
+        self._token = granted_token["access_token"]
+        self.good_until = time.time() + granted_token["expires_in"]
+
+
+class AdminSecret(TypedDict):
+    """The name and password of the first Admin, as the deployment stores them."""
+
+    username: str
+    password: str
 
 
 def read_first_admin(clients: Clients, outputs: Outputs) -> SignIn:
     """Read the name and password of the deployment's first Admin from Secrets Manager. Fetches no token yet."""
     secret = clients.get("secretsmanager").get_secret_value(SecretId=outputs["AdminSecret"])
-    admin = json.loads(secret["SecretString"])
+    admin = parse_answer(secret.get("SecretString", ""), AdminSecret, of="the secret of the first Admin")
     return SignIn(outputs.api_url, admin["username"], admin["password"])

@@ -9,8 +9,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import httpx
+import msgspec
+from msgspec import Meta
 
 from leaseway_local.engine import processes
 from leaseway_local.errors import LocalCloudError
@@ -20,9 +23,9 @@ from leaseway_local.errors import LocalCloudError
 class DaemonRecord:
     """The process that was started last. `mark` distinguishes it from a later process with the same id."""
 
-    pid: int
-    mark: str
-    port: int
+    pid: Annotated[int, Meta(gt=0)]
+    mark: Annotated[str, Meta(min_length=1)]
+    port: Annotated[int, Meta(ge=1, le=65_535)]
     started_at: float = 0.0
     """Seconds since the epoch."""
 
@@ -61,9 +64,9 @@ class Daemon:
     def record(self) -> DaemonRecord | None:
         """The process that was started last, alive or not; None after a clean stop."""
         try:
-            return DaemonRecord(**json.loads(self.record_path.read_text()))
-        except (FileNotFoundError, ValueError, TypeError):
-            return None  # a truncated record counts as none
+            return msgspec.json.decode(self.record_path.read_bytes(), type=DaemonRecord)
+        except (FileNotFoundError, ValueError, RecursionError):
+            return None  # a damaged record counts as none
 
     def running(self) -> DaemonRecord | None:
         """The process that runs now, if any."""

@@ -1,6 +1,7 @@
 """Ports of a local cloud: the engine's, and its neighbours for the dashboard and the demo."""
 
 import os
+import re
 
 from leaseway_local.errors import LocalCloudError
 
@@ -16,7 +17,7 @@ def configured_port() -> int:
         LocalCloudError: LEASEWAY_PORT is not a port.
     """
     setting = os.environ.get("LEASEWAY_PORT", "").strip() or str(DEFAULT_PORT)
-    if not setting.isdigit() or not 1 <= int(setting) <= _LAST_PORT:
+    if not re.fullmatch("[0-9]{1,5}", setting) or not 1 <= int(setting) <= _LAST_PORT:
         raise LocalCloudError(f"LEASEWAY_PORT is {setting!r}, which is not a port.", "Set it to a number up to 65535.")
     return int(setting)
 

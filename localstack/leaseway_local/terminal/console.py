@@ -1,12 +1,15 @@
 """What the command line prints: data on standard output, progress and errors on standard error."""
 
+import io
 import json
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
@@ -26,6 +29,19 @@ def escape_controls(text: str) -> str:
     return _UNSAFE.sub(lambda match: ascii(match[0])[1:-1], text)
 
 
+def make_output_safe() -> None:
+    """Let this process write any text: escape what the output's encoding lacks, and discard what a closed one gets."""
+    # The stream of a descriptor that was closed (`>&-`) is None, whatever typeshed says.
+    sys.stdout, sys.stderr = map(_replace_closed, (sys.stdout, sys.stderr))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _replace_closed(stream: TextIO | None) -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8") if stream is None else stream
+
+
 class _SafeConsole(Console):
     """A console on which data can neither act on the terminal nor be read as markup.
 
@@ -39,7 +55,8 @@ class _SafeConsole(Console):
 
 
 def _create_console(*, stderr: bool) -> Console:
-    is_terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    stream: TextIO | None = sys.stderr if stderr else sys.stdout
+    is_terminal = stream is not None and stream.isatty()
     width = None if is_terminal else _PIPED_WIDTH
     return _SafeConsole(stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False, width=width)
 
@@ -57,8 +74,15 @@ def print_json(value: Any) -> None:
 
 
 def format_json(value: Any, indent: int | None = None) -> str:
-    """JSON in ASCII, in which DEL is escaped too."""
-    return json.dumps(value, indent=indent, default=str).replace("\x7f", "\\u007f")
+    """Format JSON in ASCII, with DEL escaped too.
+
+    Raises:
+        LocalCloudError: the value is nested too deeply.
+    """
+    try:
+        return json.dumps(value, indent=indent, default=str).replace("\x7f", "\\u007f")
+    except RecursionError as problem:
+        raise LocalCloudError("the answer is nested too deeply to print.") from problem
 
 
 def print_error(what: str, todo: str = "") -> None:

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from leaseway_local import cli
 from leaseway_local.commands import api_access, ledger
@@ -288,42 +286,3 @@ def test_a_syntax_error_names_the_users_file_and_line(tmp_path: Path, source: st
     with pytest.raises(layers.RecipeError) as refused:
         layers.compile_tree(folder, origin)
     assert str(refused.value).startswith(f"{origin / 'api' / 'bad.py'}, line ")
-
-
-text = st.one_of(
-    st.sampled_from(["", ".", "a/b", HOSTILE, "\x00", "-1", "9" * 400, "\ud800", "[/]"]), st.text(max_size=8)
-)
-value = st.recursive(
-    st.one_of(
-        st.none(), st.booleans(), st.integers(), st.floats(), text.filter(lambda t: t.isprintable() or t == HOSTILE)
-    ),
-    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from(sorted(JOB)), inner)),
-    max_leaves=6,
-)
-row = st.dictionaries(st.sampled_from(sorted(JOB)), value, max_size=4).map(lambda odd: JOB | odd)
-document = st.one_of(value, row, st.builds(page, row, totalElements=value, cursor=value))
-body = st.one_of(st.binary(max_size=12), document.map(lambda odd: json.dumps(odd).encode()))
-commands = st.one_of(
-    st.tuples(st.just("jobs"), st.sampled_from(["get", "cancel", "retry"]), text),
-    st.tuples(st.just("jobs"), st.just("wait"), text, st.just("--timeout=0")),
-    st.tuples(st.just("jobs"), st.just("create"), text, st.just("--payload"), text),
-    st.tuples(st.just("jobs"), st.just("list"), st.just("--tag"), text),
-    st.tuples(st.sampled_from(["jobs", "tasks", "dead-letters"]), st.just("list")),
-    st.tuples(st.just("tasks"), st.sampled_from(["run", "pause", "history"]), text),
-    st.tuples(st.just("balance"), st.just("update"), text, text),
-    st.tuples(st.just("ledger"), st.just("show"), text),
-    st.just(("top", "--looks=1")),
-    st.just(("tasks", "watch", "--looks=1")),
-    st.just(("errors",)),
-    st.tuples(text, text),
-)
-
-
-@given(commands, st.lists(st.tuples(st.sampled_from([200, 201, 404, 409, 500]), body), min_size=1, max_size=4))
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_no_command_ends_in_a_traceback(
-    api: None, arguments: tuple[str, ...], answers: list[tuple[int, bytes]]
-) -> None:
-    ended = run(*arguments, raw=list(answers))
-    assert ended.code in (0, 1, 2)
-    assert not set(ended.out) & set("\x1b\x9b\u202e")

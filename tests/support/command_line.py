@@ -1,0 +1,59 @@
+"""The command line in this process: every command by its name, and how one ends."""
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import typer
+
+from leaseway_local import cli
+
+ACTS_ON_A_TERMINAL = frozenset(
+    map(chr, [*range(9), *range(0xB, 0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F)])
+) | frozenset(map(chr, range(0x2066, 0x206A)))
+
+
+class CommandEnd(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    code: object
+    out: str
+    err: str
+
+
+def every_command() -> dict[tuple[str, ...], Any]:
+    """Every command by its words, such as `jobs list`, as the parser has it."""
+    return dict(_leaves((), typer.main.get_command(cli.app)))
+
+
+def _leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield words, command
+        return
+    for name, child in children.items():
+        yield from _leaves((*words, name), child)
+
+
+def run_command(*arguments: str, stdin: str = "") -> CommandEnd:
+    """Run `leaseway` with these arguments, and hold that it shows no traceback and nothing that acts on a terminal."""
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    with (
+        redirect_stdout(out),
+        redirect_stderr(err),
+        patch.object(sys, "argv", ["leaseway", *arguments]),
+        patch.object(sys, "stdin", io.StringIO(stdin)),
+    ):
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+    end_of_command = CommandEnd(code, out.getvalue(), err.getvalue())
+    assert "Traceback" not in end_of_command.err, end_of_command
+    assert "unexpected failure" not in end_of_command.err, end_of_command
+    assert not ACTS_ON_A_TERMINAL & set(end_of_command.out + end_of_command.err), end_of_command
+    return end_of_command

@@ -1,0 +1,216 @@
+"""Every command of the parser against odd arguments, answers and files: each ends with one of the documented codes."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock, patch
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from leaseway_local.answers import JobAnswer
+from leaseway_local.commands import monitor as monitor_command
+from leaseway_local.commands import nodes
+from leaseway_local.connection import ledger_check
+from leaseway_local.deployment import packaging, template
+from leaseway_local.deployment.packaging import Archive
+from support.answer_shapes import HOSTILE, damaged_answers, right_answers
+from support.command_line import every_command, run_command
+from support.stub_deployment import Answer, ApiRequest, StubDeployment
+
+COMMANDS = every_command()
+# What each command needs to do its work; the others need nothing.
+ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("balance", "show"): ("1",),
+    ("balance", "update"): ("1", "5"),
+    ("dead-letters", "replay"): ("--all", "--yes"),
+    ("deploy",): ("--parameter", "A=b"),
+    ("jobs", "cancel"): ("--tag", "x", "--yes"),
+    ("jobs", "create"): ("SLEEP", "--wait", "--timeout", "0"),
+    ("jobs", "get"): ("1",),
+    ("jobs", "list"): ("--all",),
+    ("jobs", "retry"): ("--tag", "x", "--yes"),
+    ("jobs", "wait"): ("1", "--timeout", "0"),
+    ("ledger", "repair"): ("1",),
+    ("ledger", "show"): ("1",),
+    ("login",): (),
+    ("tasks", "create"): ("nightly", "SLEEP", "--every", "5m"),
+    ("tasks", "history"): ("0" * 32,),
+    ("tasks", "pause"): ("0" * 32,),
+    ("tasks", "resume"): ("0" * 32,),
+    ("tasks", "run"): ("0" * 32,),
+    ("tasks", "watch"): ("--looks", "1"),
+    ("top",): ("--looks", "2"),
+}
+MOST_SLEEPS = 20
+CODES = {0, 1, 2, 130}
+BAD_BODIES = (b"", b"<html>", b"null", b"[]", b"1e999", b'{"id": 1', b"\xff\xfe", b"{}", b'"x"', b"\xef\xbb\xbf{}")
+BAD_AWS_BODIES = (b"", b"<html>", b"{}", b'{"a": 1', b"\xff")
+fixed_texts = st.sampled_from(
+    ["", ".", "..", "a/b", HOSTILE[:-1], "\udcff", "-1", "9" * 400, "[/]", "nan", "1e999", "-0", "a" * 20_000, "A="]
+)
+# An argument has no NUL, and of the surrogates those alone that stand for bytes.
+random_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+odd_texts = fixed_texts | random_texts
+# A failure is reported as it was found: to shrink one takes minutes.
+options = settings(
+    max_examples=6,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+def sleep_or_interrupt() -> Any:
+    """A sleep that takes no time, takes what `time.sleep` takes, and is Ctrl-C when a command sleeps too often."""
+    sleeps = 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal sleeps
+        if not 0 <= seconds < 1e9:
+            raise ValueError(f"time.sleep does not take {seconds}")
+        sleeps += 1
+        if sleeps > MOST_SLEEPS:
+            raise KeyboardInterrupt
+
+    return sleep
+
+
+@cache
+def read_template_once() -> dict[str, Any]:
+    return READ_TEMPLATE()
+
+
+READ_TEMPLATE = template.read
+
+
+@pytest.fixture
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of its own, an engine that `leaseway` does not manage, and no way to start anything."""
+    monkeypatch.setenv("LEASEWAY_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("LEASEWAY_ENGINE", "localstack")
+    monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:4566")
+    monkeypatch.setenv("LEASEWAY_PASSWORD", "secret")
+    monkeypatch.delenv("LEASEWAY_DEBUG", raising=False)
+    archive_path = tmp_path / "archive.zip"
+    archive_path.write_bytes(b"zip")
+    archive = Archive("functions", archive_path, "key", built=False)
+    with ExitStack() as patches:
+        for name in ("build_runtime_layer", "build_core_layer", "build_functions"):
+            patches.enter_context(patch.object(packaging, name, lambda **_: archive))
+        patches.enter_context(patch.object(template, "read", read_template_once))
+        patches.enter_context(patch.object(nodes.os, "execve", MagicMock()))
+        patches.enter_context(patch.object(monitor_command, "Children", MagicMock()))
+        patches.enter_context(patch.object(monitor_command, "_watch", MagicMock()))
+        patches.enter_context(patch.object(monitor_command.signal, "signal", MagicMock()))
+        patches.enter_context(patch("watchfiles.run_process", MagicMock()))
+        patches.enter_context(patch("watchfiles.watch", MagicMock(return_value=[])))
+        yield tmp_path
+
+
+@contextmanager
+def sleepless() -> Iterator[None]:
+    with patch.object(time, "sleep", sleep_or_interrupt()):
+        yield
+
+
+def answer_rightly(data: st.DataObject, request: ApiRequest) -> Answer:
+    shape = JobAnswer if request.method == "DELETE" else request.shape
+    return Answer.of(data.draw(right_answers(shape)))
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@given(data=st.data())
+@options
+def test_right_answers_with_hostile_texts_and_nulls(surroundings: Path, words: tuple[str, ...], data: Any) -> None:
+    """Every field that may be null is null at times, and every text acts on a terminal at times."""
+    deployment = StubDeployment(lambda request: answer_rightly(data, request))
+    deployment.overrides["POST invocations"] = lambda: Answer.of(data.draw(right_reports))
+    deployment.overrides["FilterLogEvents"] = lambda: Answer.of(data.draw(log_events))
+    with deployment.installed(), sleepless():
+        end = run_command(*words, *ARGUMENTS.get(words, ()), stdin="y\n")
+    assert end.code in CODES, end
+    assert "has the field" not in end.err
+
+
+REPORTS = (ledger_check.VerificationReport, ledger_check.RepairReport, ledger_check.ExportReport)
+right_reports = st.tuples(*map(right_answers, REPORTS)).map(lambda reports: reports[0] | reports[1] | reports[2])
+log_events = st.fixed_dictionaries(
+    {
+        "events": st.lists(
+            st.fixed_dictionaries(
+                {
+                    "logStreamName": st.just("s"),
+                    "timestamp": st.sampled_from([0, 1_700_000_000_000, 2**62, -(2**62)]),
+                    "message": st.sampled_from([HOSTILE, "", '{"_aws":1}']),
+                }
+            ),
+            max_size=2,
+        )
+    }
+)
+
+
+@st.composite
+def bad_answers(draw: st.DrawFn, shape: Any) -> Answer:
+    status = draw(st.sampled_from([200, 200, 200, 400, 404, 409, 500]))
+    if draw(st.booleans()):
+        return Answer(status, draw(st.sampled_from(BAD_BODIES)))
+    return Answer.of(draw(damaged_answers(shape)), status)
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@given(data=st.data())
+@options
+def test_wrong_answers(surroundings: Path, words: tuple[str, ...], data: Any) -> None:
+    deployment = StubDeployment(lambda request: data.draw(bad_answers(request.shape)))
+    bad_aws = st.builds(
+        Answer, st.sampled_from([200, 400]), st.sampled_from([b"", b"<html>", b"{}", b'{"a": 1', b"\xff"])
+    )
+    deployment.overrides = {
+        action: lambda: data.draw(bad_aws) for action in data.draw(st.sets(st.sampled_from(AWS_ACTIONS), max_size=1))
+    }
+    deployment.overrides["POST invocations"] = lambda: Answer.of(data.draw(st.one_of(*map(damaged_answers, REPORTS))))
+    with deployment.installed(), sleepless():
+        end = run_command(*words, *ARGUMENTS.get(words, ()), stdin="y\n")
+    assert end.code in CODES, end
+
+
+AWS_ACTIONS = (
+    "DescribeStacks",
+    "GetSecretValue",
+    "ListSecretVersionIds",
+    "PutSecretValue",
+    "FilterLogEvents",
+    "GetQueueAttributes",
+    "GET configuration",
+    "Token",
+)
+
+
+@st.composite
+def odd_arguments(draw: st.DrawFn, command: Any) -> list[str]:
+    """Values for the command's own options and arguments, and some that it does not have."""
+    arguments: list[str] = []
+    for parameter in command.params:
+        if parameter.param_type_name == "argument":
+            arguments += draw(st.lists(odd_texts, min_size=int(parameter.required), max_size=1))
+        elif parameter.name not in {"target", "help"} and draw(st.booleans()):
+            flag = draw(st.sampled_from(parameter.opts))
+            arguments += [flag] if parameter.is_flag else [flag, draw(odd_texts)]
+    return [*arguments, *draw(st.lists(odd_texts, max_size=1))]
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@given(data=st.data())
+@options
+def test_odd_arguments(surroundings: Path, words: tuple[str, ...], data: Any) -> None:
+    deployment = StubDeployment(lambda request: answer_rightly(data, request))
+    arguments = data.draw(odd_arguments(COMMANDS[words]))
+    with deployment.installed(), sleepless():
+        end = run_command(*words, *arguments)
+    assert end.code in CODES, end
