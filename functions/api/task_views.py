@@ -149,7 +149,7 @@ def task_view(standing: Standing) -> TaskView:
         jitter_seconds=task.jitter_seconds,
         owner=task.owner,
         version=task.version,
-        next_run=time_or_none(task.next_run),
+        next_run=time_or_none(standing.next_run),
         run=run_view(standing.last, standing.running_seconds) if standing.last else None,
         missed=task.missed,
         skipped=task.skipped,

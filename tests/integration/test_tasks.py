@@ -149,6 +149,23 @@ def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(
     assert Counter((run["status"], run["attempts"]) for run in runs) == {("COMPLETED", 1): many(50)}
 
 
+def test_a_run_starts_at_its_slot_and_that_of_a_paused_task_does_not(quick: Stack) -> None:
+    # Given two tasks whose slot comes in a few seconds, and a tick that has created both runs ahead
+    punctual, paused = define(quick), define(quick)
+    slot, _ = due(quick, punctual, ago_ms=-8_000), due(quick, paused, ago_ms=-8_000)
+    assert quick.invoke("SchedulerFunction")["started"] >= 2
+    (job,), (_,) = jobs_of(quick, punctual), jobs_of(quick, paused)
+    assert int(job["created_at"]["N"]) < slot == int(job["run_after"]["N"])
+    # When one is paused before the slot
+    assert quick.api.patch(f"/api/tasks/{paused['id']}", {"enabled": False})["run"] is None
+    # Then the other starts, not before its slot, and without another tick
+    assert ended(quick, punctual)["status"] == "COMPLETED"
+    (job,) = jobs_of(quick, punctual)
+    assert int(job["started_at"]["N"]) >= slot
+    # And the paused one has neither a run nor an entry
+    assert (jobs_of(quick, paused), history(quick, paused)) == ([], [])
+
+
 @pytest.mark.parametrize(("catch_up", "runs", "missed"), [("latest", 1, 2), ("none", 0, 3)])
 def test_two_minutes_of_missed_ticks(quick: DeployedStack, catch_up: str, runs: int, missed: int) -> None:
     # Given a minutely task of which three slots have come

@@ -14,8 +14,9 @@ from leaseway.jobs import queue
 from leaseway.jobs.job import Job
 from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.run import claim, finish
-from leaseway.tasks import CatchUp, Definition, Overlap, Task, create_task
+from leaseway.tasks import AlreadyRunningError, CatchUp, Definition, Overlap, Task, change_task, create_task, start_now
 from leaseway.tasks import tick as ticking
+from leaseway.tasks.ahead import find_pending
 from leaseway.tasks.history import Entry, page_of_history
 from leaseway.tasks.schedule import schedule
 from leaseway.tasks.slots import read_run, read_task
@@ -27,6 +28,7 @@ from support.fake_clock import FakeClock
 WEEKS = 3
 WEEK_MS = 7 * 86_400_000
 LATE_MS = 90_000
+AHEAD_MS = 90_000
 
 # Clocks change by an hour or half an hour, at night, at midnight, or for Ramadan.
 zones = st.sampled_from(
@@ -92,8 +94,8 @@ def _empty_cloud(patch: pytest.MonkeyPatch) -> None:
     forget_everything()
 
 
-class SchedulerDiedError(Exception):
-    """The scheduler's process ends here."""
+class SchedulerDies(BaseException):
+    """The scheduler's process ends here, whatever guards it has."""
 
 
 class Simulation:
@@ -130,10 +132,9 @@ class Simulation:
         self._work()
         self._pass_time()
         self._keep_alive()
-        before = self._now()
         if self._tick():
             assert (self._now().next_run or 0) > self.fake_clock.ms, "a tick that did well left a slot that had come"
-        self._check(before)
+        self._interfere()
 
     def _now(self) -> Task:
         return read_task(self.task.id)
@@ -176,25 +177,43 @@ class Simulation:
             st.lists(st.sampled_from(["well", "well", "dies before", "dies after"]), min_size=1, max_size=3)
         )
         for fate in fates:
-            with suppress(SchedulerDiedError), self.patch.context() as patch:
+            with suppress(SchedulerDies), self.patch.context() as patch:
                 if fate == "dies before":
                     patch.setattr(ticking, "settle_slot", _die)
                 if fate == "dies after":
                     patch.setattr(queue, "send", _die)
+                before = self._now()
                 ticking.tick()
+            self._check(before)
         return "well" in fates
+
+    def _interfere(self) -> None:
+        """Somebody changes the task or runs it by hand: a run that was created ahead must not stay, nor its slot go."""
+        before = self._now()
+        match self.draw(st.sampled_from(["nothing", "nothing", "change", "run"])):
+            case "change":
+                change_task(self.task.id, {"payload": {"duration_ms": self.draw(st.integers(2, 999))}})
+                assert find_pending(self._now(), self.fake_clock.ms) is None
+            case "run":
+                with suppress(AlreadyRunningError):
+                    start_now(self.task.id)
+                    if before.overlap is Overlap.SKIP:
+                        assert find_pending(self._now(), self.fake_clock.ms) is None
+        self._count_entries(self._now())
 
     def _check(self, before: Task) -> None:
         after = self._now()
-        entries = page_of_history(self.task.id, size=100).content
-        now = self.fake_clock.ms
-        settled = after.last_slot or self.begin
-        # Every slot up to the last one settled is in the history exactly once, and the next one is the next.
+        entries = self._count_entries(after)
+        if after.last_slot != before.last_slot:
+            self._judge(before, after, entries, self.fake_clock.ms)
+
+    def _count_entries(self, task: Task) -> list[Entry]:
+        """Every slot up to the last one settled is in the history exactly once, and the next one is the next."""
+        entries = [entry for entry in page_of_history(self.task.id, size=100).content if entry.slot is not None]
+        settled = task.last_slot or self.begin
         self._account(entries, settled)
-        slots = self._slots(settled, settled + 2 * 31 * 86_400_000)
-        assert after.next_run == slots[0]
-        if settled != (before.last_slot or self.begin):
-            self._judge(before, after, entries, now)
+        assert task.next_run == self._slots(settled, settled + 2 * 31 * 86_400_000)[0]
+        return entries
 
     def _account(self, entries: list[Entry], until: int) -> None:
         told: list[int] = []
@@ -211,15 +230,16 @@ class Simulation:
     def _judge(self, before: Task, after: Task, entries: list[Entry], now: int) -> None:
         """What the tick did with the slots that it found."""
         assert before.next_run is not None
-        due = self._slots(before.next_run - 1, now)
-        assert after.last_slot == due[-1]
+        due = self._slots(before.next_run - 1, max(now, before.next_run))
+        assert after.last_slot == due[-1] <= now + AHEAD_MS
         runs = [entry.job for entry in entries if entry.job]
         started = after.last_job_id != before.last_job_id
         live = [job for job in runs if not job.status.is_terminal]
         if after.overlap is Overlap.SKIP:
             assert len(live) <= 1
         if started:
-            assert any(job.id == after.last_job_id and job.slot == due[-1] for job in runs)
+            (job,) = [job for job in runs if job.id == after.last_job_id]
+            assert (job.slot, job.run_after) == (due[-1], due[-1] if due[-1] > now else None)
         dense = len(due) > 1 and due[-1] - due[-2] <= LATE_MS
         in_time = now - (due[0] if dense else due[-1]) <= LATE_MS
         if after.catch_up is CatchUp.NONE and not in_time:
@@ -236,4 +256,4 @@ class Simulation:
 
 
 def _die(*_: object, **__: object) -> None:
-    raise SchedulerDiedError
+    raise SchedulerDies

@@ -156,6 +156,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 90
     schedule_items: Annotated[int, _number(1, 10_000, "Due tasks one tick settles; what is left is reported")] = 5_000
+    schedule_ahead_seconds: Annotated[
+        int, _number(0, 300, "How far ahead of its slot a run is created, so that it starts on time: above a minute")
+    ] = 90
     schedule_threads: Annotated[int, _number(1, 25, "Slots that a tick settles side by side")] = 16
     schedule_seconds: Annotated[int, _number(1, 600, "Time one tick takes at most")] = 45
     due_shards: Annotated[

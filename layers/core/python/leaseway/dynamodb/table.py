@@ -106,9 +106,9 @@ class Table(Model):
         return {"Update": cls._request(key, actions=actions, condition=condition)}
 
     @classmethod
-    def remove_part(cls, key: str, condition: Condition) -> Part:
-        """A conditional removal, as a part of a transaction."""
-        return {"Delete": cls._request(key, condition=condition)}
+    def remove_part(cls, key: str, condition: Condition | None = None, *, range_key: str | None = None) -> Part:
+        """A removal, as a part of a transaction. Without a condition, of an item or of none."""
+        return {"Delete": cls._request(key, condition=condition, range_key=range_key)}
 
     @classmethod
     def check_part(cls, key: str, condition: Condition) -> Part:

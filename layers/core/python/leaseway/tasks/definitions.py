@@ -1,7 +1,7 @@
 """Definitions: tasks are made, read, changed and deleted here. A run in progress is never touched by any of that."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -9,12 +9,14 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
-from leaseway.dynamodb.table import ConditionRefusedError
-from leaseway.dynamodb.transactions import TransactionCancelledError, transact
+from leaseway.dynamodb.table import ConditionRefusedError, Part
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact, transact_with_retries
 from leaseway.errors import ConflictError, InvalidInputError, UnavailableError
 from leaseway.jobs.create import build
 from leaseway.jobs.create.options import Options
+from leaseway.jobs.job import Job
 from leaseway.settings import settings
+from leaseway.tasks.ahead import find_pending, remove_parts, take_back
 from leaseway.tasks.invalid_schedule import InvalidScheduleError
 from leaseway.tasks.model import (
     LISTED,
@@ -88,41 +90,75 @@ def change_task(task_id: str, changes: Mapping[str, Any]) -> Task:
     """Change what `changes` names, fields of `Definition` other than the name; one read and one write.
 
     What changes when it is due, or resumes it, sets the next slot to the first one from now on; slots that passed while
-    it was paused are not missed. `cron` replaces `every` and the other way round.
+    it was paused are not missed. `cron` replaces `every` and the other way round. A run that was created ahead of its
+    slot is taken back (a read more, and a transaction), and its slot comes again under the new definition.
 
     Raises what `create_task` raises, and:
         TaskNotFoundError: there is none.
         UnavailableError: others kept changing it; nothing was changed.
+        OutcomeUnknownError: the answer was lost.
     """
     for _ in range(_TRIES):
-        before = read_task(task_id)
-        after = _changed(before, changes)
-        try:
-            return task_from_item(TaskModel.change(task_id, _difference(before, after), _as_read(before, after)))
-        except ConditionRefusedError as refusal:
-            if refusal.item is None:
-                raise TaskNotFoundError(task_id=task_id) from None
+        before, now = read_task(task_id), clock.now_ms()
+        pending = find_pending(before, now)
+        after = _changed(before, changes, pending, now)
+        changed = _write_change(before, after) if pending is None else _take_back_and_change(before, after, pending)
+        if changed is not None:
+            return changed
     raise UnavailableError(f"task {task_id} kept changing; try again")
+
+
+def _write_change(before: Task, after: Task) -> Task | None:
+    """Write the change; None if another write came between."""
+    try:
+        return task_from_item(TaskModel.change(before.id, _difference(before, after), _is_as_read(before)))
+    except ConditionRefusedError as refusal:
+        if refusal.item is None:
+            raise TaskNotFoundError(task_id=before.id) from None
+        return None
+
+
+def _take_back_and_change(before: Task, after: Task, pending: Job) -> Task | None:
+    """Write the change and remove the run that is to start; None if it has started, or another write came between."""
+    same_run = TaskModel.last_job_id == before.last_job_id
+    change = TaskModel.change_part(before.id, _difference(before, after), _is_as_read(before) & same_run)
+    return after if _transact([change, *remove_parts(pending)], before.id) else None
+
+
+def _transact(parts: Sequence[Part], task_id: str) -> bool:
+    """Send a transaction whose first part is the task; returns whether it was written."""
+    try:
+        transact_with_retries(parts)
+    except TransactionCancelledError as cancelled:
+        of_task = cancelled.reasons[0]
+        if of_task.refused and of_task.item is None:
+            raise TaskNotFoundError(task_id=task_id) from None
+        return False
+    return True
 
 
 def delete_task(task_id: str) -> Task:
     """Delete a task and free its name; returns what it was. Its history and its runs stay.
 
+    Only a run that was created ahead of its slot is taken back. A read, two if there may be such a run, and a
+    transaction.
+
     Raises:
         TaskNotFoundError: there is none.
+        UnavailableError: others kept changing it; nothing was deleted.
+        OutcomeUnknownError: the answer was lost.
     """
-    task = read_task(task_id)
-    parts = [
-        TaskModel.remove_part(task_id, TaskModel.id.exists()),
-        TaskModel.remove_part(name_lock(task.name), TaskModel.task_id == task_id),
-    ]
-    try:
-        transact(parts, uuid.uuid4().hex)
-    except TransactionCancelledError as cancelled:
-        if cancelled.reasons[0].refused:
-            raise TaskNotFoundError(task_id=task_id) from None
-        raise UnavailableError("DynamoDB took no write; try again") from cancelled
-    return task
+    for _ in range(_TRIES):
+        task = read_task(task_id)
+        pending = find_pending(task, clock.now_ms())
+        parts = [
+            TaskModel.remove_part(task_id, _is_as_read(task)),
+            TaskModel.remove_part(name_lock(task.name), TaskModel.task_id == task_id),
+            *(remove_parts(pending) if pending is not None else []),
+        ]
+        if _transact(parts, task_id):
+            return task
+    raise UnavailableError(f"task {task_id} kept changing; try again")
 
 
 def _checked(owner: str, wanted: Definition | Task) -> build.Terms:
@@ -142,8 +178,7 @@ def _first_slot(task: Task, now: int) -> int | None:
     return slot if task.enabled else None
 
 
-def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
-    now = clock.now_ms()
+def _changed(task: Task, changes: Mapping[str, Any], pending: Job | None, now: int) -> Task:
     given = dict(changes)
     if ("cron" in given) != ("every" in given):
         given |= {"every" if "cron" in given else "cron": None}
@@ -156,18 +191,17 @@ def _changed(task: Task, changes: Mapping[str, Any]) -> Task:
     if not only_pauses:  # a task can always be paused, even if its type is retired or refuses its payload by now
         changed = msgspec.structs.replace(changed, **_checked(task.owner, changed)._asdict())
     timing = any(getattr(changed, name) != getattr(task, name) for name in _TIMING)
-    if not timing and task.aside_from is None:
+    if pending is not None:
+        changed = take_back(changed, pending, now)
+    elif not timing and task.aside_from is None:
         return changed
     return msgspec.structs.replace(changed, next_run=_first_slot(changed, now), aside_from=None)
 
 
-def _as_read(before: Task, after: Task) -> Condition:
-    unchanged: Condition = TaskModel.version == before.version
-    if before.next_run == after.next_run or before.next_run is None:
-        return unchanged
-    # A tick may settle a slot at this moment; then the first slot from now on is another one.
-    settled_nothing: Condition = unchanged & (TaskModel.next_run == before.next_run)
-    return settled_nothing
+def _is_as_read(task: Task) -> Condition:
+    """No other change came, and no tick settled a slot: it may have created a run ahead, of the old definition."""
+    unchanged: Condition = TaskModel.version == task.version
+    return unchanged if task.next_run is None else unchanged & (TaskModel.next_run == task.next_run)
 
 
 def _difference(before: Task, after: Task) -> list[Action]:

@@ -101,10 +101,15 @@ def record_slots(task: Task, settled: SlotRecord) -> list[Part]:
     return [*parts, record_run(task, settled.job)] if settled.job else parts
 
 
+def remove_run(job: Job) -> Part:
+    """Remove the entry of a run that was taken back, as a part of the transaction that does so."""
+    return HistoryModel.remove_part(str(job.task_id), range_key=_sort_key(job.created_at, job.id))
+
+
 def _part(task: Task, kind: Kind, at: int, unique: str, **facts: Any) -> Part:
     item = HistoryModel(
         task.id,
-        f"{at:013d}#{unique}",
+        _sort_key(at, unique),
         kind=kind.value,
         name=task.name,
         at=at,
@@ -113,6 +118,10 @@ def _part(task: Task, kind: Kind, at: int, unique: str, **facts: Any) -> Part:
         **facts,
     )
     return HistoryModel.put_part(item, HistoryModel.entry.does_not_exist())
+
+
+def _sort_key(at: int, unique: str) -> str:
+    return f"{at:013d}#{unique}"
 
 
 def page_of_history(

@@ -71,8 +71,13 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     aside_from: int | None = None
     """The slot to come of a task that is set aside."""
     last_slot: int | None = None
-    """The latest slot that was started, skipped or missed: none up to it is ever looked at again."""
+    """The latest slot that was started, skipped or missed: none up to it is ever looked at again.
+
+    In the future if its run was created ahead.
+    """
     last_job_id: str | None = None
+    run_before: str | None = None
+    """The id of the run before the last."""
     missed: int = 0
     skipped: int = 0
 
@@ -141,6 +146,7 @@ class TaskModel(Table):
     aside_from = NumberAttribute(null=True)
     last_slot = NumberAttribute(null=True)
     last_job_id = UnicodeAttribute(null=True)
+    run_before = UnicodeAttribute(null=True)
     missed = NumberAttribute(null=True)
     skipped = NumberAttribute(null=True)
 

@@ -37,6 +37,12 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         return State.WAITING if self.task.enabled else State.PAUSED
 
     @property
+    def next_run(self) -> int | None:
+        """The slot to come, also if its run was created ahead; None while the task is paused."""
+        settled, following = self.task.last_slot, self.task.next_run
+        return settled if following is not None and settled is not None and settled > self.at else following
+
+    @property
     def running_seconds(self) -> float | None:
         """How long the worker has been running it; None while it is not running."""
         if self.state is not State.RUNNING or self.last is None or self.last.started_at is None:

@@ -14,6 +14,7 @@ from leaseway.dynamodb.table import Part
 from leaseway.jobs.job import Job
 from leaseway.settings import settings
 from leaseway.tasks import history
+from leaseway.tasks.ahead import remove_parts, take_back
 from leaseway.tasks.model import CatchUp, Task, TaskModel, slot_job_id
 from leaseway.tasks.runs import Obstacle, PlannedRun, plan_run
 from leaseway.tasks.schedule import Due
@@ -27,6 +28,8 @@ class Verdict(StrEnum):
     MISSED = "missed"
     SET_ASIDE = "set aside"
     """Its run would have no queue, as after the retirement of its job type; or the task cannot be planned."""
+    DEFERRED = "deferred"
+    """It has not come yet, and its run cannot be created ahead: the last run is still at work."""
     RACED = "raced"
     """Another tick settled it, or the task was paused, changed or deleted."""
 
@@ -46,10 +49,12 @@ class Plan(NamedTuple):
 
 
 def plan_slot(task: Task, first: int, last: Job | None, now: int) -> Plan:
-    """Plan the slots of `task` that have come since slot `first`; `last` is its last run."""
-    due = task.schedule.due(first, now)
+    """Plan the slots of `task` that have come since slot `first`, or this one ahead; `last` is its last run."""
+    due = task.schedule.due(first, max(first, now))
     is_late = task.catch_up is CatchUp.NONE and not _is_in_time(first, due, now)
     run = None if is_late else plan_run(task, slot_job_id(task.id, due.slot), due.slot, last, now)
+    if isinstance(run, Obstacle) and first > now:
+        return Plan(first, Verdict.DEFERRED, 0, None, [])
     job, start = (run.job, run.parts) if isinstance(run, PlannedRun) else (None, [])
     verdict = Verdict.MISSED if run is None else Verdict.STARTED if isinstance(run, PlannedRun) else _OBSTRUCTED[run]
     missed = due.missed + (verdict in (Verdict.MISSED, Verdict.SET_ASIDE))
@@ -58,13 +63,22 @@ def plan_slot(task: Task, first: int, last: Job | None, now: int) -> Plan:
     return Plan(due.slot, verdict, missed, job, parts)
 
 
-def plan_run_now(task: Task, job_id: str, last: Job | None, now: int) -> Plan | Obstacle:
-    """Plan the transaction that runs a task by hand. Its schedule goes on as it was."""
-    run = plan_run(task, job_id, None, last, now)
+def plan_run_now(task: Task, job_id: str, last: Job | None, now: int, *, pending: Job | None) -> Plan | Obstacle:
+    """Plan the transaction that runs a task by hand. Its schedule goes on as it was.
+
+    A run that was created ahead is taken back (`pending`, before `last`): its slot is settled when it comes.
+    """
+    base = task if pending is None else take_back(task, pending, now)
+    run = plan_run(base, job_id, None, last, now)
     if isinstance(run, Obstacle):
         return run
-    change = TaskModel.change_part(task.id, [TaskModel.last_job_id.set(job_id)], _is_as_read(task))
-    parts = [change, *run.parts, history.record_run(task, run.job)]
+    actions, as_read, removal = _replace_last_run(base, job_id), _is_as_read(task), []
+    if pending is not None and pending.slot is not None:
+        actions += [TaskModel.next_run.set(pending.slot), TaskModel.last_slot.set(now)]
+        as_read &= TaskModel.next_run == task.next_run
+        removal = remove_parts(pending)
+    change = TaskModel.change_part(task.id, actions, as_read)
+    parts = [change, *run.parts, history.record_run(task, run.job), *removal]
     return Plan(now, Verdict.STARTED, 0, run.job, parts)
 
 
@@ -87,8 +101,13 @@ def _advance(task: Task, settled: history.SlotRecord) -> Part:
         TaskModel.skipped.add(int(settled.skipped)),
     ]
     actions += [TaskModel.aside_from.remove()] if task.aside_from is not None else []
-    actions += [TaskModel.last_job_id.set(settled.job.id)] if settled.job else []
+    actions += _replace_last_run(task, settled.job.id) if settled.job else []
     return TaskModel.change_part(task.id, actions, _is_as_read(task) & (TaskModel.next_run == task.next_run))
+
+
+def _replace_last_run(task: Task, job_id: str) -> list[Action]:
+    before = TaskModel.run_before.set(task.last_job_id) if task.last_job_id else TaskModel.run_before.remove()
+    return [TaskModel.last_job_id.set(job_id), before]
 
 
 def _is_as_read(task: Task) -> Condition:

@@ -23,7 +23,9 @@ from leaseway.jobs import queue
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel, job_from_item
 from leaseway.logs import log
-from leaseway.tasks.model import Task, TaskModel, TaskNotFoundError, task_from_item
+from leaseway.settings import settings
+from leaseway.tasks.ahead import find_pending, take_back
+from leaseway.tasks.model import Overlap, Task, TaskModel, TaskNotFoundError, task_from_item
 from leaseway.tasks.plan import Plan, Verdict, plan_run_now, plan_slot
 from leaseway.tasks.runs import Obstacle
 
@@ -59,7 +61,9 @@ _RACED = SettledSlot(Verdict.RACED)
 
 
 def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> SettledSlot:
-    """Start, skip or miss the slot that `task` has come to; `last` is the run that its `last_job_id` names.
+    """Start, skip or miss the slot that `task` comes to; `last` is the run that its `last_job_id` names.
+
+    A slot that comes within `SCHEDULE_AHEAD_SECONDS` gets its run now, which starts at its time.
 
     One transaction (task, history, job, and under `skip` the last run): 2 write units per item, and those of indexes.
     A refusal brings the task as it is now, and the slot is planned again.
@@ -71,9 +75,11 @@ def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> Sett
     """
     for _ in _BACKOFF.attempts(_TRIES):
         moment = clock.now_ms() if now is None else now
-        if task.next_run is None or task.next_run > moment:
+        if task.next_run is None or task.next_run > moment + settings().schedule_ahead_seconds * 1000:
             return _RACED
         plan = _plan(task, last, moment)
+        if plan.verdict is Verdict.DEFERRED:
+            return SettledSlot(plan.verdict)
         try:
             transact_with_retries(plan.parts)
         except TransactionCancelledError as cancelled:
@@ -114,6 +120,7 @@ def start_now(task_id: str, *, record: Callable[[Job], Part] | None = None) -> J
     """Run a task once, now, whatever its schedule says and even while it is paused. Two reads and one transaction.
 
     `record` makes a part of the transaction that is refused if the same request was recorded before.
+    If it does not overlap, a run that was created ahead of its slot is taken back, which is a read more.
 
     Raises:
         RunRecordedError: that part was refused.
@@ -166,7 +173,10 @@ def _plan(task: Task, last: Job | None, now: int) -> Plan:
 
 
 def _plan_now(task: Task) -> Plan:
-    plan = plan_run_now(task, uuid.uuid4().hex, read_run(task.last_job_id), clock.now_ms())
+    now = clock.now_ms()
+    pending = find_pending(task, now) if task.overlap is Overlap.SKIP else None
+    last = read_run(task.last_job_id if pending is None else take_back(task, pending, now).last_job_id)
+    plan = plan_run_now(task, uuid.uuid4().hex, last, now, pending=pending)
     if plan is Obstacle.ALIVE:
         raise AlreadyRunningError(job_id=task.last_job_id)
     if isinstance(plan, Obstacle):

@@ -1,4 +1,4 @@
-"""The tick: every minute, the tasks whose slot has come are settled, the earliest slot first.
+"""The tick: every minute, the tasks whose slot has come or comes shortly are settled, the earliest slot first.
 
 Any number of ticks may run at once: each slot is settled by one transaction, and a tick that comes second finds that
 the task has moved on. What a tick leaves, the next one finds.
@@ -39,6 +39,8 @@ class TickReport(msgspec.Struct):
     started: int = 0
     skipped: int = 0
     missed: int = 0
+    deferred: int = 0
+    """Slots that have not come yet, and whose run waits for the end of the last one."""
     raced: int = 0
     set_aside: int = 0
     """Tasks whose runs nothing can take, or that cannot be planned."""
@@ -69,6 +71,7 @@ class _Tick:
 
     def __init__(self, threads: int) -> None:
         self.now = clock.now_ms()
+        self._until = self.now + settings().schedule_ahead_seconds * 1000
         self.report = TickReport()
         self.budget = Budget(settings().schedule_items, settings().schedule_seconds)
         self._pool = Pool(threads)
@@ -82,7 +85,8 @@ class _Tick:
         yield from due
 
     def _find_in_shard(self, shard: str) -> Iterator[_Due]:
-        query = Query(table="tasks_table", index="due", key=("due_key", shard), range=Range("next_run", "<=", self.now))
+        until = Range("next_run", "<=", self._until)
+        query = Query(table="tasks_table", index="due", key=("due_key", shard), range=until)
         try:
             for item in query.items(limit=self.budget.items_left + 1):  # one more shows that some are left
                 yield _Due(int(item["next_run"]["N"]), item["id"]["S"])
@@ -143,6 +147,7 @@ class _Tick:
         self.report.missed += slot.missed
         self.report.started += slot.verdict is Verdict.STARTED
         self.report.skipped += slot.verdict is Verdict.SKIPPED
+        self.report.deferred += slot.verdict is Verdict.DEFERRED
         self.report.raced += slot.verdict is Verdict.RACED
         self.report.set_aside += slot.verdict is Verdict.SET_ASIDE
 
