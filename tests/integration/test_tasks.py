@@ -149,7 +149,7 @@ def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(
     assert Counter((run["status"], run["attempts"]) for run in runs) == {("COMPLETED", 1): many(50)}
 
 
-def test_a_run_starts_at_its_slot_and_that_of_a_paused_task_does_not(quick: Stack) -> None:
+def test_a_run_starts_at_its_slot_and_that_of_a_paused_task_does_not(quick: DeployedStack) -> None:
     # Given two tasks whose slot comes in a few seconds, and a tick that has created both runs ahead
     punctual, paused = define(quick), define(quick)
     slot, _ = due(quick, punctual, ago_ms=-8_000), due(quick, paused, ago_ms=-8_000)

@@ -33,6 +33,7 @@ from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings
 from leaseway.tasks import CatchUp, Definition, create_task, start_now
+from leaseway.tasks.slots import read_task, settle_slot
 from leaseway_local.deployment import template
 from support.account_stream import records
 from support.api_gateway import call, post, user
@@ -194,6 +195,10 @@ def _tasks_over_http() -> None:
     for body in ('{"enabled": false}', '{"name": "weekly"}'):
         call("PATCH", "/api/tasks/{id}", body=body, headers=JSON, **one)
     call("DELETE", "/api/tasks/{id}", **one)
+    # One whose run was created ahead of its slot
+    soon = {"id": post("/api/tasks", wanted | {"name": "soon", "every": "60s"}).json["id"]}
+    assert settle_slot(read_task(soon["id"]), None).job
+    assert call("PATCH", "/api/tasks/{id}", body='{"enabled": false}', headers=JSON, path=soon).json["run"] is None
 
 
 def _identity_over_http() -> None:
