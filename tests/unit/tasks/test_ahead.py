@@ -218,10 +218,10 @@ def test_a_tick_between_the_read_and_the_change_is_taken_back_too(
     real, reads = definitions.read_task, []
 
     def read(task_id: str) -> Task:
-        found = real(task_id)
+        task = real(task_id)
         if not reads:
             reads.append(tick().started)
-        return found
+        return task
 
     monkeypatch.setattr(definitions, "read_task", read)
     change_task(task.id, {"payload": {"duration_ms": 2}})

@@ -66,11 +66,11 @@ def ms(day: str) -> int:
 def test_weeks_of_a_crontab_are_what_the_model_says(cron: str, zone: str, start: str, offset: int) -> None:
     begin = ms(start) + offset
     end = begin + 2 * WEEK_MS
-    series, found, moment = schedule(cron, None, zone, 0), [], begin
+    series, slots, moment = schedule(cron, None, zone, 0), [], begin
     while (moment := series.next_after(moment)) <= end:
-        found.append(moment)
+        slots.append(moment)
 
-    assert found == cron_slots(cron, zone, begin, end)
+    assert slots == cron_slots(cron, zone, begin, end)
 
 
 @given(st.data())
@@ -109,7 +109,7 @@ class Simulation:
         self.cron = self.draw(st.one_of(st.none(), crons))
         self.zone = self.draw(zones) if self.cron else "UTC"
         self.seconds = self.draw(st.sampled_from([60, 90, 600, 7_200, 86_400]))
-        self.held: dict[str, Lease] = {}
+        self.leases: dict[str, Lease] = {}
 
     def run(self) -> None:
         definition = Definition(
@@ -157,19 +157,19 @@ class Simulation:
             case "claim":
                 outcome = claim.claim(last.id, "w")
                 if isinstance(outcome, claim.Claimed):
-                    self.held[last.id] = outcome.lease
-            case "complete" if last.id in self.held:
+                    self.leases[last.id] = outcome.lease
+            case "complete" if last.id in self.leases:
                 with suppress(LeaseLostError):
-                    finish.complete(self.held[last.id], {})
-            case "fail" if last.id in self.held:
+                    finish.complete(self.leases[last.id], {})
+            case "fail" if last.id in self.leases:
                 with suppress(LeaseLostError):
-                    finish.fail(self.held[last.id], "broken")
+                    finish.fail(self.leases[last.id], "broken")
 
     def _keep_alive(self) -> None:
         last = self._last()
-        if last is not None and last.id in self.held and self.draw(st.booleans()):
+        if last is not None and last.id in self.leases and self.draw(st.booleans()):
             with suppress(LeaseLostError):
-                self.held[last.id].extend()
+                self.leases[last.id].extend()
 
     def _tick(self) -> bool:
         """One tick or several, each of which may die before or after it has written; returns whether one did well."""
@@ -216,16 +216,16 @@ class Simulation:
         return entries
 
     def _account(self, entries: list[Entry], until: int) -> None:
-        told: list[int] = []
+        recorded: list[int] = []
         for entry in entries:
             assert entry.slot is not None
             stretch = self._slots(entry.slot - 1, entry.until or entry.slot)
             assert len(stretch) == entry.slots
-            told += stretch
+            recorded += stretch
         model = self._slots(self.begin, until)
         if len(entries) < 100:  # the page holds all
-            assert sorted(told) == model
-        assert len(set(told)) == len(told)
+            assert sorted(recorded) == model
+        assert len(set(recorded)) == len(recorded)
 
     def _judge(self, before: Task, after: Task, entries: list[Entry], now: int) -> None:
         """What the tick did with the slots that it found."""
