@@ -240,10 +240,17 @@ def test_expired_items_are_removed_by_the_tables_themselves(described: dict[str,
 
 
 def test_the_indexes_hold_keys_only(described: dict[str, Any]) -> None:
-    indexes = properties(described, "JobsTable")["GlobalSecondaryIndexes"]
+    declared = properties(described, "JobsTable")["GlobalSecondaryIndexes"]
+    (optional,) = [index["Fn::If"] for index in declared if "Fn::If" in index]
+    always = [index for index in declared if "IndexName" in index]
 
-    assert {index["IndexName"] for index in indexes} == {"owner", "live", "owner_outcome", "outcome", "dead_letter"}
-    assert {index["Projection"]["ProjectionType"] for index in indexes} == {"KEYS_ONLY"}
+    assert {index["IndexName"] for index in always} == {"owner", "live", "owner_outcome", "outcome", "dead_letter"}
+    assert (optional[0], optional[1]["IndexName"], optional[2]) == ("HasEndedIndex", "ended", {"Ref": "AWS::NoValue"})
+    assert {index["Projection"]["ProjectionType"] for index in [*always, optional[1]]} == {"KEYS_ONLY"}
+
+
+def test_an_index_that_costs_a_unit_a_job_is_off_by_default(described: dict[str, Any]) -> None:
+    assert described["Parameters"]["EndedIndex"]["Default"] == "false"
 
 
 def test_the_bucket_is_private_and_encrypted(described: dict[str, Any]) -> None:

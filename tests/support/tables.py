@@ -48,6 +48,8 @@ def jobs(name: str) -> Spec:
             outcome_key="S",
             dead_letter_key="S",
             dead_lettered_at="N",
+            ended_shard="S",
+            ended_key="S",
         ),
         "KeySchema": _keys("id"),
         "GlobalSecondaryIndexes": [
@@ -56,6 +58,7 @@ def jobs(name: str) -> Spec:
             _keys_only("owner_outcome", "owner_outcome_key", "created_key"),
             _keys_only("outcome", "outcome_key", "created_key"),
             _keys_only("dead_letter", "dead_letter_key", "dead_lettered_at"),
+            _keys_only("ended", "ended_shard", "ended_key"),
         ],
         "StreamSpecification": _STREAM,
     }

@@ -12,7 +12,7 @@ from api.ids import parse_job_id
 from api.job_views import JobOutcome, JobPageView, JobView, etag, job_view, outcome_view, page_view
 from api.paging import JobWindow
 from api.problems import Refusal, brief
-from api.requests import milliseconds
+from api.requests import milliseconds, moment
 from api.routes import Answer, Call, Operation, operation
 from leaseway import validation
 from leaseway.canonical import with_whole_numbers
@@ -42,6 +42,7 @@ from leaseway.jobs.create.batch import LARGEST_BATCH, create_jobs
 from leaseway.jobs.create.build import MOST_ATTEMPTS, SHORTEST_TTL_MS
 from leaseway.jobs.create.keyed_batch import create_jobs_once
 from leaseway.jobs.create.options import JobRequest, Priority
+from leaseway.jobs.find.ended import NoEndedIndexError, page_of_ended_jobs
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 from leaseway.jobs.types import job_type
@@ -250,6 +251,16 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
         | None
     ) = None
     tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
+    ended_after: (
+        Annotated[
+            str,
+            Meta(
+                description="Only jobs that ended at this time or later, the oldest end first; RFC 3339",
+                extra_json_schema={"format": "date-time"},
+            ),
+        ]
+        | None
+    ) = None
     owner: (
         Annotated[
             str,
@@ -272,26 +283,52 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
         summary="List jobs",
         query=JobFilter,
         answer=JobPageView,
-        errors=(UnknownJobTypeError, UseCursorError, InvalidCursorError, NotYoursError, UnavailableError),
+        errors=(
+            UnknownJobTypeError,
+            UseCursorError,
+            InvalidCursorError,
+            NoEndedIndexError,
+            NotYoursError,
+            UnavailableError,
+        ),
     ),
 )
 def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
     """Newest first; everybody's CREATED and RUNNING jobs come in the order in which the sweeper looks at them.
 
+    With `ended_after`, the oldest end first, up to a minute ago. Its `cursor` is never null: send it again later, with
+    the same query, for the jobs that have ended since. Each end comes once. It needs the parameter `EndedIndex`.
+
     A page that a filter leaves short or empty still has a `cursor` while there is more to read. Totals are counted from
     the table's stream, seconds behind.
     """
     query = call.query
-    found = page_of_jobs(
-        owner=call.caller.choose_listed_owner(query.owner),
-        status=parse_status(query.status) if query.status is not None else None,
-        type_name=None if query.type is None else job_type(query.type).name,
-        tag=query.tag,
-        page=query.page,
-        size=query.size,
-        cursor=query.cursor,
-    )
-    return page_view(found)
+    owner = call.caller.choose_listed_owner(query.owner)
+    status = parse_status(query.status) if query.status is not None else None
+    type_name = None if query.type is None else job_type(query.type).name
+    if query.ended_after is None:
+        page = page_of_jobs(
+            owner=owner,
+            status=status,
+            type_name=type_name,
+            tag=query.tag,
+            page=query.page,
+            size=query.size,
+            cursor=query.cursor,
+        )
+    elif query.page is None:
+        page = page_of_ended_jobs(
+            owner=owner,
+            ended_after=moment(query.ended_after, "ended_after"),
+            status=status,
+            type_name=type_name,
+            tag=query.tag,
+            size=query.size,
+            cursor=query.cursor,
+        )
+    else:
+        raise InvalidInputError("a list by the time of end has a cursor and no pages", field="page")
+    return page_view(page)
 
 
 @operation(

@@ -14,7 +14,7 @@ from leaseway_local.commands.job_waiting import wait_for
 from leaseway_local.commands.options import CursorOption, JsonOption, TargetOption, refuse_nan
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Target
-from leaseway_local.connection.pages import read_pages
+from leaseway_local.connection.pages import read_pages, read_pages_so_far
 from leaseway_local.terminal.console import data, messages, print_json
 from leaseway_local.terminal.tables import format_more, format_progress, job_table, print_job
 
@@ -106,16 +106,24 @@ def list_jobs(
     status: Annotated[str | None, typer.Option(help="CREATED, RUNNING, COMPLETED, FAILED or CANCELLED.")] = None,
     type_name: bulk_changes.OfType = None,
     tag: bulk_changes.WithTag = None,
+    ended_after: Annotated[
+        str | None, typer.Option(help="Only jobs that ended at this time or later, the oldest end first; RFC 3339.")
+    ] = None,
     size: Annotated[int, typer.Option(help="Jobs a page, up to 100.")] = 20,
     cursor: CursorOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Follow the cursors to the end.")] = False,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """List jobs, newest first."""
+    """List jobs, newest first.
+
+    With --ended-after the cursor is printed at the end too: pass it later for the jobs that have ended since.
+    """
     query = {"status": status, "type": type_name, "tag": tag, "size": size, "cursor": cursor}
+    query |= {} if ended_after is None else {"ended_after": ended_after}
+    read = read_pages if ended_after is None else read_pages_so_far
     with call_api(target, as_json=as_json) as api:
-        pages = read_pages(api, "/api/v1/jobs", JobPageAnswer, query)
+        pages = read(api, "/api/v1/jobs", JobPageAnswer, query)
         page = _join_pages(pages) if everything else next(pages)
     if as_json:
         print_json(page)
@@ -141,8 +149,11 @@ bulk_changes.add_commands(app)
 
 
 def _join_pages(pages: Iterator[JobPageAnswer]) -> JobPageAnswer:
-    content = [job for page in pages for job in page["content"]]
-    return {"content": content, "totalElements": len(content), "cursor": None}
+    content, cursor = [], None
+    for page in pages:
+        content += page["content"]
+        cursor = page["cursor"]
+    return {"content": content, "totalElements": len(content), "cursor": cursor}
 
 
 def _wait_and_print(api: ApiClient, job_ids: Sequence[str], timeout: float, *, single: bool, as_json: bool) -> None:

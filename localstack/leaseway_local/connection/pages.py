@@ -37,3 +37,14 @@ def read_pages(api: ApiClient, path: str, shape: type[Shape], query: Mapping[str
         if cursor is None:
             return
         query = {**query, "cursor": cursor}
+
+
+def read_pages_so_far(api: ApiClient, path: str, shape: type[Shape], query: Mapping[str, Any]) -> Iterator[Shape]:
+    """Read a list whose cursor stays the same once everything so far is read. One request per page, and one more."""
+    while True:
+        page = api.get(path, shape, **query)
+        yield page
+        cursor = cast(Any, page)["cursor"]
+        if cursor == query.get("cursor"):
+            return
+        query = {**query, "cursor": cursor}

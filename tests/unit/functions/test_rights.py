@@ -148,6 +148,11 @@ def _jobs_over_http() -> None:
         assert call("GET", "/api/v1/jobs", query={**status, "owner": ["*"]}).status == (200 if status else 400)
     first = call("GET", "/api/v1/jobs", query={"size": ["1"]}).json
     assert call("GET", "/api/v1/jobs", query={"size": ["1"], "cursor": [first["cursor"]]}).status == 200
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ENDED_INDEX", "true")
+        settings.cache_clear()
+        assert call("GET", "/api/v1/jobs", query={"ended_after": ["2026-01-01T00:00:00Z"]}).status == 200
+    settings.cache_clear()
     post("/api/v1/uploads", {"content_type": "image/png", "size": 1})
 
 

@@ -12,7 +12,7 @@ from leaseway.errors import InvalidInputError
 from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, get_job
 from leaseway.jobs.control import bulk, control, pacing
 from leaseway.jobs.control.bulk import Report, cancel_jobs, retry_jobs
-from leaseway.jobs.find.lists import Selection
+from leaseway.jobs.find.selection import Selection
 from leaseway.jobs.lease import Lease
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import needed

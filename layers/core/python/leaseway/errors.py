@@ -26,6 +26,7 @@ The kinds are here, and each domain defines its own below them. `api.problems` m
         InvalidInputError
             InvalidCursorError
             InvalidScheduleError
+            NoEndedIndexError
             ObjectTooLargeError
             SameAccountError
             TtlTooLongError

@@ -130,6 +130,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 1_000
     backoff_cap_ms: Annotated[int, _number(1, 86_400_000, "Longest wait between two attempts")] = 900_000
 
+    ended_index: Annotated[
+        Literal["true", "false"],
+        Meta(description="Whether the jobs table has the index of jobs by their end, which costs a write unit a job"),
+    ] = "false"
     first_look_seconds: Annotated[
         int, _number(1, 3_600, "Age at which the sweeper first looks at a live job; a job done sooner is never read")
     ] = 120

@@ -60,6 +60,17 @@ class OutcomeIndex(GlobalSecondaryIndex[Any]):
     created_key = UnicodeAttribute(range_key=True)
 
 
+class EndedIndex(GlobalSecondaryIndex[Any]):
+    """Ended jobs of all owners, by their end. Only if the deployment has it."""
+
+    class Meta:
+        index_name = "ended"
+        projection = KeysOnlyProjection()
+
+    ended_shard = UnicodeAttribute(hash_key=True)
+    ended_key = UnicodeAttribute(range_key=True)
+
+
 class DeadLetterIndex(GlobalSecondaryIndex[Any]):
     """Jobs whose message no claim ever settled, by when they were given up. Sparse: others are not in it."""
 
@@ -106,12 +117,15 @@ class JobModel(Table, _Declarations):  # type: ignore[metaclass, misc]
     owner_outcome_key = UnicodeAttribute(null=True)
     outcome_key = UnicodeAttribute(null=True)
     dead_letter_key = UnicodeAttribute(null=True)
+    ended_shard = UnicodeAttribute(null=True)
+    ended_key = UnicodeAttribute(null=True)
 
     by_owner = OwnerIndex()
     by_look = LiveIndex()
     by_owner_outcome = OwnerOutcomeIndex()
     by_outcome = OutcomeIndex()
     by_dead_letter = DeadLetterIndex()
+    by_end = EndedIndex()
 
 
 def owner_key(owner: str, job_id: str) -> str:
@@ -132,6 +146,21 @@ def outcome_key(status: JobStatus, job_id: str) -> str:
 def dead_letter_key(job_id: str) -> str:
     """Hash key of the dead_letter index."""
     return str(_shard(job_id, settings().outcome_shards))
+
+
+def ended_shard(job_id: str) -> str:
+    """Return the hash key of the ended index."""
+    return str(_shard(job_id, settings().outcome_shards))
+
+
+def ended_key(finished_at: int, owner: str, job_id: str) -> str:
+    """Return the range key of the ended index: sorts by the end, and has a mark of the owner."""
+    return f"{finished_at:013d}#{owner_mark(owner)}#{job_id}"
+
+
+def owner_mark(owner: str) -> str:
+    """Return eight characters for an owner, so that most jobs of others are skipped by their key alone."""
+    return f"{zlib.crc32(owner.encode()):08x}"
 
 
 def live_key(job_id: str) -> str:

@@ -21,7 +21,7 @@ from leaseway import clock
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.progress import clear_progress
-from leaseway.jobs.table import JobModel, live_key, outcome_key, owner_outcome_key
+from leaseway.jobs.table import JobModel, ended_key, ended_shard, live_key, outcome_key, owner_outcome_key
 from leaseway.settings import settings
 
 _DAY_SECONDS = 86_400
@@ -34,6 +34,8 @@ _MARKS_OF_AN_END = (
     JobModel.claim_token,
     JobModel.dead_lettered_at,
     JobModel.dead_letter_key,
+    JobModel.ended_shard,
+    JobModel.ended_key,
     JobModel.expires_at,
 )
 
@@ -88,7 +90,7 @@ def to_another_life(job: Job, now: int, run_after: int | None = None) -> list[Ac
 
 
 def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
-    """End a job: it leaves the live index, enters the two outcome indexes, and expires after its retention."""
+    """End a job: it leaves the live index, enters those of ended jobs, and expires after its retention."""
     retention_days = job.retention_days or settings().retention_days
     return [
         JobModel.status.set(status),
@@ -103,7 +105,14 @@ def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
         JobModel.lease_until.remove(),
         JobModel.message_id.remove(),
         JobModel.run_after.remove(),
+        *_enter_ended_index(job, now),
     ]
+
+
+def _enter_ended_index(job: Job, now: int) -> list[Action]:
+    if settings().ended_index == "false":
+        return []
+    return [JobModel.ended_shard.set(ended_shard(job.id)), JobModel.ended_key.set(ended_key(now, job.owner, job.id))]
 
 
 def plan_first_look(run_after: int) -> int:

@@ -10,7 +10,8 @@ from leaseway.cursors import LARGEST_PAGE
 from leaseway.errors import InvalidInputError, LeasewayError
 from leaseway.jobs.control.control import Step, apply_as_seen, plan_cancel
 from leaseway.jobs.control.pacing import Outcome, restart_paced
-from leaseway.jobs.find.lists import Selection, find
+from leaseway.jobs.find.lists import find
+from leaseway.jobs.find.selection import Selection
 from leaseway.jobs.job import LIVE, Job, JobStatus
 from leaseway.jobs.tags import check_tag
 

@@ -8,8 +8,8 @@ from leaseway.errors import InvalidInputError, NotFoundError
 from leaseway.jobs import queue
 from leaseway.jobs.control.control import apply_as_seen, plan_retry
 from leaseway.jobs.control.pacing import restart_paced
-from leaseway.jobs.find.lists import dead_letter_index
 from leaseway.jobs.find.read import JobNotFoundError, read_job_item
+from leaseway.jobs.find.selection import dead_letter_index
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import job_from_item
 from leaseway.settings import settings

@@ -4,7 +4,7 @@ from collections import Counter
 
 from leaseway.dynamodb.batches import read_items
 from leaseway.dynamodb.index_walk import Walk
-from leaseway.jobs.find.lists import live_index
+from leaseway.jobs.find.selection import live_index
 from leaseway.jobs.job import JobStatus
 from leaseway.settings import settings
 

@@ -9,6 +9,7 @@
 | of all, finished status       | outcome       | newest first     | by type, tag           |
 | of all, CREATED, RUNNING      | live          | next look first  | by status, type, tag   |
 | of all, dead letters          | dead_letter   | given up last    |                        |
+| by end (`leaseway.jobs.find.ended`) | ended   | oldest end first | by owner, status, type, tag |
 
 Indexes follow the table within milliseconds, not at once: a job may be missing from a list for a moment, and one
 whose status has just changed is left out. The live list moves while it is read: a job that the sweeper looks at in
@@ -23,12 +24,13 @@ import msgspec
 
 from leaseway import cursors
 from leaseway.dynamodb.batches import read_items
-from leaseway.dynamodb.index_walk import Index, Position, Walk
+from leaseway.dynamodb.index_walk import Position, Walk
 from leaseway.errors import InvalidInputError
-from leaseway.jobs import tags
+from leaseway.jobs.find.selection import Selection, names_job
 from leaseway.jobs.find.totals import count_dead_letters, count_jobs
-from leaseway.jobs.job import LIVE, Job, JobStatus
-from leaseway.jobs.table import created_key, job_from_item
+from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.table import job_from_item
+from leaseway.jobs.tags import check_tag
 from leaseway.settings import settings
 
 DEEPEST_OFFSET = 1_000
@@ -44,89 +46,34 @@ class UseCursorError(InvalidInputError):
 
 
 class JobPage(msgspec.Struct, frozen=True, kw_only=True):
-    """One page. `cursor` leads on and is None at the end; `page` is None where a cursor led here."""
+    """One page. `cursor` leads to the next one and is None at the end; `page` is None if a cursor led here."""
 
     content: list[Job]
     total_elements: int | None
-    """None where nobody counts: in a list by tag, unless this page is all of it."""
+    """None in a list by tag, unless this page is all of it, and in a list by end."""
     total_pages: int | None
     page: int | None
     size: int
     cursor: str | None
 
 
-class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs: of an owner (None: of all), and where given in these statuses, of a type, with a tag, of a time."""
-
-    owner: str | None
-    statuses: tuple[JobStatus, ...] = ()
-    type_name: str | None = None
-    tag: str | None = None
-    created_from: int | None = None
-    """Milliseconds since the epoch."""
-    created_before: int | None = None
-    dead_lettered: bool = False
-    """Only dead letters; nothing else but their time can be asked for then."""
-
-    def bound_to(self, purpose: str) -> cursors.Binding:
-        """What a cursor of this list belongs to."""
-        statuses = "+".join(self.statuses) or None
-        times = (str(self.created_from), str(self.created_before))
-        return (purpose, self.owner, statuses, self.type_name, self.tag, *times, "dead" if self.dead_lettered else None)
-
-    @property
-    def filtered(self) -> bool:
-        """Whether the index holds jobs that do not belong into the list."""
-        further = (self.type_name, self.tag, self.created_from, self.created_before)
-        return not self._finished or any(one is not None for one in further)
-
-    def holds(self, job: Job) -> bool:
-        """Whether the job belongs into the list."""
-        return (
-            self.owner in (None, job.owner)
-            and (not self.dead_lettered or job.dead_lettered_at is not None)
-            and (not self.statuses or job.status in self.statuses)
-            and self.type_name in (None, job.type)
-            and (self.tag is None or self.tag in job.tags)
-            and (self.created_from is None or job.created_at >= self.created_from)
-            and (self.created_before is None or job.created_at < self.created_before)
-        )
-
-    def index(self) -> Index:
-        """The index that the list is read from."""
-        if self.dead_lettered:
-            return dead_letter_index()
-        if self.owner is None:
-            assert self.statuses  # noqa: S101 - who asks has refused it
-            return self._in_time(_outcome(self.statuses)) if self._finished else live_index()
-        if self.tag is not None:
-            return self._in_time(_of_tag(self.owner, self.tag))
-        if self.statuses and self._finished:
-            return self._in_time(_outcome_of_owner(self.owner, self.statuses))
-        return self._in_time(_of_owner(self.owner))
-
-    @property
-    def _finished(self) -> bool:
-        return LIVE[0] not in self.statuses and LIVE[1] not in self.statuses
-
-    def _in_time(self, index: Index) -> Index:
-        lowest, below = (None if time is None else f"{time:013d}" for time in (self.created_from, self.created_before))
-        return msgspec.structs.replace(index, lowest=lowest, below=below)
-
-
-class _Place(msgspec.Struct, frozen=True, array_like=True):
-    """What a cursor holds: the key to go on after, and matches still to pass over before the page begins."""
+class ListPlace(msgspec.Struct, frozen=True, array_like=True):
+    """What a cursor holds: the key to continue after, and how many matches to skip before the page begins."""
 
     after: Position
     skip: int = 0
 
 
-class _Found(msgspec.Struct):
-    """What a walk brought: the page's jobs, where to go on (None at the end), and the list's length where known."""
+class ListPart(msgspec.Struct):
+    """What a walk of an index read for a page."""
 
     content: list[Job]
-    next: _Place | None
+    next: ListPlace | None
+    """Where the next page begins; None at the end of the list."""
     length: int | None
+    """The length of the list, if the walk read all of it."""
+    last: Position | None = None
+    """The last key that was read."""
 
 
 def page_of_jobs(  # noqa: PLR0913 - a list's filter and its window
@@ -139,7 +86,7 @@ def page_of_jobs(  # noqa: PLR0913 - a list's filter and its window
     size: int = 20,
     cursor: str | None = None,
 ) -> JobPage:
-    """A page of an owner's jobs, or with `owner` None of everybody's in one status.
+    """Read a page of an owner's jobs, or with `owner` None of all owners' in one status.
 
     One Query a shard (4 for an owner, 16 for all), one BatchGetItem, one Query for the total. A list filtered by type
     or tag, or by CREATED or RUNNING, reads at most `LIST_KEY_BUDGET` index keys, then ends the page, short or empty,
@@ -147,11 +94,11 @@ def page_of_jobs(  # noqa: PLR0913 - a list's filter and its window
     Large payloads and results stay in the bucket: `payload_key` and `result_key` say so.
 
     Raises:
-        InvalidInputError: size or page out of bounds, page together with cursor, all owners without a status, or what
-            is no tag.
+        InvalidInputError: size or page out of bounds, page together with cursor, all owners without a status, or an
+            invalid tag.
         UseCursorError: page x size is beyond 1,000.
         InvalidCursorError: the cursor belongs to another list.
-        UnavailableError: DynamoDB kept part of the page back.
+        UnavailableError: DynamoDB returned only some of the jobs.
     """
     offset = _offset(page, size, cursor)
     if owner is None and status is None:
@@ -160,13 +107,13 @@ def page_of_jobs(  # noqa: PLR0913 - a list's filter and its window
         owner=owner,
         statuses=(status,) if status else (),
         type_name=type_name,
-        tag=None if tag is None else tags.check_tag(tag),
+        tag=None if tag is None else check_tag(tag),
     )
     return _page(selection, offset, size, cursor)
 
 
 def page_of_dead_letters(*, page: int | None = None, size: int = 20, cursor: str | None = None) -> JobPage:
-    """A page of everybody's dead letters, given up last first. One Query a shard (16), one BatchGetItem, one total.
+    """Read a page of all dead letters, given up last first. One Query a shard (16), one BatchGetItem, one total.
 
     Raises what `page_of_jobs` does.
     """
@@ -175,36 +122,39 @@ def page_of_dead_letters(*, page: int | None = None, size: int = 20, cursor: str
 
 def _page(selection: Selection, offset: int, size: int, cursor: str | None) -> JobPage:
     bound_to = selection.bound_to("jobs")
-    start = cursors.read(cursor, bound_to, _Place) if cursor is not None else None
-    found = (_filter if selection.filtered else _cut)(selection, start, offset, size)
-    length = _length(selection, found, offset)
+    start = cursors.read(cursor, bound_to, ListPlace) if cursor is not None else None
+    read = read_filtered if selection.needs_filter else _read_exact
+    part = read(selection, start, offset, size)
+    length = _count(selection, part, offset)
     return JobPage(
-        content=found.content,
+        content=part.content,
         total_elements=length,
         total_pages=None if length is None else math.ceil(length / size),
         page=None if cursor is not None else offset // size,
         size=size,
-        cursor=cursors.sign(found.next, bound_to) if found.next else None,
+        cursor=cursors.sign(part.next, bound_to) if part.next else None,
     )
 
 
 def find(
     selection: Selection, purpose: str, *, limit: int, cursor: str | None = None, oldest_first: bool = False
 ) -> tuple[list[Job], str | None]:
-    """Up to `limit` jobs of a selection, and the cursor that leads on; None at the end. Reads as a filtered list does.
+    """Find up to `limit` jobs of a selection; returns them and the cursor to the rest, None at the end.
+
+    Costs what a filtered list does.
 
     The newest come first, or with `oldest_first` the oldest; live jobs of all owners by their next look.
 
     Raises:
         InvalidInputError: a limit out of bounds, or all owners without a status.
         InvalidCursorError: the cursor belongs to another selection or purpose.
-        UnavailableError: DynamoDB kept part of them back.
+        UnavailableError: DynamoDB returned only some of the jobs.
     """
     cursors.require_page_size(limit, "limit")
     bound_to = selection.bound_to(purpose)
-    start = cursors.read(cursor, bound_to, _Place) if cursor is not None else None
-    found = _filter(selection, start, 0, limit, oldest_first=oldest_first)
-    return found.content, cursors.sign(found.next, bound_to) if found.next else None
+    start = cursors.read(cursor, bound_to, ListPlace) if cursor is not None else None
+    part = read_filtered(selection, start, 0, limit, oldest_first=oldest_first)
+    return part.content, cursors.sign(part.next, bound_to) if part.next else None
 
 
 def _offset(page: int | None, size: int, cursor: str | None) -> int:
@@ -219,19 +169,23 @@ def _offset(page: int | None, size: int, cursor: str | None) -> int:
     return offset
 
 
-def _cut(selection: Selection, start: _Place | None, offset: int, size: int) -> _Found:
-    """A page of an index that holds nothing but the list. One key more than the page tells whether there is more."""
+def _read_exact(selection: Selection, start: ListPlace | None, offset: int, size: int) -> ListPart:
+    """Read a page of an index that holds only the list. One key beyond the page shows whether there is more."""
     keys = Walk(selection.index(), start.after if start else None, sys.maxsize).take(offset + size + 1)
     more = len(keys) > offset + size
     chosen = keys[offset : offset + size]
-    content = [job for _, job in _jobs(chosen, selection)]
-    return _Found(content, _Place(chosen[-1]) if more else None, None if more or start else len(keys))
+    content = [job for _, job in _read_jobs(chosen, selection)]
+    return ListPart(content, ListPlace(chosen[-1]) if more else None, None if more or start else len(keys))
 
 
-def _filter(
-    selection: Selection, start: _Place | None, offset: int, size: int, *, oldest_first: bool = False
-) -> _Found:
-    """A page of an index that holds other jobs too: read on until the page is full or the budget spent."""
+def read_filtered(
+    selection: Selection, start: ListPlace | None, offset: int, size: int, *, oldest_first: bool = False
+) -> ListPart:
+    """Read a page of an index that holds other jobs too, until the page is full or `LIST_KEY_BUDGET` is spent.
+
+    Raises:
+        UnavailableError: DynamoDB returned only some of the jobs.
+    """
     skip = start.skip if start else offset
     end, step = skip + size, size
     index = selection.index()
@@ -240,76 +194,33 @@ def _filter(
     matches: list[tuple[Position, Job]] = []
     walked: list[Position] = []
     while len(matches) < end and (keys := walk.take(step)):
-        matches += _jobs(keys, selection)
-        walked, step = keys, 2 * step  # what matches seldom is looked for in larger strides
+        matches += _read_jobs(keys, selection)
+        walked, step = keys, 2 * step  # if few match, larger steps need fewer calls
     content = [job for _, job in matches[skip:end]]
     if len(matches) > end:
-        return _Found(content, _Place(matches[end - 1][0]), None)
+        return ListPart(content, ListPlace(matches[end - 1][0]), None)
+    last = walked[-1] if walked else None
     if walk.ended:
-        return _Found(content, None, None if start else len(matches))
-    return _Found(content, _Place(walked[-1], max(0, skip - len(matches))), None)
+        return ListPart(content, None, None if start else len(matches), last)
+    return ListPart(content, ListPlace(walked[-1], max(0, skip - len(matches))), None, last)
 
 
-def _length(selection: Selection, found: _Found, offset: int) -> int | None:
+def _count(selection: Selection, part: ListPart, offset: int) -> int | None:
+    """Return the length of a list; None for a list by tag, for tags are not counted, unless all of it was read."""
     if selection.tag is not None:
-        return found.length  # nobody counts tags
-    # The totals lag behind the stream, so what was just seen is better knowledge. They are asked even where the length
-    # is known: a list's cost should not depend on where it ends.
+        return part.length
+    # The totals lag behind the stream, so what was just read is more recent. They are read even if the length is known:
+    # a list's cost should not depend on where it ends.
     status = selection.statuses[0].value if selection.statuses else None
     counted = (
         count_dead_letters() if selection.dead_lettered else count_jobs(selection.owner, status, selection.type_name)
     )
-    return max(counted, offset + len(found.content)) if found.length is None else found.length
+    return max(counted, offset + len(part.content)) if part.length is None else part.length
 
 
-def _jobs(keys: Sequence[Position], selection: Selection) -> list[tuple[Position, Job]]:
-    """The jobs of those keys that (still) belong into the list, in order. Half a read unit each (per 4 KB)."""
+def _read_jobs(keys: Sequence[Position], selection: Selection) -> list[tuple[Position, Job]]:
+    """Read the jobs of those keys that (still) belong to the list, in order. Half a read unit each (per 4 KB)."""
+    keys = [key for key in keys if selection.may_hold(key)]
     items = {item["id"]["S"]: item for item in read_items("jobs_table", [key.id for key in keys])}
     jobs = ((key, job_from_item(items[key.id])) for key in keys if key.id in items)
-    return [(key, job) for key, job in jobs if job is not None and selection.holds(job) and _is_of(key, job)]
-
-
-def _is_of(key: Position, job: Job) -> bool:
-    """Whether the key is the job's: a creation that was a repeat may have left a tag's row of another time."""
-    return isinstance(key.sort, int) or key.sort == created_key(job.created_at, job.id)
-
-
-def _of_owner(owner: str) -> Index:
-    hashes = tuple(f"{owner}#{shard}" for shard in range(settings().owner_shards))
-    return Index(name="owner", hash_name="owner_key", range_name="created_key", hashes=hashes)
-
-
-def _of_tag(owner: str, tag: str) -> Index:
-    return Index(
-        name=None,
-        table="tags_table",
-        hash_name="tag_key",
-        range_name="created_key",
-        hashes=tags.hash_keys(owner, tag),
-    )
-
-
-def _outcome_of_owner(owner: str, statuses: Sequence[JobStatus]) -> Index:
-    shards = range(settings().owner_shards)
-    hashes = tuple(f"{owner}#{status.value}#{shard}" for status in statuses for shard in shards)
-    return Index(name="owner_outcome", hash_name="owner_outcome_key", range_name="created_key", hashes=hashes)
-
-
-def _outcome(statuses: Sequence[JobStatus]) -> Index:
-    shards = range(settings().outcome_shards)
-    hashes = tuple(f"{status.value}#{shard}" for status in statuses for shard in shards)
-    return Index(name="outcome", hash_name="outcome_key", range_name="created_key", hashes=hashes)
-
-
-def live_index() -> Index:
-    """Jobs of everybody that are CREATED or RUNNING, by their next look."""
-    hashes = tuple(str(shard) for shard in range(settings().outcome_shards))
-    return Index(name="live", hash_name="live_key", range_name="look_at", hashes=hashes, numeric=True, descending=False)
-
-
-def dead_letter_index() -> Index:
-    """Dead letters of everybody, by when they were given up."""
-    hashes = tuple(str(shard) for shard in range(settings().outcome_shards))
-    return Index(
-        name="dead_letter", hash_name="dead_letter_key", range_name="dead_lettered_at", hashes=hashes, numeric=True
-    )
+    return [(key, job) for key, job in jobs if job is not None and selection.holds(job) and names_job(key, job)]
