@@ -10,13 +10,14 @@ set -u
 worker=${WORKER:-$HOSTNAME-$$} handler=${HANDLER:-count_words} out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 count_words() { python3 -c 'import json, sys; print(json.dumps({"words":len(json.load(sys.stdin)["text"].split())}))'; }
-api() { # api PATH <BODY; the token stays out of the list of processes
+api() { # api PATH [KEY] <BODY; the token stays out of the list of processes
   curl -sS -m 30 -H @<(echo "authorization: Bearer $(${TOKEN:-printenv LEASEWAY_TOKEN})") \
-    -H 'content-type: application/json' --data-binary @- "$LEASEWAY_URL/api/v1/jobs/$1"
+    -H 'content-type: application/json' ${2:+-H "idempotency-key: $2"} --data-binary @- "$LEASEWAY_URL/api/v1/jobs/$1"
 }
 ask="{\"types\":[\"EXTERNAL\"],\"worker\":\"$worker\",\"wait_seconds\":${WAIT:-10}}"
-while :; do
-  claim=$(api claim <<<"$ask") || claim=unanswered
+while :; do # an unanswered claim is repeated under its key, and gets the same job
+  [ "${claim-}" = unanswered ] || key=$worker-$RANDOM$RANDOM$RANDOM
+  claim=$(api claim "$key" <<<"$ask") || claim=unanswered
   case $claim in
     '{"job":'*) ;;
     '') [ "${STAY-}" ] || exit 0; continue ;;
@@ -25,7 +26,7 @@ while :; do
   { read -r id token every && read -r payload; } < <(python3 -c 'import json, sys; claim = json.load(sys.stdin)
 print(claim["job"]["id"], claim["claim_token"], claim["heartbeat_seconds"])
 print(json.dumps(claim["job"]["payload"]))' <<<"$claim")
-  $handler <<<"$payload" >"$out" & work=$! beat=$((SECONDS + every)) end=fail body='"error":"the handler failed"'
+  $handler <<<"$payload" >"$out" & work=$! beat=$SECONDS end=fail body='"error":"the handler failed"'
   while kill -0 "$work" 2>/dev/null; do
     sleep 0.2
     ((SECONDS < beat)) && continue || beat=$((SECONDS + every))

@@ -16,7 +16,6 @@ from leaseway.jobs.job import Attempt, AttemptEnd, Job, JobStatus
 from leaseway.jobs.lease import Lease
 from leaseway.jobs.progress import WHOLE
 from leaseway.jobs.queue import Queue
-from leaseway.settings import settings
 
 
 class AttemptView(msgspec.Struct):
@@ -175,7 +174,7 @@ def claim_view(lease: Lease) -> ClaimView:
         claim_token=lease.token,
         fence=lease.fence,
         lease_until=rfc3339(lease.until),
-        heartbeat_seconds=max(1, settings().lease_seconds // 3),
+        heartbeat_seconds=max(1, lease.length_ms // 3_000),
     )
 
 

@@ -1,6 +1,7 @@
 """Workers outside Lambda on the deployed stack: the shell worker of the examples, killed ones, and bare HTTP."""
 
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
 from support.doc_examples import FOLDER
-from support.waiting import changes, until
+from support.waiting import Change, changes, until
 
 LEASE = 3
 WORKER = FOLDER / "worker.sh"
@@ -108,8 +109,12 @@ def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats
     failed = read(stack, broken)
     assert (failed["status"], failed["error_message"]) == ("FAILED", "the handler failed")
     assert output.count('"status":"COMPLETED"') == 4
-    beats = [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.is_heartbeat]
-    assert [change for change in beats if change.new["id"] == long]
+    assert heartbeats(stack, long)
+
+
+def heartbeats(stack: DeployedStack, job_id: str) -> list[Change]:
+    recorded = changes(stack.client, stack.outputs["JobsTable"])
+    return [change for change in recorded if change.is_heartbeat and change.new["id"] == job_id]
 
 
 def test_a_killed_shell_workers_job_is_taken_over_by_another(
@@ -118,7 +123,7 @@ def test_a_killed_shell_workers_job_is_taken_over_by_another(
     # Given a worker that is killed in the middle of a job, with everything it started
     job_id = create(stack, {"seconds": 60, "slow_for": "victim"}, ttl_ms=300_000)
     victim = shell_worker("victim")
-    until(lambda: read(stack, job_id)["status"] == "RUNNING", seconds=60, what="the victim's claim")
+    until(lambda: heartbeats(stack, job_id), seconds=60, what="the victim's first heartbeat")
     os.killpg(victim.pid, signal.SIGKILL)
 
     # When the sweeper has found its lease ended
@@ -136,6 +141,66 @@ def test_a_killed_shell_workers_job_is_taken_over_by_another(
     assert job_id in output
     ends = [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
     assert sum(change.ended for change in ends) == 1
+
+
+def test_a_claim_whose_answer_is_lost_is_repeated_under_its_key(stack: DeployedStack) -> None:
+    # Given a worker that is killed while it waits for a job: its request goes on, and claims
+    key = {"idempotency-key": f"lost-{secrets.token_hex(8)}"}
+    body = {"types": ["EXTERNAL"], "worker": "restarted", "wait_seconds": 5}
+    with ThreadPoolExecutor(2) as pool:
+        ghost = pool.submit(stack.api.request, "POST", "/api/v1/jobs/claim", json=body, headers=key)
+        repeat = pool.submit(stack.api.request, "POST", "/api/v1/jobs/claim", json=body, headers=key)
+        job_id = create(stack, {"n": 1}, max_attempts=1)
+        answers = [ghost.result(30), repeat.result(30)]
+    # When its successor repeats the request, whichever of the two was quicker
+    answers += [stack.api.request("POST", "/api/v1/jobs/claim", json=body, headers=key)]
+    # Then every answer that has a job has this one, under one token
+    claims = [answer.json() for answer in answers if answer.status_code == 200]
+    assert {claim["job"]["id"] for claim in claims} == {job_id}
+    assert len({claim["claim_token"] for claim in claims}) == 1
+    assert answers[-1].status_code == 200
+    assert tell(stack, claims[-1], "complete", result={}).status_code == 200
+    assert read(stack, job_id)["attempts"] == 1
+
+
+def test_ghosts_of_a_rolling_deploy_cost_a_job_nothing(stack: DeployedStack) -> None:
+    # Given a job with a single attempt, claimed by three workers that are gone before they hear of it
+    job_id = create(stack, {"n": 1}, max_attempts=1)
+    for _ in range(3):
+        ghost = until(lambda: answered(stack), seconds=30, what="a claim")
+        assert ghost["job"]["id"] == job_id
+        until(lambda: stack.invoke("SweeperFunction", {})["resent"], seconds=LEASE + 60, what="its message", every=1)
+    # When a worker lives
+    alive = until(lambda: answered(stack), seconds=30, what="a claim")
+    # Then it has the job's one attempt
+    assert tell(stack, alive, "heartbeat").json()["cancelled"] is False
+    assert tell(stack, alive, "complete", result={"by": "alive"}).status_code == 200
+    job = read(stack, job_id)
+    assert (job["status"], job["attempts"], job["crashes"]) == ("COMPLETED", 1, 0)
+
+
+def answered(stack: DeployedStack) -> dict[str, Any] | None:
+    """A claim that got a job."""
+    answer = claim(stack, wait_seconds=1)
+    return answer.json() if answer.status_code == 200 else None
+
+
+def test_a_long_lease_needs_no_heartbeat_while_the_deployments_own_lease_passes(stack: DeployedStack) -> None:
+    job_id = create(stack, {"n": 1}, ttl_ms=3_600_000)
+    long = until(lambda: answered_long(stack), seconds=30, what="a claim")
+    assert (long["job"]["id"], long["heartbeat_seconds"]) == (job_id, 200)
+    assert tell(stack, long, "heartbeat").status_code == 200
+    # The deployment's own lease and the grace after it are over, and sweeps leave the job alone
+    over = time.time() + LEASE + 16
+    until(lambda: stack.invoke("SweeperFunction", {})["resent"] == 0 and time.time() > over, seconds=60, what="sweeps")
+    assert claim(stack).status_code == 204
+    assert tell(stack, long, "complete", result={}).status_code == 200
+    assert read(stack, job_id)["attempts"] == 1
+
+
+def answered_long(stack: DeployedStack) -> dict[str, Any] | None:
+    answer = claim(stack, wait_seconds=1, lease_seconds=600)
+    return answer.json() if answer.status_code == 200 else None
 
 
 def test_a_claim_waits_until_a_job_comes(stack: DeployedStack) -> None:

@@ -35,12 +35,12 @@ def wire(meddle: Meddle, *operations: str) -> Iterator[list[str]]:
 
 
 @contextmanager
-def lost_answer(operation: str) -> Iterator[list[str]]:
-    """The answer to the first call of that operation is lost after it was applied, so that the SDK sends it again.
+def lost_answer(operation: str, *, attempts: int = 3) -> Iterator[list[str]]:
+    """The answer to the first call of that operation is lost after it was applied, so that it is sent again.
 
-    Yields the operations that were sent, repeats included.
+    `attempts` names the client. Yields the operations that were sent, repeats included.
     """
-    client: Any = aws.client("dynamodb")
+    client: Any = aws.client("dynamodb", attempts=attempts)
     original, sent = client._endpoint._do_get_response, []
 
     def lose(request: Any, operation_model: Any, context: Any) -> Any:

@@ -120,8 +120,8 @@ def outside_job() -> None:
     _created.append(create_job("alice", "EXTERNAL", {"page": 5}))
 
 
-def claim_outside() -> None:
-    lease = external.claim_next(["EXTERNAL"], "build-7")
+def claim_outside(key: IdempotencyKey | None = None) -> None:
+    lease = external.claim_next(["EXTERNAL"], "build-7", key=key)
     assert lease is not None
     _claimed.append(lease)
 
@@ -270,6 +270,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "report a job's progress": ([job(), taken], lambda: _claimed[-1].report(Progress.from_fraction(0.4, "thumbnails"))),
     "fail an attempt, its history kept": ([job(), taken], lambda: fail(_claimed[-1], "boom")),
     "claim a job from outside": ([outside_job], claim_outside),
+    "claim a job from outside, with a key": ([outside_job], lambda: claim_outside(KEY)),
     "claim one known job from outside": (
         [outside_job],
         lambda: external.claim_known(_created[-1].id, "build-7", owner=None),

@@ -16,7 +16,14 @@ from leaseway.jobs import JobNotFoundError, JobStatus, UnknownJobTypeError
 from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.progress import LONGEST_NOTE, Progress
 from leaseway.jobs.run import external
-from leaseway.jobs.run.external import LONGEST_WAIT_SECONDS, MOST_TYPES, NotClaimableError
+from leaseway.jobs.run.external import (
+    LONGEST_LEASE_SECONDS,
+    LONGEST_WAIT_SECONDS,
+    MOST_TYPES,
+    SHORTEST_LEASE_SECONDS,
+    ClaimEndedError,
+    NotClaimableError,
+)
 from leaseway.jobs.run.finish import LONGEST_ERROR
 
 workers = Blueprint(__name__)
@@ -39,8 +46,19 @@ ClaimToken = Annotated[
 ]
 
 
+LeaseSeconds = Annotated[
+    int,
+    Meta(
+        ge=SHORTEST_LEASE_SECONDS,
+        le=LONGEST_LEASE_SECONDS,
+        description="How long the job is yours without a heartbeat; the deployment's `LeaseSeconds` (30) by default",
+        examples=[600],
+    ),
+]
+
+
 class Claim(msgspec.Struct, forbid_unknown_fields=True):
-    """Who wants a job, and of what types."""
+    """Which worker claims a job, and of what types."""
 
     types: Annotated[
         list[Annotated[str, Meta(max_length=64, extra_json_schema={"format": "external-job-type"})]],
@@ -50,16 +68,18 @@ class Claim(msgspec.Struct, forbid_unknown_fields=True):
     wait_seconds: Annotated[
         int, Meta(ge=0, le=LONGEST_WAIT_SECONDS, description="How long to wait for one; without, one may be overlooked")
     ] = 0
+    lease_seconds: LeaseSeconds | None = None
 
 
 class KnownClaim(msgspec.Struct, forbid_unknown_fields=True):
-    """Who wants the job."""
+    """Which worker claims the job."""
 
     worker: Worker
+    lease_seconds: LeaseSeconds | None = None
 
 
 class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
-    """A sign of life, and how far the work has come."""
+    """A sign of life, and the progress of the work."""
 
     claim_token: ClaimToken
     progress: Annotated[float, Meta(ge=0, le=1, description="The part of the work that is done")] | None = None
@@ -100,16 +120,22 @@ class Failure(msgspec.Struct, forbid_unknown_fields=True):
         body=Claim,
         answer=ClaimView,
         nothing="No job came in time; ask again",
-        errors=(UnknownJobTypeError, UnavailableError),
+        keyed=True,
+        errors=(UnknownJobTypeError, ClaimEndedError, UnavailableError),
         example={"types": ["EXTERNAL"], "worker": "build-7", "wait_seconds": 10},
     ),
 )
 def claim_next_job(call: Call[Claim, None]) -> ClaimView | None:
     """The job is RUNNING and yours until `lease_until`; each heartbeat extends that. A worker that stays silent counts
-    as dead, and its job is given to another. Ask with `wait_seconds` in a loop: the request waits, and costs little.
+    as dead, and its job is given to another. The first heartbeat confirms the claim: without one, a silent worker's
+    attempt does not count. Under an `Idempotency-Key`, a repeat after a lost answer gets the same job and token while
+    the claim holds it, then 409 `CLAIM_ENDED`. A waiting request occupies one of the account's concurrent executions,
+    $22 a worker and month: workers that are mostly idle better run as nodes, or poll with pauses.
     """
-    wanted = call.body
-    lease = external.claim_next(wanted.types, _name(wanted.worker), wanted.wait_seconds)
+    body = call.body
+    lease = external.claim_next(
+        body.types, _name(body.worker), body.wait_seconds, lease_seconds=body.lease_seconds, key=call.key
+    )
     return None if lease is None else claim_view(lease)
 
 
@@ -122,13 +148,21 @@ def claim_next_job(call: Call[Claim, None]) -> ClaimView | None:
         summary="Claim one known job",
         body=KnownClaim,
         answer=ClaimView,
-        errors=(JobNotFoundError, NotClaimableError, UnavailableError),
+        keyed=True,
+        errors=(JobNotFoundError, NotClaimableError, ClaimEndedError, UnavailableError),
         example={"worker": "build-7"},
     ),
 )
 def claim_this_job(call: Call[KnownClaim, None]) -> ClaimView:
     """The permission to run this very job of an external type: a User for an own one, a Worker for anybody's."""
-    lease = external.claim_known(parse_job_id(call.path["id"]), _name(call.body.worker), owner=call.caller.works_for)
+    body = call.body
+    lease = external.claim_known(
+        parse_job_id(call.path["id"]),
+        _name(body.worker),
+        owner=call.caller.works_for,
+        lease_seconds=body.lease_seconds,
+        key=call.key,
+    )
     return claim_view(lease)
 
 
@@ -146,16 +180,16 @@ def claim_this_job(call: Call[KnownClaim, None]) -> ClaimView:
     ),
 )
 def beat(call: Call[Heartbeat, None]) -> HeartbeatView:
-    """Extends the lease. Where the answer is `cancelled`, stop the work: its result is not wanted any more. 409
-    `LEASE_LOST` says that another worker may have the job by now.
+    """Extends the lease by its length; send the first one as soon as you have the job. If the answer is `cancelled`,
+    stop the work: no result is accepted any more. 409 `LEASE_LOST` says that another worker may have the job by now.
     """
-    name = parse_job_id(call.path["id"])
-    found = external.heartbeat(name, call.body.claim_token, _reached(call.body), owner=call.caller.works_for)
+    job_id = parse_job_id(call.path["id"])
+    result = external.heartbeat(job_id, call.body.claim_token, _read_progress(call.body), owner=call.caller.works_for)
     return HeartbeatView(
-        status=found.status,
-        cancelled=found.status is JobStatus.CANCELLED,
-        lease_until=None if found.lease_until is None else rfc3339(found.lease_until),
-        deadline=None if found.deadline is None else rfc3339(found.deadline),
+        status=result.status,
+        cancelled=result.status is JobStatus.CANCELLED,
+        lease_until=None if result.lease_until is None else rfc3339(result.lease_until),
+        deadline=None if result.deadline is None else rfc3339(result.deadline),
     )
 
 
@@ -200,10 +234,10 @@ def fail(call: Call[Failure, None]) -> EndView:
     return EndView(name, external.fail(name, call.body.claim_token, call.body.error, owner=call.caller.works_for))
 
 
-def _reached(told: Heartbeat) -> Progress | None:
-    if told.progress is not None:
-        return Progress.from_fraction(told.progress, plain_text(told.progress_note, "progress_note"))
-    if told.progress_note is not None:
+def _read_progress(body: Heartbeat) -> Progress | None:
+    if body.progress is not None:
+        return Progress.from_fraction(body.progress, plain_text(body.progress_note, "progress_note"))
+    if body.progress_note is not None:
         raise InvalidInputError("is needed with a progress_note", field="progress")
     return None
 

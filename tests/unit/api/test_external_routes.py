@@ -1,5 +1,6 @@
 """Workers outside Lambda over HTTP: bodies, statuses, and what is told to whom."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -81,6 +82,25 @@ def test_a_claim_that_was_lost_is_a_conflict_that_names_the_state() -> None:
     assert step("heartbeat", job_id, token).status == 409
 
 
+def test_a_claim_that_is_repeated_under_its_key_is_answered_alike_and_ends_with_its_job() -> None:
+    job_id = new_job()
+    key = {"headers": {"idempotency-key": "k1"}, **WORKER}
+    first, again = post(CLAIM, ASKED, **key), post(CLAIM, ASKED | {"wait_seconds": 1}, **key)
+    assert (first.status, again.status) == (200, 200)
+    assert (again.json["job"]["id"], again.json["claim_token"]) == (job_id, first.json["claim_token"])
+    assert step("complete", job_id, {"claim_token": first.json["claim_token"], "result": {}}).status == 200
+    ended = post(CLAIM, ASKED, **key)
+    assert (ended.status, ended.json["code"]) == (409, "CLAIM_ENDED")
+
+
+def test_a_claim_chooses_the_length_of_its_lease() -> None:
+    new_job(ttl_ms=LONGEST_EXTERNAL_TTL_MS)
+    claim = post(CLAIM, ASKED | {"lease_seconds": 600}, **WORKER).json
+    assert claim["heartbeat_seconds"] == 200
+    lease = datetime.fromisoformat(claim["lease_until"]) - datetime.fromisoformat(claim["job"]["started_at"])
+    assert lease == timedelta(minutes=10)
+
+
 @pytest.mark.parametrize(
     ("name", "body", "field"),
     [
@@ -88,6 +108,8 @@ def test_a_claim_that_was_lost_is_a_conflict_that_names_the_state() -> None:
         ("", ASKED | {"types": ["SLEEP"]}, "types"),
         ("", ASKED | {"types": ["NO_SUCH"]}, "type"),
         ("", ASKED | {"wait_seconds": 11}, "wait_seconds"),
+        ("", ASKED | {"lease_seconds": 4}, "lease_seconds"),
+        ("claim", {"worker": "w", "lease_seconds": 3_601}, "lease_seconds"),
         ("", ASKED | {"worker": "two\nlines"}, "worker"),
         ("claim", {"worker": ""}, "worker"),
         ("heartbeat", {"claim_token": "t", "progress": 2}, "progress"),

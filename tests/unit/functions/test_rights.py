@@ -160,16 +160,16 @@ def _external_jobs_over_http(kind: str, payload: dict[str, Any]) -> None:
     def made(**options: Any) -> str:
         return str(post("/api/v1/jobs", {"type": kind, "payload": payload, **options}).json["id"])
 
-    def claimed() -> tuple[dict[str, Any], dict[str, Any]]:
-        answer = post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).json
+    def claimed(job_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        key = {"idempotency-key": f"claim-{job_id}"}
+        answer = post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}, headers=key).json
         return {"path": {"id": answer["job"]["id"]}}, {"claim_token": answer["claim_token"]}
 
     while post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).status == 200:
         pass  # what was created before
     large = {"text": "x" * settings().inline_bytes}
     for end, told in (("fail", {"error": "boom"}), ("complete", {"result": large})):
-        made(max_attempts=1)
-        one, token = claimed()
+        one, token = claimed(made(max_attempts=1))
         post("/api/v1/jobs/{id}/heartbeat", token, **one)
         assert post(f"/api/v1/jobs/{{id}}/{end}", token | told, **one).status == 200
     early = made(delay_seconds=60)

@@ -8,6 +8,7 @@ import pytest
 
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError, UnavailableError
+from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from leaseway.jobs import (
     Job,
     JobNotFoundError,
@@ -19,15 +20,18 @@ from leaseway.jobs import (
     get_result,
     retry_job,
 )
+from leaseway.jobs.job import AttemptEnd
 from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.progress import Progress
 from leaseway.jobs.queue import Queue
 from leaseway.jobs.run import external
-from leaseway.jobs.run.external import NotClaimableError
+from leaseway.jobs.run.external import ClaimEndedError, NotClaimableError
+from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import settings
 from support.call_meter import metered
 from support.fake_clock import FakeClock
+from support.faulty_wire import lost_answer
 from support.job_steps import read
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -46,20 +50,20 @@ def claimed(worker: str = "w1") -> Lease:
     return lease
 
 
-def token(held: Lease) -> str:
-    return held.token
+def token(lease: Lease) -> str:
+    return lease.token
 
 
-def complete(held: Lease, result: dict[str, Any] | None = None) -> None:
-    external.complete(held.job.id, token(held), result or {}, owner=None)
+def complete(lease: Lease, result: dict[str, Any] | None = None) -> None:
+    external.complete(lease.job.id, token(lease), result or {}, owner=None)
 
 
-def fail(held: Lease, error: str = "boom") -> JobStatus:
-    return external.fail(held.job.id, token(held), error, owner=None)
+def fail(lease: Lease, error: str = "boom") -> JobStatus:
+    return external.fail(lease.job.id, token(lease), error, owner=None)
 
 
-def beat(held: Lease) -> external.HeartbeatResult:
-    return external.heartbeat(held.job.id, token(held), owner=None)
+def beat(lease: Lease) -> external.HeartbeatResult:
+    return external.heartbeat(lease.job.id, token(lease), owner=None)
 
 
 def messages() -> int:
@@ -82,30 +86,30 @@ def message_of(one: Job) -> str:
 def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock: FakeClock) -> None:
     created = job({"page": 7}, ttl_ms=3_600_000)
 
-    held = claimed("build-7")
+    lease = claimed("build-7")
 
-    assert (held.job.id, held.job.status) == (created.id, JobStatus.RUNNING)
-    assert (held.job.worker, held.job.payload) == ("build-7", {"page": 7})
+    assert (lease.job.id, lease.job.status) == (created.id, JobStatus.RUNNING)
+    assert (lease.job.worker, lease.job.payload) == ("build-7", {"page": 7})
     assert messages() == 0
     fake_clock.seconds += 20
-    found = beat(held)
-    assert found == (JobStatus.RUNNING, held.deadline, clock.now_ms() + LEASE * 1000)
-    complete(held, {"pages": 12})
+    found = beat(lease)
+    assert found == (JobStatus.RUNNING, lease.deadline, clock.now_ms() + LEASE * 1000)
+    complete(lease, {"pages": 12})
     ended, result = get_result(created.id, owner="ann")
     assert (ended.status, result, ended.attempts) == (JobStatus.COMPLETED, {"pages": 12}, 1)
 
 
 def test_a_heartbeat_shows_how_far_the_work_is() -> None:
     job()
-    held = claimed()
+    lease = claimed()
     with metered() as meter:
-        external.heartbeat(held.job.id, token(held), Progress.from_fraction(0.4, "page 5"), owner=None)
-    assert (read(held.job).progress, read(held.job).progress_note) == (400, "page 5")
+        external.heartbeat(lease.job.id, token(lease), Progress.from_fraction(0.4, "page 5"), owner=None)
+    assert (read(lease.job).progress, read(lease.job).progress_note) == (400, "page 5")
     assert (meter.count(), meter.write_units()) == (1, 1)
-    beat(held)
-    assert read(held.job).progress == 400
-    complete(held)
-    assert read(held.job).progress == 1_000
+    beat(lease)
+    assert read(lease.job).progress == 400
+    complete(lease)
+    assert read(lease.job).progress == 1_000
 
 
 def test_nothing_is_claimed_where_nothing_waits() -> None:
@@ -115,11 +119,11 @@ def test_nothing_is_claimed_where_nothing_waits() -> None:
 def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_clock: FakeClock) -> None:
     job()
     with metered() as meter:
-        held = claimed()
+        lease = claimed()
     assert (meter.count("dynamodb"), meter.write_units(), meter.read_units()) == (1, 3, 0)
     assert (meter.count("sqs", "ReceiveMessage"), meter.count("sqs")) == (1, 2)
     with metered() as meter:
-        beat(held)
+        beat(lease)
     assert (meter.count(), meter.write_units(), meter.read_units()) == (1, 1, 0)
 
 
@@ -130,12 +134,12 @@ def test_each_job_goes_to_one_worker() -> None:
 
 
 def test_messages_of_finished_held_and_vanished_jobs_are_cleared_away() -> None:
-    done, held = job(), job()
+    done, running = job(), job()
     for _ in range(2):
         one = claimed()
         if one.job.id == done.id:
             complete(one)
-    for body in (message_of(done), message_of(held), message_of(done).replace(done.id, "0" * 32), "no job's"):
+    for body in (message_of(done), message_of(running), message_of(done).replace(done.id, "0" * 32), "no job's"):
         send(body)
     waiting = job()
 
@@ -183,11 +187,11 @@ def test_a_large_payload_comes_with_the_claim_and_a_large_result_is_stored() -> 
     large = {"text": "x" * settings().inline_bytes}
     job(large)
 
-    held = claimed()
-    complete(held, large)
+    lease = claimed()
+    complete(lease, large)
 
-    assert held.job.payload == large
-    assert get_result(held.job.id, owner="ann")[1] == large
+    assert lease.job.payload == large
+    assert get_result(lease.job.id, owner="ann")[1] == large
 
 
 def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,14 +214,14 @@ def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch: p
 def test_a_known_job_is_claimed_once_and_its_message_finds_nothing_to_do() -> None:
     created = job()
 
-    held = external.claim_known(created.id, "w1", owner="ann")
+    lease = external.claim_known(created.id, "w1", owner="ann")
 
-    assert (held.job.payload, held.job.worker) == ({"page": 1}, "w1")
+    assert (lease.job.payload, lease.job.worker) == ({"page": 1}, "w1")
     with pytest.raises(NotClaimableError):
         external.claim_known(created.id, "w2", owner="ann")
     assert external.claim_next(["EXTERNAL"], "w2") is None
     assert messages() == 0
-    complete(held)
+    complete(lease)
     with pytest.raises(NotClaimableError):
         external.claim_known(created.id, "w2", owner="ann")
 
@@ -237,6 +241,7 @@ def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_change
 ) -> None:
     created = job(ttl_ms=3_600_000)
     dead = claimed("dead")
+    beat(dead)
     fake_clock.seconds += LEASE + 16
 
     assert sweep().resent == 1
@@ -268,8 +273,8 @@ def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(
 ) -> None:
     monkeypatch.setenv("SWEEP_BACKLOG", "1")
     settings.cache_clear()
-    held = job(ttl_ms=3_600_000)
-    assert claimed().job.id == held.id
+    running = job(ttl_ms=3_600_000)
+    assert claimed().job.id == running.id
     for _ in range(3):
         job()
     fake_clock.seconds += LEASE + 16
@@ -280,8 +285,10 @@ def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(
 def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock: FakeClock) -> None:
     created = job(ttl_ms=3_600_000, max_attempts=10)
     for number in (1, 2, 3):
-        assert claimed(f"w{number}").job.attempts == number
-        fake_clock.seconds = (read(created).look_at or 0) / 1000
+        lease = claimed(f"w{number}")
+        assert lease.job.attempts == number
+        beat(lease)
+        fake_clock.seconds += LEASE + 16
         assert sweep().resent == 1
 
     assert external.claim_next(["EXTERNAL"], "w4") is None
@@ -293,41 +300,41 @@ def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock: FakeCl
 
 def test_heartbeats_keep_the_sweeper_from_sending(fake_clock: FakeClock) -> None:
     job(ttl_ms=3_600_000)
-    held = claimed()
+    lease = claimed()
     for _ in range(12):
         fake_clock.seconds += 10
-        beat(held)
+        beat(lease)
         assert sweep().resent == 0
-    complete(held)
+    complete(lease)
 
 
 def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_refused() -> None:
     job()
-    held = claimed()
-    cancel_job(held.job.id, owner="ann", actor="ann")
+    lease = claimed()
+    cancel_job(lease.job.id, owner="ann", actor="ann")
 
-    assert beat(held) == (JobStatus.CANCELLED, None, None)
+    assert beat(lease) == (JobStatus.CANCELLED, None, None)
     with pytest.raises(LeaseLostError) as refusal:
-        complete(held, {"late": True})
+        complete(lease, {"late": True})
 
     assert refusal.value.facts["status"] == "CANCELLED"
-    assert read(held.job).result is None
-    retry_job(held.job.id, owner="ann")
+    assert read(lease.job).result is None
+    retry_job(lease.job.id, owner="ann")
     with pytest.raises(LeaseLostError):
-        beat(held)
+        beat(lease)
 
 
 def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result(fake_clock: FakeClock) -> None:
     for write in (beat, complete):
         job(ttl_ms=1_000)
-        held = claimed()
+        lease = claimed()
         fake_clock.seconds += 2
         if write is beat:
-            assert beat(held).status is JobStatus.CANCELLED
+            assert beat(lease).status is JobStatus.CANCELLED
         else:
             with pytest.raises(LeaseLostError):
-                complete(held, {"late": True})
-        assert (read(held.job).status, read(held.job).result) == (JobStatus.CANCELLED, None)
+                complete(lease, {"late": True})
+        assert (read(lease.job).status, read(lease.job).result) == (JobStatus.CANCELLED, None)
 
 
 # ---- Ends ---------------------------------------------------------------------------------------------------------
@@ -362,24 +369,24 @@ def test_an_end_that_is_told_twice_counts_once() -> None:
 
 def test_without_the_token_or_the_right_owner_nothing_is_touched() -> None:
     job()
-    held = claimed()
-    for wrong in ("", "0" * 16, str(held.fence)):
+    lease = claimed()
+    for wrong in ("", "0" * 16, str(lease.fence)):
         for write in (
-            lambda wrong=wrong: external.heartbeat(held.job.id, wrong, owner="ann"),
-            lambda wrong=wrong: external.complete(held.job.id, wrong, {}, owner="ann"),
-            lambda wrong=wrong: external.fail(held.job.id, wrong, "no", owner="ann"),
+            lambda wrong=wrong: external.heartbeat(lease.job.id, wrong, owner="ann"),
+            lambda wrong=wrong: external.complete(lease.job.id, wrong, {}, owner="ann"),
+            lambda wrong=wrong: external.fail(lease.job.id, wrong, "no", owner="ann"),
         ):
             with pytest.raises(LeaseLostError):
                 write()
     for write in (
-        lambda: external.heartbeat(held.job.id, token(held), owner="bob"),
-        lambda: external.complete(held.job.id, token(held), {}, owner="bob"),
-        lambda: external.fail(held.job.id, token(held), "no", owner="bob"),
-        lambda: external.heartbeat("0" * 32, token(held), owner=None),
+        lambda: external.heartbeat(lease.job.id, token(lease), owner="bob"),
+        lambda: external.complete(lease.job.id, token(lease), {}, owner="bob"),
+        lambda: external.fail(lease.job.id, token(lease), "no", owner="bob"),
+        lambda: external.heartbeat("0" * 32, token(lease), owner=None),
     ):
         with pytest.raises(JobNotFoundError):
             write()
-    assert read(held.job) == held.job
+    assert read(lease.job) == lease.job
 
 
 def test_the_empty_token_opens_no_job_that_nobody_claimed() -> None:
@@ -391,3 +398,194 @@ def test_the_empty_token_opens_no_job_that_nobody_claimed() -> None:
         with pytest.raises(LeaseLostError):
             write()
     assert read(created).status is JobStatus.CREATED
+
+
+# ---- Claims whose answer is lost ----------------------------------------------------------------------------------
+
+
+def keyed(text: str = "k1", *, caller: str = "build-7") -> IdempotencyKey:
+    return IdempotencyKey(caller, "POST /api/v1/jobs/claim", text)
+
+
+def claim_keyed(key: IdempotencyKey, **options: Any) -> Lease:
+    lease = external.claim_next(["EXTERNAL"], "w1", key=key, **options)
+    assert lease is not None
+    return lease
+
+
+def test_a_claim_that_is_repeated_under_its_key_gets_the_same_job_and_token(fake_clock: FakeClock) -> None:
+    # Given two jobs, and a claim whose answer is lost
+    for _ in range(2):
+        job({"page": 7}, ttl_ms=3_600_000)
+    lost = claim_keyed(keyed())
+    fake_clock.seconds += 20
+    # When it is repeated
+    again = claim_keyed(keyed())
+    # Then it is the same claim, for a whole lease from now
+    assert (again.job.id, again.token, again.fence) == (lost.job.id, lost.token, 1)
+    assert (again.job.payload, again.until) == ({"page": 7}, clock.now_ms() + LEASE * 1000)
+    complete(again)
+    assert read(lost.job).attempts == 1
+    # And the key of another caller, or another key, gets the other job
+    assert claim_keyed(keyed(caller="build-8")).job.id != lost.job.id
+
+
+def test_a_key_that_found_no_job_claims_one_later() -> None:
+    assert external.claim_next(["EXTERNAL"], "w1", key=keyed()) is None
+    created = job()
+    assert claim_keyed(keyed()).job.id == created.id
+
+
+@pytest.mark.parametrize("end", ["completed", "failed", "cancelled", "taken over", "expired"])
+def test_a_key_whose_claim_holds_its_job_no_more_is_refused(end: str, fake_clock: FakeClock) -> None:
+    job(ttl_ms=600_000)
+    lease = claim_keyed(keyed())
+    waiting = job()
+    match end:
+        case "completed":
+            complete(lease)
+        case "failed":
+            fail(lease)
+        case "cancelled":
+            cancel_job(lease.job.id, owner="ann", actor="ann")
+        case "taken over":
+            fake_clock.seconds += LEASE + 1
+            external.claim_known(lease.job.id, "w2", owner=None)
+        case "expired":
+            fake_clock.seconds += 600
+    with pytest.raises(ClaimEndedError):
+        claim_keyed(keyed())
+    assert read(waiting).status is JobStatus.CREATED
+    assert claim_keyed(keyed("k2")).job.id == waiting.id
+
+
+def test_two_requests_under_one_key_at_once_claim_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a request that still waits for a job although its client has gone, and its repeat
+    first, second = job(), job()
+    original = external._claim_received
+
+    def be_overtaken(*arguments: Any) -> Lease | None:
+        monkeypatch.setattr(external, "_claim_received", original)
+        leases.append(claim_keyed(keyed()))
+        return original(*arguments)
+
+    leases: list[Lease] = []
+    monkeypatch.setattr(external, "_claim_received", be_overtaken)
+    # When both receive a message
+    leases.append(claim_keyed(keyed()))
+    # Then they have the same job, and the other one waits for the next claim
+    assert leases[0].job.id == leases[1].job.id
+    assert leases[0].token == leases[1].token
+    other = ({first.id, second.id} - {leases[0].job.id}).pop()
+    assert claimed("w2").job.id == other
+
+
+def test_a_key_belongs_to_its_types_and_to_its_job() -> None:
+    first, second = job(), job()
+    key = IdempotencyKey("build-7", "POST /api/v1/jobs/{id}/claim", "k1")
+    lease = external.claim_known(first.id, "w1", owner=None, key=key)
+    assert external.claim_known(first.id, "w1", owner=None, key=key).token == lease.token
+    with pytest.raises(KeyReusedError):
+        external.claim_known(second.id, "w1", owner=None, key=key)
+
+
+def test_a_keyed_claim_whose_transaction_was_answered_late_holds_its_job() -> None:
+    job()
+    with lost_answer("TransactWriteItems", attempts=1) as sent:
+        lease = claim_keyed(keyed())
+    assert sent.count("TransactWriteItems") == 2
+    assert beat(lease).status is JobStatus.RUNNING
+
+
+def test_a_keyed_claim_costs_a_transaction_and_two_reads() -> None:
+    job()
+    with metered() as meter:
+        claim_keyed(keyed())
+    assert (meter.count("dynamodb", "TransactWriteItems"), meter.write_units(), meter.read_units()) == (1, 6, 2)
+
+
+# ---- Claims that nobody heard of ----------------------------------------------------------------------------------
+
+
+def test_claims_without_a_heartbeat_fail_no_job_however_many(fake_clock: FakeClock) -> None:
+    # Given a job of a single attempt, and workers that are gone before they get the answer to their claim
+    created = job(ttl_ms=3_600_000, max_attempts=1)
+    for number in range(5):
+        ghost = claimed(f"ghost-{number}")
+        assert (ghost.job.id, ghost.job.attempts, ghost.job.crashes) == (created.id, 1, 0)
+        fake_clock.seconds = (read(created).look_at or 0) / 1000
+        assert sweep().resent == 1
+    # When a worker lives, then it has the one attempt
+    lease = claimed("alive")
+    beat(lease)
+    complete(lease, {"pages": 12})
+    ended, result = get_result(created.id, owner="ann")
+    assert (ended.status, result, ended.attempts, ended.crashes) == (JobStatus.COMPLETED, {"pages": 12}, 1, 0)
+    assert {attempt.end for attempt in ended.history} == {AttemptEnd.RETURNED}
+
+
+def test_a_claim_without_a_heartbeat_uses_up_none_of_the_jobs_time(fake_clock: FakeClock) -> None:
+    # Given a time to live that ends before the sweeper looks after the lease
+    created = job(ttl_ms=40_000)
+    claimed("ghost")
+    for _ in range(3):
+        fake_clock.seconds += 60
+        sweep()
+        assert read(created).status is JobStatus.RUNNING
+    lease = claimed("alive")
+    assert lease.deadline == clock.now_ms() + 40_000
+    beat(lease)
+    complete(lease)
+
+
+def test_a_worker_that_sent_a_heartbeat_and_fell_silent_has_crashed(fake_clock: FakeClock) -> None:
+    created = job(ttl_ms=3_600_000)
+    beat(claimed("dead"))
+    fake_clock.seconds += LEASE + 1
+    successor = external.claim_known(created.id, "w2", owner=None)
+    assert (successor.job.attempts, successor.job.crashes) == (2, 1)
+
+
+def test_a_late_heartbeat_of_a_claim_that_was_returned_is_refused(fake_clock: FakeClock) -> None:
+    created = job(ttl_ms=3_600_000)
+    late = claimed("late")
+    fake_clock.seconds += LEASE + 1
+    lease = external.claim_known(created.id, "w2", owner=None)
+    with pytest.raises(LeaseLostError):
+        beat(late)
+    beat(lease)
+
+
+def test_a_first_heartbeat_after_the_lease_and_before_the_next_claim_keeps_the_job(fake_clock: FakeClock) -> None:
+    created = job(ttl_ms=3_600_000)
+    slow = claimed("slow")
+    fake_clock.seconds += LEASE + 1
+    assert beat(slow).status is JobStatus.RUNNING
+    with pytest.raises(NotClaimableError):
+        external.claim_known(created.id, "w2", owner=None)
+
+
+# ---- The length of a lease ----------------------------------------------------------------------------------------
+
+
+def test_a_claim_chooses_the_length_of_its_lease_and_of_each_extension(fake_clock: FakeClock) -> None:
+    created = job(ttl_ms=11 * 3_600_000)
+    lease = external.claim_next(["EXTERNAL"], "w1", lease_seconds=600)
+    assert lease is not None
+    assert (lease.until, lease.length_ms) == (clock.now_ms() + 600_000, 600_000)
+    assert read(created).look_at == lease.until + 15_000
+    for _ in range(3):
+        fake_clock.seconds += 500
+        assert beat(lease).lease_until == clock.now_ms() + 600_000
+        assert sweep().resent == 0
+    # When the worker dies, the job is back when that lease has ended, and the next claim has a length of its own
+    fake_clock.seconds += 616
+    assert sweep().resent == 1
+    assert claimed("w2").until == clock.now_ms() + LEASE * 1000
+
+
+def test_a_claim_of_an_earlier_release_is_kept_by_heartbeats_of_this_one(fake_clock: FakeClock) -> None:
+    job(ttl_ms=3_600_000)
+    lease = claimed()
+    JobModel.change(lease.job.id, [JobModel.is_unconfirmed.remove(), JobModel.lease_ms.remove()], JobModel.id.exists())
+    assert beat(lease).lease_until == clock.now_ms() + LEASE * 1000

@@ -137,6 +137,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The SQS message that its worker keeps hidden while it runs; None if it waits, has ended, or is held without one.
 
     If the worker dies, that message brings the next one. Without it only the sweeper does."""
+    lease_ms: Internal[int | None] = default(None)
+    """The length of its lease and of each extension while it runs; None for `LEASE_SECONDS`."""
+    is_unconfirmed: Internal[bool | None] = default(None)
+    """Whether it was claimed from outside and no heartbeat has come: perhaps nobody got the answer to the claim."""
     payload_key: Internal[str | None] = default(None)
     result_key: Internal[str | None] = default(None)
     look_at: Internal[Milliseconds | None] = default(None)

@@ -60,6 +60,16 @@ class Lease(msgspec.Struct, frozen=True):
     deadline: int
     """A result after it is not stored. Heartbeats do not extend it."""
 
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether no heartbeat has shown yet that a worker knows of it: the answer to its claim may be lost."""
+        return self.job.is_unconfirmed is True
+
+    @property
+    def length_ms(self) -> int:
+        """How long the lease lasts from the claim, or from a heartbeat."""
+        return self.job.lease_ms or settings().lease_seconds * 1000
+
     def is_held(self) -> Condition:
         """Return the condition that the job has neither ended nor been claimed since."""
         held: Condition = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.fence == self.fence)

@@ -15,6 +15,8 @@ Each function returns the actions of one arrow. The caller adds what is special 
 which the write is granted.
 """
 
+from typing import NamedTuple
+
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
@@ -39,18 +41,36 @@ _MARKS_OF_AN_END = (
     JobModel.expires_at,
 )
 
+# What a claim leaves on a job, and the end of its attempt removes.
+_TERMS_OF_A_LEASE = (JobModel.lease_until, JobModel.message_id, JobModel.lease_ms, JobModel.is_unconfirmed)
 
-def to_running(worker: str, token: str, now: int, message_id: str | None = None) -> list[Action]:
-    """Start an attempt under a new lease, whose worker keeps the message hidden. The caller adds the deadline."""
+
+class LeaseTerms(NamedTuple):
+    """On what terms a worker gets a lease."""
+
+    message_id: str | None = None
+    """The message that it keeps hidden."""
+    lease_ms: int | None = None
+    """The length of the lease, and of each extension; None for `LEASE_SECONDS`."""
+    is_unconfirmed: bool = False
+    """Whether its first heartbeat shows that it knows of the lease at all."""
+    counts_attempt: bool = True
+
+
+def to_running(worker: str, token: str, now: int, terms: LeaseTerms) -> list[Action]:
+    """Start an attempt under a new lease. The caller adds the deadline."""
+    lease_ms = terms.lease_ms or settings().lease_seconds * 1000
     return [
         JobModel.status.set(JobStatus.RUNNING),
         JobModel.worker.set(worker),
         JobModel.started_at.set(now),
         JobModel.updated_at.set(now),
-        JobModel.lease_until.set(now + settings().lease_seconds * 1000),
+        JobModel.lease_until.set(now + lease_ms),
         JobModel.claim_token.set(token),
-        JobModel.message_id.remove() if message_id is None else JobModel.message_id.set(message_id),
-        JobModel.attempts.add(1),
+        JobModel.message_id.remove() if terms.message_id is None else JobModel.message_id.set(terms.message_id),
+        JobModel.lease_ms.remove() if terms.lease_ms is None else JobModel.lease_ms.set(terms.lease_ms),
+        JobModel.is_unconfirmed.set(True) if terms.is_unconfirmed else JobModel.is_unconfirmed.remove(),
+        JobModel.attempts.add(int(terms.counts_attempt)),
         JobModel.fence.add(1),
         JobModel.version.add(1),
         JobModel.run_after.remove(),
@@ -70,8 +90,7 @@ def to_waiting(now: int, run_after: int | None = None) -> list[Action]:
         JobModel.look_at.set(plan_first_look(run_after or now)),
         *([JobModel.run_after.set(run_after)] if run_after else []),
         JobModel.deadline.remove(),
-        JobModel.lease_until.remove(),
-        JobModel.message_id.remove(),
+        *(term.remove() for term in _TERMS_OF_A_LEASE),
     ]
 
 
@@ -102,8 +121,7 @@ def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
         JobModel.owner_outcome_key.set(owner_outcome_key(job.owner, status, job.id)),
         JobModel.live_key.remove(),
         JobModel.look_at.remove(),
-        JobModel.lease_until.remove(),
-        JobModel.message_id.remove(),
+        *(term.remove() for term in _TERMS_OF_A_LEASE),
         JobModel.run_after.remove(),
         *_enter_ended_index(job, now),
     ]

@@ -14,12 +14,17 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
+from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import ConditionRefusedError, Item
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
+from leaseway.errors import UnavailableError
+from leaseway.idempotency import KeyedRequest
 from leaseway.jobs.job import AttemptEnd, JobStatus
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
 from leaseway.jobs.run import finish
+from leaseway.jobs.run.keyed_claims import ClaimRepeatedError, EarlierClaim, build_record, read_earlier_claim
 from leaseway.jobs.table import JobModel, job_from_item
-from leaseway.jobs.transitions import to_running
+from leaseway.jobs.transitions import LeaseTerms, to_running
 from leaseway.settings import settings
 
 
@@ -53,16 +58,31 @@ class Abandoned(msgspec.Struct, frozen=True):
 
 Outcome = Claimed | Settled | NotYet | Abandoned
 
+_TRIES = 4
+_BACKOFF = Backoff(first=0.02)
+
 HIDING_MARGIN_MS = 5_000
 """A message stays hidden this much longer than its job's lease: when it is seen again, the lease has surely ended."""
 
 
-def claim(job_id: str, worker: str, *, message_id: str | None = None, without_message: bool = False) -> Outcome:
-    """Start an attempt at a CREATED job whose turn has come. One write, no read.
+class OutsideClaim(msgspec.Struct, frozen=True):
+    """What is special about the claim of a worker outside Lambda.
+
+    It keeps no message hidden: the sweeper looks after the job from the end of its lease on, which moves it in the live
+    index (two units more). It is unconfirmed until its first heartbeat. If none comes, the answer to the claim was
+    lost: the next claim takes the job over free of charge, without counting an attempt or a crash.
+    """
+
+    lease_seconds: int | None = None
+    """The length of the lease; None for `LEASE_SECONDS`."""
+    keyed: KeyedRequest | None = None
+    """The key under which a repeat gets the same job: one transaction, six units, and a read."""
+
+
+def claim(job_id: str, worker: str, *, message_id: str | None = None, outside: OutsideClaim | None = None) -> Outcome:
+    """Start an attempt at a CREATED job whose turn has come. One write, no read; `OutsideClaim` has its own price.
 
     `message_id` names the message that brought the job; the job remembers the one that its worker keeps hidden.
-    `without_message` is for a worker that keeps no message hidden: the sweeper looks after the job from the end of its
-    lease on, which moves it in the live index (two units more).
 
     Two workers with the same message, and one with another message of the job, drawn:
 
@@ -71,47 +91,91 @@ def claim(job_id: str, worker: str, *, message_id: str | None = None, without_me
         C, message 2  --claim: RUNNING, so refused--------->    a duplicate: C deletes message 2
 
     If A dies, message 1 appears again, whatever became of message 2.
+
+    Raises:
+        ClaimRepeatedError: the key of an outside claim has claimed another job.
+        UnavailableError: DynamoDB took no transaction of a keyed claim.
     """
-    now, token = clock.now_ms(), secrets.token_hex(8)
-    is_created = JobModel.status == JobStatus.CREATED.value
-    is_due = JobModel.run_after.does_not_exist() | (JobModel.run_after <= now)
+    start = _Start(worker, message_id, outside)
+    is_created = JobModel.status == JobStatus.CREATED
+    is_due = JobModel.run_after.does_not_exist() | (JobModel.run_after <= start.now)
     has_attempts_left = JobModel.attempts < JobModel.max_attempts
-    hidden = None if without_message else message_id
-    actions = [*to_running(worker, token, now, hidden), JobModel.deadline.set(JobModel.ttl_ms + now)]
-    actions += _look_after_lease(now) if without_message else []
-    return _start(job_id, actions, is_created & is_due & has_attempts_left, token, message_id)
+    return start.write(job_id, start.build_actions(job_id), is_created & is_due & has_attempts_left)
 
 
 def take_over(
-    abandoned: Lease, worker: str, *, message_id: str | None = None, without_message: bool = False
+    abandoned: Lease, worker: str, *, message_id: str | None = None, outside: OutsideClaim | None = None
 ) -> Outcome:
     """Start an attempt at a job whose worker died; it counts a crash. One write, no read.
 
-    The attempt has the job's whole time to live: it starts from the beginning, as the one before it did.
+    The attempt has the job's whole time to live: it starts from the beginning, as the one before it did. If the claim
+    before it was never confirmed, nobody ran the job: that attempt is given back, and no crash counts.
 
     The fence that was read decides between two that take over: the first raises it, the second is refused.
+
+    Raises what `claim` raises.
     """
-    now, token = clock.now_ms(), secrets.token_hex(8)
-    lease_ended = JobModel.lease_until < now
-    hidden = None if without_message else message_id
-    actions = [*to_running(worker, token, now, hidden), JobModel.deadline.set(JobModel.ttl_ms + now)]
-    actions += [JobModel.crashes.add(1)]
-    actions += abandoned.end_attempt(AttemptEnd.CRASHED, "its worker died")
-    actions += _look_after_lease(now) if without_message else []
-    may_take_over = abandoned.is_held() & lease_ended & abandoned.is_in_time(now)
-    return _start(abandoned.job.id, actions, may_take_over, token, message_id)
+    start = _Start(worker, message_id, outside)
+    lease_ended = JobModel.lease_until < start.now
+    job_id = abandoned.job.id
+    if abandoned.is_unconfirmed:
+        returned = abandoned.end_attempt(AttemptEnd.RETURNED, "no heartbeat came: the answer to its claim was lost")
+        actions = [*start.build_actions(job_id, counts_attempt=False), *returned]
+        return start.write(job_id, actions, abandoned.is_held() & lease_ended & JobModel.is_unconfirmed.exists())
+    crashed = [JobModel.crashes.add(1), *abandoned.end_attempt(AttemptEnd.CRASHED, "its worker died")]
+    may_take_over = abandoned.is_held() & lease_ended & abandoned.is_in_time(start.now)
+    return start.write(job_id, [*start.build_actions(job_id), *crashed], may_take_over)
 
 
-def _look_after_lease(now: int) -> list[Action]:
-    return [JobModel.look_at.set(now + settings().lease_seconds * 1000 + TAKEOVER_GRACE_MS)]
+class _Start:
+    """One try to start an attempt: the time and the random token of its claim, and what its write says."""
 
+    def __init__(self, worker: str, message_id: str | None, outside: OutsideClaim | None) -> None:
+        self.now = clock.now_ms()
+        self._worker = worker
+        self._message_id = message_id
+        self._outside = outside
+        self._token = secrets.token_hex(8)
 
-def _start(job_id: str, actions: Sequence[Action], condition: Condition, token: str, message_id: str | None) -> Outcome:
-    try:
-        item: Item | None = JobModel.change(job_id, actions, condition)
-    except ConditionRefusedError as refusal:
-        item = refusal.item
-    return _judge(item, token, message_id)
+    def build_actions(self, job_id: str, *, counts_attempt: bool = True) -> list[Action]:
+        """Build what a claim writes. The deadline counts from now."""
+        terms, look = LeaseTerms(self._message_id), []
+        if self._outside is not None:
+            lease_ms = None if self._outside.lease_seconds is None else self._outside.lease_seconds * 1000
+            terms = LeaseTerms(lease_ms=lease_ms, is_unconfirmed=True)
+            lease_until = self.now + (lease_ms or settings().lease_seconds * 1000)
+            look = [JobModel.look_at.set(lease_until + TAKEOVER_GRACE_MS)]
+        running = to_running(self._worker, self._token, self.now, terms._replace(counts_attempt=counts_attempt))
+        return [*running, *look, JobModel.deadline.set(JobModel.ttl_ms + self.now)]
+
+    def write(self, job_id: str, actions: Sequence[Action], condition: Condition) -> Outcome:
+        """Write the claim on that condition, and judge the item that it wrote or that refused it."""
+        keyed = None if self._outside is None else self._outside.keyed
+        if keyed is not None:
+            item = self._write_keyed(job_id, actions, condition, keyed)
+        else:
+            try:
+                item = JobModel.change(job_id, actions, condition)
+            except ConditionRefusedError as refusal:
+                item = refusal.item
+        return _judge(item, self._token, self._message_id)
+
+    def _write_keyed(
+        self, job_id: str, actions: Sequence[Action], condition: Condition, keyed: KeyedRequest
+    ) -> Item | None:
+        record = build_record(keyed, EarlierClaim(job_id, self._token))
+        parts = [JobModel.change_part(job_id, actions, condition), record]
+        for _ in _BACKOFF.attempts(_TRIES):
+            try:
+                transact_with_retries(parts)
+                return JobModel.read(job_id)
+            except TransactionCancelledError as cancelled:
+                of_job, of_record = cancelled.reasons
+                if of_record.refused and of_record.item is not None:
+                    raise ClaimRepeatedError(read_earlier_claim(keyed, of_record.item)) from None
+                if of_job.refused:
+                    return of_job.item
+        raise UnavailableError("others claim or change the job at this very moment; try again")
 
 
 def _judge(item: Item | None, token: str, message_id: str | None) -> Outcome:
@@ -132,7 +196,8 @@ def _judge(item: Item | None, token: str, message_id: str | None) -> Outcome:
 
 def _judge_running(lease: Lease, message_id: str | None) -> Outcome:
     now = clock.now_ms()
-    if lease.deadline <= now:
+    # A worker that never got the answer to its claim used up none of the job's time.
+    if lease.deadline <= now and not lease.is_unconfirmed:
         finish.expire(lease)
         return Settled("its time to live passed")
     if lease.until >= now:
@@ -149,6 +214,8 @@ def _judge_running(lease: Lease, message_id: str | None) -> Outcome:
 def _refuse_takeover(lease: Lease) -> str | None:
     """Return why the job may not be taken over; None if it may."""
     job = lease.job
+    if lease.is_unconfirmed:
+        return None
     if job.crashes + 1 >= settings().crash_limit:
         return f"its worker died {job.crashes + 1} times"
     if job.attempts >= job.max_attempts:

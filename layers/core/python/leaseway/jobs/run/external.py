@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 from pynamodb.expressions.condition import Condition
+from pynamodb.expressions.update import Action
 
 from leaseway import clock
 from leaseway.canonical import canonical_json
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, UnavailableError
+from leaseway.idempotency import IdempotencyKey, KeyedRequest
 from leaseway.jobs import content, queue
 from leaseway.jobs.find.read import JobNotFoundError, read_job_item
 from leaseway.jobs.job import Job, JobStatus
@@ -29,12 +31,16 @@ from leaseway.jobs.lease import Lease, LeaseLostError, get_lease
 from leaseway.jobs.progress import Progress, set_progress
 from leaseway.jobs.queue import Hiding, Queue
 from leaseway.jobs.run import claim, finish
+from leaseway.jobs.run.claim import OutsideClaim
+from leaseway.jobs.run.keyed_claims import ClaimRepeatedError, EarlierClaim, require_unused
 from leaseway.jobs.table import JobModel, job_from_item
 from leaseway.jobs.types import catalogue, job_type
 from leaseway.logs import log
 from leaseway.settings import settings
 
 LONGEST_WAIT_SECONDS = 10
+SHORTEST_LEASE_SECONDS = 5
+LONGEST_LEASE_SECONDS = 3_600
 MOST_TYPES = 10
 
 _POLL_SECONDS = 5  # below the client's read timeout of 10 s
@@ -49,6 +55,12 @@ class NotClaimableError(ConflictError):
     code = "NOT_CLAIMABLE"
 
 
+class ClaimEndedError(ConflictError):
+    """The claim that this Idempotency-Key made does not hold its job any more; claim with a new key."""
+
+    code = "CLAIM_ENDED"
+
+
 class HeartbeatResult(NamedTuple):
     """The answer to a heartbeat: RUNNING with the lease's new end (ms), or CANCELLED without a lease."""
 
@@ -57,40 +69,70 @@ class HeartbeatResult(NamedTuple):
     lease_until: int | None
 
 
-def claim_next(types: Sequence[str], worker: str, wait_seconds: int = 0) -> Lease | None:
-    """Claim the next job of some external types, its payload included; None where none came in time.
+def claim_next(
+    types: Sequence[str],
+    worker: str,
+    wait_seconds: int = 0,
+    *,
+    lease_seconds: int | None = None,
+    key: IdempotencyKey | None = None,
+) -> Lease | None:
+    """Claim the next job of some external types, its payload included; None if none came in time.
 
-    One receive, one write and one delete where a job waits; a receive a second and queue, or one in five seconds where
-    there is one type only, while it does not. Messages of finished jobs, and duplicates of held ones, are deleted on
-    the way.
+    With a `key`, a repeat gets the same job under the same token for as long as its claim holds the job, and extends
+    the lease. `lease_seconds` is the length of the lease, by default `LEASE_SECONDS`.
+
+    One receive, one write and one delete if a job waits; else a receive a second and queue, or one in five seconds if
+    there is one type only. A key adds a read before, and a transaction and a read if a job waits. Messages of finished
+    jobs, and duplicates of held ones, are deleted on the way.
 
     Raises:
         UnknownJobTypeError: there is no such type.
         InvalidInputError: a type runs on Lambda, or has no queue here.
+        KeyReusedError: the key came with other types.
+        ClaimEndedError: the key's claim does not hold its job any more.
         UnavailableError: the bucket did not hand out the payload; the attempt has failed.
     """
     queues = [_queue_of(name) for name in types]
-    random.shuffle(queues)  # who asks for several types shall not starve the last one
-    for source, received in _received(queues, wait_seconds):
-        lease = _claim_received(source, received, worker)
-        if lease is not None:
-            return _load_payload(lease)
+    random.shuffle(queues)  # a request for several types shall not starve the last one
+    keyed = None if key is None else KeyedRequest.of(key, sorted(types))
+    try:
+        require_unused(keyed)
+        for source, received in _receive(queues, wait_seconds):
+            lease = _claim_received(source, received, worker, OutsideClaim(lease_seconds, keyed))
+            if lease is not None:
+                return _load_payload(lease)
+    except ClaimRepeatedError as repeat:
+        return _renew(repeat.earlier, owner=None)
     return None
 
 
-def claim_known(job_id: str, worker: str, *, owner: str | None) -> Lease:
+def claim_known(
+    job_id: str,
+    worker: str,
+    *,
+    owner: str | None,
+    lease_seconds: int | None = None,
+    key: IdempotencyKey | None = None,
+) -> Lease:
     """Claim this very job, its payload included. One read and one write; its message finds nothing to do later.
+
+    `lease_seconds` and `key` are as in `claim_next`.
 
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
         NotClaimableError: it runs on Lambda, has ended, is held by another worker, or its turn comes later.
+        KeyReusedError: the key came with another job.
+        ClaimEndedError: the key's claim does not hold its job any more.
         UnavailableError: the bucket did not hand out the payload; the attempt has failed.
     """
-    job = read_job_item(job_id, owner=owner)
-    kind = catalogue().get(job.type)
-    if kind is None or kind.runs_on != "external":
-        raise NotClaimableError(f"jobs of type {job.type} run on Lambda", job_id=job_id, status=job.status.value)
-    outcome = _claim(job_id, worker)
+    keyed = None if key is None else KeyedRequest.of(key, job_id)
+    try:
+        require_unused(keyed)
+        _require_external(read_job_item(job_id, owner=owner))
+        outcome = _claim(job_id, worker, None, OutsideClaim(lease_seconds, keyed))
+    except ClaimRepeatedError as repeat:
+        return _renew(repeat.earlier, owner=owner)
     match outcome:
         case claim.Claimed(lease):
             return _load_payload(lease)
@@ -101,25 +143,23 @@ def claim_known(job_id: str, worker: str, *, owner: str | None) -> Lease:
 
 
 def heartbeat(job_id: str, token: str, reached: Progress | None = None, *, owner: str | None) -> HeartbeatResult:
-    """Extend the lease of the claim that got this token, and show how far it has come. One write unit, no read.
+    """Extend the lease of the claim that got this token, and store its progress. One write unit, no read.
 
-    A job that was cancelled meanwhile, or whose time to live has passed, is answered as CANCELLED: stop the work.
+    The first one confirms the claim: from then on its attempt counts. For a job that was cancelled, or whose time to
+    live has passed, the answer is CANCELLED: stop the work.
 
     Raises:
         JobNotFoundError: there is none, or none of this owner's.
         LeaseLostError: the job ended otherwise, or another claim holds it.
     """
     now = clock.now_ms()
-    lease_until = now + settings().lease_seconds * 1000
-    in_time = JobModel.deadline > now
-    shown = [] if reached is None else set_progress(reached)
+    progress = [] if reached is None else set_progress(reached)
+    actions = [_extend_lease(now), JobModel.is_unconfirmed.remove(), *progress]
     try:
-        item = JobModel.change(
-            job_id, [JobModel.lease_until.set(lease_until), *shown], _held_by(token, owner) & in_time
-        )
+        item = JobModel.change(job_id, actions, _held_by(token, owner) & (JobModel.deadline > now))
     except ConditionRefusedError as refusal:
-        return _beat_of_a_lost_lease(_checked(refusal.item, token, owner))
-    return HeartbeatResult(JobStatus.RUNNING, int(item["deadline"]["N"]), lease_until)
+        return _answer_lost_lease(_checked(refusal.item, token, owner))
+    return HeartbeatResult(JobStatus.RUNNING, int(item["deadline"]["N"]), int(item["lease_until"]["N"]))
 
 
 def complete(job_id: str, token: str, result: dict[str, Any], *, owner: str | None) -> None:
@@ -166,7 +206,13 @@ def _queue_of(type_name: str) -> Queue:
     return Queue(type_name)
 
 
-def _received(queues: Sequence[Queue], wait_seconds: int) -> Iterator[tuple[Queue, queue.Received]]:
+def _require_external(job: Job) -> None:
+    kind = catalogue().get(job.type)
+    if kind is None or kind.runs_on != "external":
+        raise NotClaimableError(f"jobs of type {job.type} run on Lambda", job_id=job.id, status=job.status.value)
+
+
+def _receive(queues: Sequence[Queue], wait_seconds: int) -> Iterator[tuple[Queue, queue.Received]]:
     """Messages one by one: at once where there are some, else as they come until the wait is over."""
     ends = time.monotonic() + wait_seconds
     longest = _POLL_SECONDS if len(queues) == 1 else _TURN_SECONDS
@@ -183,15 +229,19 @@ def _received(queues: Sequence[Queue], wait_seconds: int) -> Iterator[tuple[Queu
             return
 
 
-def _claim_received(source: Queue, received: queue.Received, worker: str) -> Lease | None:
-    """The job of a message where it can be claimed. Its message is not needed any more, nor that of a finished job."""
+def _claim_received(source: Queue, received: queue.Received, worker: str, outside: OutsideClaim) -> Lease | None:
+    """Claim the job of a message if it can be claimed. Deletes the message then, and that of a finished job."""
     try:
         job_id = queue.parse(received.body).job_id
     except queue.MalformedMessageError:
         log.error("not a job's message", extra={"action": "parse", "message_id": received.message_id})
         queue.delete([received.receipt], source)
         return None
-    outcome = _claim(job_id, worker, received.message_id)
+    try:
+        outcome = _claim(job_id, worker, received.message_id, outside)
+    except ClaimRepeatedError:
+        queue.hide([Hiding(received.receipt, 0)], source)
+        raise
     if isinstance(outcome, claim.NotYet) and not outcome.is_duplicate:
         queue.hide([Hiding(received.receipt, clock.seconds_until(outcome.until))], source)
     elif not isinstance(outcome, claim.Abandoned):
@@ -199,13 +249,33 @@ def _claim_received(source: Queue, received: queue.Received, worker: str) -> Lea
     return outcome.lease if isinstance(outcome, claim.Claimed) else None
 
 
-def _claim(job_id: str, worker: str, message_id: str | None = None) -> claim.Outcome:
-    outcome = claim.claim(job_id, worker, message_id=message_id, without_message=True)
+def _claim(job_id: str, worker: str, message_id: str | None, outside: OutsideClaim) -> claim.Outcome:
+    outcome = claim.claim(job_id, worker, message_id=message_id, outside=outside)
     if isinstance(outcome, claim.Abandoned):
-        outcome = claim.take_over(outcome.lease, worker, message_id=message_id, without_message=True)
+        outcome = claim.take_over(outcome.lease, worker, message_id=message_id, outside=outside)
     facts = {"action": "claim", "job_id": job_id, "worker": worker, "outcome": type(outcome).__name__}
     log.info("claim from outside", extra=facts)
     return outcome
+
+
+def _renew(earlier: EarlierClaim, *, owner: str | None) -> Lease:
+    """Return the lease of an earlier claim, extended. It stays unconfirmed: this answer may be lost as well."""
+    now = clock.now_ms()
+    is_held = _held_by(earlier.token, owner) & (JobModel.deadline > now)
+    try:
+        job = job_from_item(JobModel.change(earlier.job_id, [_extend_lease(now)], is_held))
+    except ConditionRefusedError:
+        raise ClaimEndedError(job_id=earlier.job_id) from None
+    lease = None if job is None else get_lease(job)
+    if lease is None:
+        raise ClaimEndedError(job_id=earlier.job_id)
+    return _load_payload(lease)
+
+
+def _extend_lease(now: int) -> Action:
+    """Return the action that extends a lease from now by the length that its claim chose."""
+    length = JobModel.lease_ms | settings().lease_seconds * 1000
+    return JobModel.lease_until.set(length + now)
 
 
 def _load_payload(lease: Lease) -> Lease:
@@ -240,7 +310,7 @@ def _checked(item: Item | None, token: str, owner: str | None) -> Job:
     return job
 
 
-def _beat_of_a_lost_lease(job: Job) -> HeartbeatResult:
+def _answer_lost_lease(job: Job) -> HeartbeatResult:
     lease = get_lease(job)
     overdue = lease is not None and finish.expire(lease)
     if job.status is not JobStatus.CANCELLED and not overdue:

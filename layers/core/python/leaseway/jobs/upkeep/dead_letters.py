@@ -58,7 +58,7 @@ def judge(body: str) -> Verdict:
 
 def _judge_running(lease: Lease) -> Verdict:
     now = clock.now_ms()
-    if lease.deadline <= now:
+    if lease.deadline <= now and not lease.is_unconfirmed:
         return Verdict.CANCELLED if finish.expire(lease) else Verdict.DROPPED
     if lease.until < now:
         return _send_afresh(lease.job)

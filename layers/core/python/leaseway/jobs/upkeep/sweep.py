@@ -71,7 +71,9 @@ class _Sweep:
 
         There are no more of them than there were workers, so they flood no queue.
         """
-        self._move(lease.job, min(lease.deadline, self.now + self._wait(lease.until)), resend=True)
+        wait_until = self.now + self._wait(lease.until)
+        # An unconfirmed claim used up none of the job's time: the next one has its own deadline.
+        self._move(lease.job, wait_until if lease.is_unconfirmed else min(lease.deadline, wait_until), resend=True)
 
     def _wait(self, since: int) -> int:
         longest = settings().look_cap_seconds * 1000
@@ -92,12 +94,13 @@ class _Sweep:
             self._move(job, look_at, resend=not queue.Queue.of(job).keeps_order, delay=delay)
 
     def _look_at_running(self, lease: Lease) -> None:
-        if lease.deadline <= self.now:
+        if lease.deadline <= self.now and not lease.is_unconfirmed:
             self.report.cancelled += finish.expire(lease)
         elif lease.until + TAKEOVER_GRACE_MS <= self.now:
             self._send_abandoned(lease)
         else:
-            self._move(lease.job, min(lease.deadline, lease.until + TAKEOVER_GRACE_MS), resend=False)
+            look_at = lease.until + TAKEOVER_GRACE_MS
+            self._move(lease.job, look_at if lease.is_unconfirmed else min(lease.deadline, look_at), resend=False)
 
     def _move(self, job: Job, look_at: int, *, resend: bool, delay: int = 0) -> None:
         unchanged = (
