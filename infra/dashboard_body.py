@@ -1,7 +1,8 @@
-"""Completes infra/dashboard.json with new queues, functions and job types, and copies it into template.yaml.
+"""Completes infra/dashboard.json with new metrics, queues, functions and job types, and copies it into template.yaml.
 
 Widgets are written by hand. If a widget has a line for each queue, function or job type, a missing line is added with
-the options of its neighbours, and the line of a subject that no longer exists is removed.
+the options of its neighbours, and the line of a subject that no longer exists is removed. A metric of the catalogue
+that no widget shows gets a line in a widget of its own at the end, from which it can be moved by hand.
 """
 
 import json
@@ -11,13 +12,22 @@ from pathlib import Path
 from textwrap import indent
 from typing import Any, NamedTuple
 
+from aws_lambda_powertools.metrics import MetricUnit
+
+from leaseway.metrics import NAMESPACE, SERVICE, Metric
+
 _INDENT = " " * 8
 _BODY = re.compile(rf"^( +DashboardBody: !Sub \|\n)(?:{_INDENT}.*\n)+", re.MULTILINE)
 _WIDTH = 118
 _NOT_WATCHED = "FirstAdminFunction"  # runs once a deployment
 _DEAD_LETTERS = "DeadLetterQueue"
 
+_NOT_DRAWN = frozenset({"LedgerEntriesChecked"})  # an alarm watches the differences that the check finds
+_MORE = "More"
+_COLUMNS = 24
+
 Line = list[Any]
+JsonObject = dict[str, Any]
 
 
 class Subject(NamedTuple):
@@ -27,9 +37,12 @@ class Subject(NamedTuple):
     label: str
 
 
-def complete_dashboard(source: Path, template: Mapping[str, Any], types: Sequence[str]) -> str:
-    """Return the text of dashboard.json with a line for each queue and function of the template and each job type."""
+def complete_dashboard(
+    source: Path, template: Mapping[str, Any], types: Sequence[str], catalogue: Mapping[str, Metric]
+) -> str:
+    """Return the text of dashboard.json with a line for each metric, queue, function and job type there is."""
     body = json.loads(source.read_text())
+    _add_missing_metrics(body["widgets"], catalogue)
     subjects = _subjects(template, types)
     for widget in body["widgets"]:
         lines = widget["properties"].get("metrics", [])
@@ -44,6 +57,30 @@ def insert_dashboard(template: str, dashboard: str) -> str:
     """Return the template's text with `dashboard` as the block of its `DashboardBody`."""
     block = indent(dashboard, _INDENT)
     return _BODY.sub(lambda body: body[1] + block, template)
+
+
+def _add_missing_metrics(widgets: list[JsonObject], catalogue: Mapping[str, Metric]) -> None:
+    shown = {line[1] for widget in widgets for line in widget["properties"].get("metrics", []) if line[0] == NAMESPACE}
+    missing = {name: metric for name, metric in catalogue.items() if name not in shown | _NOT_DRAWN}
+    if missing:
+        more = next((widget for widget in widgets if widget["properties"].get("title") == _MORE), None)
+        if more is None:
+            more = _place_after(widgets[-1])
+            widgets.append(more)
+        more["properties"]["metrics"] += [_line_of(name, metric) for name, metric in missing.items()]
+
+
+def _place_after(last: JsonObject) -> JsonObject:
+    """A widget like the last one, without lines, beside it or in a row below."""
+    x = last["x"] + last["width"]
+    place = {"x": x, "y": last["y"]} if x < _COLUMNS else {"x": 0, "y": last["y"] + last["height"]}
+    return last | place | {"properties": last["properties"] | {"title": _MORE, "metrics": []}}
+
+
+def _line_of(name: str, metric: Metric) -> Line:
+    dimensions = [part for dimension in metric.by[0] for part in (dimension, "*")]
+    options = {"label": _words(name, "", " "), "stat": "Sum" if metric.unit == MetricUnit.Count else "Maximum"}
+    return [NAMESPACE, name, *dimensions, SERVICE, "${AWS::StackName}", options]
 
 
 def _subjects(template: Mapping[str, Any], types: Sequence[str]) -> dict[str, list[Subject]]:

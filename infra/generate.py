@@ -17,6 +17,7 @@ from cli_reference import cli_reference
 from dashboard_body import complete_dashboard, insert_dashboard
 from gateway_document import gateway_document
 from grafana_dashboards import grafana_dashboards
+from leaseway import metrics
 from leaseway.jobs.types import catalogue
 from leaseway_local import cli
 from leaseway_local.deployment import template
@@ -41,8 +42,9 @@ def documents() -> Iterator[tuple[Path, str]]:
     app = blueprints.whole_app()
     public = openapi_document(app)
     yield ROOT / "infra" / "gateway.yaml", _NOTE + _yaml(gateway_document(app))
-    dashboard = complete_dashboard(ROOT / "infra" / "dashboard.json", template.read(), list(catalogue()))
-    yield ROOT / "infra" / "dashboard.json", dashboard
+    source = ROOT / "infra" / "dashboard.json"
+    dashboard = complete_dashboard(source, template.read(), list(catalogue()), metrics.CATALOGUE)
+    yield source, dashboard
     yield ROOT / "template.yaml", insert_dashboard((ROOT / "template.yaml").read_text(), dashboard)
     for name, text in grafana_dashboards(dashboard, template.read()):
         yield ROOT / "infra" / "grafana" / "dashboards" / name, text
