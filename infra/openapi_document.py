@@ -234,10 +234,10 @@ def _with_gateway_answers(responses: JsonObject, declared: Operation) -> JsonObj
 
 
 def _with_gateway_answer(answered: JsonObject | None, status: int, code: str, title: str) -> JsonObject:
-    told = problems.document(
+    problem = problems.document(
         status=status, code=code, title=title, detail=title, request_id=_EXAMPLE_REQUEST_ID, field=None
     )
-    example = {code: {"summary": title, "value": msgspec.to_builtins(told)}}
+    example = {code: {"summary": title, "value": msgspec.to_builtins(problem)}}
     before = answered or {"description": "", "content": {}}
     examples = before["content"].get(problems.CONTENT_TYPE, {}).get("examples", {}) | example
     media = {"schema": {"$ref": _REF.format(name="Problem")}, "examples": examples}
@@ -273,8 +273,8 @@ def _problem(kinds: list[type[LeasewayError]]) -> JsonObject:
 
 def _example_problem(kind: type[LeasewayError]) -> JsonObject:
     field = "amount" if kind is InvalidInputError else None
-    told = problems.describe(kind, problems.title_of(kind), _EXAMPLE_REQUEST_ID, field)
-    document: JsonObject = msgspec.to_builtins(told)
+    problem = problems.describe(kind, problems.title_of(kind), _EXAMPLE_REQUEST_ID, field)
+    document: JsonObject = msgspec.to_builtins(problem)
     return document | _FACTS.get(kind.code, {})
 
 
@@ -325,8 +325,8 @@ def _narrow_to_type(general: JsonObject, kind: JobType, payload: JsonObject) -> 
 def _example_payload(kind: JobType) -> JsonObject | None:
     """A payload made of the examples that the type's fields give; None where a needed field has none."""
     schema = _schema_of(kind.payload)
-    given = {name: field["examples"][0] for name, field in schema["properties"].items() if "examples" in field}
-    return given if set(schema["required"]) <= given.keys() else None
+    example = {name: field["examples"][0] for name, field in schema["properties"].items() if "examples" in field}
+    return example if set(schema["required"]) <= example.keys() else None
 
 
 def _schema_of(kind: type[msgspec.Struct]) -> JsonObject:

@@ -60,7 +60,9 @@ def jobs() -> None:
     with clock.fixed(lambda: start + 3_600):
         for job in (late, lost):
             Run(held[job.id], "receipt", lambda _: None).execute()
-    handled("dead_letter", {"Records": [{"messageId": "a", "body": json.dumps({"job_id": dead.id, "ttl_ms": 1})}]})
+    with clock.fixed(lambda: start + 86_400):
+        body = json.dumps({"job_id": dead.id, "ttl_ms": 1, "version": dead.version})
+        handled("dead_letter", {"Records": [{"messageId": "a", "body": body}]})
     handled("tally", {"Records": records(table="jobs")})
     handled("sweeper")
     handled("scheduler")

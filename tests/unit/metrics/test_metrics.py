@@ -318,7 +318,9 @@ def test_the_ledger_function_tells_how_far_it_is_behind(cloud: None, capsys: pyt
 
 def test_a_job_whose_message_no_claim_settled_is_told(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
     job = create_job("ann", "SLEEP", SLEEP)
-    letter = {"messageId": "a", "body": json.dumps({"job_id": job.id, "ttl_ms": 1})}
-    importlib.import_module("dead_letter.app").handler({"Records": [letter]}, None)
+    letter = {"messageId": "a", "body": json.dumps({"job_id": job.id, "ttl_ms": 1, "version": job.version})}
+    next_day = clock.now_ms() / 1000 + 86_400
+    with clock.fixed(lambda: next_day):
+        importlib.import_module("dead_letter.app").handler({"Records": [letter]}, None)
     importlib.import_module("tally.app").handler({"Records": records(table="jobs")}, None)
     assert capsys.readouterr().out.count('"JobsDeadLettered":[1.0]') == 1

@@ -305,7 +305,7 @@ def test_the_slots_are_never_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
     started = threading.Thread.start
 
     def count(thread: threading.Thread) -> None:
-        at_a_time.append(sum("_execute" in each.name for each in threading.enumerate()))
+        at_a_time.append(sum("execute" in each.name for each in threading.enumerate()))
         started(thread)
 
     monkeypatch.setattr(threading.Thread, "start", count)
