@@ -131,7 +131,7 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
         body=NewJob,
         answer=JobView,
         keyed=True,
-        errors=(UnknownJobTypeError, TtlTooLongError, UnavailableError),
+        errors=(UnknownJobTypeError, TtlTooLongError, UnavailableError, RepeatableOutcomeUnknownError),
     ),
 )
 def submit_job(call: Call[NewJob, None]) -> Answer:

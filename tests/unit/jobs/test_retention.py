@@ -14,10 +14,11 @@ from leaseway import aws, clock, objects
 from leaseway.counters import count
 from leaseway.errors import InvalidInputError
 from leaseway.idempotency import IdempotencyKey
-from leaseway.jobs import Job, JobNotFoundError, JobStatus, cancel_job, create_job, retry_job
+from leaseway.jobs import Job, JobNotFoundError, JobStatus, Options, cancel_job, create_job, retry_job
 from leaseway.jobs.find.totals import count_jobs
 from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
+from leaseway.jobs.table import created_key
 from leaseway.jobs.upkeep.retention import Cleared, NotClearedError, clear
 from leaseway.settings import needed
 from leaseway.tally.changes import read_changes
@@ -231,6 +232,36 @@ def test_a_later_job_of_the_same_key_keeps_its_payload() -> None:
     kept = read_scope()
     assert clear(removals()).objects == 0
     assert read_scope() == kept
+
+
+@pytest.mark.parametrize("tag_names", [(), ("blue", "red")])
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda mine: finish.complete(mine, LARGE),
+        lambda mine: finish.fail(mine, "boom"),
+        lambda mine: cancel_job(mine.job.id, owner=None, actor="root"),
+    ],
+    ids=["large-result", "failed", "cancelled"],
+)
+def test_what_an_expired_job_left_goes_if_its_key_is_used_again(
+    fake_clock: FakeClock, end: Callable[..., Any], tag_names: tuple[str, ...]
+) -> None:
+    # Given a job of a key that has expired, and that DynamoDB has not removed yet
+    options = Options(tags=tag_names, max_attempts=1)
+    first = create_job("ann", "SLEEP", {"duration_ms": 1}, options, key=KEY)
+    end(claimed(first))
+    fake_clock.seconds += 90 * DAY
+    # When its key creates a job again
+    again = create_job("ann", "SLEEP", {"duration_ms": 1}, options, key=KEY)
+    # Then the stream tells that the first is gone, and only the second's rows stay
+    assert again.id == first.id
+    assert again.created_at > first.created_at
+    clear(removals())
+    assert read_scope() == []
+    rows = aws.client("dynamodb").scan(TableName="tags")["Items"]
+    assert [row["created_key"]["S"] for row in rows] == [created_key(again.created_at, again.id)] * len(tag_names)
+    assert read(again).status is JobStatus.CREATED
 
 
 def test_what_the_bucket_keeps_makes_the_batch_come_again_and_holds_no_other_job_up(

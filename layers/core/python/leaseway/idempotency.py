@@ -82,6 +82,21 @@ class KeyedRequest(msgspec.Struct, frozen=True):
         """Save, in the record that is there, what is done of its change. One UpdateItem; raises as `KeyedWork.save`."""
         self.change_record(RecordModel.progress.set(progress), RecordModel.content == self.content)
 
+    def hold(self, holder: str) -> Item:
+        """Make `holder` the one request that may take the change back; returns the record. One UpdateItem.
+
+        Raises as `change_record`: WorkMovedError if there is no such record.
+        """
+        return self.change_record(RecordModel.holder.set(holder), RecordModel.content == self.content)
+
+    def forget_part(self, holder: str | None) -> Part:
+        """Remove the record in the transaction that takes its change back, unless another request holds it.
+
+        `holder` is None for the request that put the record.
+        """
+        is_held = RecordModel.holder.does_not_exist() if holder is None else RecordModel.holder == holder
+        return RecordModel.remove_part(self.key.digest, is_held)
+
     def change_record(self, action: Action, condition: Condition) -> Item:
         """Change the record and return it. One UpdateItem, 1 write unit per KB.
 
@@ -158,9 +173,7 @@ class KeyedWork(msgspec.Struct, frozen=True):
             UnavailableError: DynamoDB took no write.
             RepeatableOutcomeUnknownError: the answers were lost.
         """
-        same_request = RecordModel.content == self.keyed.content
-        item = self.keyed.change_record(RecordModel.holder.set(self.holder), same_request)
-        return msgspec.structs.replace(self, progress=read_progress(item))
+        return msgspec.structs.replace(self, progress=read_progress(self.keyed.hold(self.holder)))
 
     def save(self, progress: str) -> None:
         """Save what is done. One UpdateItem, 1 write unit per KB of plan and progress.
@@ -179,11 +192,6 @@ class KeyedWork(msgspec.Struct, frozen=True):
 
 class WorkMovedError(RepeatableOutcomeUnknownError):
     """A repeat of this request is at work on it; send it again with the same Idempotency-Key for its outcome."""
-
-
-def forget_key(key: IdempotencyKey) -> None:
-    """Remove the record of a key whose change was taken back, so that the request can be sent again."""
-    RecordModel.remove(key.digest, RecordModel.key.exists())
 
 
 class RecordModel(Table):

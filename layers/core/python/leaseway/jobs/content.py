@@ -55,6 +55,11 @@ def store(value: dict[str, Any], owner: str, job_id: str, name: str) -> Content:
     return Content(None, key)
 
 
+def fits_inline(value: dict[str, Any]) -> bool:
+    """Whether `store` keeps a JSON object in the item. Raises NotJsonError as `store` does."""
+    return len(_encode_object(value)) <= settings().inline_bytes
+
+
 def _encode_object(value: Any) -> bytes:
     try:
         encoded = msgspec.json.encode(value)

@@ -7,7 +7,8 @@ from leaseway.dynamodb.table import Item
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import content, queue, tags
 from leaseway.jobs.create.build import build_job
-from leaseway.jobs.create.create import NOT_IN_TURN, delete_unsent
+from leaseway.jobs.create.create import delete_unsent
+from leaseway.jobs.create.keyed import NOT_IN_TURN
 from leaseway.jobs.create.options import JobRequest
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import model_from_job

@@ -33,10 +33,10 @@ from leaseway.errors import (
 from leaseway.idempotency import KeyedRequest, KeyedWork, KeyReusedError, WorkMovedError
 from leaseway.jobs import content, queue, tags
 from leaseway.jobs.create.build import Terms, build_job, read_default_terms, rebuild_job
-from leaseway.jobs.create.create import NOT_IN_TURN
+from leaseway.jobs.create.keyed import NOT_IN_TURN
 from leaseway.jobs.create.options import JobRequest
-from leaseway.jobs.create.rows import insert_row, is_never_claimed
-from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.create.rows import insert_row, is_as_created, is_never_claimed
+from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel, job_from_item, model_from_job
 from leaseway.logs import log
 from leaseway.pool import Pool
@@ -191,7 +191,7 @@ class _Batch:
 
     def _send(self, jobs: Sequence[Job]) -> set[str]:
         """Send the jobs that no worker has claimed; returns the ids of ordered ones that SQS did not take."""
-        unclaimed = [job for job in jobs if job.status is JobStatus.CREATED and job.fence == 0 and job.version == 1]
+        unclaimed = [job for job in jobs if is_as_created(job)]
         unsent = queue.send_when_due(unclaimed)
         out_of_turn = [job for job in unclaimed if job.id in unsent and job.order_key is not None]
         for job in out_of_turn:

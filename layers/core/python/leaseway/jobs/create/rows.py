@@ -6,7 +6,7 @@ from pynamodb.expressions.condition import Condition
 
 from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError, Item
-from leaseway.jobs.job import JobStatus
+from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.table import JobModel, job_from_item
 
 
@@ -39,3 +39,8 @@ def is_never_claimed() -> Condition:
     """The condition that a job is as it was created: no worker has ever had it."""
     never_claimed: Condition = (JobModel.status == JobStatus.CREATED.value) & (JobModel.fence == 0)
     return never_claimed
+
+
+def is_as_created(job: Job) -> bool:
+    """Whether nothing has happened to a job, as far as a read of it can say: no claim, no cancel, no retry by hand."""
+    return job.status is JobStatus.CREATED and job.fence == 0 and job.version == 1
