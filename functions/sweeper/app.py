@@ -30,6 +30,8 @@ def _note(done: SweepReport) -> None:
     metrics.note("SweepFound", done.looked)
     metrics.note("SweepResent", done.resent)
     metrics.note("SweepCancelled", done.cancelled)
+    metrics.note("SweepSetAside", done.set_aside)
+    metrics.note("SweepFailed", done.failed + done.unread_shards)
     metrics.note("SweepLag", done.lag_ms)
     active = active_by_worker()
     metrics.note("JobsRunning", active.total())

@@ -32,6 +32,7 @@ NAMES = {
     "TOKEN_SECRET": "leaseway/token",
     "EXECUTORS_PACKAGE": "worker.executors",
     "SCHEDULE_THREADS": "1",  # moto is not safe for threads
+    "SWEEP_THREADS": "1",  # moto is not safe for threads
     "AWS_ACCESS_KEY_ID": "test",
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",

@@ -290,7 +290,20 @@ def test_a_change_that_does_not_explain_itself_is_told(cloud: None, capsys: pyte
 @pytest.mark.parametrize(
     ("function", "event", "told"),
     [
-        ("sweeper", {}, {"SweepFound", "SweepResent", "SweepCancelled", "SweepLag", "JobsRunning", "ActiveJobs"}),
+        (
+            "sweeper",
+            {},
+            {
+                "SweepFound",
+                "SweepResent",
+                "SweepCancelled",
+                "SweepSetAside",
+                "SweepFailed",
+                "SweepLag",
+                "JobsRunning",
+                "ActiveJobs",
+            },
+        ),
         ("scheduler", {}, {"TasksStarted", "TasksSkipped", "TasksMissed", "TasksSetAside", "SchedulerLag"}),
         ("ledger.check", {}, {"LedgerDifferences", "LedgerAccountsBehind", "LedgerEntriesChecked"}),
     ],

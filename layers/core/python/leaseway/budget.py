@@ -17,4 +17,9 @@ class Budget:
     @property
     def is_spent(self) -> bool:
         """No item or no time is left."""
-        return self.items_left <= 0 or clock.monotonic() >= self._ends
+        return self.items_left <= 0 or self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        """No time is left."""
+        return clock.monotonic() >= self._ends

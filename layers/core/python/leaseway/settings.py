@@ -148,8 +148,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         _number(1, 100_000, "Queue depth above which CREATED jobs are not sent again: they are not lost, only late"),
     ] = 100
-    sweep_items: Annotated[int, _number(1, 10_000, "Jobs one sweep looks at; what is left is reported")] = 1_000
-    sweep_seconds: Annotated[int, _number(1, 600, "Time one sweep takes at most")] = 45
+    sweep_items: Annotated[
+        int, _number(1, 100_000, "Looks that one sweep carries out, of each of the two kinds; what is left is reported")
+    ] = 10_000
+    sweep_seconds: Annotated[
+        int, _number(1, 90, "Time one sweep takes at most; its function is stopped after 120 s")
+    ] = 45
+    sweep_threads: Annotated[
+        int, _number(1, 24, "Calls that one sweep makes side by side; the clients keep 25 connections")
+    ] = 16
 
     late_seconds: Annotated[
         int,

@@ -110,7 +110,7 @@ class Lease(msgspec.Struct, frozen=True):
         """
         now = clock.now_ms()
         actions = [
-            *to_waiting(now),
+            *to_waiting(self.job.id, now),
             JobModel.attempts.add(-1),
             *self.end_attempt(AttemptEnd.RETURNED, "its worker was stopped"),
         ]

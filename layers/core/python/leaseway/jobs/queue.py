@@ -54,6 +54,11 @@ class Queue(NamedTuple):
             raise SettingsInvalidError(f"settings: TYPE_QUEUE_URLS names no queue of {self.name}") from None
 
     @property
+    def is_shared(self) -> bool:
+        """Whether jobs of many types wait in it; the others are each a type's own."""
+        return self.name in _SETTINGS
+
+    @property
     def keeps_order(self) -> bool:
         """Whether it hands out messages of a group one by one, in the order sent (FIFO)."""
         return self == ORDERED
@@ -199,10 +204,10 @@ def _queue_of(outgoing: Outgoing) -> Queue:
 
 
 def _send_batch(queue: Queue, batch: Sequence[Outgoing]) -> Sequence[Outgoing]:
-    entries = [_build_entry(position, outgoing) for position, outgoing in enumerate(batch)]
     try:
+        entries = [_build_entry(position, outgoing) for position, outgoing in enumerate(batch)]
         answer = aws.client("sqs").send_message_batch(QueueUrl=queue.url, Entries=entries)
-    except (BotoCoreError, ClientError) as failure:
+    except Exception as failure:  # also a queue that this deployment does not have
         log.warning("messages not sent; the sweeper will", extra={"action": "send", "error": str(failure)})
         return batch
     for failed in answer.get("Failed", []):

@@ -28,7 +28,10 @@ class OwnerIndex(GlobalSecondaryIndex[Any]):
 
 
 class LiveIndex(GlobalSecondaryIndex[Any]):
-    """CREATED and RUNNING jobs, by the time the sweeper looks at them next. Sparse: finished jobs are not in it."""
+    """CREATED and RUNNING jobs, by the time the sweeper looks at them next. Sparse: finished jobs are not in it.
+
+    Its shards are of two kinds, so that a backlog of the one never stands before the other: see `live_key`.
+    """
 
     class Meta:
         index_name = "live"
@@ -163,9 +166,35 @@ def owner_mark(owner: str) -> str:
     return f"{zlib.crc32(owner.encode()):08x}"
 
 
-def live_key(job_id: str) -> str:
-    """Hash key of the live index."""
+def live_key(job_id: str, *, timed: bool = False) -> str:
+    """Hash key of the live index.
+
+    A `timed` job is one that only the sweeper brings on, at its time: it has no message yet, or none any more, or its
+    deadline is what comes next. Any other job has a message that brings it to a worker, and a look is a precaution.
+    """
+    if timed:
+        return f"timed#{_shard(job_id, _timed_shards())}"
     return str(_shard(job_id, settings().outcome_shards))
+
+
+def timed_keys() -> list[str]:
+    """Hash keys of the live index for timed jobs."""
+    return [f"timed#{shard}" for shard in range(_timed_shards())]
+
+
+def waiting_keys() -> list[str]:
+    """Hash keys of the live index for jobs that have a message."""
+    return [str(shard) for shard in range(settings().outcome_shards)]
+
+
+def _timed_shards() -> int:
+    # A quarter suffices for their fewer writes, and a list or a sweep costs a query a shard.
+    return -(-settings().outcome_shards // 4)
+
+
+def precedes_message(look_at: int | None, run_after: int | None) -> bool:
+    """Whether a delayed job's message is sent by the sweeper, which looks at it before its turn."""
+    return look_at is not None and run_after is not None and look_at <= run_after
 
 
 def created_key(created_at: int, job_id: str) -> str:
@@ -196,7 +225,7 @@ def model_from_job(job: Job, content: "Content", asked: str | None = None) -> Jo
         asked=asked,
         owner_key=owner_key(job.owner, job.id),
         created_key=created_key(job.created_at, job.id),
-        live_key=live_key(job.id),
+        live_key=live_key(job.id, timed=precedes_message(job.look_at, job.run_after)),
     )
 
 

@@ -23,7 +23,15 @@ from leaseway import clock
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.progress import clear_progress
-from leaseway.jobs.table import JobModel, ended_key, ended_shard, live_key, outcome_key, owner_outcome_key
+from leaseway.jobs.table import (
+    JobModel,
+    ended_key,
+    ended_shard,
+    live_key,
+    outcome_key,
+    owner_outcome_key,
+    precedes_message,
+)
 from leaseway.settings import settings
 
 _DAY_SECONDS = 86_400
@@ -78,16 +86,18 @@ def to_running(worker: str, token: str, now: int, terms: LeaseTerms) -> list[Act
     ]
 
 
-def to_waiting(now: int, run_after: int | None = None) -> list[Action]:
+def to_waiting(job_id: str, now: int, run_after: int | None = None) -> list[Action]:
     """Let a job wait for its next attempt, which starts at `run_after` (ms) at the earliest.
 
     The fence stays, so that what an earlier attempt still writes is refused.
     """
+    look_at = plan_first_look(run_after or now)
     return [
         JobModel.status.set(JobStatus.CREATED),
         JobModel.updated_at.set(now),
         JobModel.version.add(1),
-        JobModel.look_at.set(plan_first_look(run_after or now)),
+        JobModel.look_at.set(look_at),
+        JobModel.live_key.set(live_key(job_id, timed=precedes_message(look_at, run_after))),
         *([JobModel.run_after.set(run_after)] if run_after else []),
         JobModel.deadline.remove(),
         *(term.remove() for term in _TERMS_OF_A_LEASE),
@@ -98,11 +108,10 @@ def to_another_life(job: Job, now: int, run_after: int | None = None) -> list[Ac
     """Let an ended job wait again, with as many attempts as it was first granted and no crashes."""
     granted = job.max_attempts - (job.attempts_before or 0)
     return [
-        *to_waiting(now, run_after),
+        *to_waiting(job.id, now, run_after),
         JobModel.max_attempts.set(job.attempts + granted),
         JobModel.attempts_before.set(job.attempts),
         JobModel.crashes.set(0),
-        JobModel.live_key.set(live_key(job.id)),
         *(mark.remove() for mark in _MARKS_OF_AN_END),
         *clear_progress(),
     ]

@@ -58,7 +58,11 @@ CATALOGUE: Mapping[str, Metric] = {
     "SweepFound": Metric(_COUNT, "Live jobs that a sweep looked at"),
     "SweepResent": Metric(_COUNT, "Messages that a sweep sent again"),
     "SweepCancelled": Metric(_COUNT, "Jobs that a sweep cancelled, past their time to live"),
-    "SweepLag": Metric(_MS, "How overdue a sweep's most overdue look was", summed=False),
+    "SweepSetAside": Metric(_COUNT, "Jobs that a sweep could not judge or move, and looks at again an hour later"),
+    "SweepFailed": Metric(
+        _COUNT, "Jobs and shards of the live index for which a call of a sweep failed; the next sweep repeats it"
+    ),
+    "SweepLag": Metric(_MS, "How overdue a sweep's most overdue look was, over all shards", summed=False),
     "TasksStarted": Metric(_COUNT, "Runs that the schedule started"),
     "TasksSkipped": Metric(_COUNT, "Slots skipped, because the run before was not done"),
     "TasksMissed": Metric(_COUNT, "Slots that came while nobody looked"),

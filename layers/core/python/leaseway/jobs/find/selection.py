@@ -8,7 +8,7 @@ from leaseway import cursors
 from leaseway.dynamodb.index_walk import Index, Position
 from leaseway.jobs import tags
 from leaseway.jobs.job import Job, JobStatus
-from leaseway.jobs.table import created_key, ended_key, owner_mark
+from leaseway.jobs.table import created_key, ended_key, owner_mark, timed_keys, waiting_keys
 from leaseway.settings import settings
 
 
@@ -125,7 +125,7 @@ def _outcome_index(statuses: Sequence[JobStatus]) -> Index:
 
 def live_index() -> Index:
     """Describe the index of CREATED and RUNNING jobs of all owners, by their next look."""
-    hashes = tuple(str(shard) for shard in range(settings().outcome_shards))
+    hashes = (*waiting_keys(), *timed_keys())
     return Index(name="live", hash_name="live_key", range_name="look_at", hashes=hashes, numeric=True, descending=False)
 
 

@@ -23,7 +23,7 @@ from leaseway.jobs.job import AttemptEnd, JobStatus
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.keyed_claims import ClaimRepeatedError, EarlierClaim, build_record, read_earlier_claim
-from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.jobs.table import JobModel, job_from_item, live_key
 from leaseway.jobs.transitions import LeaseTerms, to_running
 from leaseway.settings import settings
 
@@ -144,7 +144,8 @@ class _Start:
             lease_ms = None if self._outside.lease_seconds is None else self._outside.lease_seconds * 1000
             terms = LeaseTerms(lease_ms=lease_ms, is_unconfirmed=True)
             lease_until = self.now + (lease_ms or settings().lease_seconds * 1000)
-            look = [JobModel.look_at.set(lease_until + TAKEOVER_GRACE_MS)]
+            look_at = lease_until + TAKEOVER_GRACE_MS
+            look = [JobModel.look_at.set(look_at), JobModel.live_key.set(live_key(job_id, timed=True))]
         running = to_running(self._worker, self._token, self.now, terms._replace(counts_attempt=counts_attempt))
         return [*running, *look, JobModel.deadline.set(JobModel.ttl_ms + self.now)]
 

@@ -76,7 +76,7 @@ def fail(
         actions += [*to_ended(job, JobStatus.FAILED, now), *_note_objects(has_objects)]
         return _end_attempt(lease, actions, JobStatus.FAILED)
     run_after = run_after or now + backoff_ms(job)
-    actions += [*to_waiting(now, run_after), *clear_progress()]
+    actions += [*to_waiting(job.id, now, run_after), *clear_progress()]
     status = _end_attempt(lease, actions, JobStatus.CREATED)
     if status is JobStatus.CREATED and not queue.Queue.of(job).keeps_order:
         queue.send_when_due([msgspec.structs.replace(job, run_after=run_after, version=job.version + 1)])
