@@ -13,6 +13,7 @@ from leaseway.dynamodb.table import Item
 from leaseway.jobs import Job, JobStatus, Options, create_job, queue
 from leaseway.jobs.control.replay import replay_all
 from leaseway.jobs.run import finish
+from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.table import JobModel, live_key
 from leaseway.jobs.upkeep import due_looks
 from leaseway.jobs.upkeep import sweep as sweeping
@@ -188,10 +189,10 @@ def test_a_job_that_waits_behind_a_deep_queue_costs_no_write(
     fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_deep(monkeypatch, queue.NORMAL)
-    for _ in range(20):
+    for _ in range(5):
         sleep_job()
-    for _ in range(58):
-        fake_clock.move(minutes=1)
+    for _ in range(11):
+        fake_clock.move(minutes=5)
         with metered() as meter:
             assert sweep().resent == 0
         assert meter.writes() == 0
@@ -200,8 +201,8 @@ def test_a_job_that_waits_behind_a_deep_queue_costs_no_write(
 def test_a_healthy_long_job_is_looked_at_once_before_its_deadline(fake_clock: FakeClock) -> None:
     lease = claimed(sleep_job(ttl_ms=840_000))
     writes = 0
-    for _ in range(82):
-        fake_clock.move(seconds=10)
+    for _ in range(13):
+        fake_clock.move(minutes=1)
         lease.extend()
         with metered() as meter:
             sweep()
@@ -212,10 +213,13 @@ def test_a_healthy_long_job_is_looked_at_once_before_its_deadline(fake_clock: Fa
 
 
 def test_a_healthy_long_job_in_a_queue_of_its_type_is_looked_at_once_too(fake_clock: FakeClock) -> None:
-    lease = claimed(create_job("ann", "STORAGE_AUDIT", {}, Options(ttl_ms=840_000)))
+    created = create_job("ann", "STORAGE_AUDIT", {}, Options(ttl_ms=840_000))
+    outcome = claim(created.id, "w1", message_id="m1")
+    assert isinstance(outcome, Claimed)
+    lease = outcome.lease
     moved = 0
-    for _ in range(82):
-        fake_clock.move(seconds=10)
+    for _ in range(13):
+        fake_clock.move(minutes=1)
         lease.extend()
         moved += sweep().moved
 
