@@ -49,7 +49,7 @@ def find_rows() -> list[Row]:
     """
     names = [module.name for module in pkgutil.iter_modules(rows.__path__)]
     modules = [importlib.import_module(f"{rows.__name__}.{name}") for name in names]
-    found = sorted((module.ROW for module in modules if hasattr(module, "ROW")), key=lambda row: row.number)
-    if len({row.number for row in found}) < len(found):
+    numbered = sorted((module.ROW for module in modules if hasattr(module, "ROW")), key=lambda row: row.number)
+    if len({row.number for row in numbered}) < len(numbered):
         raise ValueError("two rows have the same number")
-    return found
+    return numbered
