@@ -58,7 +58,7 @@ class SweepReport(msgspec.Struct):
     """How overdue the most overdue look was, over all shards; looks that wait behind a deep queue do not count."""
 
 
-class _Due(msgspec.Struct, frozen=True):
+class _JudgedLook(msgspec.Struct, frozen=True):
     """A due look and what it leads to; without a judgement its job is set aside."""
 
     key: DueKey
@@ -142,7 +142,7 @@ class _Sweep:
             setattr(self.report, name, getattr(self.report, name) + getattr(part, name))
         self.report.left |= part.left
 
-    def _judge(self, key: DueKey) -> _Due | None:
+    def _judge(self, key: DueKey) -> _JudgedLook | None:
         """Judge a look; None if nothing is to be done, or not any more."""
         try:
             look = _read_look(key, self.now)
@@ -154,8 +154,8 @@ class _Sweep:
             judgement = judge(look, self.now, self._is_deep)
         except Exception:
             log.exception("a job cannot be judged", extra={"action": "sweep", "job_id": key.id})
-            return _Due(key)
-        return None if judgement is None else _Due(key, look, judgement)
+            return _JudgedLook(key)
+        return None if judgement is None else _JudgedLook(key, look, judgement)
 
     def _is_deep(self, of: Queue) -> bool:
         """Whether so many messages wait that another would help no job. Asked once a sweep; no answer counts as yes."""
@@ -167,7 +167,7 @@ class _Sweep:
                 self._deep[of] = True
         return self._deep[of]
 
-    def _settle_group(self, group: Sequence[_Due], budget: Budget) -> SweepReport:
+    def _settle_group(self, group: Sequence[_JudgedLook], budget: Budget) -> SweepReport:
         """Settle up to ten looks and send their messages; other groups are settled at the same time."""
         done = SweepReport()
         outgoing: list[Job] = []
@@ -182,7 +182,7 @@ class _Sweep:
         self._send(outgoing, done)
         return done
 
-    def _settle_one(self, due: _Due, done: SweepReport) -> list[Job]:
+    def _settle_one(self, due: _JudgedLook, done: SweepReport) -> list[Job]:
         """Carry out one judgement; returns the job, as it is now, if it needs a message."""
         match due.judgement:
             case Expiry(lease):
@@ -203,7 +203,7 @@ class _Sweep:
         """Whether SQS has taken this queue's messages so far; raises SettingsInvalidError if there is no such queue."""
         return bool(of.url) and of not in self._unreachable
 
-    def _note_failure(self, due: _Due, failure: Exception, done: SweepReport) -> None:
+    def _note_failure(self, due: _JudgedLook, failure: Exception, done: SweepReport) -> None:
         facts = {"action": "sweep", "job_id": due.key.id}
         if _is_passing(failure):
             log.warning("a look failed; the next sweep repeats it", exc_info=failure, extra=facts)
