@@ -15,13 +15,13 @@ export class Problem extends Error {
   }
 }
 
-/** Reads; `query` leaves out what is empty. */
-export const get = (path, query = {}, signal) => request("GET", path, { query, signal });
+/** Read an answer, which must be an object with the members `needs`; `query` leaves out what is empty. */
+export const get = (path, query = {}, signal, needs = []) => request("GET", path, { query, signal, needs });
 
-/** Writes under a key of its own: after a lost answer it is sent again, and still done once. */
-export const postOnce = (path, body) => request("POST", path, { body, key: crypto.randomUUID() });
+/** Write under a key of its own: after a lost answer the request is sent again, and still has one effect. */
+export const postOnce = (path, body, needs) => request("POST", path, { body, key: crypto.randomUUID(), needs });
 
-export const post = (path, body) => request("POST", path, { body });
+export const post = (path, body, needs) => request("POST", path, { body, needs });
 export const patch = (path, body) => request("PATCH", path, { body });
 export const remove = (path) => request("DELETE", path);
 
@@ -30,15 +30,15 @@ export const postIfVersion = (path, version) => request("POST", path, { version 
 
 /** A token for a name and a password. */
 export async function signIn(username, password) {
-  const asked = { grant_type: "password", username, password };
-  const given = await request("POST", "connect/token", { body: asked, signedIn: false });
-  const expires = Date.now() + given.expires_in * 1000;
-  keep({ token: given.access_token, username, role: "User", expires });
-  const me = await get("api/v1/me");
-  keep({ token: given.access_token, username: me.username, role: me.role, expires });
+  const credentials = { grant_type: "password", username, password };
+  const grant = await request("POST", "connect/token", { body: credentials, signedIn: false, needs: ["access_token", "expires_in"] });
+  const expires = Date.now() + grant.expires_in * 1000;
+  keep({ token: grant.access_token, username, role: "User", expires });
+  const me = await get("api/v1/me", {}, undefined, ["username", "role"]);
+  keep({ token: grant.access_token, username: me.username, role: me.role, expires });
 }
 
-async function request(method, path, { query = {}, body, key, version, signal, signedIn = true } = {}) {
+async function request(method, path, { query = {}, body, key, version, signal, needs, signedIn = true } = {}) {
   const address = new URL(path, root);
   for (const [name, value] of Object.entries(query)) {
     if (value !== undefined && value !== null && value !== "") address.searchParams.set(name, value);
@@ -49,8 +49,22 @@ async function request(method, path, { query = {}, body, key, version, signal, s
   if (key) headers["idempotency-key"] = key;
   if (version !== undefined) headers["if-match"] = `"${version}"`;
   const options = { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal };
-  return answered(() => fetch(address, { ...options, credentials: "omit", cache: "no-store" }), key || method === "GET" ? REPEATS : 0);
+  const send = () => fetch(address, { ...options, credentials: "omit", cache: "no-store" });
+  return checked(await answered(send, key || method === "GET" ? REPEATS : 0), needs);
 }
+
+/** An answer that has what its reader needs; a write without `needs` may have none. */
+function checked(answer, needs) {
+  if (needs === undefined && answer === null) return null;
+  if (isObject(answer) && (needs ?? []).every((name) => name in answer && (name !== "content" || isList(answer.content)))) return answer;
+  throw unreadable();
+}
+
+const isObject = (value) => value !== null && typeof value === "object" && !Array.isArray(value);
+const isList = (value) => Array.isArray(value) && value.every(isObject);
+
+/** What is thrown for an answer that is not one of this API. */
+export const unreadable = () => new Problem(0, { code: "UNREADABLE", detail: "The API's answer cannot be read." });
 
 async function answered(send, repeats) {
   for (let left = repeats; ; left -= 1) {
@@ -72,14 +86,15 @@ async function sent(send) {
 async function content(answer) {
   if (answer instanceof Problem) throw answer;
   const text = await answer.text();
-  let found = null;
+  let document = null;
   try {
-    found = text ? JSON.parse(text) : null;
+    document = text ? JSON.parse(text) : null;
   } catch {
-    found = { detail: text.slice(0, 200) };
+    if (answer.ok) throw unreadable();
+    document = { detail: text.slice(0, 200) };
   }
-  if (answer.ok) return found;
-  const problem = new Problem(answer.status, found ?? {});
+  if (answer.ok) return document;
+  const problem = new Problem(answer.status, isObject(document) ? document : {});
   if (answer.status === 401) signedOut(problem);
   throw problem;
 }

@@ -40,7 +40,7 @@ function account(place, user, signal) {
   let next = null;
   const entries = ledgerTable((entry) => reverse(entry, () => read()));
   const more = button("Older entries", async () => {
-    const page = await get(`${path}/ledger`, { size: SIZE, cursor: next }, signal);
+    const page = await get(`${path}/ledger`, { size: SIZE, cursor: next }, signal, ["content"]);
     older.push(...page.content);
     next = page.cursor;
     await read();
@@ -49,7 +49,7 @@ function account(place, user, signal) {
     panel("Ledger", entries.element, h("div", { class: "pad row" }, more))];
 
   const read = polling(async () => {
-    const [found, page] = await Promise.all([get(`${path}/balance`, {}, signal), get(`${path}/ledger`, { size: SIZE }, signal)]);
+    const [found, page] = await Promise.all([get(`${path}/balance`, {}, signal, ["balance", "currency"]), get(`${path}/ledger`, { size: SIZE }, signal, ["content"])]);
     if (place.childElementCount !== whole.filter(Boolean).length) fill(place, whole);
     show(found);
     const newest = new Set(page.content.map((entry) => entry.entry));
@@ -85,13 +85,13 @@ function changePanel(user, done) {
     const wanted = { userId: user, amount: amount.control.value.trim().replace(/^\+/, "") };
     if (reference.control.value.trim()) wanted.reference = reference.control.value.trim();
     try {
-      const found = await postOnce("api/users/update-balance", wanted);
+      const found = await postOnce("api/users/update-balance", wanted, ["balance", "currency"]);
       toast(`The balance is ${money(found.balance, found.currency)}.`);
       for (const part of [amount, reference]) part.control.value = "";
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
       if (problem.field === "amount") return amount.complain(problem.message);
-      said.textContent = problem.document.balance === undefined ? problem.message : `${problem.message} It is ${problem.document.balance}.`;
+      said.textContent = (problem.document.balance ?? null) === null ? problem.message : `${problem.message} It is ${problem.document.balance}.`;
       said.hidden = false;
     }
     await done();

@@ -12,11 +12,12 @@ export async function createJob(outlet, { query, signal }) {
   const form = h("form", { class: "stack" });
   fill(outlet, head("Create a job"), h("section", { class: "panel pad", "aria-label": "New job" }, form));
   const [types, pattern] = await Promise.all([
-    get("api/v1/job-types", {}, signal),
-    query.from ? get(`api/v1/jobs/${query.from}`, {}, signal).catch(tell) : null,
+    get("api/v1/job-types", {}, signal, ["content", "job"]),
+    query.from ? get(`api/v1/jobs/${query.from}`, {}, signal, ["type"]).catch(tell) : null,
   ]);
   const names = types.content.map((kind) => kind.name);
-  const first = pattern?.type ?? query.type ?? (names.includes(CHOSEN_FIRST) ? CHOSEN_FIRST : names[0]);
+  // The pattern may be of a type that is not deployed any more.
+  const first = [pattern?.type, query.type, CHOSEN_FIRST].find((name) => names.includes(name)) ?? names[0];
   const type = field("Type", select(names.map((name) => [name]), first, { on: { change: () => turn() } }), { wide: true });
   const summary = h("p", { class: "quiet" });
   const place = h("div");
@@ -37,7 +38,7 @@ export async function createJob(outlet, { query, signal }) {
     said.hidden = true;
     const chosen = type.control.value;
     try {
-      const made = await postOnce("api/v1/jobs", { type: chosen, payload: payload.read(), ...options.read() });
+      const made = await postOnce("api/v1/jobs", { type: chosen, payload: payload.read(), ...options.read() }, ["id"]);
       toast("Created.");
       location.hash = `#/jobs/${made.id}`;
     } catch (problem) {
@@ -60,7 +61,7 @@ export async function createJob(outlet, { query, signal }) {
   });
   fill(form, type.element, summary, place, more, said, h("div", { class: "row" }, submit));
   turn();
-  if (pattern) payload.write(pattern.payload);
+  if (pattern?.payload && pattern.type === first) payload.write(pattern.payload);
 }
 
 /** The schema of a new job without what stands above: only what may be said of any job. */

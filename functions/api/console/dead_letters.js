@@ -22,7 +22,7 @@ export function deadLetters(outlet, { query, signal }) {
   fill(outlet, head("Dead letters", all), h("section", { class: "panel", "aria-label": "List" }, h("header", {}, told), listed.element), pager);
 
   const read = polling(async () => {
-    const page = await get("api/v1/dead-letters", { size: 50, cursor: query.cursor }, signal);
+    const page = await get("api/v1/dead-letters", { size: 50, cursor: query.cursor }, signal, ["content"]);
     listed.show(page.content);
     told.textContent = "Jobs whose message was delivered too often without a claim that settled it.";
     all.hidden = page.content.length === 0;
@@ -45,7 +45,7 @@ export function deadLetters(outlet, { query, signal }) {
     if (!await confirm("Replay all dead letters?", "They start one after another, at a pace that floods nobody.", "Replay all", "primary")) return;
     let [replayed, left] = [0, 1];
     while (left > 0) {
-      const done = await post("api/v1/dead-letters/replay");
+      const done = await post("api/v1/dead-letters/replay", undefined, ["replayed", "left"]);
       replayed += done.replayed;
       left = done.replayed ? done.left : 0;
     }

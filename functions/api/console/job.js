@@ -20,7 +20,7 @@ export function job(outlet, { id, signal }) {
   let [seen, latest] = ["", null];
 
   const read = polling(async () => {
-    const found = await get(`api/v1/jobs/${id}`, {}, signal);
+    const found = await get(`api/v1/jobs/${id}`, {}, signal, ["id", "type", "status"]);
     if (JSON.stringify(found) === seen) return;
     [seen, latest] = [JSON.stringify(found), found];
     title.querySelector("h1").textContent = found.type;
@@ -63,7 +63,7 @@ function content(found, picture) {
     result?.key && String(result.content_type).startsWith("image/")
       && part("picture", result, () => panel("Picture", h("div", { class: "pad" }, picture(found)))),
     part("data", [payload, result], () => h("div", { class: "columns" },
-      panel("Payload", h("div", { class: "pad" }, box("Payload as JSON", json(payload)))),
+      panel("Payload", h("div", { class: "pad" }, payload ? box("Payload as JSON", json(payload)) : "–")),
       result && panel("Result", h("div", { class: "pad" }, box("Result as JSON", json(result)))))),
     attempts.length > 0 && part("attempts", attempts, () => panel("Attempts", attemptTable(attempts))),
   ].filter(Boolean);
@@ -108,7 +108,7 @@ function pictureOf(id, signal) {
   return (found) => {
     const { width, height } = found.result;
     const image = h("img", { class: "preview", alt: `What ${found.type} made`, width, height });
-    asked ??= get(`api/v1/jobs/${id}/link`, {}, signal);
+    asked ??= get(`api/v1/jobs/${id}/link`, {}, signal, ["url"]);
     asked.then((link) => { image.src = link.url; }).catch(tell);
     return image;
   };

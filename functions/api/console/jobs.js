@@ -1,6 +1,6 @@
 // Jobs: found by status, type and owner, a page at a time; cancelled and tried again, one or many.
 
-import { get, post, postIfVersion, Problem } from "./api.js";
+import { get, post, postIfVersion, Problem, unreadable } from "./api.js";
 import { fill, h } from "./dom.js";
 import { ago, badge, duration, shortId, whole } from "./format.js";
 import { button, confirm, field, head, select, table, tell, toast } from "./parts.js";
@@ -38,11 +38,11 @@ export function jobs(outlet, { query, signal }) {
     pager);
 
   const read = polling(async () => {
-    const page = await get("api/v1/jobs", { ...filter, size: SIZE, cursor: query.cursor }, signal);
+    const page = await get("api/v1/jobs", { ...filter, size: SIZE, cursor: query.cursor }, signal, ["content", "cursor"]);
     for (const job of page.content) if (chosen.has(job.id)) chosen.set(job.id, job);
     list.show(page.content);
     // A tag's jobs are not counted: the total is null.
-    counted.textContent = page.totalElements === null
+    counted.textContent = page.totalElements === null || page.totalElements === undefined
       ? `${whole(page.content.length)} on this page`
       : `${whole(page.totalElements)} ${page.totalElements === 1 ? "job" : "jobs"}`;
     fill(pager, pages(query, before, page.cursor));
@@ -94,7 +94,7 @@ function together(filter, done) {
 // The API changes up to 100 a call and hands out a cursor; a dry run says first how many there are.
 async function changeAll(filter, verb, label, past, kind, done) {
   const selection = Object.fromEntries(Object.entries(filter).filter(([, value]) => value));
-  const step = (cursor, dryRun) => post(`api/v1/jobs/${verb}`, { ...selection, dry_run: dryRun, ...(cursor ? { cursor } : {}) });
+  const step = (cursor, dryRun) => post(`api/v1/jobs/${verb}`, { ...selection, dry_run: dryRun, ...(cursor ? { cursor } : {}) }, ["matched", "changed", "cursor"]);
   const found = await throughout((cursor) => step(cursor, true), (part) => part.matched);
   if (found === 0) return toast(`Nothing can be ${past}.`, "bad");
   const many = `${whole(found)} ${found === 1 ? "job" : "jobs"}`;
@@ -106,10 +106,13 @@ async function changeAll(filter, verb, label, past, kind, done) {
 
 async function throughout(step, count) {
   let [total, cursor] = [0, null];
+  const cursors = new Set();
   do {
     const part = await step(cursor);
     total += count(part);
     cursor = part.cursor;
+    if (cursors.has(cursor)) throw unreadable(); // it would go on for ever
+    cursors.add(cursor);
   } while (cursor);
   return total;
 }
@@ -178,7 +181,7 @@ function filters(filter, signal) {
     const wanted = event.target.value.trim().toLowerCase();
     if (/^[0-9a-f]{32}$/.test(wanted)) location.hash = `#/jobs/${wanted}`;
   } } }));
-  get("api/v1/job-types", {}, signal).then((types) => {
+  get("api/v1/job-types", {}, signal, ["content", "job"]).then((types) => {
     type.control.append(...types.content.map((kind) => h("option", { value: kind.name }, kind.name)));
     type.control.value = filter.type ?? "";
     tag.element.hidden = !types.job.$defs?.NewJob?.properties?.tags;

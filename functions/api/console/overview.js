@@ -48,13 +48,13 @@ export function overview(outlet, { query, signal }) {
   }
 
   const counted = polling(() => Promise.all([
-    get("api/v1/overview", { owner }, signal).then(show),
-    get("api/v1/jobs", { owner, status: "FAILED", size: 6 }, signal).then((page) => failures.show(page.content)),
+    get("api/v1/overview", { owner }, signal, ["jobs", "types"]).then(show),
+    get("api/v1/jobs", { owner, status: "FAILED", size: 6 }, signal, ["content"]).then((page) => failures.show(page.content)),
   ]), SECONDS, signal, (problem) => {
     told.hidden = !problem;
     told.textContent = problem ? `What is shown is not up to date: ${problem.message}` : "";
   });
-  const readTasks = async () => showTasks(taskTiles, await get("api/tasks/stats/summary", {}, signal));
+  const readTasks = async () => showTasks(taskTiles, await get("api/tasks/stats/summary", {}, signal, ["overall"]));
   const summed = isAdmin() && polling(readTasks, TASK_SECONDS, signal);
   return Promise.all([counted.first, summed.first]);
 }

@@ -32,8 +32,8 @@ export function tasks(outlet, { signal }) {
 
   const read = polling(async () => {
     const [page, history] = await Promise.all([
-      get("api/tasks", { size: 100 }, signal),
-      isAdmin() ? get("api/tasks/history", { size: 100 }, signal) : { content: [] },
+      get("api/tasks", { size: 100 }, signal, ["content"]),
+      isAdmin() ? get("api/tasks/history", { size: 100 }, signal, ["content"]) : { content: [] },
     ]);
     runs.clear();
     for (const entry of history.content) runs.set(entry.task_id, [...(runs.get(entry.task_id) ?? []), entry]);
@@ -52,7 +52,7 @@ export function tasks(outlet, { signal }) {
 
 const run = (id) => postOnce(`api/tasks/${id}/run`);
 
-const schedule = (found) => (found.every ? `every ${found.every}` : `${found.cron} ${found.timezone}`);
+const schedule = (found) => (found.every ? `every ${found.every}` : `${found.cron ?? "–"} ${found.timezone}`);
 
 function pauseButton(found, done, attributes = { class: "small" }) {
   const [label, enabled] = found.enabled ? ["Pause", false] : ["Resume", true];
@@ -90,8 +90,8 @@ export function task(outlet, { id, signal }) {
 
   const read = polling(async () => {
     const [found, past] = await Promise.all([
-      get(`api/tasks/${id}`, {}, signal),
-      isAdmin() ? get(`api/tasks/${id}/history`, { size: RUNS }, signal) : { content: [] },
+      get(`api/tasks/${id}`, {}, signal, ["id", "name", "state"]),
+      isAdmin() ? get(`api/tasks/${id}/history`, { size: RUNS }, signal, ["content"]) : { content: [] },
     ]);
     title.querySelector("h1").textContent = found.name;
     document.title = `${found.name} · Leaseway`;
@@ -143,7 +143,7 @@ function historyTable() {
 }
 
 async function defineTask(done) {
-  const types = await get("api/v1/job-types");
+  const types = await get("api/v1/job-types", {}, undefined, ["content"]);
   const name = field("Name", h("input", { required: true, maxlength: 100 }));
   const every = field("Every", h("input", { placeholder: "5m" }), { hint: "A number with s, m, h or d; or give a cron expression" });
   const cron = field("Cron", h("input", { placeholder: "30 4 * * 1-5" }));
