@@ -47,11 +47,14 @@ def run_campaign(options: argparse.Namespace, folder: Path) -> bool:
         cloud.set_faults(on=True)
         with load.run():
             _wait_for_the_end(load, bound=options.minutes * 60 + DRAIN_SECONDS)
+        if load.failures:
+            print("the campaign itself failed:", *load.failures, sep="\n")
+            return False
         cloud.set_faults(on=False)
         _wait_for_empty_queues(cloud)
         evidence = _collect(cloud, load)
         _print_figures(cloud, load, evidence)
-    violations = [*find_violations(evidence), *_find_missing_troubles(load, cloud), *map(str, load.failures)]
+    violations = [*find_violations(evidence), *_find_missing_troubles(load, cloud)]
     for violation in violations:
         print("VIOLATION", violation)
     print("violations:", len(violations))
@@ -118,7 +121,8 @@ def _print_figures(cloud: Cloud, load: Load, evidence: Evidence) -> None:
 def main() -> None:
     """Run the campaign of the command line in a folder of its own."""
     options = parse(sys.argv[1:])
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for end in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(end, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="leaseway-campaign-"))
     print(f"seed {options.seed}, {options.jobs} jobs, {options.minutes:g} minutes, in {folder}", flush=True)
     passed = False

@@ -13,6 +13,7 @@ from campaign.plugin.client_faults import CALLS, SWITCH
 from leaseway_local.engine.daemon import DaemonRecord
 from leaseway_local.engine.ministack import Engine
 from leaseway_local.engine.paths import Home
+from leaseway_local.errors import LocalCloudError
 from support.deployed_stacks import DeployedStack, deploy, start_engine
 from support.node_processes import NodeProcess
 
@@ -39,6 +40,7 @@ QUEUES = (
 _NODE_OPTIONS = {"queues": "normal,low", "concurrency": 4, "poll_seconds": 1, "drain_seconds": 5}
 
 
+_STARTS = 5
 _COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -88,11 +90,19 @@ class Cloud:
             switch.unlink(missing_ok=True)
 
     def restart_engine(self) -> None:
-        """Kill every function, stop the engine and start it again with its data, on the same port."""
+        """Kill every function, stop the engine and start it again with its data, on the same port.
+
+        Raises:
+            LocalCloudError: it did not start in several tries.
+        """
         for process in self.engine.functions():
             with suppress(OSError):
                 os.kill(process, signal.SIGKILL)
         self.engine.stop()
+        for _ in range(_STARTS - 1):
+            with suppress(LocalCloudError):  # a busy machine takes longer than a start may
+                self.record = self.engine.start(self.record.port, variables=self.variables)
+                return
         self.record = self.engine.start(self.record.port, variables=self.variables)
 
     def ensure_node(self, name: str) -> bool:

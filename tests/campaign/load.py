@@ -26,10 +26,10 @@ from support.waiting import TERMINAL
 LANES = 8
 SWEEPERS = 5
 NODES = ("node-1", "node-2")
-RESTARTS = 3
 _KILL_SECONDS = 8.0
 _NODE_KILL_SECONDS = 20.0
 _SWEEP_SECONDS = 8.0
+_RESTART_SECONDS = 420.0
 _RETRY_SECONDS = 0.5
 # Answers that say nothing about the job: the client repeats the request under its key.
 _REPEATABLE = frozenset({401, 403, 408, 409, 425, 429})
@@ -126,7 +126,7 @@ class Load:
             threading.Thread(target=self._repeat, args=(action, seconds, number))
             for number, (action, seconds) in enumerate(repeated)
         ]
-        threads.append(threading.Thread(target=self._restart_at_quarters))
+        threads.append(threading.Thread(target=self._restart_engine))
         for thread in threads:
             thread.start()
         try:
@@ -219,9 +219,10 @@ class Load:
             if self._cloud.ensure_node(name):
                 self.figures.count("nodes started")
 
-    def _restart_at_quarters(self) -> None:
-        for number in range(1, RESTARTS + 1):
-            if self._stopping.wait(max(0.0, (number / (RESTARTS + 1) - self.progress) * self._seconds)):
+    def _restart_engine(self) -> None:
+        restarts = max(1, round(self._seconds / _RESTART_SECONDS))
+        for number in range(1, restarts + 1):
+            if self._stopping.wait(max(0.0, (number / (restarts + 1) - self.progress) * self._seconds)):
                 return
             with self._restarting:
                 # Nodes outlive the engine; its functions do not.

@@ -1,6 +1,7 @@
 """Leases on the deployed stack: workers are really killed, messages really lost, time really passes.
 
-The stack of this module has a short lease; a killed worker's job must be finished within that lease plus ten seconds.
+No sweeper runs on the stack of this module, and its queue hides a message for 900 s: within the bounds of these tests
+a job comes back only because its worker hid the message no longer than the lease.
 """
 
 import socket
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import Change, changes, job_item, kill_worker, log_lines, until
+from support.waiting import Change, assert_steady_heartbeats, changes, job_item, kill_worker, log_lines, until
 
 LEASE = 4
 DEAD_LETTER_SECONDS = 1
@@ -114,19 +115,20 @@ def warm_up(stack: DeployedStack) -> None:
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
-def test_a_killed_workers_job_is_finished_by_another_within_its_lease_plus_ten_seconds(quick: DeployedStack) -> None:
+def test_a_killed_workers_job_is_taken_over_when_its_lease_has_ended_and_its_own_message_returns(
+    quick: DeployedStack,
+) -> None:
     warm_up(quick)
     job_id = sleep(quick, 1_000)
     victim = running(quick, job_id)["worker"]
     kill_worker(victim)
-    killed = time.time()
 
     job = ended(quick, job_id)
 
     assert (job["status"], job["crashes"], job["attempts"]) == ("COMPLETED", 1, 2)
     assert job["worker"] != victim
-    stored = item(quick, job_id)
-    assert stored["finished_at"] / 1000 - killed <= LEASE + 10, f"taken over {stored['started_at'] / 1000 - killed} s"
+    _, takeover = [change for change in transitions(quick, job_id) if change.begins_an_attempt]
+    assert takeover.new["started_at"] > takeover.old["lease_until"], "its first worker might still have been at work"
 
 
 def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick: DeployedStack) -> None:
@@ -215,8 +217,7 @@ def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_
         neglected = item(quick, job_id)["created_at"] / 1000 + DEAD_LETTER_SECONDS
         until(lambda: time.time() > neglected, seconds=10, what="the job to be neglected")
         received = 0
-        ends = time.monotonic() + 30
-        while received < 21 and time.monotonic() < ends:
+        while received < 21:
             messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1, VisibilityTimeout=0)
             if not messages.get("Messages"):
                 break  # after its twentieth receive the message is in the dead-letter queue
@@ -259,8 +260,7 @@ def test_a_sleep_of_130_seconds_on_a_lease_of_30_is_delivered_once(long_sleep: t
     job = ended(stack, job_id, seconds=200)
 
     assert (job["status"], job["attempts"], job["crashes"]) == ("COMPLETED", 1, 0)
-    beats = [change for change in transitions(stack, job_id) if change.is_heartbeat]
-    assert 12 <= len(beats) <= 14, "one heartbeat every third of the lease"
+    assert_steady_heartbeats(transitions(stack, job_id), lease_ms=30_000)
     lines = [line for line in log_lines(stack.client, stack.outputs["WorkerFunction"]) if line.get("job_id") == job_id]
     deliveries = [line for line in lines if line.get("action") in ("claim", "wait", "drop")]
     assert len(deliveries) == 1

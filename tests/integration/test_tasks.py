@@ -20,7 +20,7 @@ from leaseway_local.connection.engine_choice import EngineName, read_choice
 from leaseway_local.demo.samples import SECONDS, samples
 from support.as_function import inside
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import Change, changes, job_item, kill_worker, log_lines, until
+from support.waiting import Change, assert_steady_heartbeats, changes, job_item, kill_worker, log_lines, until
 
 LEASE = 4
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
@@ -315,8 +315,7 @@ def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(
     took = datetime.fromisoformat(shown["finished_at"]) - datetime.fromisoformat(shown["started_at"])
     assert took.total_seconds() >= 120
     assert shown["result"]["frames"] == 12
-    beats = [change for change in transitions(stack, run["job_id"]) if change.is_heartbeat]
-    assert 11 <= len(beats) <= 13, "one heartbeat every third of the lease"
+    assert_steady_heartbeats(transitions(stack, run["job_id"]), lease_ms=30_000)
     lines = log_lines(stack.client, stack.outputs["WorkerFunction"])
     deliveries = [line for line in lines if line.get("job_id") == run["job_id"]
                   and line.get("action") in ("claim", "wait", "drop")]  # fmt: skip

@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +34,10 @@ class Change:
     @property
     def ended(self) -> bool:
         return self.old.get("status") not in TERMINAL and self.new.get("status") in TERMINAL
+
+    @property
+    def begins_an_attempt(self) -> bool:
+        return self.new.get("status") == "RUNNING" and self.old.get("fence") != self.new["fence"]
 
     @property
     def is_heartbeat(self) -> bool:
@@ -71,6 +76,16 @@ def _plain(image: dict[str, dict[str, Any]]) -> dict[str, Any]:
         for name, typed in image.items()
         for kind, value in [next(iter(typed.items()))]
     }
+
+
+def assert_steady_heartbeats(of_job: Sequence[Change], *, lease_ms: int) -> None:
+    """Each heartbeat came before the lease's end, and there is no more than one for each third of a lease, and one."""
+    (begin,) = [change.new["started_at"] for change in of_job if change.begins_an_attempt]
+    (end,) = [change.new["finished_at"] for change in of_job if change.ended]
+    beats = [change.new["lease_until"] - lease_ms for change in of_job if change.is_heartbeat]
+    gaps = [later - earlier for earlier, later in pairwise([begin, *beats, end])]
+    assert max(gaps) < lease_ms, gaps
+    assert len(beats) <= 3 * (end - begin) / lease_ms + 1, gaps
 
 
 def job_item(client: Callable[[str], Any], table: str, job_id: str) -> dict[str, Any]:
