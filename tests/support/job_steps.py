@@ -14,8 +14,8 @@ def sleep_job(*, key: IdempotencyKey | None = None, **options: Any) -> Job:
 
 
 def claimed(created: Job, worker: str = "w1") -> Lease:
-    """The lease under which that worker holds the job; fails if the claim is refused."""
-    outcome = claim.claim(created.id, worker)
+    """The lease under which that worker holds the job, with a message hidden; fails if the claim is refused."""
+    outcome = claim.claim(created.id, worker, message_id="5fea7756-0ea4-451a-a703-a558b933e274")
     assert isinstance(outcome, claim.Claimed)
     return outcome.lease
 

@@ -54,11 +54,6 @@ class Queue(NamedTuple):
             raise SettingsInvalidError(f"settings: TYPE_QUEUE_URLS names no queue of {self.name}") from None
 
     @property
-    def is_shared(self) -> bool:
-        """Whether jobs of many types wait in it; the others are each a type's own."""
-        return self.name in _SETTINGS
-
-    @property
     def keeps_order(self) -> bool:
         """Whether it hands out messages of a group one by one, in the order sent (FIFO)."""
         return self == ORDERED

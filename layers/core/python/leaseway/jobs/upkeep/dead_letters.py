@@ -21,7 +21,7 @@ from leaseway.jobs.job import Job
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
 from leaseway.jobs.queue import JobMessage
 from leaseway.jobs.run import finish
-from leaseway.jobs.table import JobModel, job_from_item
+from leaseway.jobs.table import JobModel, job_from_item, live_key
 from leaseway.settings import settings
 
 
@@ -73,9 +73,14 @@ def _leave_to_sweeper(lease: Lease) -> None:
     """
     if lease.job.message_id is None:
         return
-    look_at = min(lease.deadline, lease.until + TAKEOVER_GRACE_MS)
+    job_id = lease.job.id
+    actions = [
+        JobModel.look_at.set(min(lease.deadline, lease.until + TAKEOVER_GRACE_MS)),
+        JobModel.live_key.set(live_key(job_id, timed=True)),
+        JobModel.message_id.remove(),
+    ]
     try:
-        JobModel.change(lease.job.id, [JobModel.look_at.set(look_at), JobModel.message_id.remove()], lease.is_held())
+        JobModel.change(job_id, actions, lease.is_held())
     except ConditionRefusedError:
         return  # it ended, was claimed or waits again since it was read, and each of these looks after its message
 

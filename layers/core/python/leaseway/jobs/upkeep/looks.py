@@ -75,7 +75,7 @@ def _judge_running(lease: Lease, now: int) -> Judgement:
     if lease_looked_after <= now:
         # However deep its queue is: it may have no message, and there are no more such jobs than there were workers.
         return Postponement(int(min(latest, now + _wait(lease.until, now))), timed=True, send=True)
-    if _is_held_by_message(lease.job):
+    if lease.job.message_id is not None:
         return Postponement(lease.deadline, timed=True)
     return Postponement(int(min(latest, lease_looked_after)), timed=True)
 
@@ -104,11 +104,3 @@ def _wait(since: int, now: int) -> int:
 def _is_unsent(job: Job) -> bool:
     """Whether no attempt was made since the job was created or retried by hand, so that no worker hides its message."""
     return job.attempts == (job.attempts_before or 0)
-
-
-def _is_held_by_message(job: Job) -> bool:
-    """Whether the worker of a RUNNING job keeps its message hidden; those outside Lambda have deleted it.
-
-    Only the queue of a single type may be one that workers outside Lambda read.
-    """
-    return job.message_id is not None or Queue.of(job).is_shared
