@@ -23,7 +23,7 @@ RUNTIME := layers/runtime/requirements.txt
 
 .PHONY: help setup run down api-local test test-unit test-packaging test-integration localstack-host test-localstack test-browser \
 	test-prometheus dashboard-picture screenshots lint style-figures format generate lock sam-validate sam-build sam-deploy \
-	bench-cold bench-volume stress-balance stress-transfers campaign clean
+	bench-cold bench-volume bench-idle stress-balance stress-transfers campaign clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -126,6 +126,9 @@ bench-cold: setup ## Cold start of each function against a bare handler with the
 
 bench-volume: setup ## Jobs and tasks by the thousand, simulated: the policy of 883dc55 beside the code that is shipped
 	@PYTHONPATH=tests:functions $(BIN)/python -m benchmarks.volume $(VOLUME_ARGS)
+
+bench-idle: setup ## What a worker outside Lambda that waits for jobs calls in an hour, and what a month of that costs
+	@PYTHONPATH=tests:functions $(BIN)/python -m benchmarks.idle_workers
 
 stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 10,000: exactly half may pass
 	@$(BIN)/python tests/benchmarks/stress_balance.py

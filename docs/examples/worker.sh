@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A worker for EXTERNAL jobs, of bash, curl and python3. HANDLER is a command that reads a payload and prints a result,
-# both JSON objects; without one, words of a text are counted. It ends when no job comes for WAIT seconds, with STAY=1
-# it goes on. TOKEN is a command that prints a token, for those who stay longer than one is good.
+# both JSON objects; without one, words of a text are counted. It ends when no job comes for WAIT seconds; with STAY=1
+# it pauses for PAUSE seconds and goes on. TOKEN is a command that prints a token, for runs longer than one is good.
 #
 # Prints:
 #
@@ -20,7 +20,7 @@ while :; do # an unanswered claim is repeated under its key, and gets the same j
   claim=$(api claim "$key" <<<"$ask") || claim=unanswered
   case $claim in
     '{"job":'*) ;;
-    '') [ "${STAY-}" ] || exit 0; continue ;;
+    '') [ "${STAY-}" ] || exit 0; sleep "${PAUSE:-0}"; continue ;;
     *) echo "$claim" >&2; [ "${STAY-}" ] || exit 1; sleep 5; continue ;;
   esac
   { read -r id token every && read -r payload; } < <(python3 -c 'import json, sys; claim = json.load(sys.stdin)

@@ -130,7 +130,7 @@ def claim_next_job(call: Call[Claim, None]) -> ClaimView | None:
     as dead, and its job is given to another. The first heartbeat confirms the claim: without one, a silent worker's
     attempt does not count. Under an `Idempotency-Key`, a repeat after a lost answer gets the same job and token while
     the claim holds it, then 409 `CLAIM_ENDED`. A waiting request occupies one of the account's concurrent executions,
-    $22 a worker and month: workers that are mostly idle better run as nodes, or poll with pauses.
+    $23 a worker and month: workers that are mostly idle better run as nodes, or poll with pauses.
     """
     body = call.body
     lease = external.claim_next(
