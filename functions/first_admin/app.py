@@ -14,7 +14,7 @@ with coldstart.loading():
     from leaseway.identity import ensure_admin
     from leaseway.jobs.upkeep.object_days import check_object_days
     from leaseway.logs import log
-    from leaseway.settings import SettingsInvalidError, needed
+    from leaseway.settings import SettingsInvalidError, require_setting
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> None:
 
 def _create_admin() -> None:
     """Create the first Admin, with the password that the stack generated, unless it exists."""
-    secret = aws.client("secretsmanager").get_secret_value(SecretId=needed("admin_secret"))
+    secret = aws.client("secretsmanager").get_secret_value(SecretId=require_setting("admin_secret"))
     admin = json.loads(secret["SecretString"])
     created = ensure_admin(admin["username"], admin["password"])
     log.info("first admin", extra={"action": "first_admin", "who": admin["username"], "made": created})

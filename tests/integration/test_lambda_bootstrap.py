@@ -16,7 +16,7 @@ from leaseway.identity import get_user, issue, register, sign_in
 from leaseway.jobs import JobStatus, create_job, get_job
 from leaseway.jobs.find.totals import count_jobs
 from leaseway.ledger import get_entry
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 from leaseway.tasks import Definition, create_task
 from leaseway_local.deployment import template
 from support import tables
@@ -115,7 +115,7 @@ def worker(invoke: Invoke) -> None:
 def sweeper(invoke: Invoke) -> None:
     with clock.fixed(lambda: 1_767_225_600.0):  # long ago, so that its message counts as lost
         create_job("alice", "SLEEP", {"duration_ms": 10})
-    aws.client("sqs").purge_queue(QueueUrl=needed("jobs_queue_url"))
+    aws.client("sqs").purge_queue(QueueUrl=require_setting("jobs_queue_url"))
 
     report = invoke(sample_event("sweeper"))
 

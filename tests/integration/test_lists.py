@@ -8,7 +8,7 @@ import pytest
 
 from leaseway.jobs.find.lists import JobPage, page_of_jobs
 from leaseway.jobs.job import JobStatus
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 from support.as_function import inside
 from support.call_meter import Meter, metered
 from support.deployed_stacks import DeployedStack, StackFactory
@@ -32,7 +32,11 @@ class Reads:
 
     @classmethod
     def of(cls, meter: Meter) -> "Reads":
-        of_jobs = [call for call in meter.calls if any(charge.table == needed("jobs_table") for charge in call.charges)]
+        of_jobs = [
+            call
+            for call in meter.calls
+            if any(charge.table == require_setting("jobs_table") for charge in call.charges)
+        ]
         return cls(meter.count("dynamodb"), sum(call.keys for call in of_jobs), meter.read_units())
 
 

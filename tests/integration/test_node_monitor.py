@@ -246,10 +246,12 @@ def test_failed_messages_are_listed_and_drained_once(
 ) -> None:
     # Given three messages that fail, and one that does not
     with inside(stack):
-        from leaseway.generator import Lease, give_up, produce, try_to_become
+        from leaseway.generator import GeneratorLease, give_up, produce, try_to_become
 
         held = until(
-            lambda: isinstance(made := try_to_become(1, "test", 20_000), Lease) and made, seconds=30, what="the lease"
+            lambda: isinstance(made := try_to_become(1, "test", 20_000), GeneratorLease) and made,
+            seconds=30,
+            what="the lease",
         )
         jobs = [produce(held, number, 100.0 if number < 4 else 0.0).id for number in (1, 2, 3, 4)]
         give_up(held)

@@ -6,7 +6,7 @@ import pytest
 
 from leaseway import aws
 from leaseway.jobs.find.totals import count_jobs
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 from support.as_function import inside
 from support.call_meter import describe, units_of_change
 from support.deployed_stacks import DeployedStack, StackFactory
@@ -43,7 +43,7 @@ def test_deleted_jobs_are_counted_no_more(counted: DeployedStack) -> None:
     with inside(counted):
         for n in range(2):
             key = {"id": job_item(n, owner="leaver")["id"]}
-            aws.client("dynamodb").delete_item(TableName=needed("jobs_table"), Key=key)
+            aws.client("dynamodb").delete_item(TableName=require_setting("jobs_table"), Key=key)
     eventually(counted, "leaver", {None: 3, "CREATED": 0, "RUNNING": 0, "COMPLETED": 3})
 
 

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from leaseway import metrics
-from leaseway.prometheus import FAMILIES, Kind
+from leaseway.prometheus import FAMILIES, MetricKind
 from leaseway_local.commands import prometheus
 from support.dashboard_lines import OF_AWS
 from support.grafana_dashboards import DASHBOARDS, GRAFANA, expressions, targets
@@ -47,7 +47,7 @@ def unknown(expression: str) -> list[str]:
     for name, labels in asked_for(expression):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
         family = FAMILIES.get(name) or FAMILIES.get(base)
-        whole = family is not None and (family.kind is Kind.HISTOGRAM) == (name != base)
+        whole = family is not None and (family.kind is MetricKind.HISTOGRAM) == (name != base)
         has = {*(family.labels if family else ()), *(["le"] if name.endswith("_bucket") else [])}
         found += [] if whole and labels <= has else [f"{name} by {sorted(labels)}"]
     return found

@@ -1,12 +1,12 @@
 """Idempotency keys whose time has passed, as after `IDEMPOTENCY_HOURS`."""
 
 from leaseway import aws
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 
 
 def expire_keys() -> None:
     """Let every key that was ever sent have expired."""
-    table, client = needed("idempotency_table"), aws.client("dynamodb")
+    table, client = require_setting("idempotency_table"), aws.client("dynamodb")
     names = [key["AttributeName"] for key in client.describe_table(TableName=table)["Table"]["KeySchema"]]
     for record in client.scan(TableName=table)["Items"]:
         client.update_item(

@@ -1,9 +1,9 @@
 """Changes of jobs as the tally counts them, without a stream."""
 
-from leaseway.counters import Change
+from leaseway.counters import CounterChange
 from leaseway.tally.job_totals import Group, move
 
 
-def job_change(event_id: str, before: Group | None, after: Group | None) -> Change:
+def job_change(event_id: str, before: Group | None, after: Group | None) -> CounterChange:
     """A record of the jobs stream that moves a job from one group to another."""
-    return Change(event_id, move(before, after))
+    return CounterChange(event_id, move(before, after))

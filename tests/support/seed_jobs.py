@@ -8,7 +8,7 @@ from leaseway import aws
 from leaseway.jobs import table as model
 from leaseway.jobs.job import JobStatus
 from leaseway.jobs.table import JobModel
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 
 EPOCH_MS = 1_700_000_000_000
 
@@ -33,7 +33,7 @@ def job_item(
 
 def put_jobs(items: Sequence[Any]) -> None:
     """Write the items, 25 a call, until none is left."""
-    table = needed("jobs_table")
+    table = require_setting("jobs_table")
     left = [{"PutRequest": {"Item": item}} for item in items]
     while left:
         answer = aws.client("dynamodb").batch_write_item(RequestItems={table: left[:25]})

@@ -14,7 +14,7 @@ from msgspec import structs
 from leaseway import clock, counters
 from leaseway.accounts import change_balance, create_account, get_account, transfer
 from leaseway.errors import LeasewayError
-from leaseway.generator import Lease, produce, try_to_become
+from leaseway.generator import GeneratorLease, produce, try_to_become
 from leaseway.idempotency import IdempotencyKey, KeyedRequest
 from leaseway.jobs import Job, Options, cancel_job, create_job, retry_job
 from leaseway.jobs.control.remove import remove_job
@@ -25,7 +25,7 @@ from leaseway.jobs.create.keyed_batch import create_jobs_once
 from leaseway.jobs.create.options import JobRequest
 from leaseway.jobs.find.lists import page_of_jobs
 from leaseway.jobs.find.totals import count_by_type
-from leaseway.jobs.lease import Lease as JobLease
+from leaseway.jobs.lease import Lease
 from leaseway.jobs.progress import Progress
 from leaseway.jobs.run import external
 from leaseway.jobs.run.claim import Claimed, claim
@@ -91,7 +91,7 @@ def define_task() -> None:
 
 
 _created: list[Job] = []
-_claimed: list[JobLease] = []
+_claimed: list[Lease] = []
 
 
 def taken() -> None:
@@ -203,12 +203,12 @@ def long_ledger() -> None:
     page_of_entries("alice", EntrySelection(), owner=None, size=1)  # reads the secret that signs cursors
 
 
-_leases: list[Lease] = []
+_leases: list[GeneratorLease] = []
 
 
 def generating() -> None:
     lease = try_to_become(1, "node", 60_000)
-    assert isinstance(lease, Lease)
+    assert isinstance(lease, GeneratorLease)
     _leases.append(lease)
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta
 from api import console_page, documents
 from api.routes import Call, Operation, operation
 from leaseway.errors import UnavailableError
-from leaseway.health import DependencyOutError, Part, check
+from leaseway.health import DependencyOutError, HealthPart, check
 
 operations = Blueprint(__name__)
 
@@ -28,7 +28,7 @@ class Health(msgspec.Struct):
     """The API answers."""
 
     status: Annotated[str, Meta(examples=["ok"])]
-    parts: Annotated[list[Part] | msgspec.UnsetType, Meta(description="What it needs, where that was asked for")] = (
+    parts: Annotated[list[HealthPart] | msgspec.UnsetType, Meta(description="What it needs, if `deep` asks for it")] = (
         msgspec.UNSET
     )
 

@@ -29,7 +29,7 @@ def run(payload: PrimePayload, context: JobContext) -> JsonObject:
     count, largest = 0, 0
     for segment in paced(context, payload.duration_ms, _SEGMENTS, "segment"):
         low, high = (max(2, payload.below * part // _SEGMENTS) for part in (segment, segment + 1))
-        sieve = _sieved(low, high, small)
+        sieve = _sieve(low, high, small)
         count += sieve.count(1)
         last = sieve.rfind(1)
         largest = low + last if last >= 0 else largest
@@ -44,7 +44,7 @@ def _primes(below: int) -> list[int]:
     return [number for number in range(2, len(sieve)) if sieve[number]]
 
 
-def _sieved(low: int, high: int, small: list[int]) -> bytearray:
+def _sieve(low: int, high: int, small: list[int]) -> bytearray:
     """One byte a number from `low` to below `high`: 1 where it is prime."""
     sieve = bytearray([1]) * (high - low)
     for prime in small:

@@ -24,7 +24,7 @@ def run(payload: SleepPayload, context: JobContext) -> JsonObject:
     """Wait that long; returns the milliseconds really slept.
 
     Raises:
-        JobError: the job was cancelled or ran out of time meanwhile; the sleep ends at once.
+        JobError: the job was cancelled or ran out of time; the sleep ends at once.
     """
     began = clock.now_ms()
     parts = 1 if payload.duration_ms < _TELLING_MS else 10

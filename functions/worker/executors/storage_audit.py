@@ -1,4 +1,4 @@
-"""STORAGE_AUDIT: read every object of the owner in the bucket, and tell what there is and what is there twice."""
+"""STORAGE_AUDIT: read every object of the owner in the bucket, count them and find duplicates."""
 
 import hashlib
 from collections import Counter
@@ -38,34 +38,34 @@ def run(payload: AuditPayload, context: JobContext) -> JsonObject:
     Raises:
         JobError: time ran out, or the bucket does not answer.
     """
-    found = _Findings()
+    findings = _Findings()
     try:
         keys = objects.list_keys(context.owner, payload.most)
         for portion in paced(context, payload.duration_ms, _PORTIONS, "portion"):
             for key in keys[portion::_PORTIONS]:
-                _read(key, found)
+                _read(key, findings)
     except LeasewayError as problem:
         raise JobError(problem.detail) from problem
-    read = found.contents.total()
+    read = findings.contents.total()
     return {
         "objects": read,
-        "bytes": found.bytes,
-        "duplicates": read - len(found.contents),
-        "gone_meanwhile": found.gone,
-        "largest": found.largest[1] or None,
+        "bytes": findings.bytes,
+        "duplicates": read - len(findings.contents),
+        "gone_meanwhile": findings.gone,
+        "largest": findings.largest[1] or None,
         "complete": len(keys) < payload.most,
     }
 
 
-def _read(key: str, found: _Findings) -> None:
+def _read(key: str, findings: _Findings) -> None:
     try:
         content = objects.get_bytes(key, settings().upload_limit)
     except objects.ObjectNotFoundError:
-        found.gone += 1
+        findings.gone += 1
         return
-    found.contents[hashlib.sha256(content).hexdigest()] += 1
-    found.bytes += len(content)
-    found.largest = max(found.largest, (len(content), key))
+    findings.contents[hashlib.sha256(content).hexdigest()] += 1
+    findings.bytes += len(content)
+    findings.largest = max(findings.largest, (len(content), key))
 
 
 # Each reads up to a thousand objects: many at a time would take the bucket's bandwidth from everybody else.

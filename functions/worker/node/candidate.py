@@ -9,9 +9,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import clock
 from leaseway.errors import UnavailableError
-from leaseway.generator import DeposedError, Held, Lease, give_up, produce, renew, take_number, try_to_become
+from leaseway.generator import DeposedError, GeneratorLease, Held, give_up, produce, renew, take_number, try_to_become
 from leaseway.logs import log
-from worker.node.options import Options
+from worker.node.options import NodeOptions
 from worker.node.reports import Reports
 
 _FAILURES = (ClientError, BotoCoreError, UnavailableError)
@@ -22,7 +22,7 @@ _LATE_SECONDS = 0.05
 class Candidate:
     """The thread of a node that may become the generator. `on_change` receives whether it is."""
 
-    def __init__(self, options: Options, reports: Reports, on_change: Callable[[bool], None]) -> None:
+    def __init__(self, options: NodeOptions, reports: Reports, on_change: Callable[[bool], None]) -> None:
         self._options = options
         self._reports = reports
         self._on_change = on_change
@@ -33,7 +33,7 @@ class Candidate:
         number = self._take_number()
         while not self._stop.is_set():
             lease = self._try_to_become(number)
-            if isinstance(lease, Lease):
+            if isinstance(lease, GeneratorLease):
                 self._on_change(True)
                 log.info("generator", extra={"action": "generate", "node": number, "epoch": lease.epoch})
                 self._reports.report_generator_mode()
@@ -61,7 +61,7 @@ class Candidate:
                 self._reports.report_number(number)
                 return number
 
-    def _try_to_become(self, number: int) -> Lease | Held:
+    def _try_to_become(self, number: int) -> GeneratorLease | Held:
         try:
             return try_to_become(number, self._options.name, self._options.lease_ms)
         except _FAILURES as failure:
@@ -74,7 +74,7 @@ class Candidate:
         until_its_end = max(0, held.until - clock.now_ms()) / 1000 + late
         return min(self._options.refresh_ms / 1000, until_its_end)
 
-    def _generate(self, lease: Lease) -> None:
+    def _generate(self, lease: GeneratorLease) -> None:
         try:
             _Generation(lease, self._options, self._reports, self._stop).run()
         except DeposedError:
@@ -84,7 +84,7 @@ class Candidate:
 class _Generation:
     """One epoch of one generator: it renews the lease and produces messages, each at its interval."""
 
-    def __init__(self, lease: Lease, options: Options, reports: Reports, stop: threading.Event) -> None:
+    def __init__(self, lease: GeneratorLease, options: NodeOptions, reports: Reports, stop: threading.Event) -> None:
         self._lease = lease
         self._options = options
         self._reports = reports

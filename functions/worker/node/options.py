@@ -11,7 +11,7 @@ LONGEST_POLL_SECONDS = 8
 
 
 @dataclass(frozen=True)
-class Options:
+class NodeOptions:
     """How this node works. Times are seconds unless their name says otherwise."""
 
     name: str
@@ -34,7 +34,7 @@ class Options:
         return 2 * self.refresh_ms
 
 
-def parse(arguments: Sequence[str]) -> Options:
+def parse(arguments: Sequence[str]) -> NodeOptions:
     """Parse a command line; exits with status 2 if it is invalid."""
     parser = argparse.ArgumentParser(prog="leaseway node")
     parser.add_argument("--name", default=f"{socket.gethostname()}-{os.getpid()}")
@@ -52,7 +52,7 @@ def parse(arguments: Sequence[str]) -> Options:
     for name in ("concurrency", "interval_ms", "refresh_ms"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} must be at least 1")
-    return Options(**vars(options))
+    return NodeOptions(**vars(options))
 
 
 def _split_names(text: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from leaseway.settings import settings
 from worker.node import takeover
 from worker.node.candidate import Candidate
 from worker.node.lane import Lane
-from worker.node.options import Options
+from worker.node.options import NodeOptions
 from worker.node.reports import Reports
 from worker.node.slots import Slots
 
@@ -36,7 +36,7 @@ _CHILDREN_SECONDS = 5.0
 class Node:
     """One node. `run` returns its exit status."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: NodeOptions) -> None:
         self._options = options
         self._stops = 0
         self._stopping = threading.Event()
@@ -172,5 +172,5 @@ def _is_for_nodes(kind: JobType) -> bool:
     return kind.runs_on == "external" and kind.run is not None
 
 
-def _check_interval(options: Options) -> float:
+def _check_interval(options: NodeOptions) -> float:
     return _CHECK_SECONDS if options.take_over is not None else 1.0

@@ -3,7 +3,7 @@ import threading
 import pytest
 
 from leaseway import aws, health
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 from support.api_gateway import REQUEST_ID, Answered, call
 from support.call_meter import metered
 from support.fake_clock import FakeClock
@@ -42,7 +42,7 @@ def test_deep_health_asks_every_part_and_tells_its_time() -> None:
 
 @pytest.mark.usefixtures("asked_anew")
 def test_deep_health_is_503_and_names_the_part_that_is_out() -> None:
-    aws.client("s3").delete_bucket(Bucket=needed("bucket"))
+    aws.client("s3").delete_bucket(Bucket=require_setting("bucket"))
 
     answer = deep()
 

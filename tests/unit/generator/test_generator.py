@@ -9,7 +9,7 @@ import pytest
 
 from leaseway import aws, clock
 from leaseway.dynamodb.transactions import Reason, TransactionCancelledError
-from leaseway.generator import OWNER, DeposedError, Held, Lease, give_up, messages, produce, renew, take_number
+from leaseway.generator import OWNER, DeposedError, GeneratorLease, Held, give_up, messages, produce, renew, take_number
 from leaseway.generator.lease import try_to_become
 from leaseway.jobs import JobStatus, get_job
 from leaseway.jobs.lease import LeaseLostError
@@ -32,9 +32,9 @@ def later(milliseconds: int) -> Iterator[None]:
         yield
 
 
-def generator(node: int = 1) -> Lease:
+def generator(node: int = 1) -> GeneratorLease:
     lease = try_to_become(node, f"node-{node}", LEASE_MS)
-    assert isinstance(lease, Lease)
+    assert isinstance(lease, GeneratorLease)
     return lease
 
 

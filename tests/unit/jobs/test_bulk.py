@@ -15,7 +15,7 @@ from leaseway.jobs.control.bulk import Report, cancel_jobs, retry_jobs
 from leaseway.jobs.find.selection import Selection
 from leaseway.jobs.lease import Lease
 from leaseway.jobs.run import claim, finish
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 from support.api_gateway import call, post, user
 from support.call_meter import metered
 from support.fake_clock import FakeClock
@@ -106,7 +106,7 @@ def test_retried_jobs_start_oldest_first_ten_a_second_over_all_calls(fake_clock:
 def test_retried_jobs_that_keep_an_order_start_in_the_order_of_their_creation(fake_clock: FakeClock) -> None:
     # Given ordered jobs that failed
     made = [failed(second=second, order_key="k") for second in range(12)]
-    url = needed("ordered_queue_url")
+    url = require_setting("ordered_queue_url")
     sqs = aws.client("sqs")
     sqs.purge_queue(QueueUrl=url)
     fake_clock.seconds += 600  # SQS takes the same message again
@@ -152,7 +152,7 @@ def test_a_bulk_retry_whose_answer_was_lost_sends_every_message() -> None:
 def depth() -> int:
     """Messages in the queue of ordinary jobs, delayed ones included."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
-    answer = aws.client("sqs").get_queue_attributes(QueueUrl=needed("jobs_queue_url"), AttributeNames=names)
+    answer = aws.client("sqs").get_queue_attributes(QueueUrl=require_setting("jobs_queue_url"), AttributeNames=names)
     return sum(int(number) for number in answer["Attributes"].values())
 
 

@@ -11,7 +11,7 @@ from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.control.replay import replay
 from leaseway.jobs.find.read import JobNotFoundError, read_job_item
 from leaseway.jobs.run import external, finish
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 from support.job_steps import claimed
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -95,7 +95,7 @@ def test_a_job_whose_objects_are_gone_is_read_without_them() -> None:
 
 def test_a_result_is_read_without_the_payload() -> None:
     job = completed()
-    aws.client("s3").delete_object(Bucket=needed("bucket"), Key=str(job.payload_key))
+    aws.client("s3").delete_object(Bucket=require_setting("bucket"), Key=str(job.payload_key))
     assert get_result(job.id, owner="ann")[1] == LARGE
 
 

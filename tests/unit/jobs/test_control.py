@@ -26,7 +26,7 @@ from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep.sweep import sweep
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 from support.call_meter import metered
 from support.fake_clock import FakeClock
 from support.faulty_wire import lost_answer
@@ -44,7 +44,7 @@ def cancel(created: Job, **options: Any) -> Job:
 
 def queued() -> dict[str, int]:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
-    answer = aws.client("sqs").get_queue_attributes(QueueUrl=needed("jobs_queue_url"), AttributeNames=names)
+    answer = aws.client("sqs").get_queue_attributes(QueueUrl=require_setting("jobs_queue_url"), AttributeNames=names)
     return {name.removeprefix("ApproximateNumberOf"): int(answer["Attributes"][name]) for name in names}
 
 

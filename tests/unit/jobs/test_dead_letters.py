@@ -14,7 +14,7 @@ from leaseway.jobs.find.totals import count_dead_letters
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep.dead_letters import Verdict, judge
 from leaseway.jobs.upkeep.sweep import sweep
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 from leaseway.tally.changes import read_changes
 from support.account_stream import records
 from support.api_gateway import call, post, user
@@ -45,7 +45,7 @@ def ids(jobs: list[Job]) -> list[str]:
 def delays() -> dict[str, int]:
     """Messages in the queue, and those that it holds back."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
-    held = aws.client("sqs").get_queue_attributes(QueueUrl=needed("jobs_queue_url"), AttributeNames=names)
+    held = aws.client("sqs").get_queue_attributes(QueueUrl=require_setting("jobs_queue_url"), AttributeNames=names)
     return {name.removeprefix("ApproximateNumberOf"): int(held["Attributes"][name]) for name in names}
 
 

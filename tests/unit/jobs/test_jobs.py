@@ -30,7 +30,7 @@ from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep import dead_letters
 from leaseway.jobs.upkeep.sweep import sweep
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 from support.call_meter import metered
 from support.fake_clock import FakeClock
 from support.job_steps import claimed, read, sleep_job
@@ -42,7 +42,7 @@ LEASE = 30_000
 
 def received() -> list[Any]:
     """Messages in the queue, which are hidden from now on."""
-    answer = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=10)
+    answer = aws.client("sqs").receive_message(QueueUrl=require_setting("jobs_queue_url"), MaxNumberOfMessages=10)
     return answer.get("Messages", [])
 
 

@@ -20,7 +20,7 @@ from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import created_key
 from leaseway.jobs.upkeep.retention import Cleared, NotClearedError, clear
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 from leaseway.tally.changes import read_changes
 from support.account_stream import records
 from support.call_meter import metered
@@ -47,7 +47,7 @@ def fake_clock(cloud: None) -> Iterator[FakeClock]:
 
 def read_scope() -> list[str]:
     """The keys in the bucket, below the owner's prefix."""
-    found = aws.client("s3").list_objects_v2(Bucket=needed("bucket")).get("Contents", [])
+    found = aws.client("s3").list_objects_v2(Bucket=require_setting("bucket")).get("Contents", [])
     return sorted(one["Key"].removeprefix("owners/") for one in found)
 
 
@@ -143,7 +143,9 @@ def picture() -> dict[str, Any]:
 
 def run_by_a_worker() -> None:
     context = SimpleNamespace(log_stream_name="stream", get_remaining_time_in_millis=lambda: 900_000)
-    messages = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=10)["Messages"]
+    messages = aws.client("sqs").receive_message(QueueUrl=require_setting("jobs_queue_url"), MaxNumberOfMessages=10)[
+        "Messages"
+    ]
     names = {"messageId": "MessageId", "receiptHandle": "ReceiptHandle", "body": "Body"}
     worker.app.handler({"Records": [{ours: m[theirs] for ours, theirs in names.items()} for m in messages]}, context)
 

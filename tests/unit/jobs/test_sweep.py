@@ -19,7 +19,7 @@ from leaseway.jobs.table import JobModel, live_key
 from leaseway.jobs.upkeep import due_looks
 from leaseway.jobs.upkeep import sweep as sweeping
 from leaseway.jobs.upkeep.sweep import sweep
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 from support.call_meter import metered
 from support.fake_clock import FakeClock
 from support.faulty_wire import refused
@@ -57,7 +57,7 @@ def in_shard(shard: int, create: Callable[[], Job]) -> Job:
 
 
 def received(name: str = "jobs_queue_url") -> list[str]:
-    answer = aws.client("sqs").receive_message(QueueUrl=needed(name), MaxNumberOfMessages=10)
+    answer = aws.client("sqs").receive_message(QueueUrl=require_setting(name), MaxNumberOfMessages=10)
     return [queue.parse(message["Body"]).job_id for message in answer.get("Messages", [])]
 
 
@@ -76,8 +76,8 @@ def delays(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 def change_item(job: Job, **values: Any) -> None:
     """Set attributes of a job's item, past all of its rules."""
-    item = aws.client("dynamodb").get_item(TableName=needed("jobs_table"), Key={"id": {"S": job.id}})["Item"]
-    aws.client("dynamodb").put_item(TableName=needed("jobs_table"), Item={**item, **values})
+    item = aws.client("dynamodb").get_item(TableName=require_setting("jobs_table"), Key={"id": {"S": job.id}})["Item"]
+    aws.client("dynamodb").put_item(TableName=require_setting("jobs_table"), Item={**item, **values})
 
 
 def fail_writes(monkeypatch: pytest.MonkeyPatch, job: Job, failure: Exception, times: int = 1) -> None:

@@ -13,8 +13,8 @@ from leaseway.jobs import Options, cancel_job, create_job, retry_job
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep.dead_letters import judge
 from leaseway.metrics import notes, process
-from leaseway.prometheus import FAMILIES, Kind
-from leaseway.prometheus.text import Histogram, rendered
+from leaseway.prometheus import FAMILIES, MetricKind
+from leaseway.prometheus.text import Histogram, render
 from support.account_stream import records
 from support.api_gateway import ADMIN, Answered, call, user
 from support.call_meter import metered
@@ -85,13 +85,13 @@ def test_a_stack_that_did_nothing_yet_tells_zeros_where_there_is_no_label_to_lea
 
 def test_whatever_a_worker_is_called_its_name_comes_back() -> None:
     names = ['a"b', "back\\slash", "two\nlines", "\\n", "ключ", "2026/11/23/[$LATEST]0f"]
-    text = rendered({"app_active_tasks_total": {(name,): number for number, name in enumerate(names)}})
+    text = render({"app_active_tasks_total": {(name,): number for number, name in enumerate(names)}})
     assert samples(text) == {("app_active_tasks_total", name): number for number, name in enumerate(names)}
 
 
 def test_a_histogram_is_cumulative_and_ends_with_all() -> None:
     counts = [number + 1 for number in range(12)]
-    found = samples(rendered({"http_request_duration_seconds": {REQUEST: Histogram(counts, 12.5)}}))
+    found = samples(render({"http_request_duration_seconds": {REQUEST: Histogram(counts, 12.5)}}))
     name = "http_request_duration_seconds"
     bounds = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]
     assert [found[f"{name}_bucket", *REQUEST, bound] for bound in bounds] == [
@@ -104,7 +104,7 @@ def test_counters_are_named_as_prometheus_wants_them() -> None:
     # A gauge, although the name, kept for compatibility, ends like a counter's.
     own = {name for name in FAMILIES if name != "app_active_tasks_total"}
     assert {name for name in own if name.endswith("_total")} == {
-        name for name in own if FAMILIES[name].kind is Kind.COUNTER
+        name for name in own if FAMILIES[name].kind is MetricKind.COUNTER
     }
 
 

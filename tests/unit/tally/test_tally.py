@@ -13,7 +13,7 @@ from leaseway import aws
 from leaseway.jobs import JobStatus, create_job
 from leaseway.jobs.find.totals import count_jobs
 from leaseway.jobs.run import claim
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 from leaseway.tally.changes import read_changes
 from support.seed_jobs import job_item, put_jobs
 
@@ -28,7 +28,7 @@ def tally(records: list[Any]) -> Any:
 
 def stream() -> list[Any]:
     """Every record of the jobs table's stream, as a mapping would deliver them."""
-    arn = aws.client("dynamodb").describe_table(TableName=needed("jobs_table"))["Table"]["LatestStreamArn"]
+    arn = aws.client("dynamodb").describe_table(TableName=require_setting("jobs_table"))["Table"]["LatestStreamArn"]
     streams = aws.client("dynamodbstreams")
     (shard,) = streams.describe_stream(StreamArn=arn)["StreamDescription"]["Shards"]
     iterator = streams.get_shard_iterator(StreamArn=arn, ShardId=shard["ShardId"], ShardIteratorType="TRIM_HORIZON")[
@@ -50,13 +50,13 @@ def test_a_job_is_counted_where_it_stands() -> None:
 
 def test_a_deleted_job_is_counted_no_more() -> None:
     put_jobs([job_item(1), job_item(2)])
-    aws.client("dynamodb").delete_item(TableName=needed("jobs_table"), Key={"id": job_item(1)["id"]})
+    aws.client("dynamodb").delete_item(TableName=require_setting("jobs_table"), Key={"id": job_item(1)["id"]})
     tally(stream())
     assert (count_jobs("alice"), count_jobs()) == (1, 1)
 
 
 def test_an_item_that_is_no_job_blocks_nobody() -> None:
-    aws.client("dynamodb").put_item(TableName=needed("jobs_table"), Item={"id": {"S": "stray"}})
+    aws.client("dynamodb").put_item(TableName=require_setting("jobs_table"), Item={"id": {"S": "stray"}})
     put_jobs([job_item(1)])
     tally(stream())
     assert count_jobs() == 1

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from leaseway import aws, clock, counters
-from leaseway.counters import Change, Counters, CountReport, count
+from leaseway.counters import CounterChange, Counters, CountReport, count
 from leaseway.dynamodb.transactions import TransactionCancelledError
 from leaseway.jobs.find.totals import count_jobs
 from leaseway.tally.job_totals import Group
@@ -22,18 +22,18 @@ from support.job_changes import job_change
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
-def life(job: int, owner: str = "alice", type_name: str = "SLEEP") -> list[Change]:
+def life(job: int, owner: str = "alice", type_name: str = "SLEEP") -> list[CounterChange]:
     """A job from its creation to its end: the three records that count."""
     steps = [None, *(Group(owner, status, type_name) for status in ("CREATED", "RUNNING", "COMPLETED"))]
     return [job_change(f"{owner}-{job}-{n}", before, after) for n, (before, after) in enumerate(pairwise(steps))]
 
 
-def heartbeat(name: str, owner: str = "alice") -> Change:
+def heartbeat(name: str, owner: str = "alice") -> CounterChange:
     running = Group(owner, "RUNNING", "SLEEP")
     return job_change(name, running, running)
 
 
-def lives(jobs: int, **more: Any) -> list[Change]:
+def lives(jobs: int, **more: Any) -> list[CounterChange]:
     return [change for job in range(jobs) for change in life(job, **more)]
 
 
@@ -230,7 +230,7 @@ def test_what_no_repetition_heals_is_not_repeated(monkeypatch: pytest.MonkeyPatc
 
 
 def test_ids_of_markers_are_short_and_distinct() -> None:
-    digests = {Change(f"event-{n}", {}).digest for n in range(10_000)}
+    digests = {CounterChange(f"event-{n}", {}).digest for n in range(10_000)}
     assert len(digests) == 10_000
     assert {len(digest) for digest in digests} == {8}
     assert len(base64.b64encode(b"".join(sorted(digests)[:100]))) < 1100
@@ -273,8 +273,8 @@ def test_every_transition_counts_once_however_batches_are_repeated(
     assert count_jobs(status="RUNNING") == count_jobs(status="CREATED") == 0
 
 
-def interleaved(owners: list[str]) -> list[Change]:
-    steps: list[Change] = []
+def interleaved(owners: list[str]) -> list[CounterChange]:
+    steps: list[CounterChange] = []
     for job, owner in enumerate(owners):
         created, claimed, finished = life(job, owner=owner)
         beat = heartbeat(f"beat-{job}", owner)
@@ -282,7 +282,7 @@ def interleaved(owners: list[str]) -> list[Change]:
     return steps
 
 
-def deliver(batch: list[Change], fate: str) -> bool:
+def deliver(batch: list[CounterChange], fate: str) -> bool:
     """One invocation; returns whether Lambda saw it succeed."""
     if fate == "never starts":
         return False

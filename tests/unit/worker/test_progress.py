@@ -13,7 +13,7 @@ from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.progress import WHOLE, Progress
 from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 from support.call_meter import metered
 from support.job_steps import claimed, read
 from worker import progress as writing
@@ -47,7 +47,9 @@ def teller(**payload: Any) -> Job:
 
 
 def work() -> None:
-    messages = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=10)["Messages"]
+    messages = aws.client("sqs").receive_message(QueueUrl=require_setting("jobs_queue_url"), MaxNumberOfMessages=10)[
+        "Messages"
+    ]
     records = [
         {"messageId": one["MessageId"], "receiptHandle": one["ReceiptHandle"], "body": one["Body"]} for one in messages
     ]

@@ -18,7 +18,7 @@ from leaseway.jobs.queue import Hiding, Queue
 from leaseway.jobs.run.claim import Claimed, Outcome
 from leaseway.jobs.run.claim import claim as claim_job
 from leaseway.jobs.table import JobModel
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 from support.job_steps import read
 from worker import runner
 from worker.app import handler
@@ -38,7 +38,7 @@ def worker_cloud(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_batch() -> dict[str, Any]:
-    answer = aws.client("sqs").receive_message(QueueUrl=needed("jobs_queue_url"), MaxNumberOfMessages=10)
+    answer = aws.client("sqs").receive_message(QueueUrl=require_setting("jobs_queue_url"), MaxNumberOfMessages=10)
     records = [
         {"messageId": one["MessageId"], "receiptHandle": one["ReceiptHandle"], "body": one["Body"]}
         for one in answer["Messages"]

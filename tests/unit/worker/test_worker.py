@@ -10,7 +10,7 @@ from leaseway.jobs import Job, JobStatus, Options, create_job, queue
 from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.queue import NORMAL, ORDERED, Queue
 from leaseway.jobs.run import claim, finish
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 from support.job_steps import read
 from support.worker_programs.running import run_program
 from worker.app import handler
@@ -71,7 +71,7 @@ def test_a_failing_job_leaves_its_neighbours_alone() -> None:
 
 
 def test_a_message_that_is_no_jobs_stays_for_the_dead_letter_queue() -> None:
-    aws.client("sqs").send_message(QueueUrl=needed("jobs_queue_url"), MessageBody="nonsense")
+    aws.client("sqs").send_message(QueueUrl=require_setting("jobs_queue_url"), MessageBody="nonsense")
     good = quick()
     event = receive()
 

@@ -28,7 +28,7 @@ from leaseway.dynamodb.query import Query
 from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Item, Part
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 
 SLICE_RECORDS = 100
 """Records in a slice at most: their ids fill a marker of just under 1 KB, which is 2 write units."""
@@ -56,7 +56,7 @@ Steps = Mapping[Counters, Mapping[str, int]]
 """What to add to which counters, by name."""
 
 
-class Change(msgspec.Struct, frozen=True):
+class CounterChange(msgspec.Struct, frozen=True):
     """What one record of a stream adds to the counters; nothing if `steps` is empty."""
 
     event_id: str
@@ -68,7 +68,7 @@ class Change(msgspec.Struct, frozen=True):
         return hashlib.blake2b(self.event_id.encode(), digest_size=_ID_BYTES).digest()
 
 
-AnyChange = TypeVar("AnyChange", bound=Change)
+AnyChange = TypeVar("AnyChange", bound=CounterChange)
 
 
 class CountReport(msgspec.Struct):
@@ -122,7 +122,7 @@ def count(changes: Iterable[AnyChange], on_counted: Callable[[AnyChange], None] 
     return report
 
 
-def _slice_length(changes: Sequence[Change]) -> int:
+def _slice_length(changes: Sequence[CounterChange]) -> int:
     items: set[Counters] = set()
     for length, change in enumerate(changes[:SLICE_RECORDS]):
         items |= change.steps.keys()
@@ -131,7 +131,7 @@ def _slice_length(changes: Sequence[Change]) -> int:
     return min(len(changes), SLICE_RECORDS)
 
 
-def _apply(piece: Sequence[Change]) -> None:
+def _apply(piece: Sequence[CounterChange]) -> None:
     """Count a slice once: either the marker and all counters are written, or nothing."""
     digests = [change.digest for change in piece]
     shard = str(zlib.crc32(digests[0]) % settings().totals_shards)
@@ -140,7 +140,7 @@ def _apply(piece: Sequence[Change]) -> None:
     _transact([marker, *updates])
 
 
-def _sum_steps(piece: Sequence[Change]) -> dict[Counters, Counter[str]]:
+def _sum_steps(piece: Sequence[CounterChange]) -> dict[Counters, Counter[str]]:
     """What a slice adds, by item and counter; an item whose changes cancel out is left out."""
     sums: defaultdict[Counters, Counter[str]] = defaultdict(Counter)
     for change in piece:
@@ -154,7 +154,7 @@ def _add(counters: Counters, shard: str, steps: Counter[str]) -> dict[str, Any]:
     """The update of one item; `shard` is this slice's part of a scope that is spread."""
     numbered = list(enumerate(sorted(steps.items())))
     update: dict[str, Any] = {
-        "TableName": needed("totals_table"),
+        "TableName": require_setting("totals_table"),
         "Key": {"scope": {"S": counters.scope}, "shard": {"S": counters.shard or shard}},
         "UpdateExpression": "ADD " + ", ".join(f"#{n} :{n}" for n, _ in numbered),
         "ExpressionAttributeNames": {f"#{n}": name for n, (name, _) in numbered},
@@ -170,7 +170,7 @@ def _add(counters: Counters, shard: str, steps: Counter[str]) -> dict[str, Any]:
 def _put_marker(digests: Sequence[bytes]) -> dict[str, Any]:
     name = base64.urlsafe_b64encode(digests[0]).rstrip(b"=").decode()
     return {
-        "TableName": needed("totals_table"),
+        "TableName": require_setting("totals_table"),
         "Item": {
             "scope": {"S": f"event#{name}"},
             "shard": {"S": "-"},

@@ -13,7 +13,7 @@ import msgspec
 
 from leaseway import aws
 from leaseway.errors import InvalidInputError
-from leaseway.settings import SettingsInvalidError, needed
+from leaseway.settings import SettingsInvalidError, require_setting
 
 LARGEST_PAGE = 100
 """The most items of a page of any list."""
@@ -69,7 +69,7 @@ def read(cursor: str, bound_to: Binding, kind: type[Position]) -> Position:
 
 
 def _mac(packed: bytes, bound_to: Binding) -> bytes:
-    key = _key(needed("cursor_secret"))
+    key = _key(require_setting("cursor_secret"))
     return hmac.digest(key, msgspec.msgpack.encode((_VERSION, bound_to, packed)), "sha256")[:_MAC_BYTES]
 
 

@@ -9,6 +9,7 @@ The kinds are here, and each domain defines its own below them. `api.problems` m
             AlreadyReversedError
             AlreadyRunningError
             BalanceLimitError
+            ClaimEndedError
             InsufficientFundsError
             KeyReusedError
             LeaseLostError

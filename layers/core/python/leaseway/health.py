@@ -17,7 +17,7 @@ from leaseway.accounts.model import AccountModel
 from leaseway.errors import UnavailableError
 from leaseway.jobs.queue import NORMAL, depth
 from leaseway.jobs.table import JobModel
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 
 BOUND_SECONDS = 4
 """A part that has not answered by then counts as out."""
@@ -34,7 +34,7 @@ class DependencyOutError(UnavailableError):
     code = "DEPENDENCY_OUT"
 
 
-class Part(msgspec.Struct, frozen=True):
+class HealthPart(msgspec.Struct, frozen=True):
     """One part and how long its answer took; `problem` is the kind of failure, or None."""
 
     name: str
@@ -44,11 +44,11 @@ class Part(msgspec.Struct, frozen=True):
 
 
 def _bucket() -> None:
-    aws.client("s3").head_bucket(Bucket=needed("bucket"))
+    aws.client("s3").head_bucket(Bucket=require_setting("bucket"))
 
 
 def _secrets() -> None:
-    aws.client("secretsmanager").get_secret_value(SecretId=needed("cursor_secret"))
+    aws.client("secretsmanager").get_secret_value(SecretId=require_setting("cursor_secret"))
 
 
 _PARTS: Mapping[str, Callable[[], Any]] = {
@@ -60,10 +60,10 @@ _PARTS: Mapping[str, Callable[[], Any]] = {
 }
 
 _lock = threading.Lock()
-_found: tuple[int, list[Part]] | None = None
+_found: tuple[int, list[HealthPart]] | None = None
 
 
-def check() -> list[Part]:
+def check() -> list[HealthPart]:
     """Check every part, at most once per process and five seconds. Five calls, two of them consistent reads of nothing.
 
     Raises:
@@ -80,8 +80,8 @@ def check() -> list[Part]:
     return parts
 
 
-def _check_all() -> list[Part]:
-    answers: dict[str, Part] = {}
+def _check_all() -> list[HealthPart]:
+    answers: dict[str, HealthPart] = {}
 
     def check_part(name: str) -> None:
         answers[name] = _check(name, _PARTS[name])
@@ -92,11 +92,11 @@ def _check_all() -> list[Part]:
     ends = time.monotonic() + BOUND_SECONDS
     for thread in threads:
         thread.join(max(0.0, ends - time.monotonic()))
-    silent = {name: Part(name, ok=False, ms=BOUND_SECONDS * 1000, problem="no answer in time") for name in _PARTS}
+    silent = {name: HealthPart(name, ok=False, ms=BOUND_SECONDS * 1000, problem="no answer in time") for name in _PARTS}
     return list((silent | answers).values())
 
 
-def _check(name: str, call: Callable[[], Any]) -> Part:
+def _check(name: str, call: Callable[[], Any]) -> HealthPart:
     started = time.monotonic()
     problem = None
     try:
@@ -105,4 +105,4 @@ def _check(name: str, call: Callable[[], Any]) -> Part:
         problem = str(refused.response["Error"]["Code"])
     except (BotoCoreError, UnavailableError) as failure:
         problem = type(failure).__name__
-    return Part(name, problem is None, round((time.monotonic() - started) * 1000), problem)
+    return HealthPart(name, problem is None, round((time.monotonic() - started) * 1000), problem)

@@ -3,7 +3,7 @@
     owners/{owner}/uploads/{id}                   written by a client through a presigned form
     owners/{owner}/jobs/{job id}/{name}           written by Leaseway: payload.json, result-1.json, image-1.webp
 
-An owner's name is escaped so that it is always exactly one segment of a key: nobody can name a foreign prefix.
+An owner's name is escaped, so it is always exactly one segment of a key and cannot lead into another owner's prefix.
 """
 
 import re
@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError, NotFoundError, UnavailableError
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import DeleteTypeDef
@@ -97,11 +97,11 @@ def remove_of_job(owner: str, job_id: str, written_until: int) -> int:
         UnavailableError: the bucket does not answer, or kept some of them.
     """
     prefix, removed = job_key(owner, job_id, ""), 0
-    request: dict[str, Any] = {"Bucket": needed("bucket"), "Prefix": prefix}
+    request: dict[str, Any] = {"Bucket": require_setting("bucket"), "Prefix": prefix}
     while True:
         with _translate_errors(prefix):
             page = aws.client("s3").list_objects_v2(**request)
-        # By whole seconds: the stream and S3 tell no more, though engines may.
+        # By whole seconds: the stream and S3 are no more precise, though engines may be.
         old = [one["Key"] for one in page.get("Contents", []) if int(one["LastModified"].timestamp()) <= written_until]
         if old:
             _delete(prefix, old)
@@ -114,7 +114,7 @@ def remove_of_job(owner: str, job_id: str, written_until: int) -> int:
 def _delete(prefix: str, keys: list[str]) -> None:
     batch: DeleteTypeDef = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
     with _translate_errors(prefix):
-        answer = aws.client("s3").delete_objects(Bucket=needed("bucket"), Delete=batch)
+        answer = aws.client("s3").delete_objects(Bucket=require_setting("bucket"), Delete=batch)
     if errors := answer.get("Errors"):
         raise UnavailableError(f"the bucket kept {len(errors)} objects under {prefix}: {errors[0].get('Code')}")
 
@@ -148,7 +148,7 @@ def create_upload(owner: str, content_type: str, size: int) -> Upload:
     key = f"{owner_prefix(owner)}uploads/{secrets.token_hex(16)}"
     seconds = settings().link_seconds
     form = aws.client("s3").generate_presigned_post(
-        needed("bucket"),
+        require_setting("bucket"),
         key,
         Fields={"Content-Type": content_type},
         Conditions=[{"Content-Type": content_type}, ["content-length-range", size, size]],
@@ -162,7 +162,7 @@ def presign_get(key: str) -> tuple[str, int]:
     """A link that reads the object, and when it stops working (ms since the epoch). No call to AWS."""
     seconds = settings().link_seconds
     url = aws.client("s3").generate_presigned_url(
-        "get_object", Params={"Bucket": needed("bucket"), "Key": key}, ExpiresIn=seconds
+        "get_object", Params={"Bucket": require_setting("bucket"), "Key": key}, ExpiresIn=seconds
     )
     return str(url), clock.now_ms() + seconds * 1000
 
@@ -179,7 +179,7 @@ def put_bytes(key: str, body: bytes, content_type: str) -> None:
         UnavailableError: the bucket did not take it.
     """
     with _translate_errors(key):
-        aws.client("s3").put_object(Bucket=needed("bucket"), Key=key, Body=body, ContentType=content_type)
+        aws.client("s3").put_object(Bucket=require_setting("bucket"), Key=key, Body=body, ContentType=content_type)
 
 
 def get_bytes(key: str, limit: int) -> bytes:
@@ -191,7 +191,7 @@ def get_bytes(key: str, limit: int) -> bytes:
         UnavailableError: the bucket does not answer.
     """
     with _translate_errors(key):
-        answer = aws.client("s3").get_object(Bucket=needed("bucket"), Key=key)
+        answer = aws.client("s3").get_object(Bucket=require_setting("bucket"), Key=key)
         with answer["Body"] as body:
             if answer["ContentLength"] > limit:
                 raise ObjectTooLargeError(f"the object has {answer['ContentLength']} bytes, the limit is {limit}")
@@ -206,7 +206,7 @@ def list_keys(owner: str, most: int) -> list[str]:
     """
     prefix = owner_prefix(owner)
     with _translate_errors(prefix):
-        answer = aws.client("s3").list_objects_v2(Bucket=needed("bucket"), Prefix=prefix, MaxKeys=most)
+        answer = aws.client("s3").list_objects_v2(Bucket=require_setting("bucket"), Prefix=prefix, MaxKeys=most)
     return [item["Key"] for item in answer.get("Contents", [])]
 
 
@@ -228,7 +228,7 @@ def stat(key: str) -> ObjectFacts:
         UnavailableError: the bucket does not answer.
     """
     with _translate_errors(key):
-        answer = aws.client("s3").head_object(Bucket=needed("bucket"), Key=key)
+        answer = aws.client("s3").head_object(Bucket=require_setting("bucket"), Key=key)
     return ObjectFacts(size=answer["ContentLength"], content_type=answer["ContentType"])
 
 

@@ -232,14 +232,16 @@ def settings() -> Settings:
     Raises:
         SettingsInvalidError: a variable is outside its bounds; names it.
     """
-    given = {name: os.environ[name.upper()] for name in Settings.__struct_fields__ if os.environ.get(name.upper())}
+    environment = {
+        name: os.environ[name.upper()] for name in Settings.__struct_fields__ if os.environ.get(name.upper())
+    }
     try:
-        return msgspec.convert(given, Settings, strict=False)
+        return msgspec.convert(environment, Settings, strict=False)
     except msgspec.ValidationError as problem:
         raise SettingsInvalidError(f"settings: {problem}") from problem
 
 
-def needed(name: str) -> str:
+def require_setting(name: str) -> str:
     """The value of a setting that has no default, such as a table's name.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from leaseway import aws
-from leaseway.generator import Lease, give_up, produce, renew, take_number, try_to_become
+from leaseway.generator import GeneratorLease, give_up, produce, renew, take_number, try_to_become
 from leaseway.jobs import Job, JobStatus, Options, create_job, get_job
 from leaseway.jobs.queue import Queue
 from leaseway.jobs.run.claim import claim
@@ -62,7 +62,7 @@ def test_the_policy_grants_exactly_what_a_node_calls(
         for lane in lanes:
             lane.start()
         lease = try_to_become(take_number(), "node", 4_000)
-        assert isinstance(lease, Lease)
+        assert isinstance(lease, GeneratorLease)
         produce(renew(lease, 4_000), 1)
         give_up(lease)
         until(lambda: len(lanes[0].ended) > 1, seconds=90, what="the first queue's jobs")

@@ -7,7 +7,7 @@ from leaseway import aws
 from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Item
 from leaseway.errors import UnavailableError
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 
 READ_TOGETHER = 100
 """Keys that one BatchGetItem takes."""
@@ -35,7 +35,7 @@ def read_items(
 
 def read_keys(table_setting: str, keys: Sequence[Item], *, consistent: bool = False) -> list[Item]:
     """The items of those keys, which must differ; otherwise as `read_items`."""
-    table = needed(table_setting)
+    table = require_setting(table_setting)
     return [item for part in _parts(keys, READ_TOGETHER) for item in _read_part(table, part, consistent)]
 
 
@@ -76,7 +76,7 @@ def _read_part(table: str, keys: Sequence[Item], consistent: bool) -> list[Item]
 def _write(table_setting: str, requests: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     if not requests:
         return []  # a deployment may lack a table that it has nothing to write to
-    table = needed(table_setting)
+    table = require_setting(table_setting)
     return [request for part in _parts(requests, _WRITE_TOGETHER) for request in _write_part(table, part)]
 
 

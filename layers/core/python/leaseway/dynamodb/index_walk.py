@@ -16,7 +16,7 @@ from leaseway.dynamodb.query import Query, Range, typed
 from leaseway.dynamodb.table import Item
 
 
-class Position(msgspec.Struct, frozen=True, array_like=True):
+class IndexPosition(msgspec.Struct, frozen=True, array_like=True):
     """One key of an index: the range key, the number of its shard and the job's id."""
 
     sort: str | int
@@ -47,8 +47,8 @@ class Index(msgspec.Struct, frozen=True, kw_only=True):
 class _Shard:
     """One shard: keys read and not yet taken, and where to read on."""
 
-    def __init__(self, index: Index, number: int, after: Position | None) -> None:
-        self.read: deque[Position] = deque()
+    def __init__(self, index: Index, number: int, after: IndexPosition | None) -> None:
+        self.read: deque[IndexPosition] = deque()
         self.ended = False
         self._index = index
         self._number = number
@@ -69,16 +69,16 @@ class _Shard:
         self._start = page.after
         return len(page.items)
 
-    def _position(self, item: Item) -> Position:
+    def _position(self, item: Item) -> IndexPosition:
         index = self._index
         sort = item[index.range_name]["N" if index.numeric else "S"]
-        return Position(int(sort) if index.numeric else sort, self._number, item["id"]["S"])
+        return IndexPosition(int(sort) if index.numeric else sort, self._number, item["id"]["S"])
 
 
 class Walk:
     """Keys of an index in order, from the start or after a position. Reads at most `budget` keys."""
 
-    def __init__(self, index: Index, after: Position | None, budget: int) -> None:
+    def __init__(self, index: Index, after: IndexPosition | None, budget: int) -> None:
         self._shards = [_Shard(index, number, after) for number in range(len(index.hashes))]
         self._descending = index.descending
         self._left = budget
@@ -88,14 +88,14 @@ class Walk:
         """Every key of the index has been taken."""
         return all(shard.ended and not shard.read for shard in self._shards)
 
-    def take(self, count: int) -> list[Position]:
+    def take(self, count: int) -> list[IndexPosition]:
         """The next `count` keys; fewer where the index or the budget ends."""
-        taken: list[Position] = []
+        taken: list[IndexPosition] = []
         while len(taken) < count and self._fill(count - len(taken)):
             taken.append(self._next())
         return taken
 
-    def _next(self) -> Position:
+    def _next(self) -> IndexPosition:
         heads = [shard for shard in self._shards if shard.read]
         # Ties go to the lower shard in both directions: max and min return the first of equals.
         choose = max if self._descending else min
@@ -129,14 +129,14 @@ def _share(mean: float) -> int:
     return math.ceil(mean + 3 * math.sqrt(mean))
 
 
-def _start(index: Index, number: int, after: Position | None) -> Item | None:
+def _start(index: Index, number: int, after: IndexPosition | None) -> Item | None:
     if after is None or number != after.shard:
         return None
     key = {index.hash_name: typed(index.hashes[number]), index.range_name: typed(after.sort)}
     return key | ({"id": typed(after.id)} if index.name is not None else {})
 
 
-def _range(index: Index, number: int, after: Position | None) -> Range | None:
+def _range(index: Index, number: int, after: IndexPosition | None) -> Range | None:
     """The part of a shard that is left to walk, as a condition on the range key."""
     low: str | int | None = index.lowest
     high: str | int | None = index.below

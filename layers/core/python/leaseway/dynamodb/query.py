@@ -7,7 +7,7 @@ import msgspec
 
 from leaseway import aws
 from leaseway.dynamodb.table import Item
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class _Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     def page(self, *, start: Item | None = None, limit: int | None = None) -> Page:
         """One call: up to 1 MB or `limit` keys, from the beginning or after the key `start`."""
-        request: dict[str, Any] = {"TableName": needed(self.table), "ConsistentRead": self.consistent}
+        request: dict[str, Any] = {"TableName": require_setting(self.table), "ConsistentRead": self.consistent}
         request |= {"ExclusiveStartKey": start} if start else {}
         request |= {"Limit": limit} if limit else {}
         answer = self._call(request)

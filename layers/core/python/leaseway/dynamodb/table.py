@@ -11,7 +11,7 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 
 from leaseway import aws
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
@@ -44,7 +44,7 @@ class Table(Model):
 
     @classmethod
     def _get_connection(cls) -> TableConnection:
-        cls.Meta.table_name = needed(cls.table_setting)
+        cls.Meta.table_name = require_setting(cls.table_setting)
         connection = super()._get_connection()
         connection.connection._client = cast(Any, cls._get_client())
         return connection

@@ -20,7 +20,7 @@ from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.generator.model import GENERATOR, NodeModel
 
 
-class Lease(msgspec.Struct, frozen=True):
+class GeneratorLease(msgspec.Struct, frozen=True):
     """This node is the generator until `held_until` (ms since the epoch), and has been since it got `token`."""
 
     node: int
@@ -39,7 +39,7 @@ class DeposedError(Exception):
     """Another node became the generator; this one can no longer write."""
 
 
-def try_to_become(node: int, worker: str, lease_ms: int) -> Lease | Held:
+def try_to_become(node: int, worker: str, lease_ms: int) -> GeneratorLease | Held:
     """Become the generator if there is none. One write unit, even if refused, and no read."""
     now = clock.now_ms()
     token = secrets.token_hex(8)
@@ -65,7 +65,7 @@ def try_to_become(node: int, worker: str, lease_ms: int) -> Lease | Held:
     return _lease(item)
 
 
-def renew(lease: Lease, lease_ms: int) -> Lease:
+def renew(lease: GeneratorLease, lease_ms: int) -> GeneratorLease:
     """Extend the lease by `lease_ms` from now. One write unit.
 
     Raises:
@@ -78,7 +78,7 @@ def renew(lease: Lease, lease_ms: int) -> Lease:
         raise DeposedError from None
 
 
-def give_up(lease: Lease) -> None:
+def give_up(lease: GeneratorLease) -> None:
     """Release the lease so that another node can take it immediately. One write unit."""
     try:
         NodeModel.change(GENERATOR, [NodeModel.held_until.set(0)], is_still(lease))
@@ -86,12 +86,12 @@ def give_up(lease: Lease) -> None:
         return  # another node has it already
 
 
-def is_still(lease: Lease) -> Condition:
+def is_still(lease: GeneratorLease) -> Condition:
     """The condition that no other node has taken over: it fences what a generator writes."""
     still: Condition = NodeModel.token == lease.token
     return still
 
 
-def _lease(item: Item) -> Lease:
+def _lease(item: Item) -> GeneratorLease:
     numbers = {name: int(item[name]["N"]) for name in ("node", "epoch", "held_until")}
-    return Lease(token=item["token"]["S"], **numbers)
+    return GeneratorLease(token=item["token"]["S"], **numbers)

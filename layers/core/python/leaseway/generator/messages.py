@@ -15,7 +15,7 @@ from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Part
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
 from leaseway.errors import OutcomeUnknownError, UnavailableError
-from leaseway.generator.lease import DeposedError, Lease, is_still
+from leaseway.generator.lease import DeposedError, GeneratorLease, is_still
 from leaseway.generator.model import GENERATOR, NodeModel
 from leaseway.jobs import content, queue
 from leaseway.jobs.create import build
@@ -32,7 +32,7 @@ _TRIES = 6
 _BACKOFF = Backoff(first=0.02)
 
 
-def produce(lease: Lease, number: int, failure_percent: float | None = None) -> Job:
+def produce(lease: GeneratorLease, number: int, failure_percent: float | None = None) -> Job:
     """Write and send message `number` of the lease's epoch. One transaction (6 write units under 1 KB) and one send.
 
     If the send fails the sweeper sends it. `failure_percent` is how often handling it fails; None uses the type's
@@ -54,7 +54,7 @@ def produce(lease: Lease, number: int, failure_percent: float | None = None) -> 
     return job
 
 
-def _message(lease: Lease, number: int, failure_percent: float | None) -> Job:
+def _message(lease: GeneratorLease, number: int, failure_percent: float | None) -> Job:
     payload: dict[str, float] = {"epoch": lease.epoch, "number": number, "node": lease.node}
     payload |= {} if failure_percent is None else {"failure_percent": failure_percent}
     terms = build.resolve_terms(OWNER, TYPE, payload, Options(max_attempts=1))

@@ -5,8 +5,8 @@ from leaseway.identity.model import Role, User
 from leaseway.identity.passwords import WeakPasswordError
 from leaseway.identity.sessions import authenticate
 from leaseway.identity.tokens import (
-    Claims,
     Token,
+    TokenClaims,
     TokenExpiredError,
     TokenRefusedError,
     TokenRevokedError,
@@ -27,11 +27,11 @@ from leaseway.identity.users import (
 
 __all__ = [
     "BadCredentialsError",
-    "Claims",
     "LockedOutError",
     "OwnRoleError",
     "Role",
     "Token",
+    "TokenClaims",
     "TokenExpiredError",
     "TokenRefusedError",
     "TokenRevokedError",

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import aws, clock
 from leaseway.errors import UnavailableError
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 
 _ACCEPTED = frozenset({"AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"})
 _CLOCK_MARGIN_MS = 5_000
@@ -81,7 +81,7 @@ class KeyRing:
             self._looks_next_at = now + settings().key_cache_seconds * 1000
 
     def _fetch(self) -> dict[str, SigningKey]:
-        secret = needed("token_secret")
+        secret = require_setting("token_secret")
         client = aws.client("secretsmanager")
         versions = client.list_secret_version_ids(SecretId=secret)["Versions"]
         accepted = {version["VersionId"]: version for version in versions if _ACCEPTED & {*version["VersionStages"]}}

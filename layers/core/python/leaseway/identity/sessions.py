@@ -4,7 +4,7 @@ from leaseway.identity import tokens
 from leaseway.identity.model import UserModel, user_from_item
 
 
-def authenticate(token: str) -> tokens.Claims:
+def authenticate(token: str) -> tokens.TokenClaims:
     """What a token says, if it is ours, has not expired and was not ended. One consistent read, none for garbage.
 
     Raises:

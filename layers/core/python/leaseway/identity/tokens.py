@@ -44,7 +44,7 @@ class Token(msgspec.Struct, frozen=True):
     seconds: int
 
 
-class Claims(msgspec.Struct, frozen=True):
+class TokenClaims(msgspec.Struct, frozen=True):
     """What a token says. `exp` is in seconds since the epoch, `gen` its user's token generation when it was issued."""
 
     sub: str
@@ -79,7 +79,7 @@ def issue(user: User) -> Token:
     return Token(text, configured.token_seconds)
 
 
-def read(text: str) -> Claims:
+def read(text: str) -> TokenClaims:
     """What a token says, if it is ours and has not expired. Garbage is refused before anything is asked.
 
     Raises:
@@ -103,7 +103,7 @@ def read(text: str) -> Claims:
             issuer=configured.issuer,
             options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False},
         )
-        claims = msgspec.convert(payload, Claims)
+        claims = msgspec.convert(payload, TokenClaims)
     except (jwt.InvalidTokenError, msgspec.ValidationError, UnicodeError, RecursionError):
         raise TokenRefusedError from None
     if claims.exp * 1000 <= clock.now_ms():

@@ -17,7 +17,7 @@ from leaseway import aws, clock
 from leaseway.errors import UnavailableError
 from leaseway.jobs.job import Job
 from leaseway.logs import log
-from leaseway.settings import SettingsInvalidError, needed, settings
+from leaseway.settings import SettingsInvalidError, require_setting, settings
 
 if TYPE_CHECKING:
     from types_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -47,7 +47,7 @@ class Queue(NamedTuple):
             SettingsInvalidError: the deployment has no such queue.
         """
         if self.name in _SETTINGS:
-            return needed(_SETTINGS[self.name])
+            return require_setting(_SETTINGS[self.name])
         try:
             return _of_types(settings().type_queue_urls)[self.name]
         except KeyError:

@@ -16,7 +16,7 @@ import msgspec
 from leaseway.canonical import with_whole_numbers
 from leaseway.errors import InvalidInputError, LeasewayError
 from leaseway.logs import log
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 from leaseway.validation import refusal
 
 JsonObject = dict[str, Any]
@@ -183,7 +183,7 @@ def _discover(package_name: str) -> Mapping[str, JobType]:
 
 def catalogue() -> Mapping[str, JobType]:
     """Every job type by name. Imports the executors package at the first call."""
-    return _discover(needed("executors_package"))
+    return _discover(require_setting("executors_package"))
 
 
 def job_type(name: str) -> JobType:

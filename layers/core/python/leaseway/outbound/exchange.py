@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import h11
 
-from leaseway.outbound.urls import Target
+from leaseway.outbound.urls import RequestTarget
 
 HEADER_BYTES = 32_768
 TOO_LARGE = 431
@@ -25,7 +25,7 @@ class Exchange:
         self._socket = connection
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADER_BYTES)
 
-    def send_get(self, target: Target) -> None:
+    def send_get(self, target: RequestTarget) -> None:
         """Send the whole request.
 
         Raises:

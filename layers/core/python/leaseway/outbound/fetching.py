@@ -12,7 +12,7 @@ from leaseway.outbound import names, sockets
 from leaseway.outbound.decompression import BrokenEncodingError, decompress
 from leaseway.outbound.exchange import HEADER_BYTES, TOO_LARGE, Exchange
 from leaseway.outbound.sockets import Patience
-from leaseway.outbound.urls import Target, check_url, resolve_redirect
+from leaseway.outbound.urls import RequestTarget, check_url, resolve_redirect
 from leaseway.settings import settings
 
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -73,7 +73,7 @@ def fetch(url: str, *, limit: int, remaining: Callable[[], float]) -> FetchedRes
 
 
 @contextmanager
-def _open_exchange(target: Target, patience: Patience) -> Iterator[Exchange]:
+def _open_exchange(target: RequestTarget, patience: Patience) -> Iterator[Exchange]:
     with _translate_errors(target, patience):
         addresses = names.admit_addresses(target, patience.next_wait())
         with closing(sockets.connect(target, addresses, patience)) as connection:
@@ -90,7 +90,7 @@ def _find_location(head: h11.Response) -> bytes | None:
 
 
 def _read_response(
-    head: h11.Response, exchange: Exchange, target: Target, redirects: int, limit: int
+    head: h11.Response, exchange: Exchange, target: RequestTarget, redirects: int, limit: int
 ) -> FetchedResponse:
     headers = _collect_headers(head)
     encoding = headers.get("content-encoding", "")
@@ -133,7 +133,7 @@ def _read_declared_size(headers: dict[str, str]) -> int | None:
 
 
 @contextmanager
-def _translate_errors(target: Target, patience: Patience) -> Iterator[None]:
+def _translate_errors(target: RequestTarget, patience: Patience) -> Iterator[None]:
     try:
         yield
     except (OSError, h11.RemoteProtocolError, BrokenEncodingError) as problem:

@@ -5,12 +5,12 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 
 from leaseway.outbound.addresses import is_public
-from leaseway.outbound.urls import Target, UrlRefusedError
+from leaseway.outbound.urls import RequestTarget, UrlRefusedError
 
 ADDRESSES_TRIED = 4
 
 
-def admit_addresses(target: Target, seconds: float) -> list[str]:
+def admit_addresses(target: RequestTarget, seconds: float) -> list[str]:
     """Look up the addresses that may be connected to for this target: best first, at most four.
 
     One private address among public ones refuses the name: an honest name has no such mixture.
@@ -25,7 +25,7 @@ def admit_addresses(target: Target, seconds: float) -> list[str]:
     return addresses[:ADDRESSES_TRIED]
 
 
-def _look_up(target: Target, seconds: float) -> list[str]:
+def _look_up(target: RequestTarget, seconds: float) -> list[str]:
     # The system's resolver has no time limit that a caller could set, so the caller stops waiting for it.
     answers: SimpleQueue[list[str] | OSError] = SimpleQueue()
     Thread(target=_resolve, args=(target, answers), name=f"resolve {target.host}", daemon=True).start()
@@ -38,7 +38,7 @@ def _look_up(target: Target, seconds: float) -> list[str]:
     return answer
 
 
-def _resolve(target: Target, answers: "SimpleQueue[list[str] | OSError]") -> None:
+def _resolve(target: RequestTarget, answers: "SimpleQueue[list[str] | OSError]") -> None:
     try:
         # Bytes, because text goes through a codec that raises on names it does not like.
         entries = socket.getaddrinfo(target.host.encode(), target.port, type=socket.SOCK_STREAM)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from leaseway.outbound.urls import Target
+from leaseway.outbound.urls import RequestTarget
 
 
 class Patience(msgspec.Struct, frozen=True):
@@ -57,7 +57,7 @@ def load_trust() -> ssl.SSLContext:
     return context
 
 
-def connect(target: Target, addresses: Sequence[str], patience: Patience) -> socket.socket:
+def connect(target: RequestTarget, addresses: Sequence[str], patience: Patience) -> socket.socket:
     """Connect to the first of the addresses that accepts. For https the certificate must be the host's.
 
     Raises:

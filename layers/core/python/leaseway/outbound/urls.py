@@ -31,7 +31,7 @@ class UrlRefusedError(InvalidInputError):
     code = "URL_REFUSED"
 
 
-class Target(msgspec.Struct, frozen=True):
+class RequestTarget(msgspec.Struct, frozen=True):
     """Where a request goes. `host` is a lower-case ASCII name or an address without brackets."""
 
     scheme: str
@@ -67,7 +67,7 @@ class Target(msgspec.Struct, frozen=True):
         return self.pair in {pair.strip() for pair in pairs}
 
 
-def check_url(url: str, *, field: str | None = None) -> Target:
+def check_url(url: str, *, field: str | None = None) -> RequestTarget:
     """Parse a URL and refuse what can be refused from its text.
 
     Raises:
@@ -82,7 +82,7 @@ def check_url(url: str, *, field: str | None = None) -> Target:
         raise UrlRefusedError(str(problem), field=field) from problem
 
 
-def resolve_redirect(target: Target, location: bytes) -> Target:
+def resolve_redirect(target: RequestTarget, location: bytes) -> RequestTarget:
     """Find where a Location header leads, seen from the target that answered with it.
 
     Raises:
@@ -106,7 +106,7 @@ def _check_characters(url: str) -> None:
     url.encode()  # a surrogate that stands alone is a ValueError here, and a TypeError in the parser
 
 
-def _admit(url: "can_ada.URL", *, spelling: str) -> Target:
+def _admit(url: "can_ada.URL", *, spelling: str) -> RequestTarget:
     target = _build_target(url)
     if _IPV4.fullmatch(target.host) and target.host not in spelling:
         raise ValueError("an IPv4 address must be spelled as four decimal numbers")
@@ -117,7 +117,7 @@ def _admit(url: "can_ada.URL", *, spelling: str) -> Target:
     return target
 
 
-def _build_target(url: "can_ada.URL") -> Target:
+def _build_target(url: "can_ada.URL") -> RequestTarget:
     scheme = url.protocol.removesuffix(":")
     if scheme not in _PORTS:
         raise ValueError("the URL must begin with http:// or https://")
@@ -129,14 +129,14 @@ def _build_target(url: "can_ada.URL") -> Target:
     host = url.hostname.removeprefix("[").removesuffix("]")
     if ":" not in host and not _NAME.fullmatch(host):
         raise ValueError(f"{host!r} is not the name of a host")
-    return Target(scheme, host, port, url.pathname + url.search)
+    return RequestTarget(scheme, host, port, url.pathname + url.search)
 
 
 def _bracket(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _is_known_private(target: Target) -> bool:
+def _is_known_private(target: RequestTarget) -> bool:
     if target.is_literal:
         return not is_public(target.host)
     return f".{target.host}".rstrip(".").endswith(".localhost")

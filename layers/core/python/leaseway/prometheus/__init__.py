@@ -1,4 +1,4 @@
-"""The page that Prometheus reads: what functions told in their logs and what is stored, as its text format.
+"""The page that Prometheus reads: what functions logged and what is stored, in its text format.
 
     API function      one line of its log a request: route, status, duration        no call, no write
          |  subscription of the log group
@@ -6,11 +6,11 @@
          |
     totals table      <-  tally function adds what became of jobs
          |
-    GET /metrics      a few reads, the same numbers from whatever instance answers  `page`
+    GET /metrics      a few reads, the same numbers from every instance  `page`
 
-An instance that counted for itself would tell its own part only: whoever scrapes reaches one of many.
+An instance that counted for itself would report its own part only, because a scrape reaches one of many.
 """
 
-from leaseway.prometheus.families import FAMILIES, Family, Kind
+from leaseway.prometheus.families import FAMILIES, Family, MetricKind
 
-__all__ = ["FAMILIES", "Family", "Kind"]
+__all__ = ["FAMILIES", "Family", "MetricKind"]

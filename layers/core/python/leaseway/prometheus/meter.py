@@ -20,10 +20,10 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from leaseway import aws
-from leaseway.counters import Change, Counters, CountReport, Steps, count
+from leaseway.counters import CounterChange, Counters, CountReport, Steps, count
 from leaseway.metrics import NAMESPACE
 from leaseway.prometheus.families import BUCKETS
-from leaseway.settings import needed
+from leaseway.settings import require_setting
 
 SCOPE = "meters"
 BETWEEN = "|"
@@ -62,7 +62,7 @@ def count_lines(stream: str, lines: Iterable[LogEvent]) -> CountReport:
     """
     copy = str(zlib.crc32(stream.encode()) % _COPIES)
     batch = [(str(line["id"]), list(points(line["message"]))) for line in lines]
-    report = count(Change(line_id, _steps(of_line, copy)) for line_id, of_line in batch)
+    report = count(CounterChange(line_id, _steps(of_line, copy)) for line_id, of_line in batch)
     for point in _last_memory(point for _, of_line in batch for point in of_line):
         _store_memory(point)
     return report
@@ -123,7 +123,7 @@ def _store_memory(point: Point) -> None:
     """Store the memory unless a later value is there: a late or repeated delivery changes nothing."""
     try:
         aws.client("dynamodb").update_item(
-            TableName=needed("totals_table"),
+            TableName=require_setting("totals_table"),
             Key={"scope": {"S": SCOPE}, "shard": {"S": f"{MEMORY}{BETWEEN}{point.by['function']}"}},
             UpdateExpression="SET #bytes = :bytes, #at = :at",
             ConditionExpression="attribute_not_exists(#at) OR #at < :at",

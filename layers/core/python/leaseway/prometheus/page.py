@@ -9,7 +9,7 @@ from leaseway.jobs.find.active import active_by_worker
 from leaseway.jobs.find.totals import ALL_JOBS, DEAD_LETTERS
 from leaseway.prometheus import meter
 from leaseway.prometheus.families import BUCKETS
-from leaseway.prometheus.text import Histogram, Labels, Values, rendered
+from leaseway.prometheus.text import Histogram, Labels, Values, render
 from leaseway.tally.job_totals import CUMULATIVE
 
 _BALANCE_UPDATES = "BalanceUpdates"
@@ -26,7 +26,7 @@ def page() -> str:
     """
     counted = _Counted(read_scope(meter.SCOPE, consistent=True))
     jobs = read_scope(ALL_JOBS.scope, consistent=True)
-    return rendered(
+    return render(
         {
             "http_requests_total": {labels: sum(histogram.counts) for labels, histogram in counted.requests.items()},
             "http_request_duration_seconds": counted.requests,

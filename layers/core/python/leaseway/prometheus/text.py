@@ -25,7 +25,7 @@ Values = Mapping[str, Mapping[Labels, float | Histogram]]
 """Values by family and labels."""
 
 
-def rendered(values: Values) -> str:
+def render(values: Values) -> str:
     """The page: each family with its help and its kind, even if it has no series yet; series are sorted."""
     return "".join(f"{line}\n" for name, family in FAMILIES.items() for line in _lines(name, family, values))
 
@@ -36,12 +36,12 @@ def _lines(name: str, family: Family, values: Values) -> Iterator[str]:
     for labels, value in sorted(values.get(name, {}).items(), key=lambda series: series[0]):
         named = list(zip(family.labels, labels, strict=True))
         if isinstance(value, Histogram):
-            yield from _of_histogram(name, named, value)
+            yield from _lines_of_histogram(name, named, value)
         else:
             yield _sample(name, named, value)
 
 
-def _of_histogram(name: str, named: list[tuple[str, str]], histogram: Histogram) -> Iterator[str]:
+def _lines_of_histogram(name: str, named: list[tuple[str, str]], histogram: Histogram) -> Iterator[str]:
     so_far = list(accumulate(histogram.counts))
     for bound, count in zip(_BOUNDS, so_far, strict=True):
         yield _sample(f"{name}_bucket", [*named, ("le", bound)], count)

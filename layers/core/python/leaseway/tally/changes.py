@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from leaseway import metrics
-from leaseway.counters import Change, Counters, Steps
+from leaseway.counters import CounterChange, Counters, Steps
 from leaseway.dynamodb.table import Item
 from leaseway.jobs.job import JobStatus
 from leaseway.tally.job_totals import Group, count_for_ever, group_of, move, move_dead_letter
@@ -15,7 +15,7 @@ _DEAD_LETTERED = "JobsDeadLettered"
 _RAN = (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
-class JobChange(Change, frozen=True):
+class JobChange(CounterChange, frozen=True):
     """A record of the jobs stream."""
 
     type_name: str | None

@@ -23,7 +23,7 @@ from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import queue
 from leaseway.jobs.control.control import apply_as_seen, plan_retry
 from leaseway.jobs.job import Job
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 
 _TRIES = 5
 
@@ -89,7 +89,7 @@ def _reserve(count: int) -> int:
 def _extend(update: str, condition: str, now: int, span: int) -> int | None:
     """Extend the reserved time; returns when it ends now (ms), None if the condition is false."""
     request: dict[str, Any] = {
-        "TableName": needed("totals_table"),
+        "TableName": require_setting("totals_table"),
         "Key": {"scope": {"S": "replay"}, "shard": {"S": "-"}},
         "UpdateExpression": update,
         "ConditionExpression": condition,

@@ -10,7 +10,7 @@ the last one too. A job that is retried leaves the list, and comes again with it
 """
 
 from leaseway import clock, cursors
-from leaseway.dynamodb.index_walk import Position
+from leaseway.dynamodb.index_walk import IndexPosition
 from leaseway.errors import InvalidInputError
 from leaseway.jobs.find.lists import JobPage, ListPart, ListPlace, read_filtered
 from leaseway.jobs.find.selection import Selection
@@ -83,6 +83,6 @@ def page_of_ended_jobs(  # noqa: PLR0913 - a list's filter and its window
     )
 
 
-def _before_all(ended_after: int) -> Position:
+def _before_all(ended_after: int) -> IndexPosition:
     """Return a position before every end at that time (ms) or later."""
-    return Position(f"{ended_after:013d}", -1, "")
+    return IndexPosition(f"{ended_after:013d}", -1, "")

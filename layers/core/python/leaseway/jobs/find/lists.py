@@ -24,7 +24,7 @@ import msgspec
 
 from leaseway import cursors
 from leaseway.dynamodb.batches import read_items
-from leaseway.dynamodb.index_walk import Position, Walk
+from leaseway.dynamodb.index_walk import IndexPosition, Walk
 from leaseway.errors import InvalidInputError
 from leaseway.jobs.find.selection import Selection, names_job
 from leaseway.jobs.find.totals import count_dead_letters, count_jobs
@@ -60,7 +60,7 @@ class JobPage(msgspec.Struct, frozen=True, kw_only=True):
 class ListPlace(msgspec.Struct, frozen=True, array_like=True):
     """What a cursor holds: the key to continue after, and how many matches to skip before the page begins."""
 
-    after: Position
+    after: IndexPosition
     skip: int = 0
 
 
@@ -72,7 +72,7 @@ class ListPart(msgspec.Struct):
     """Where the next page begins; None at the end of the list."""
     length: int | None
     """The length of the list, if the walk read all of it."""
-    last: Position | None = None
+    last: IndexPosition | None = None
     """The last key that was read."""
 
 
@@ -191,8 +191,8 @@ def read_filtered(
     index = selection.index()
     index = msgspec.structs.replace(index, descending=index.descending and not oldest_first)
     walk = Walk(index, start.after if start else None, settings().list_key_budget)
-    matches: list[tuple[Position, Job]] = []
-    walked: list[Position] = []
+    matches: list[tuple[IndexPosition, Job]] = []
+    walked: list[IndexPosition] = []
     while len(matches) < end and (keys := walk.take(step)):
         matches += _read_jobs(keys, selection)
         walked, step = keys, 2 * step  # if few match, larger steps need fewer calls
@@ -218,7 +218,7 @@ def _count(selection: Selection, part: ListPart, offset: int) -> int | None:
     return max(counted, offset + len(part.content)) if part.length is None else part.length
 
 
-def _read_jobs(keys: Sequence[Position], selection: Selection) -> list[tuple[Position, Job]]:
+def _read_jobs(keys: Sequence[IndexPosition], selection: Selection) -> list[tuple[IndexPosition, Job]]:
     """Read the jobs of those keys that (still) belong to the list, in order. Half a read unit each (per 4 KB)."""
     keys = [key for key in keys if selection.may_hold(key)]
     items = {item["id"]["S"]: item for item in read_items("jobs_table", [key.id for key in keys])}

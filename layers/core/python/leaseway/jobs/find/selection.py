@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from leaseway import cursors
-from leaseway.dynamodb.index_walk import Index, Position
+from leaseway.dynamodb.index_walk import Index, IndexPosition
 from leaseway.jobs import tags
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.table import created_key, ended_key, owner_mark, timed_keys, waiting_keys
@@ -55,7 +55,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
             and (self.ended_from is None or (job.finished_at is not None and job.finished_at >= self.ended_from))
         )
 
-    def may_hold(self, key: Position) -> bool:
+    def may_hold(self, key: IndexPosition) -> bool:
         """Return whether the job of an index key may belong to the list, as far as the key shows it."""
         return self.ended_from is None or self.owner is None or f"#{owner_mark(self.owner)}#" in str(key.sort)
 
@@ -83,7 +83,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return _bound(index, self.created_from, self.created_before)
 
 
-def names_job(key: Position, job: Job) -> bool:
+def names_job(key: IndexPosition, job: Job) -> bool:
     """Return whether the key is one that the job has: a repeated creation may leave a tag's row of another time."""
     if isinstance(key.sort, int) or key.sort == created_key(job.created_at, job.id):
         return True
