@@ -74,8 +74,12 @@ def job(key: IdempotencyKey | None = None) -> Operation:
     return lambda: _created.append(create_job("alice", "SLEEP", {"duration_ms": 5}, key=key))
 
 
-def batch(size: int, key: IdempotencyKey | None = None) -> Operation:
-    requests = [JobRequest("SLEEP", {"duration_ms": 5})] * size
+def ordered(key: IdempotencyKey | None = None) -> Operation:
+    return lambda: create_job("alice", "SLEEP", {"duration_ms": 5}, Options(order_key="k"), key=key)
+
+
+def batch(size: int, key: IdempotencyKey | None = None, order_key: str | None = None) -> Operation:
+    requests = [JobRequest("SLEEP", {"duration_ms": 5}, Options(order_key=order_key))] * size
     if key is None:
         return lambda: create_jobs("alice", requests)
     return lambda: create_jobs_once("alice", requests, KeyedRequest.of(key, size))
@@ -257,6 +261,9 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "create a batch of 100 jobs": ([], batch(100)),
     "create a batch of 100 jobs, with a key": ([], batch(100, KEY)),
     "create a batch of 100 jobs, with a key, repeated": ([batch(100, KEY)], batch(100, KEY)),
+    "create an ordered job": ([], ordered()),
+    "create an ordered job, with a key": ([], ordered(KEY)),
+    "create a batch of 100 ordered jobs of one key": ([], batch(100, order_key="k")),
     "run a task": ([define_task], lambda: start_now(_tasks[-1].id)),
     "run a task, with a key": ([define_task], lambda: start_now_once(_tasks[-1].id, KEY)),
     "run a task, with a key, repeated": (

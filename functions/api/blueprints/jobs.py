@@ -44,6 +44,7 @@ from leaseway.jobs.create.keyed_batch import create_jobs_once
 from leaseway.jobs.create.options import JobRequest, Priority
 from leaseway.jobs.find.ended import NoEndedIndexError, page_of_ended_jobs
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
+from leaseway.jobs.order_limit import OrderKeyFullError
 from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
 from leaseway.jobs.types import job_type
 from leaseway.objects import ObjectNotFoundError
@@ -131,7 +132,13 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
         body=NewJob,
         answer=JobView,
         keyed=True,
-        errors=(UnknownJobTypeError, TtlTooLongError, UnavailableError, RepeatableOutcomeUnknownError),
+        errors=(
+            UnknownJobTypeError,
+            TtlTooLongError,
+            OrderKeyFullError,
+            UnavailableError,
+            RepeatableOutcomeUnknownError,
+        ),
     ),
 )
 def submit_job(call: Call[NewJob, None]) -> Answer:

@@ -20,6 +20,7 @@ The kinds are here, and each domain defines its own below them. `api.problems` m
             NotRepairableError
             NotRetryableError
             NotReversibleError
+            OrderKeyFullError
             OwnRoleError
             TaskExistsError
             UserExistsError

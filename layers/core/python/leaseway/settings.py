@@ -137,6 +137,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     first_look_seconds: Annotated[
         int, _number(1, 3_600, "Age at which the sweeper first looks at a live job; a job done sooner is never read")
     ] = 120
+    ordered_jobs: Annotated[
+        int,
+        _number(1, 100_000, "Live jobs that one order key of an owner may have; one more is 409 `ORDER_KEY_FULL`"),
+    ] = 10_000
     dead_letter_seconds: Annotated[
         int,
         _number(

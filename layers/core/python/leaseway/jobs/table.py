@@ -109,6 +109,8 @@ class JobModel(Table, _Declarations):  # type: ignore[metaclass, misc]
 
     # Whether an attempt stored objects of its own in the bucket; absent where none did.
     has_objects = BooleanAttribute(null=True)
+    # Whether its order key's limit counts it; absent without an order key.
+    order_counted = BooleanAttribute(null=True)
     # Stands for what was asked under an Idempotency-Key; absent without one.
     asked = UnicodeAttribute(null=True)
     # Random, of the last change by a client: recognizes our own write that the SDK repeated.
@@ -223,6 +225,7 @@ def model_from_job(job: Job, content: "Content", asked: str | None = None) -> Jo
     return JobModel(
         **_STORED.encode(job) | {"payload": content.text, "payload_key": content.key},
         asked=asked,
+        order_counted=None if job.order_key is None else True,
         owner_key=owner_key(job.owner, job.id),
         created_key=created_key(job.created_at, job.id),
         live_key=live_key(job.id, timed=precedes_message(job.look_at, job.run_after)),

@@ -8,6 +8,7 @@ from leaseway import metrics
 from leaseway.counters import CounterChange, Counters, Steps
 from leaseway.dynamodb.table import Item
 from leaseway.jobs.job import JobStatus
+from leaseway.jobs.order_limit import move_order
 from leaseway.tally.job_totals import Group, count_for_ever, group_of, move, move_dead_letter
 from leaseway.tally.task_statistics import move_run
 
@@ -38,6 +39,7 @@ def read_changes(records: Iterable[Mapping[str, Any]]) -> Iterator[JobChange]:
             count_for_ever(noted, after.type) if after else {},
             move_run(old, new),
             move_dead_letter(old, new),
+            move_order(old, new) if before else {},
         )
         yield JobChange(record["eventID"], steps, after.type if after else None, noted)
 

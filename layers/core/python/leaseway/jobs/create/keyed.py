@@ -14,14 +14,16 @@ import msgspec
 from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Item
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
-from leaseway.errors import OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
+from leaseway.errors import ConflictError, OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyedRequest, KeyReusedError, WorkMovedError
 from leaseway.jobs import content, queue, tags
 from leaseway.jobs.create.build import resolve_start
 from leaseway.jobs.create.options import Options
 from leaseway.jobs.create.rows import delete_expired, is_as_created, is_never_claimed
 from leaseway.jobs.job import Job
+from leaseway.jobs.order_limit import OrderKeyFullError, count_part
 from leaseway.jobs.table import JobModel, job_from_item, model_from_job
+from leaseway.settings import settings
 
 NOT_IN_TURN = "SQS did not take the job in its turn; try again"
 
@@ -50,6 +52,7 @@ def create_once(job: Job, options: Options, key: IdempotencyKey) -> Job:
 
     Raises:
         KeyReusedError: the key created another job.
+        OrderKeyFullError: the order key has `ORDERED_JOBS` live jobs.
         UnavailableError: a table or SQS did not take it; no job was created.
         WorkMovedError: a repeat of this request has taken over.
         RepeatableOutcomeUnknownError: an answer was lost; a repeat settles what became of the job.
@@ -84,7 +87,7 @@ def _insert_with_tags(job: Job, keyed: KeyedRequest) -> _FirstAnswer | None:
         raise UnavailableError("the table of tags did not take the job's; try again")
     try:
         first_answer = _insert(job, keyed)
-    except KeyReusedError:
+    except ConflictError:
         tags.delete_rows([job])
         raise
     if first_answer is not None and first_answer.created_at != job.created_at:  # equal, the rows are the first job's
@@ -105,6 +108,8 @@ def _insert(job: Job, keyed: KeyedRequest) -> _FirstAnswer | None:
         JobModel.put_part(model_from_job(job, payload, request), JobModel.id.does_not_exist()),
         keyed.record(msgspec.json.encode(answer).decode()),
     ]
+    if job.order_key is not None:
+        parts.append(count_part(job.owner, job.order_key, 1))
     for _ in _BACKOFF.attempts(_TRIES):
         try:
             transact_with_retries(parts)
@@ -118,9 +123,11 @@ def _insert(job: Job, keyed: KeyedRequest) -> _FirstAnswer | None:
 
 def _settle_refusal(job_id: str, keyed: KeyedRequest, cancelled: TransactionCancelledError) -> _FirstAnswer | None:
     """The first answer, from what refused the transaction; None if it was an expired job, which is deleted."""
-    of_job, of_record = cancelled.reasons
+    of_job, of_record, *of_count = cancelled.reasons
     if of_record.refused and of_record.item is not None:
         return _decode(keyed.replay(of_record.item))
+    if not of_job.refused and any(reason.refused for reason in of_count):
+        raise OrderKeyFullError(limit=settings().ordered_jobs)
     item = of_job.item or {}
     if item and job_from_item(item) is not None:
         return _read_as_created(item, keyed)

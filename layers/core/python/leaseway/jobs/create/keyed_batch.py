@@ -35,7 +35,7 @@ from leaseway.jobs import content, queue, tags
 from leaseway.jobs.create.build import Terms, build_job, read_default_terms, rebuild_job
 from leaseway.jobs.create.keyed import NOT_IN_TURN
 from leaseway.jobs.create.options import JobRequest
-from leaseway.jobs.create.rows import insert_row, is_as_created, is_never_claimed
+from leaseway.jobs.create.rows import Stopped, insert_in_order, insert_row, is_as_created, is_never_claimed, stop
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel, job_from_item, model_from_job
 from leaseway.logs import log
@@ -43,6 +43,7 @@ from leaseway.pool import Pool
 
 _STEP = 25
 _THREADS = 8
+_NOT_TAGGED = "the table of tags did not take the job's; try again"
 _DIGITS = 32
 
 Outcome = Job | LeasewayError
@@ -73,6 +74,7 @@ def create_jobs_once(owner: str, requests: Sequence[JobRequest | LeasewayError],
     A job's id is made of the key and the job's place. One PutItem for the record, then for 25 jobs: 25 conditional
     PutItems, 8 at a time, three SendMessageBatch and one UpdateItem; as many write units as without a key, and 1 for
     the record and each of its updates if its plan is under 1 KB. A repeat of what is done is one refused PutItem.
+    Ordered jobs of a key are put by one transaction, as without a key.
 
     What fails by no fault of the request, such as a throttled put, is the outcome of its job alone; a repeat tries it
     again. All else is recorded: a repeat returns it as it was, even if a job was removed since.
@@ -121,6 +123,7 @@ class _Batch:
         self._plan = msgspec.json.decode(work.plan, type=_Plan)
         self._progress = _read_progress(work)
         self._failures: dict[int, LeasewayError] = {}
+        self._stopped: Stopped = {}
 
     def finish(self) -> list[Outcome]:
         """Do the steps that are left, and return the outcome of each request."""
@@ -164,10 +167,8 @@ class _Batch:
         """Store the jobs that are not there yet; returns, for each place, its job as it is stored."""
         existing = {} if self._work.is_first else self._read_existing(places)
         missing = [job for place in places if (job := self._build(place)).id not in existing]
-        untagged = tags.insert_rows(missing)
         digest = self._work.keyed.content[:_DIGITS]
-        inserted = Pool(_THREADS).map(partial(_insert, digest=digest, untagged=untagged), missing)
-        stored = {job.id: outcome for job, outcome in zip(missing, inserted, strict=True)}
+        stored = _insert(missing, digest, self._stopped)
         tags.delete_rows([job for job in missing if _is_row_unused(job, stored[job.id])])
         outcomes = {job_id: _judge_existing(item, digest) for job_id, item in existing.items()} | stored
         return [outcomes[_choose_id(self._work.keyed, place)] for place in places]
@@ -196,6 +197,7 @@ class _Batch:
         out_of_turn = [job for job in unclaimed if job.id in unsent and job.order_key is not None]
         for job in out_of_turn:
             self._delete_unsent(job)
+            stop(str(job.order_key), UnavailableError(NOT_IN_TURN), self._stopped)
         return {job.id for job in out_of_turn}
 
     def _delete_unsent(self, job: Job) -> None:
@@ -226,18 +228,42 @@ def _read_progress(work: KeyedWork) -> _Progress:
     return _Progress() if work.progress is None else msgspec.json.decode(work.progress, type=_Progress)
 
 
-def _insert(job: Job, *, digest: str, untagged: set[str]) -> Outcome:
-    """Put a job unless there is one of its id; returns the job that is there, or why none is."""
-    if job.id in untagged:
-        return UnavailableError("the table of tags did not take the job's; try again")
+def _insert(jobs: Sequence[Job], digest: str, stopped: Stopped) -> dict[str, Outcome]:
+    """Put jobs and the rows of their tags unless they exist; returns, by id, the job that is there or why none is."""
+    untagged = tags.insert_rows(jobs)
+    outcomes: dict[str, Outcome] = {job_id: UnavailableError(_NOT_TAGGED) for job_id in untagged}
+    by_id = {job.id: job for job in jobs if job.id not in untagged}
+    rows = dict(zip(by_id, Pool(_THREADS).map(partial(_build_row, digest=digest), by_id.values()), strict=True))
+    outcomes |= {job_id: row for job_id, row in rows.items() if isinstance(row, LeasewayError)}
+    ready = [row for row in rows.values() if isinstance(row, JobModel)]
+    plain = [row for row in ready if row.order_key is None]
+    inserted = dict(zip([row.id for row in plain], Pool(_THREADS).map(_insert_row, plain), strict=True))
+    for job in jobs:
+        if job.order_key is not None and isinstance(failure := outcomes.get(job.id), LeasewayError):
+            stop(job.order_key, failure, stopped)
+    inserted |= insert_in_order(ready, stopped)
+    return outcomes | {job_id: _judge(by_id[job_id], each, digest) for job_id, each in inserted.items()}
+
+
+def _build_row(job: Job, *, digest: str) -> JobModel | LeasewayError:
     try:
         payload = content.store(job.payload, job.owner, job.id, f"payload-{digest}")
-        existing = insert_row(model_from_job(job, payload, digest))
     except LeasewayError as failure:
         return failure
+    return model_from_job(job, payload, digest)
+
+
+def _insert_row(row: JobModel) -> Item | LeasewayError | None:
+    try:
+        return insert_row(row)
     except CALL_FAILURES as failure:
         return _explain(failure)
-    return job if existing is None else _judge_existing(existing, digest)
+
+
+def _judge(job: Job, inserted: Item | LeasewayError | None, digest: str) -> Outcome:
+    if inserted is None or isinstance(inserted, LeasewayError):
+        return job if inserted is None else inserted
+    return _judge_existing(inserted, digest)
 
 
 def _judge_existing(item: Item, digest: str) -> Outcome:
