@@ -17,7 +17,7 @@ from leaseway.counters import Counters, Steps
 from leaseway.dynamodb.table import Item, Part
 from leaseway.errors import ConflictError
 from leaseway.jobs.job import LIVE, JobStatus
-from leaseway.settings import needed, settings
+from leaseway.settings import require_setting, settings
 
 _DAYS = 30
 _SHARD = "-"
@@ -45,7 +45,7 @@ def count_part(owner: str, order_key: str, jobs: int) -> Part:
     has_room = "#live <= :room" if room < 0 else "attribute_not_exists(#live) OR #live <= :room"
     return {
         "Update": {
-            "TableName": needed("totals_table"),
+            "TableName": require_setting("totals_table"),
             "Key": {"scope": {"S": counters.scope}, "shard": {"S": _SHARD}},
             "UpdateExpression": "ADD #live :jobs SET expires_at = :expires_at",
             "ConditionExpression": has_room,
