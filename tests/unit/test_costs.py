@@ -30,7 +30,7 @@ from leaseway.jobs.progress import Progress
 from leaseway.jobs.run import external
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.run.finish import complete, fail, give_up
-from leaseway.jobs.upkeep.dead_letters import Verdict, judge
+from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge
 from leaseway.ledger import balance_at, page_of_entries, reverse
 from leaseway.ledger.entries import Entry
 from leaseway.ledger.statements import EntrySelection
@@ -146,7 +146,7 @@ def judge_neglected() -> None:
     """Judge a message of it when it has waited for long."""
     later = clock.now_ms() / 1000 + settings().dead_letter_seconds + 1
     with clock.fixed(lambda: later):
-        assert judge(dead_letter(_waiting[-1])) is Verdict.FAILED
+        assert judge(dead_letter(_waiting[-1])) is LetterVerdict.FAILED
 
 
 def dead_letter(of: Job) -> str:

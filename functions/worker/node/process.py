@@ -162,7 +162,7 @@ class Node:
 def default_queues() -> list[Queue]:
     """The queues that no Lambda function reads and whose jobs this code can run: all, if the workers are off."""
     types = catalogue()
-    deployed = list(queue.deployed())
+    deployed = list(queue.list_deployed())
     if settings().worker_enabled == "false":
         return [each for each in deployed if each.name not in types or types[each.name].run is not None]
     return [each for each in deployed if each.name in types and _is_for_nodes(types[each.name])]

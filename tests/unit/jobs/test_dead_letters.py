@@ -12,7 +12,7 @@ from leaseway.jobs.control.replay import DeadLetterNotFoundError, Replayed, repl
 from leaseway.jobs.find.lists import UseCursorError, page_of_dead_letters
 from leaseway.jobs.find.totals import count_dead_letters
 from leaseway.jobs.run import claim, finish
-from leaseway.jobs.upkeep.dead_letters import Verdict, judge
+from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import require_setting, settings
 from leaseway.tally.changes import read_changes
@@ -33,7 +33,7 @@ def dead(number: int, fake_clock: FakeClock) -> list[Job]:
             lost.setattr(queue, "send_when_due", lambda _: None)
             job = create_job("ann", "SLEEP", {"duration_ms": 1})
         fake_clock.seconds += settings().dead_letter_seconds + 1
-        assert judge(json.dumps({"job_id": job.id, "ttl_ms": 1, "version": 1})) is Verdict.FAILED
+        assert judge(json.dumps({"job_id": job.id, "ttl_ms": 1, "version": 1})) is LetterVerdict.FAILED
         given_up.append(job)
     return given_up
 

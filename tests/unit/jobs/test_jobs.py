@@ -338,10 +338,10 @@ def test_a_sweep_stops_at_its_budget_and_says_so(fake_clock: FakeClock, monkeypa
 
 @pytest.mark.parametrize("body", ["", "nonsense", "{}", '{"job_id": 1}'])
 def test_a_dead_letter_that_names_no_job_is_dropped(body: str) -> None:
-    assert dead_letters.judge(body) is dead_letters.Verdict.DROPPED
+    assert dead_letters.judge(body) is dead_letters.LetterVerdict.DROPPED
 
 
-def dead_letter(job: Job) -> dead_letters.Verdict:
+def dead_letter(job: Job) -> dead_letters.LetterVerdict:
     """Judge a message that was sent when the job was in this state."""
     return dead_letters.judge(json.dumps({"job_id": job.id, "ttl_ms": job.ttl_ms, "version": job.version}))
 
@@ -357,12 +357,12 @@ def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock: FakeClock) -
     claimed(held)
     messages()
 
-    assert dead_letter(done) is dead_letters.Verdict.DROPPED
-    assert dead_letter(held) is dead_letters.Verdict.DROPPED
-    assert dead_letter(unclaimed) is dead_letters.Verdict.FAILED
-    assert dead_letter(dead) is dead_letters.Verdict.SENT_AFRESH  # another worker may take it over
+    assert dead_letter(done) is dead_letters.LetterVerdict.DROPPED
+    assert dead_letter(held) is dead_letters.LetterVerdict.DROPPED
+    assert dead_letter(unclaimed) is dead_letters.LetterVerdict.FAILED
+    assert dead_letter(dead) is dead_letters.LetterVerdict.SENT_AFRESH  # another worker may take it over
     fake_clock.seconds = late_claim.deadline / 1000
-    assert dead_letter(late) is dead_letters.Verdict.CANCELLED
+    assert dead_letter(late) is dead_letters.LetterVerdict.CANCELLED
     assert read(unclaimed).dead_lettered_at
     assert read(held).status is JobStatus.RUNNING
 
@@ -370,7 +370,7 @@ def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock: FakeClock) -
 def test_a_dead_letter_of_a_job_whose_turn_comes_later_is_sent_afresh(fake_clock: FakeClock) -> None:
     job = sleep_job()
     finish.fail(claimed(job), "boom")
-    assert dead_letter(read(job)) is dead_letters.Verdict.SENT_AFRESH
+    assert dead_letter(read(job)) is dead_letters.LetterVerdict.SENT_AFRESH
     assert read(job).status is JobStatus.CREATED
 
 
@@ -383,25 +383,25 @@ def test_a_message_sent_before_its_job_was_claimed_cannot_fail_it(fake_clock: Fa
     # When the other becomes a dead letter although the next attempt has been due for long
     fake_clock.seconds += 10 * settings().dead_letter_seconds
     # Then the job is as it was, and has a message of its present version
-    assert dead_letter(first) is dead_letters.Verdict.SENT_AFRESH
+    assert dead_letter(first) is dead_letters.LetterVerdict.SENT_AFRESH
     assert (read(first).status, read(first).attempts) == (JobStatus.CREATED, 1)
     assert messages() == [first.id]
-    assert dead_letter(read(first)) is dead_letters.Verdict.FAILED
+    assert dead_letter(read(first)) is dead_letters.LetterVerdict.FAILED
 
 
 def test_a_job_that_has_not_been_due_for_long_is_not_failed(fake_clock: FakeClock) -> None:
     job = sleep_job()
     messages()
     fake_clock.seconds += settings().dead_letter_seconds
-    assert dead_letter(job) is dead_letters.Verdict.SENT_AFRESH
+    assert dead_letter(job) is dead_letters.LetterVerdict.SENT_AFRESH
     fake_clock.seconds += 1
-    assert dead_letter(job) is dead_letters.Verdict.FAILED
+    assert dead_letter(job) is dead_letters.LetterVerdict.FAILED
 
 
 def test_a_delayed_job_is_due_from_its_turn_on(fake_clock: FakeClock) -> None:
     job = sleep_job(delay_seconds=600)
     fake_clock.seconds += 600 + settings().dead_letter_seconds
-    assert dead_letter(job) is dead_letters.Verdict.SENT_AFRESH
+    assert dead_letter(job) is dead_letters.LetterVerdict.SENT_AFRESH
 
 
 def test_a_dead_letter_without_a_version_fails_no_job_and_its_successor_has_one(fake_clock: FakeClock) -> None:
@@ -411,7 +411,7 @@ def test_a_dead_letter_without_a_version_fails_no_job_and_its_successor_has_one(
     fake_clock.seconds += 10 * settings().dead_letter_seconds
     body = json.dumps({"job_id": job.id, "ttl_ms": job.ttl_ms})
     # When it is judged
-    assert dead_letters.judge(body) is dead_letters.Verdict.SENT_AFRESH
+    assert dead_letters.judge(body) is dead_letters.LetterVerdict.SENT_AFRESH
     # Then its successor says which version it was sent for, and the job can be claimed with either
     (message,) = received()
     assert queue.parse(message["Body"]) == queue.JobMessage(job.id, job.ttl_ms, job.version)
@@ -437,7 +437,7 @@ def test_a_job_that_is_retried_while_it_is_judged_is_not_failed(
 
     monkeypatch.setattr(JobModel, "read", read_and_be_overtaken)
     # Then the verdict is void
-    assert dead_letter(job) is dead_letters.Verdict.DROPPED
+    assert dead_letter(job) is dead_letters.LetterVerdict.DROPPED
     assert read(job).status is JobStatus.CREATED
 
 
@@ -449,7 +449,7 @@ def test_the_sweeper_looks_after_a_held_job_whose_message_is_a_dead_letter(fake_
     messages()
     # When a message of the job, perhaps that one, becomes a dead letter
     with metered() as meter:
-        assert dead_letter(job) is dead_letters.Verdict.DROPPED
+        assert dead_letter(job) is dead_letters.LetterVerdict.DROPPED
     assert (meter.count("sqs"), meter.writes("jobs"), meter.write_units()) == (0, 1, 3)
     # And the worker dies
     fake_clock.seconds += settings().lease_seconds + 16

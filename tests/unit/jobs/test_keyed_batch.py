@@ -94,7 +94,7 @@ def stored() -> dict[str, Any]:
 def messages() -> Counter[str]:
     """How many messages each job has, over all queues."""
     ids: Counter[str] = Counter()
-    for each in queue.deployed():
+    for each in queue.list_deployed():
         # Delayed messages count too, so the queue's own list is read.
         ids.update(json.loads(body)["job_id"] for body in bodies_in(each.url))
     return ids

@@ -14,7 +14,7 @@ from leaseway.jobs.create.options import JobRequest, Priority
 from leaseway.jobs.queue import ORDERED
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
-from leaseway.jobs.upkeep.dead_letters import Verdict, judge
+from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import settings
 from support.api_gateway import post
@@ -231,6 +231,6 @@ def test_a_dead_letter_of_a_waiting_one_goes_back_to_the_ordered_queue() -> None
     JobModel.change(job.id, [JobModel.run_after.set(clock.now_ms() + 500), JobModel.version.add(1)],
                     JobModel.id.exists())  # fmt: skip
 
-    assert judge(json.dumps({"job_id": job.id, "ttl_ms": 1})) is Verdict.SENT_AFRESH
+    assert judge(json.dumps({"job_id": job.id, "ttl_ms": 1})) is LetterVerdict.SENT_AFRESH
 
     assert in_queue() == [job.id, job.id]

@@ -7,10 +7,10 @@ import pytest
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import Job, Options, TtlTooLongError, create_job, get_job
-from leaseway.jobs.queue import HIGH, LOW, NORMAL, ORDERED, TASKS, Queue, deployed
+from leaseway.jobs.queue import HIGH, LOW, NORMAL, ORDERED, TASKS, Queue, list_deployed
 from leaseway.jobs.table import JobModel
 from leaseway.jobs.types import LONGEST_EXTERNAL_TTL_MS
-from leaseway.jobs.upkeep.dead_letters import Verdict, judge
+from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import SettingsInvalidError
 from leaseway.tasks import Definition, create_task, start_now
@@ -51,7 +51,7 @@ def test_a_type_with_a_queue_of_its_own_waits_there_whoever_sends(own: Queue) ->
     # Then that one is there too, as is the one after a dead letter
     assert (waiting(own), waiting(NORMAL)) == ([job.id], [])
     JobModel.change(job.id, [JobModel.run_after.set(clock.now_ms() + 500)], JobModel.id.exists())
-    assert judge(json.dumps({"job_id": job.id, "ttl_ms": 1})) is Verdict.SENT_AFRESH
+    assert judge(json.dumps({"job_id": job.id, "ttl_ms": 1})) is LetterVerdict.SENT_AFRESH
     assert get_job(job.id, owner="ann").queue == own.name
 
 
@@ -66,8 +66,8 @@ def test_a_tasks_run_of_such_a_type_waits_in_the_types_queue() -> None:
 
 @pytest.mark.usefixtures("plugged")
 def test_each_queue_is_found_by_its_address() -> None:
-    assert set(deployed()) == {NORMAL, HIGH, LOW, ORDERED, TASKS, FAR, FEW}
-    for queue in deployed():
+    assert set(list_deployed()) == {NORMAL, HIGH, LOW, ORDERED, TASKS, FAR, FEW}
+    for queue in list_deployed():
         name = queue.url.rpartition("/")[2]
         assert Queue.from_arn(f"arn:aws:sqs:us-east-1:000000000000:{name}") == queue
     assert Queue.from_arn("") == NORMAL

@@ -9,7 +9,7 @@ from leaseway.jobs import create_job, queue
 from leaseway.jobs.job import Job
 from leaseway.jobs.queue import NORMAL, TASKS, Queue
 from leaseway.jobs.table import JobModel
-from leaseway.jobs.upkeep.dead_letters import Verdict, judge
+from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge
 from leaseway.jobs.upkeep.sweep import sweep
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -55,7 +55,7 @@ def test_a_dead_letter_of_a_waiting_run_is_sent_afresh_to_the_tasks_queue() -> N
     verdict = judge(json.dumps({"job_id": run.id, "ttl_ms": run.ttl_ms}))
 
     held = aws.client("sqs").get_queue_attributes(QueueUrl=TASKS.url, AttributeNames=["All"])["Attributes"]
-    assert verdict is Verdict.SENT_AFRESH
+    assert verdict is LetterVerdict.SENT_AFRESH
     assert int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesDelayed"]) == 1
     assert waiting(NORMAL) == []
 

@@ -24,7 +24,7 @@ from leaseway.jobs.lease import Lease
 from leaseway.jobs.queue import JobMessage, Outgoing
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel, job_from_item
-from leaseway.jobs.upkeep.dead_letters import Verdict, judge
+from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge
 from leaseway.logs import log
 from leaseway.settings import settings
 
@@ -78,7 +78,7 @@ class Side(Protocol):
     def receive(self, message: Message) -> None:
         """Deliver a message to a worker."""
 
-    def judge(self, message: Message) -> Verdict:
+    def judge(self, message: Message) -> LetterVerdict:
         """Judge a message that was received too often."""
 
 
@@ -107,7 +107,7 @@ class Timeline:
             side.receive(message)
             return
         self.tally.judged += 1
-        self.tally.failed_jobs += side.judge(message) is Verdict.FAILED
+        self.tally.failed_jobs += side.judge(message) is LetterVerdict.FAILED
 
     def run(self) -> None:
         """Let everything happen."""
@@ -167,15 +167,15 @@ class _Before:
             self._due = self._time.now + self._time.chance.uniform(step / 2, step)
             self._show(self._due, f"retry-{self._attempts}")
 
-    def judge(self, message: Message) -> Verdict:
+    def judge(self, message: Message) -> LetterVerdict:
         if self._ended:
-            return Verdict.DROPPED
+            return LetterVerdict.DROPPED
         if self._held_since is not None or self._due > self._time.now:
             moment = self._due if self._held_since is None else self._lease_end(self._held_since)
             self._show(moment, f"{message.id}-afresh")
-            return Verdict.SENT_AFRESH
+            return LetterVerdict.SENT_AFRESH
         self._ended = True
-        return Verdict.FAILED
+        return LetterVerdict.FAILED
 
 
 # ---- Now: the shipped claim, ends and judge, on the table's real conditions ------------------------------------------
@@ -192,7 +192,7 @@ class _Now:
     @contextmanager
     def in_place(self) -> Iterator[None]:
         """Catch what the shipped code sends, and let it live in the timeline."""
-        with patch.object(queue, "_unsent", self._send), clock.fixed(lambda: START + self._time.now):
+        with patch.object(queue, "_send_all", self._send), clock.fixed(lambda: START + self._time.now):
             yield
 
     def create(self) -> Job:
@@ -249,7 +249,7 @@ class _Now:
             self._time.tally.failed_attempts += 1
             finish.fail(lease, "boom")
 
-    def judge(self, message: Message) -> Verdict:
+    def judge(self, message: Message) -> LetterVerdict:
         self._beat()
         return judge(msgspec.json.encode(message.body).decode())
 

@@ -1,7 +1,7 @@
 """The queues: messages that stand for jobs. A message's visibility timeout is its job's lease.
 
-A job's queue is decided when it is created and kept with it, so nobody who sends, hides or deletes a message later has
-to know more than the job.
+A job's queue is decided when it is created and stored with it, so code that sends, hides or deletes a message later
+needs to know only the job.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ Entry = TypeVar("Entry")
 
 
 class Queue(NamedTuple):
-    """Where a job's messages go, by a name that a job can keep: one of those below, or a type's own."""
+    """A queue of jobs' messages, by a name that a job can store: one of those below, or a type's own."""
 
     name: str
 
@@ -49,7 +49,7 @@ class Queue(NamedTuple):
         if self.name in _SETTINGS:
             return require_setting(_SETTINGS[self.name])
         try:
-            return _of_types(settings().type_queue_urls)[self.name]
+            return _parse_type_urls(settings().type_queue_urls)[self.name]
         except KeyError:
             raise SettingsInvalidError(f"settings: TYPE_QUEUE_URLS names no queue of {self.name}") from None
 
@@ -69,7 +69,7 @@ class Queue(NamedTuple):
     def from_arn(cls, arn: str) -> "Queue":
         """Find the queue that an event's `eventSourceARN` names; the normal one if it names none of ours."""
         name = arn.rpartition(":")[2]
-        return next((queue for queue in deployed() if name and queue.url.endswith(f"/{name}")), NORMAL)
+        return next((queue for queue in list_deployed() if name and queue.url.endswith(f"/{name}")), NORMAL)
 
 
 NORMAL = Queue("normal")
@@ -88,16 +88,16 @@ _SETTINGS = {
 }
 
 
-def deployed() -> Iterator[Queue]:
-    """Every queue of this deployment."""
+def list_deployed() -> Iterator[Queue]:
+    """List every queue of this deployment."""
     yield from (Queue(name) for name, setting in _SETTINGS.items() if getattr(settings(), setting))
-    yield from map(Queue, _of_types(settings().type_queue_urls))
+    yield from map(Queue, _parse_type_urls(settings().type_queue_urls))
 
 
 @lru_cache(maxsize=4)
-def _of_types(pairs: str) -> Mapping[str, str]:
-    given = (pair.partition("=") for pair in pairs.split(",") if pair)
-    return {name.strip(): url.strip() for name, _, url in given}
+def _parse_type_urls(text: str) -> Mapping[str, str]:
+    pairs = (pair.partition("=") for pair in text.split(",") if pair)
+    return {name.strip(): url.strip() for name, _, url in pairs}
 
 
 class JobMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -121,11 +121,11 @@ class Outgoing(NamedTuple):
     message: JobMessage
     queue: Queue
     group: str
-    """Whose it is: SQS shares a queue's deliveries out fairly among groups. Where order is kept, whose turn it is."""
+    """SQS shares a queue's deliveries out fairly among groups. If the queue keeps order, it does so within a group."""
     delay_seconds: int = 0
-    """Not where order is kept: a worker that is too early hides the message."""
+    """Ignored by a queue that keeps order: a worker that receives the message too early hides it."""
     once: str = ""
-    """Where order is kept, SQS takes one message with this text in five minutes."""
+    """A queue that keeps order takes one message with this text in five minutes."""
 
 
 def build_message(job: Job, delay_seconds: int = 0) -> Outgoing:
@@ -174,7 +174,7 @@ def send(outgoing: Sequence[Outgoing]) -> int:
 
     A job whose message is lost stays CREATED and is sent again by the sweeper, so no caller has to handle it.
     """
-    return len(outgoing) - len(_unsent(outgoing))
+    return len(outgoing) - len(_send_all(outgoing))
 
 
 def send_when_due(jobs: Sequence[Job]) -> set[str]:
@@ -183,11 +183,11 @@ def send_when_due(jobs: Sequence[Job]) -> set[str]:
     What is due in over 900 s is left to the sweeper.
     """
     delays = [(job, clock.seconds_until(job.run_after or 0)) for job in jobs]
-    unsent = _unsent([build_message(job, delay) for job, delay in delays if delay <= LONGEST_DELAY_SECONDS])
+    unsent = _send_all([build_message(job, delay) for job, delay in delays if delay <= LONGEST_DELAY_SECONDS])
     return {outgoing.message.job_id for outgoing in unsent}
 
 
-def _unsent(outgoing: Sequence[Outgoing]) -> list[Outgoing]:
+def _send_all(outgoing: Sequence[Outgoing]) -> list[Outgoing]:
     """Send messages, each queue's in their order; returns those that SQS did not take."""
     by_queue = groupby(sorted(outgoing, key=_queue_of), _queue_of)
     batches = [(queue, batch) for queue, group in by_queue for batch in _in_batches(list(group))]
@@ -248,7 +248,7 @@ def receive(queue: Queue, *, most: int = 1, wait_seconds: int, hidden_seconds: i
 def hide(hidings: Sequence[Hiding], queue: Queue) -> None:
     """Set the visibility timeout of received messages, one call for ten.
 
-    What SQS refuses (a receipt too old, a message deleted meanwhile) is logged, not raised: the message keeps the
+    What SQS refuses (a receipt too old, a message deleted since) is logged, not raised: the message keeps the
     timeout it had, and the fence, not the queue, keeps a job from being finished twice.
     """
     for batch in _in_batches(hidings):

@@ -49,8 +49,8 @@ def cancel_jobs(
         InvalidCursorError: the cursor belongs to another selection, or to retries.
         UnavailableError: DynamoDB kept part of the list back.
     """
-    chosen = _check(selection, CANCELLABLE)
-    jobs, onward = find(chosen, "cancel", limit=limit, cursor=cursor)
+    within = _check(selection, CANCELLABLE)
+    jobs, onward = find(within, "cancel", limit=limit, cursor=cursor)
     step = plan_cancel(actor)
     outcomes = [Outcome(job) if dry_run else _apply(step, job) for job in jobs]
     return Report(outcomes=outcomes, dry_run=dry_run, cursor=onward)
@@ -66,9 +66,9 @@ def retry_jobs(
 
     Raises what `cancel_jobs` raises.
     """
-    chosen = _check(selection, RETRYABLE)
+    within = _check(selection, RETRYABLE)
     # The purpose names the direction: a cursor that leads the other way is refused.
-    jobs, onward = find(chosen, "retry, oldest first", limit=limit, cursor=cursor, oldest_first=True)
+    jobs, onward = find(within, "retry, oldest first", limit=limit, cursor=cursor, oldest_first=True)
     outcomes = [Outcome(job) for job in jobs] if dry_run else restart_paced(jobs)
     return Report(outcomes=outcomes, dry_run=dry_run, cursor=onward)
 

@@ -76,10 +76,10 @@ def replay_all(limit: int = LARGEST_REPLAY) -> Replayed:
 
 def _take(walk: Walk, limit: int) -> list[Job]:
     """Take the next dead letters; keys are passed over of jobs that have expired, or are dead letters no more."""
-    taken: list[Job] = []
-    while len(taken) < limit and (keys := walk.take(limit - len(taken))):
+    dead_letters: list[Job] = []
+    while len(dead_letters) < limit and (keys := walk.take(limit - len(dead_letters))):
         read = read_items("jobs_table", [key.id for key in keys], consistent=True)
         items = {item["id"]["S"]: item for item in read}
         jobs = (job_from_item(items[key.id]) for key in keys if key.id in items)
-        taken += [job for job in jobs if job is not None and job.dead_lettered_at is not None]
-    return taken
+        dead_letters += [job for job in jobs if job is not None and job.dead_lettered_at is not None]
+    return dead_letters

@@ -22,7 +22,7 @@ def choose_queue(kind: JobType, options: Options) -> str | None:
     if kind.own_queue is not None and requested is not None:
         raise InvalidInputError("jobs of this type wait in a queue of their own, all alike", field=field)
     name = kind.own_queue or requested
-    if name is not None and Queue(name) not in queue.deployed():
+    if name is not None and Queue(name) not in queue.list_deployed():
         raise InvalidInputError("this deployment has no queue for it", field=field)
     return name
 

@@ -1,8 +1,8 @@
-"""Workers anywhere: jobs of external types, handed to whoever asks and held by nothing but their lease.
+"""Workers outside Lambda: they claim jobs of external types, which then nothing but a lease holds.
 
-    asks ----> receive, claim, delete the message ----> holds the job with its claim token
+    claims --> receive, claim, delete the message ----> the worker holds the job by its claim token
     works ---> heartbeat, complete, fail: written only while that token is the job's newest and the job RUNNING
-    dies ----> its lease ends; the sweeper sends a new message; who receives that takes the job over
+    dies ----> its lease ends; the sweeper sends a new message; the next claim takes the job over
 
 A worker on Lambda keeps its message hidden while it works. One that speaks HTTP has no message: it is deleted by the
 claim, and the sweeper is what brings the job back. Nothing else differs: fences, limits and ends are those of `claim`
@@ -93,7 +93,7 @@ def claim_next(
         ClaimEndedError: the key's claim does not hold its job any more.
         UnavailableError: the bucket did not hand out the payload; the attempt has failed.
     """
-    queues = [_queue_of(name) for name in types]
+    queues = [_find_queue(name) for name in types]
     random.shuffle(queues)  # a request for several types shall not starve the last one
     keyed = None if key is None else KeyedRequest.of(key, sorted(types))
     try:
@@ -142,7 +142,7 @@ def claim_known(
             raise NotClaimableError(reason, job_id=job_id)
 
 
-def heartbeat(job_id: str, token: str, reached: Progress | None = None, *, owner: str | None) -> HeartbeatResult:
+def heartbeat(job_id: str, token: str, progress: Progress | None = None, *, owner: str | None) -> HeartbeatResult:
     """Extend the lease of the claim that got this token, and store its progress. One write unit, no read.
 
     The first one confirms the claim: from then on its attempt counts. For a job that was cancelled, or whose time to
@@ -153,12 +153,12 @@ def heartbeat(job_id: str, token: str, reached: Progress | None = None, *, owner
         LeaseLostError: the job ended otherwise, or another claim holds it.
     """
     now = clock.now_ms()
-    progress = [] if reached is None else set_progress(reached)
-    actions = [_extend_lease(now), JobModel.is_unconfirmed.remove(), *progress]
+    reported = [] if progress is None else set_progress(progress)
+    actions = [_extend_lease(now), JobModel.is_unconfirmed.remove(), *reported]
     try:
-        item = JobModel.change(job_id, actions, _held_by(token, owner) & (JobModel.deadline > now))
+        item = JobModel.change(job_id, actions, _is_held_by(token, owner) & (JobModel.deadline > now))
     except ConditionRefusedError as refusal:
-        return _answer_lost_lease(_checked(refusal.item, token, owner))
+        return _answer_lost_lease(_require_claim(refusal.item, token, owner))
     return HeartbeatResult(JobStatus.RUNNING, int(item["deadline"]["N"]), int(item["lease_until"]["N"]))
 
 
@@ -198,10 +198,10 @@ def fail(job_id: str, token: str, error: str, *, owner: str | None) -> JobStatus
     return status
 
 
-def _queue_of(type_name: str) -> Queue:
+def _find_queue(type_name: str) -> Queue:
     if job_type(type_name).runs_on != "external":
         raise InvalidInputError(f"jobs of type {type_name} run on Lambda", field="types")
-    if Queue(type_name) not in queue.deployed():
+    if Queue(type_name) not in queue.list_deployed():
         raise InvalidInputError(f"this deployment has no queue for {type_name}", field="types")
     return Queue(type_name)
 
@@ -213,7 +213,7 @@ def _require_external(job: Job) -> None:
 
 
 def _receive(queues: Sequence[Queue], wait_seconds: int) -> Iterator[tuple[Queue, queue.Received]]:
-    """Messages one by one: at once where there are some, else as they come until the wait is over."""
+    """Receive messages one by one: at once if there are some, else as they come until the wait is over."""
     ends = time.monotonic() + wait_seconds
     longest = _POLL_SECONDS if len(queues) == 1 else _TURN_SECONDS
     idle = len(queues) == 1  # several are looked into before any is waited for
@@ -261,7 +261,7 @@ def _claim(job_id: str, worker: str, message_id: str | None, outside: OutsideCla
 def _renew(earlier: EarlierClaim, *, owner: str | None) -> Lease:
     """Return the lease of an earlier claim, extended. It stays unconfirmed: this answer may be lost as well."""
     now = clock.now_ms()
-    is_held = _held_by(earlier.token, owner) & (JobModel.deadline > now)
+    is_held = _is_held_by(earlier.token, owner) & (JobModel.deadline > now)
     try:
         job = job_from_item(JobModel.change(earlier.job_id, [_extend_lease(now)], is_held))
     except ConditionRefusedError:
@@ -291,17 +291,17 @@ def _with_payload(lease: Lease, payload: dict[str, Any]) -> Lease:
     return msgspec.structs.replace(lease, job=msgspec.structs.replace(lease.job, payload=payload))
 
 
-def _held_by(token: str, owner: str | None) -> Condition:
-    held: Condition = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.claim_token == token)
-    return held if owner is None else held & (JobModel.owner == owner)
+def _is_held_by(token: str, owner: str | None) -> Condition:
+    is_held: Condition = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.claim_token == token)
+    return is_held if owner is None else is_held & (JobModel.owner == owner)
 
 
 def _read(job_id: str, token: str, owner: str | None) -> Job:
-    return _checked(JobModel.read(job_id), token, owner)
+    return _require_claim(JobModel.read(job_id), token, owner)
 
 
-def _checked(item: Item | None, token: str, owner: str | None) -> Job:
-    """The job, if its newest claim is the one that got this token."""
+def _require_claim(item: Item | None, token: str, owner: str | None) -> Job:
+    """Read the job in an item if its newest claim is the one that got this token, or raise."""
     job = job_from_item(item) if item is not None else None
     if job is None or owner not in (None, job.owner):
         raise JobNotFoundError

@@ -33,7 +33,7 @@ def require_unused(keyed: KeyedRequest | None) -> None:
     """Raise ClaimRepeatedError if the key has made a claim. One consistent read; none without a key.
 
     Raises:
-        ClaimRepeatedError: the key has made a claim that its record still tells.
+        ClaimRepeatedError: the key has made a claim, and its record has not expired.
         KeyReusedError: the key came with another request.
     """
     item = None if keyed is None else RecordModel.read(keyed.key.digest)

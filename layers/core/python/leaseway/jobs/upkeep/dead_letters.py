@@ -25,7 +25,7 @@ from leaseway.jobs.table import JobModel, job_from_item, live_key
 from leaseway.settings import settings
 
 
-class Verdict(StrEnum):
+class LetterVerdict(StrEnum):
     """What became of a dead letter."""
 
     DROPPED = "dropped"
@@ -38,7 +38,7 @@ class NotSentError(Exception):
     """SQS did not take the fresh message; the dead letter must stay."""
 
 
-def judge(body: str) -> Verdict:
+def judge(body: str) -> LetterVerdict:
     """Judge one dead letter. One consistent read, then at most one write or one send.
 
     Raises:
@@ -47,23 +47,23 @@ def judge(body: str) -> Verdict:
     try:
         message = queue.parse(body)
     except queue.MalformedMessageError:
-        return Verdict.DROPPED  # it names no job, so no job waits for it
+        return LetterVerdict.DROPPED  # it names no job, so no job waits for it
     item = JobModel.read(message.job_id)
     job = job_from_item(item) if item is not None else None
     if job is None or job.status.is_terminal:
-        return Verdict.DROPPED
+        return LetterVerdict.DROPPED
     lease = get_lease(job)
     return _judge_waiting(job, message) if lease is None else _judge_running(lease)
 
 
-def _judge_running(lease: Lease) -> Verdict:
+def _judge_running(lease: Lease) -> LetterVerdict:
     now = clock.now_ms()
     if lease.deadline <= now and not lease.is_unconfirmed:
-        return Verdict.CANCELLED if finish.expire(lease) else Verdict.DROPPED
+        return LetterVerdict.CANCELLED if finish.expire(lease) else LetterVerdict.DROPPED
     if lease.until < now:
         return _send_afresh(lease.job)
     _leave_to_sweeper(lease)
-    return Verdict.DROPPED
+    return LetterVerdict.DROPPED
 
 
 def _leave_to_sweeper(lease: Lease) -> None:
@@ -85,7 +85,7 @@ def _leave_to_sweeper(lease: Lease) -> None:
         return  # it ended, was claimed or waits again since it was read, and each of these looks after its message
 
 
-def _judge_waiting(job: Job, message: JobMessage) -> Verdict:
+def _judge_waiting(job: Job, message: JobMessage) -> LetterVerdict:
     now, run_after = clock.now_ms(), job.run_after or 0
     if run_after > now:
         return _send_afresh(job, not_before=run_after)
@@ -96,12 +96,12 @@ def _judge_waiting(job: Job, message: JobMessage) -> Verdict:
         # Later, because workers that give it back at once would make it a dead letter again within seconds.
         return _send_afresh(job, not_before=now + settings().lease_seconds * 1000)
     reason = "dead letter: its message was received again and again, and no worker claimed the job"
-    return Verdict.FAILED if finish.give_up(job, reason, dead_lettered=True) else Verdict.DROPPED
+    return LetterVerdict.FAILED if finish.give_up(job, reason, dead_lettered=True) else LetterVerdict.DROPPED
 
 
-def _send_afresh(job: Job, not_before: int = 0) -> Verdict:
+def _send_afresh(job: Job, not_before: int = 0) -> LetterVerdict:
     """Replace the dead letter by a message of the job as it is now, visible at `not_before` (ms) or 900 s from now."""
     delay = min(queue.LONGEST_DELAY_SECONDS, clock.seconds_until(not_before))
     if not queue.send([queue.build_message(job, delay)]):
         raise NotSentError(job.id)
-    return Verdict.SENT_AFRESH
+    return LetterVerdict.SENT_AFRESH
