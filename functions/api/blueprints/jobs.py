@@ -39,7 +39,7 @@ from leaseway.jobs import (
     parse_status,
 )
 from leaseway.jobs.create.batch import LARGEST_BATCH, create_jobs
-from leaseway.jobs.create.build import MOST_ATTEMPTS, SHORTEST_TTL_MS
+from leaseway.jobs.create.build import LONGEST_EXPIRY_MS, MOST_ATTEMPTS, SHORTEST_TTL_MS
 from leaseway.jobs.create.keyed_batch import create_jobs_once
 from leaseway.jobs.create.options import JobRequest, Priority
 from leaseway.jobs.find.ended import NoEndedIndexError, page_of_ended_jobs
@@ -80,6 +80,18 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
             extra_json_schema={"minimum": 1, "maximum": MOST_ATTEMPTS},
         ),
     ] = None
+    expires_after_ms: (
+        Annotated[
+            int,
+            Meta(
+                ge=1,
+                le=LONGEST_EXPIRY_MS,
+                description="No attempt starts when the job is older than this: it is CANCELLED instead. One that runs"
+                " may end within its TTL. If left out, its age does not matter",
+            ),
+        ]
+        | None
+    ) = None
     run_at: (
         Annotated[datetime, Meta(tz=True, description="Not before this, within a year; RFC 3339 with a time zone")]
         | None
@@ -157,6 +169,7 @@ def _read_options(new_job: NewJob) -> Options:
         delay_seconds=new_job.delay_seconds,
         priority=new_job.priority,
         retention_days=new_job.retention_days,
+        expires_after_ms=new_job.expires_after_ms,
         order_key=new_job.order_key,
     )
 

@@ -63,6 +63,9 @@ def create(
     ] = "{}",  # type: ignore[assignment]
     ttl_ms: Annotated[int | None, typer.Option(help="Time to live in milliseconds, from each attempt's start.")] = None,
     max_attempts: Annotated[int | None, typer.Option(help="Attempts before the job is FAILED.")] = None,
+    expires_after_ms: Annotated[
+        int | None, typer.Option(help="No attempt starts once the job is so many milliseconds old: it is CANCELLED.")
+    ] = None,
     delay: Annotated[int | None, typer.Option(help="Seconds before which it does not start, up to a year.")] = None,
     priority: Annotated[str | None, typer.Option(help="high, normal or low; normal if not given.")] = None,
     tags: Annotated[
@@ -80,6 +83,7 @@ def create(
     options = {
         "ttl_ms": ttl_ms,
         "max_attempts": max_attempts,
+        "expires_after_ms": expires_after_ms,
         "delay_seconds": delay,
         "priority": priority,
         "order_key": order_key,

@@ -86,6 +86,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         Public[str | None], Meta(description="Why it failed, was cancelled, or is tried again")
     ] = default(None)
     ttl_ms: Annotated[Public[int], Meta(description="Time to live, from the start of each attempt")]
+    expires_after_ms: Annotated[
+        Public[int | None],
+        Meta(description="No attempt starts once it is older than this; null if its age does not matter"),
+    ] = default(None)
     attempts: Public[int] = default(0)
     max_attempts: Public[int]
     crashes: Annotated[Public[int], Meta(description="How often its worker died")] = default(0)
@@ -144,9 +148,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     payload_key: Internal[str | None] = default(None)
     result_key: Internal[str | None] = default(None)
     look_at: Internal[Milliseconds | None] = default(None)
+    start_before: Internal[Milliseconds | None] = default(None)
+    """What `expires_after_ms` comes to: from then on no attempt starts."""
     retention_days: Internal[int | None] = default(None)
     """How long it is kept once it is finished; None for the deployment's default."""
     attempts_before: Internal[int | None] = default(None)
     """Attempts made before the last retry by hand; None if there was none."""
     slot: Internal[int | None] = default(None)
     """The slot of its schedule that it runs for; None if it was started by hand."""
+
+    def is_too_old(self, start: int) -> bool:
+        """Whether an attempt may no longer start at that moment."""
+        return self.start_before is not None and self.start_before <= start

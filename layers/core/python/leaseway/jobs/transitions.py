@@ -112,9 +112,14 @@ def to_another_life(job: Job, now: int, run_after: int | None = None) -> list[Ac
         JobModel.max_attempts.set(job.attempts + granted),
         JobModel.attempts_before.set(job.attempts),
         JobModel.crashes.set(0),
+        *_plan_expiry(job, run_after or now),
         *(mark.remove() for mark in _MARKS_OF_AN_END),
         *clear_progress(),
     ]
+
+
+def _plan_expiry(job: Job, start: int) -> list[Action]:
+    return [] if job.expires_after_ms is None else [JobModel.start_before.set(start + job.expires_after_ms)]
 
 
 def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:

@@ -17,6 +17,7 @@ DAY_MS = 86_400_000
 SHORTEST_TTL_MS = 100
 MOST_ATTEMPTS = 20
 LONGEST_DELAY_MS = 366 * DAY_MS
+LONGEST_EXPIRY_MS = 366 * DAY_MS
 
 
 class Terms(NamedTuple):
@@ -38,7 +39,9 @@ def build_job(owner: str, request: JobRequest, *, job_id: str | None = None) -> 
     options = request.options
     terms = resolve_terms(owner, request.type, request.payload, options)
     now = clock.now_ms()
-    _check_retention(options.retention_days, now, resolve_start(options, now) or now)
+    start = resolve_start(options, now) or now
+    _check_retention(options.retention_days, now, start)
+    _check_expiry(options.expires_after_ms, start - now)
     return _assemble(owner, request, terms, created_at=now, job_id=job_id or uuid.uuid4().hex)
 
 
@@ -56,6 +59,8 @@ def rebuild_job(owner: str, request: JobRequest, defaults: Terms, *, created_at:
 def _assemble(owner: str, request: JobRequest, terms: Terms, *, created_at: int, job_id: str) -> Job:
     options = request.options
     run_after = resolve_start(options, created_at)
+    expiry = options.expires_after_ms
+    start_before = None if expiry is None else created_at + expiry
     return new_job(
         owner,
         request.type,
@@ -67,8 +72,15 @@ def _assemble(owner: str, request: JobRequest, terms: Terms, *, created_at: int,
         order_key=options.order_key,
         retention_days=options.retention_days,
         run_after=run_after,
-        look_at=plan_first_look(run_after or created_at),
+        look_at=_plan_look(run_after or created_at, start_before),
+        expires_after_ms=options.expires_after_ms,
+        start_before=start_before,
     )
+
+
+def _plan_look(start: int, start_before: int | None) -> int:
+    look_at = plan_first_look(start)
+    return look_at if start_before is None else min(look_at, start_before)
 
 
 def read_default_terms(type_name: str) -> Terms:
@@ -144,6 +156,12 @@ def _resolve_attempts(kind: JobType, max_attempts: int | None) -> int:
     if not 1 <= resolved <= MOST_ATTEMPTS:
         raise InvalidInputError(f"must be from 1 to {MOST_ATTEMPTS}", field="max_attempts")
     return resolved
+
+
+def _check_expiry(expires_after_ms: int | None, delay_ms: int) -> None:
+    if expires_after_ms is not None and not delay_ms < expires_after_ms <= LONGEST_EXPIRY_MS:
+        why = f"must be from {delay_ms + 1}, so that it can start at all, to {LONGEST_EXPIRY_MS}"
+        raise InvalidInputError(why, field="expires_after_ms")
 
 
 def _check_retention(days: int | None, created_at: int, start: int) -> None:

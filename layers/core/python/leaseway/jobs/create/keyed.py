@@ -59,7 +59,9 @@ def create_once(job: Job, options: Options, key: IdempotencyKey) -> Job:
     """
     turn = (options.run_at, options.delay_seconds, options.priority, options.order_key)
     rest = (options.ttl_ms, options.max_attempts, turn, job.tags, options.retention_days)
-    keyed = KeyedRequest.of(key, job.type, job.payload, *rest)
+    # Requests without an age keep the digest that earlier releases stored.
+    age = () if options.expires_after_ms is None else (options.expires_after_ms,)
+    keyed = KeyedRequest.of(key, job.type, job.payload, *rest, *age)
     first_answer = _find_first_answer(job, keyed) or _insert_with_tags(job, keyed)
     if first_answer is None:
         return _send(job, keyed, holder=None)

@@ -26,6 +26,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority | None = None
     retention_days: int | None = None
     order_key: str | None = None
+    expires_after_ms: int | None = None
 
     @property
     def is_delayed(self) -> bool:

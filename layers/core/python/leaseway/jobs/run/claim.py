@@ -19,7 +19,7 @@ from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
 from leaseway.errors import UnavailableError
 from leaseway.idempotency import KeyedRequest
-from leaseway.jobs.job import AttemptEnd, JobStatus
+from leaseway.jobs.job import AttemptEnd, Job, JobStatus
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.keyed_claims import ClaimRepeatedError, EarlierClaim, build_record, read_earlier_claim
@@ -100,7 +100,8 @@ def claim(job_id: str, worker: str, *, message_id: str | None = None, outside: O
     is_created = JobModel.status == JobStatus.CREATED
     is_due = JobModel.run_after.does_not_exist() | (JobModel.run_after <= start.now)
     has_attempts_left = JobModel.attempts < JobModel.max_attempts
-    return start.write(job_id, start.build_actions(job_id), is_created & is_due & has_attempts_left)
+    may_start = is_created & is_due & has_attempts_left & start.is_young_enough()
+    return start.write(job_id, start.build_actions(job_id), may_start)
 
 
 def take_over(
@@ -116,15 +117,14 @@ def take_over(
     Raises what `claim` raises.
     """
     start = _Start(worker, message_id, outside)
-    lease_ended = JobModel.lease_until < start.now
+    may_start = abandoned.is_held() & (JobModel.lease_until < start.now) & start.is_young_enough()
     job_id = abandoned.job.id
     if abandoned.is_unconfirmed:
         returned = abandoned.end_attempt(AttemptEnd.RETURNED, "no heartbeat came: the answer to its claim was lost")
         actions = [*start.build_actions(job_id, counts_attempt=False), *returned]
-        return start.write(job_id, actions, abandoned.is_held() & lease_ended & JobModel.is_unconfirmed.exists())
+        return start.write(job_id, actions, may_start & JobModel.is_unconfirmed.exists())
     crashed = [JobModel.crashes.add(1), *abandoned.end_attempt(AttemptEnd.CRASHED, "its worker died")]
-    may_take_over = abandoned.is_held() & lease_ended & abandoned.is_in_time(start.now)
-    return start.write(job_id, [*start.build_actions(job_id), *crashed], may_take_over)
+    return start.write(job_id, [*start.build_actions(job_id), *crashed], may_start & abandoned.is_in_time(start.now))
 
 
 class _Start:
@@ -136,6 +136,11 @@ class _Start:
         self._message_id = message_id
         self._outside = outside
         self._token = secrets.token_hex(8)
+
+    def is_young_enough(self) -> Condition:
+        """Return the condition that the job's age admits an attempt."""
+        young: Condition = JobModel.start_before.does_not_exist() | (JobModel.start_before > self.now)
+        return young
 
     def build_actions(self, job_id: str, *, counts_attempt: bool = True) -> list[Action]:
         """Build what a claim writes. The deadline counts from now."""
@@ -188,11 +193,17 @@ def _judge(item: Item | None, token: str, message_id: str | None) -> Outcome:
         return Settled("finished")
     lease = get_lease(job)
     if lease is None:
-        return NotYet(job.run_after or clock.now_ms(), "its turn comes later")
+        return _judge_waiting(job, clock.now_ms())
     # With a refused claim too: the SDK repeated our own write after a lost answer.
     if lease.token == token:
         return Claimed(lease)
     return _judge_running(lease, message_id)
+
+
+def _judge_waiting(job: Job, now: int) -> Outcome:
+    if job.is_too_old(now) and finish.cancel_too_old(job):
+        return Settled("too old to start")
+    return NotYet(job.run_after or now, "its turn comes later")
 
 
 def _judge_running(lease: Lease, message_id: str | None) -> Outcome:
@@ -204,6 +215,8 @@ def _judge_running(lease: Lease, message_id: str | None) -> Outcome:
     if lease.until >= now:
         is_duplicate = lease.job.message_id != message_id
         return NotYet(lease.until + HIDING_MARGIN_MS, "another worker holds it", is_duplicate)
+    if lease.job.is_too_old(now) and finish.cancel_too_old(lease.job):
+        return Settled("too old to start again")
     reason = _refuse_takeover(lease)
     if reason is None:
         return Abandoned(lease)

@@ -61,7 +61,8 @@ def fail(
 ) -> JobStatus:
     """Record an error of an attempt: back to CREATED with a backoff while attempts are left, else FAILED.
 
-    A `permanent` error leaves no attempt: another one would fail in the same way.
+    A `permanent` error leaves no attempt: another one would fail in the same way. Nor is one left if the job would be
+    too old by then.
 
     The retry waits until `run_after` (ms), by default a backoff from now. It is a new message, delayed by SQS up to
     900 s and sent by the sweeper beyond that. A job that keeps an order would lose its place by that, so it gets no new
@@ -72,10 +73,10 @@ def fail(
     """
     job, now, message = lease.job, clock.now_ms(), content.escape_surrogates(error)[:LONGEST_ERROR]
     actions = [JobModel.error_message.set(message), *lease.end_attempt(AttemptEnd.ERROR, message)]
-    if permanent or job.attempts >= job.max_attempts:
+    run_after = run_after or now + backoff_ms(job)
+    if permanent or job.attempts >= job.max_attempts or job.is_too_old(run_after):
         actions += [*to_ended(job, JobStatus.FAILED, now), *_note_objects(has_objects)]
         return _end_attempt(lease, actions, JobStatus.FAILED)
-    run_after = run_after or now + backoff_ms(job)
     actions += [*to_waiting(job.id, now, run_after), *clear_progress()]
     status = _end_attempt(lease, actions, JobStatus.CREATED)
     if status is JobStatus.CREATED and not queue.Queue.of(job).keeps_order:
@@ -112,14 +113,29 @@ def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered:
     The lease must have ended (a CREATED job has none), so that a worker that is alive cannot lose its result here.
     """
     now, lease = clock.now_ms(), get_lease(job)
-    # The fence alone would not do: a job that was cancelled and retried by hand is CREATED under the same one.
-    is_unmoved = JobModel.version == job.version
-    is_unheld = JobModel.lease_until.does_not_exist() | (JobModel.lease_until < now)
     extra = lease.end_attempt(AttemptEnd.CRASHED, reason) if lease is not None else []
     extra += [JobModel.crashes.set(crashes)] if crashes is not None else []
     if dead_lettered:
         extra += [JobModel.dead_lettered_at.set(now), JobModel.dead_letter_key.set(dead_letter_key(job.id))]
-    return _end(job, JobStatus.FAILED, reason, is_unmoved & is_unheld, extra)
+    return _end(job, JobStatus.FAILED, reason, _is_unheld(job, now), extra)
+
+
+def cancel_too_old(job: Job) -> bool:
+    """Write CANCELLED on a live job that no worker holds and whose age admits no attempt; returns whether it did."""
+    now, lease = clock.now_ms(), get_lease(job)
+    is_too_old = JobModel.start_before <= now
+    message = f"cancelled: no attempt starts {job.expires_after_ms} ms after its creation"
+    message += f"; the last one: {job.error_message}" if job.error_message else ""
+    crash = [] if lease is None else lease.end_attempt(AttemptEnd.CRASHED, message)
+    crash += [] if lease is None or lease.is_unconfirmed else [JobModel.crashes.add(1)]
+    return _end(job, JobStatus.CANCELLED, message, _is_unheld(job, now) & is_too_old, crash)
+
+
+def _is_unheld(job: Job, now: int) -> Condition:
+    # The fence alone would not do: a job that was cancelled and retried by hand is CREATED under the same one.
+    is_unmoved = JobModel.version == job.version
+    unheld: Condition = is_unmoved & (JobModel.lease_until.does_not_exist() | (JobModel.lease_until < now))
+    return unheld
 
 
 def supersede_part(lease: Lease, now: int) -> Part:

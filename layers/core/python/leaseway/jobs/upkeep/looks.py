@@ -4,7 +4,8 @@ RUNNING   past its deadline                  cancel it
           its lease ended                    send it again: its worker died
           a worker without a message         look again when its lease ends: nothing else brings the job back
           a worker with a message            look again at its deadline: the message brings it back before
-CREATED   its turn is over 15 minutes ahead  look again 7.5 minutes before
+CREATED   its age admits no attempt          cancel it
+          its turn is over 15 minutes ahead  look again 7.5 minutes before
           its turn is closer                 send its first message, delayed until then
           it has no message                  send it
           its queue is deep                  leave it: its message is one of those that wait
@@ -48,7 +49,13 @@ class Expiry(msgspec.Struct, frozen=True):
     lease: Lease
 
 
-Judgement = Postponement | Expiry
+class Withdrawal(msgspec.Struct, frozen=True):
+    """Cancel the job: its age admits no attempt."""
+
+    job: Job
+
+
+Judgement = Postponement | Expiry | Withdrawal
 
 
 def judge(look: Look, now: int, is_deep: Callable[[Queue], bool]) -> Judgement | None:
@@ -56,6 +63,8 @@ def judge(look: Look, now: int, is_deep: Callable[[Queue], bool]) -> Judgement |
     lease = get_lease(look.job)
     if lease is not None:
         return _judge_running(lease, now)
+    if look.job.is_too_old(now):
+        return Withdrawal(look.job)
     if look.job.run_after is not None and look.job.run_after > now:
         return _judge_delayed(look.job, look.job.run_after, now)
     return _judge_waiting(look, now, is_deep)
@@ -93,7 +102,8 @@ def _judge_waiting(look: Look, now: int, is_deep: Callable[[Queue], bool]) -> Ju
     is_at_the_cap = wait == settings().look_cap_seconds * 1000
     if not look.timed and not is_at_the_cap and is_deep(Queue.of(look.job)):
         return None
-    return Postponement(now + wait, send=True)
+    latest = math.inf if look.job.start_before is None else look.job.start_before
+    return Postponement(int(min(latest, now + wait)), send=True)
 
 
 def _wait(since: int, now: int) -> int:

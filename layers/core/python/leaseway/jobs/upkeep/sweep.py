@@ -28,7 +28,7 @@ from leaseway.jobs.queue import Queue
 from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel, job_from_item, live_key, timed_keys, waiting_keys
 from leaseway.jobs.upkeep.due_looks import DueKey, DueShard
-from leaseway.jobs.upkeep.looks import Expiry, Judgement, Look, Postponement, is_urgent, judge
+from leaseway.jobs.upkeep.looks import Expiry, Judgement, Look, Postponement, Withdrawal, is_urgent, judge
 from leaseway.logs import log
 from leaseway.pool import Pool
 from leaseway.settings import settings
@@ -187,6 +187,8 @@ class _Sweep:
         match due.judgement:
             case Expiry(lease):
                 done.cancelled += finish.expire(lease)
+            case Withdrawal(job):
+                done.cancelled += finish.cancel_too_old(job)
             case Postponement() as postponement if due.look is not None:
                 job = due.look.job
                 if postponement.send and not self._can_send(Queue.of(job)):
