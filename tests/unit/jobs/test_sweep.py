@@ -10,13 +10,14 @@ import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from leaseway import aws, clock
+from leaseway.dynamodb.query import Query
 from leaseway.dynamodb.table import Item
 from leaseway.jobs import Job, JobStatus, Options, create_job, queue
 from leaseway.jobs.control.control import apply_as_seen, plan_retry
+from leaseway.jobs.create.placement import Priority
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.table import JobModel, live_key
-from leaseway.jobs.upkeep import due_looks
 from leaseway.jobs.upkeep import sweep as sweeping
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import require_setting, settings
@@ -49,6 +50,18 @@ def make_deep(monkeypatch: pytest.MonkeyPatch, *deep: queue.Queue) -> None:
 
 def shard_of(job: Job) -> int:
     return zlib.crc32(job.id.encode()) % SHARDS
+
+
+def next_look(job: Job) -> int:
+    """When the sweeper looks at the job next (ms)."""
+    look_at = read(job).look_at
+    assert look_at is not None
+    return look_at
+
+
+def turn_of(job: Job) -> int:
+    assert job.run_after is not None
+    return job.run_after
 
 
 def in_shard(shard: int, create: Callable[[], Job]) -> Job:
@@ -105,7 +118,7 @@ def test_no_shard_waits_for_another(fake_clock: FakeClock, monkeypatch: pytest.M
     sweep()
 
     # Then it has looked at a job of every shard
-    moved = {shard_of(job) for job in jobs if read(job).look_at > clock.now_ms()}
+    moved = {shard_of(job) for job in jobs if next_look(job) > clock.now_ms()}
     assert moved == {shard_of(job) for job in jobs}
 
 
@@ -124,7 +137,7 @@ def test_a_delayed_job_comes_before_all_that_wait(fake_clock: FakeClock, monkeyp
     # Then the delayed job has its message, and one of the others a second one
     assert report.resent == 2
     assert sorted(seen) == [0, 450]
-    assert read(later).look_at == later.run_after + 120_000
+    assert next_look(later) == turn_of(later) + 120_000
 
 
 def test_a_job_past_its_deadline_comes_before_all_that_wait(
@@ -156,7 +169,7 @@ def test_a_delayed_job_of_an_earlier_release_is_sent(fake_clock: FakeClock) -> N
     fake_clock.move(seconds=20 * MINUTE - 450)
 
     assert sweep().resent == 1
-    assert read(later).look_at == later.run_after + 120_000
+    assert next_look(later) == turn_of(later) + 120_000
 
 
 def test_a_long_shard_is_read_to_its_end_by_several_sweeps(
@@ -169,7 +182,7 @@ def test_a_long_shard_is_read_to_its_end_by_several_sweeps(
     for _ in range(3):
         in_shard(5, sleep_job)
         fake_clock.move(seconds=1)
-    lost = in_shard(5, lambda: create_job("ann", "SLEEP", {"duration_ms": 1}, Options(priority="high")))
+    lost = in_shard(5, lambda: create_job("ann", "SLEEP", {"duration_ms": 1}, Options(priority=Priority.HIGH)))
     received("high_queue_url")
     fake_clock.move(minutes=2)
 
@@ -177,7 +190,7 @@ def test_a_long_shard_is_read_to_its_end_by_several_sweeps(
     moved = []
     for _ in range(4):
         sweep()
-        moved.append(read(lost).look_at > clock.now_ms())
+        moved.append(next_look(lost) > clock.now_ms())
 
     # Then each reads on where the one before it stopped
     assert moved == [False, False, False, True]
@@ -239,7 +252,7 @@ def test_a_long_jobs_next_attempt_is_looked_at_at_its_own_deadline(fake_clock: F
     lease.extend()
 
     assert (sweep().moved, sweep().cancelled) == (1, 0)
-    assert read(lease.job).look_at == lease.deadline + 300_000
+    assert next_look(lease.job) == lease.deadline + 300_000
 
 
 # Messages
@@ -263,7 +276,7 @@ def test_the_delay_counts_from_the_send(fake_clock: FakeClock, monkeypatch: pyte
 
     # Then the message is there when its turn comes
     assert seen == [410]
-    assert clock.now_ms() + seen[0] * 1000 == later.run_after
+    assert clock.now_ms() + seen[0] * 1000 == turn_of(later)
 
 
 def test_an_ordered_job_that_is_replayed_has_its_message_in_time(
@@ -276,7 +289,7 @@ def test_an_ordered_job_that_is_replayed_has_its_message_in_time(
     turn = clock.now_ms() + 20 * MINUTE * 1000
     again = apply_as_seen(read(job), partial(plan_retry, run_after=turn))
     seen = delays(monkeypatch)
-    fake_clock.seconds = again.look_at / 1000
+    fake_clock.seconds = next_look(again) / 1000
 
     # When the sweeper looks at it before its turn
     assert clock.now_ms() < turn
@@ -364,7 +377,7 @@ def test_an_item_that_cannot_be_read_stops_no_other_job(fake_clock: FakeClock, a
     report = sweep()
 
     assert report.resent >= 1
-    assert read(healthy).look_at > clock.now_ms()
+    assert next_look(healthy) > clock.now_ms()
 
 
 def test_a_retired_queue_stops_no_other_job(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -383,8 +396,8 @@ def test_a_retired_queue_stops_no_other_job(fake_clock: FakeClock, monkeypatch: 
 
     # Then the others are sent, and these are looked at in an hour
     assert (report.resent, report.set_aside) == (1, 3)
-    assert read(healthy).look_at > clock.now_ms()
-    assert {read(job).look_at for job in (waiting, delayed, held.job)} == {clock.now_ms() + HOUR * 1000}
+    assert next_look(healthy) > clock.now_ms()
+    assert {next_look(job) for job in (waiting, delayed, held.job)} == {clock.now_ms() + HOUR * 1000}
 
 
 def test_a_queue_whose_depth_is_unknown_counts_as_deep(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -399,7 +412,7 @@ def test_a_queue_whose_depth_is_unknown_counts_as_deep(fake_clock: FakeClock, mo
 
     # Then the job that waits is left, and the one that is delayed is sent
     assert (report.looked, report.resent) == (2, 1)
-    assert read(later).look_at == later.run_after + 120_000
+    assert next_look(later) == turn_of(later) + 120_000
 
 
 @pytest.mark.parametrize(
@@ -434,27 +447,27 @@ def test_a_write_that_is_refused_sets_its_job_aside(fake_clock: FakeClock, monke
     report = sweep()
 
     assert (report.resent, report.set_aside) == (1, 1)
-    assert read(odd).look_at == clock.now_ms() + HOUR * 1000
-    assert read(healthy).look_at < clock.now_ms() + HOUR * 1000
+    assert next_look(odd) == clock.now_ms() + HOUR * 1000
+    assert next_look(healthy) < clock.now_ms() + HOUR * 1000
 
 
 def test_a_shard_that_cannot_be_read_stops_no_other(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     unread, healthy = in_shard(3, sleep_job), in_shard(4, sleep_job)
     fake_clock.move(minutes=2)
-    page = due_looks.Query.page
+    page = Query.page
 
-    def fail_in_shard_3(query: due_looks.Query, **options: Any) -> Any:
+    def fail_in_shard_3(query: Query, **options: Any) -> Any:
         if query.key == ("live_key", "3"):
             raise ClientError({"Error": {"Code": "InternalServerError"}}, "Query")
         return page(query, **options)
 
     with monkeypatch.context() as broken:
-        broken.setattr(due_looks.Query, "page", fail_in_shard_3)
+        broken.setattr(Query, "page", fail_in_shard_3)
         report = sweep()
 
     assert (report.unread_shards, report.left) == (1, True)
-    assert read(healthy).look_at > clock.now_ms()
-    assert read(unread).look_at <= clock.now_ms()
+    assert next_look(healthy) > clock.now_ms()
+    assert next_look(unread) <= clock.now_ms()
     assert sweep().unread_shards == 0
 
 
@@ -476,7 +489,7 @@ def test_the_lag_is_that_of_the_most_overdue_look_in_any_shard(
     last = in_shard(SHARDS - 1, lambda: sleep_job(delay_seconds=1_000))
     set_limits(monkeypatch, sweep_items=1)
     overdue = 7 * MINUTE * 1000
-    fake_clock.seconds = (min(first.look_at, last.look_at) + overdue) / 1000
+    fake_clock.seconds = (min(next_look(first), next_look(last)) + overdue) / 1000
 
     assert sweep().lag_ms == overdue
 
