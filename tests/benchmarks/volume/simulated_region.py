@@ -155,7 +155,7 @@ class SimulatedRegion:
             "SWEEP_ITEMS": str(max(1, round(settings().sweep_items * scale))),
             "SWEEP_BACKLOG": str(max(1, round(settings().sweep_backlog * scale))),
         }
-        level = log.level
+        level = log.log_level
         log.setLevel(logging.CRITICAL)
         with ExitStack() as stack:
             stack.enter_context(patch.dict(os.environ, ENVIRONMENT | limits))
@@ -237,7 +237,8 @@ def _look(item: Item) -> tuple[int, str]:
 
 
 def _apply(action: Action, item: Item) -> None:
-    name = str(action.values[0].path[0])
+    path: Any = action.values[0]
+    name = str(path.path[0])
     match action:
         case SetAction(values=(_, Value() as value)):
             item[name] = value.value

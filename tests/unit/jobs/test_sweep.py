@@ -14,7 +14,7 @@ from leaseway.dynamodb.query import Query
 from leaseway.dynamodb.table import Item
 from leaseway.jobs import Job, JobStatus, Options, create_job, queue
 from leaseway.jobs.control.control import apply_as_seen, plan_retry
-from leaseway.jobs.create.placement import Priority
+from leaseway.jobs.create.options import Priority
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.table import JobModel, live_key
