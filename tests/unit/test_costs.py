@@ -39,7 +39,8 @@ from leaseway.prometheus.meter import count_lines
 from leaseway.prometheus.page import page
 from leaseway.settings import settings
 from leaseway.tally.job_totals import Group
-from leaseway.tasks import Definition, Task, create_task, start_now, start_now_once
+from leaseway.tasks import Definition, Task, create_task, start_now
+from leaseway.tasks.keyed_run import start_now_once
 from support.account_stream import records
 from support.call_meter import metered
 from support.job_changes import job_change

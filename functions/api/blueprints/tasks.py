@@ -34,9 +34,9 @@ from leaseway.tasks import (
     create_task,
     delete_task,
     start_now,
-    start_now_once,
 )
 from leaseway.tasks.history import page_of_history
+from leaseway.tasks.keyed_run import start_now_once
 from leaseway.tasks.overview import page_of_tasks, standing_of, with_last_run
 from leaseway.tasks.slots import read_task
 

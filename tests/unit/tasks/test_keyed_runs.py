@@ -10,7 +10,8 @@ from leaseway import aws
 from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from leaseway.jobs import Job, get_job, queue
 from leaseway.jobs.run import claim
-from leaseway.tasks import AlreadyRunningError, Overlap, Task, delete_task, start_now_once
+from leaseway.tasks import AlreadyRunningError, Overlap, Task, delete_task
+from leaseway.tasks.keyed_run import start_now_once
 from support.api_gateway import call
 from support.call_meter import metered
 from support.fake_clock import FakeClock

@@ -2,7 +2,6 @@
 
 from leaseway.tasks.definitions import Definition, TaskExistsError, change_task, create_task, delete_task
 from leaseway.tasks.invalid_schedule import InvalidScheduleError
-from leaseway.tasks.keyed_run import start_now_once
 from leaseway.tasks.model import CatchUp, Overlap, Task, TaskNotFoundError
 from leaseway.tasks.slots import AlreadyRunningError, start_now
 
@@ -19,5 +18,4 @@ __all__ = [
     "create_task",
     "delete_task",
     "start_now",
-    "start_now_once",
 ]
