@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -13,6 +14,8 @@ from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyReusedError, WorkMovedError
 from leaseway.jobs import Job, Options, cancel_job, create_job
 from leaseway.jobs.control.remove import remove_job
+from leaseway.jobs.create import keyed
+from leaseway.jobs.create.options import Priority
 from leaseway.jobs.queue import ORDERED
 from leaseway.jobs.run import claim
 from support.call_meter import metered
@@ -230,3 +233,32 @@ def test_a_repeat_settles_what_a_request_left_that_died(
             rows = aws.client("dynamodb").scan(TableName="tags")["Items"]
             assert job.created_at in {int(row["created_key"]["S"].partition("#")[0]) for row in rows}
     assert len(stored()) == death + 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"ttl_ms": 5_000},
+        {"max_attempts": 2},
+        {"tags": ["a"]},
+        {"retention_days": 3},
+        {"priority": Priority.LOW},
+        {"delay_seconds": 7},
+        {"run_at": 1_800_000_000_000},
+        {"order_key": "k"},
+    ],
+)
+def test_each_option_makes_another_request(other: dict[str, Any]) -> None:
+    create_job("ann", "SLEEP", SLEEP, key=KEY)
+
+    with pytest.raises(KeyReusedError):
+        create_job("ann", "SLEEP", SLEEP, Options(**other), key=KEY)
+
+
+def test_every_option_belongs_to_the_digest_of_a_request() -> None:
+    names = {field.name for field in msgspec.structs.fields(Options)}
+    for name in names - keyed._IN_EVERY_DIGEST:
+        options = msgspec.structs.replace(Options(), **{name: 1})
+        job = create_job("ann", "SLEEP", SLEEP)
+        assert keyed._list_options(job, options) != keyed._list_options(job, Options()), name
+    assert names >= keyed._IN_EVERY_DIGEST

@@ -8,6 +8,7 @@ ordered job back that SQS did not take is decided by the record's holder:
 """
 
 import uuid
+from typing import Any
 
 import msgspec
 
@@ -28,6 +29,19 @@ from leaseway.settings import settings
 NOT_IN_TURN = "SQS did not take the job in its turn; try again"
 
 _DIGITS = 32
+_IN_EVERY_DIGEST = frozenset(
+    {
+        "tags",
+        "ttl_ms",
+        "max_attempts",
+        "run_at",
+        "delay_seconds",
+        "priority",
+        "retention_days",
+        "order_key",
+    }
+)
+"""Options of the first release; others belong to a request's digest only if they are set."""
 _TRIES = 6
 _BACKOFF = Backoff(first=0.02)
 
@@ -69,6 +83,15 @@ def create_once(job: Job, options: Options, key: IdempotencyKey) -> Job:
     if job.order_key is not None and _is_unclaimed(job.id):
         _send(earlier, keyed, holder=_take_over(keyed))  # the first request may have died before it sent
     return earlier
+
+
+def _list_options(job: Job, options: Options) -> list[Any]:
+    """The options that make one request differ from another, in the form that earlier releases stored the digest of."""
+    turn = (options.run_at, options.delay_seconds, options.priority, options.order_key)
+    listed = [options.ttl_ms, options.max_attempts, turn, job.tags, options.retention_days]
+    later = {name: value for name, value in msgspec.structs.asdict(options).items() if name not in _IN_EVERY_DIGEST}
+    set_later = {name: value for name, value in later.items() if value is not None}
+    return [*listed, set_later] if set_later else listed
 
 
 def _find_first_answer(job: Job, keyed: KeyedRequest) -> _FirstAnswer | None:
