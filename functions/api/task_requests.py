@@ -10,7 +10,7 @@ from api.requests import PLAIN_TEXT
 from leaseway.cursors import LARGEST_PAGE
 from leaseway.jobs.create.build import MOST_ATTEMPTS, SHORTEST_TTL_MS
 from leaseway.tasks import CatchUp, Overlap, TaskNotFoundError
-from leaseway.tasks.definitions import LONGEST_JITTER_SECONDS
+from leaseway.tasks.definitions import LONGEST_JITTER_SECONDS, LONGEST_START_SECONDS
 from leaseway.tasks.history import STATUSES
 
 TASK_PATH = {"id": Annotated[TaskId, Meta(description="The task's id")]}
@@ -70,6 +70,17 @@ _Jitter = Annotated[
 ]
 
 
+_StartWithin = Annotated[
+    int,
+    Meta(
+        ge=1,
+        le=LONGEST_START_SECONDS,
+        description="A run that no worker has claimed so many seconds after its time is CANCELLED; null: it waits"
+        " for ever, and under `skip` every slot is skipped meanwhile",
+    ),
+]
+
+
 class NewTask(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A job to run again and again."""
 
@@ -94,6 +105,7 @@ class NewTask(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     overlap: _Overlap = Overlap.SKIP
     catch_up: _CatchUp = CatchUp.LATEST
     jitter_seconds: _Jitter = 0
+    start_within_seconds: _StartWithin | None = None
 
 
 class TaskChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -110,6 +122,7 @@ class TaskChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     overlap: _Overlap | UnsetType = UNSET
     catch_up: _CatchUp | UnsetType = UNSET
     jitter_seconds: _Jitter | UnsetType = UNSET
+    start_within_seconds: _StartWithin | UnsetType | None = UNSET
 
 
 class TaskWindow(msgspec.Struct, forbid_unknown_fields=True):

@@ -49,12 +49,18 @@ class TaskView(msgspec.Struct):
     overlap: Overlap
     catch_up: CatchUp
     jitter_seconds: int
+    start_within_seconds: Annotated[int | None, Meta(description="null: a run waits for a worker for ever")]
     owner: Annotated[str, Meta(description="Who made it, and to whom its runs belong")]
     version: Annotated[int, Meta(description="Counts the changes of the definition")]
     next_run: Annotated[Time | None, Meta(description="null while paused")]
     run: Annotated[RunView | None, Meta(description="The last run, or the one in progress")]
     missed: Annotated[int, Meta(description="Slots that nobody saw in time")]
     skipped: Annotated[int, Meta(description="Slots that came while an earlier run was at work")]
+    skipped_in_row: Annotated[int, Meta(description="Slots skipped since the schedule last started a run")]
+    failed_in_row: Annotated[
+        int,
+        Meta(description="Runs in a row that did not end COMPLETED; the last one counts once another starts"),
+    ]
     created_at: Time
     updated_at: Time
 
@@ -147,12 +153,15 @@ def task_view(standing: Standing) -> TaskView:
         overlap=task.overlap,
         catch_up=task.catch_up,
         jitter_seconds=task.jitter_seconds,
+        start_within_seconds=task.start_within_seconds,
         owner=task.owner,
         version=task.version,
         next_run=time_or_none(standing.next_run),
         run=run_view(standing.last, standing.running_seconds) if standing.last else None,
         missed=task.missed,
         skipped=task.skipped,
+        skipped_in_row=task.skipped_in_row,
+        failed_in_row=task.failed_in_row,
         created_at=rfc3339(task.created_at),
         updated_at=rfc3339(task.updated_at),
     )

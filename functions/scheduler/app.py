@@ -30,4 +30,6 @@ def _note(done: TickReport) -> None:
     metrics.note("TasksSkipped", done.skipped)
     metrics.note("TasksMissed", done.missed)
     metrics.note("TasksSetAside", done.set_aside)
+    metrics.note("TaskSkipStreak", done.skipped_in_row)
+    metrics.note("TaskFailureStreak", done.failed_in_row)
     metrics.note("SchedulerLag", done.lag_ms)

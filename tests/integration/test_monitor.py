@@ -315,6 +315,38 @@ def test_a_task_that_nothing_can_run_calls(watched: Watched) -> None:
     watched.stack.api.request("DELETE", f"/api/tasks/{task_id}")
 
 
+def test_a_task_that_skips_its_slots_calls_and_so_does_one_whose_runs_are_not_claimed(watched: Watched) -> None:
+    # Given two tasks for workers that there are none of, one of which does not wait for ever
+    external = {"every": "1h", "type": "EXTERNAL", "payload": {}}
+    waiting = watched.stack.api.post("/api/tasks", external | {"name": "waiting"})["id"]
+    impatient = watched.stack.api.post("/api/tasks", external | {"name": "impatient", "start_within_seconds": 1})["id"]
+    assert (watched.state("task-skipped"), watched.state("task-failing")) == ("OK", "OK")
+    # When slot after slot comes
+    for _ in range(4):
+        let_come(watched, waiting, impatient)
+        watched.stack.invoke("SchedulerFunction")
+        time.sleep(1.1)  # the second of `start_within_seconds` is the condition
+    # Then both call
+    watched.alarms("task-skipped")
+    watched.alarms("task-failing")
+    assert watched.stack.api.get(f"/api/tasks/{waiting}")["skipped_in_row"] == 3
+    assert watched.stack.api.get(f"/api/tasks/{impatient}")["failed_in_row"] == 3
+    for task_id in (waiting, impatient):
+        watched.stack.api.request("DELETE", f"/api/tasks/{task_id}")
+
+
+def let_come(watched: Watched, *task_ids: str) -> None:
+    """Let the next slot of tasks be now, as time would have done."""
+    now = str(int(time.time() * 1000))
+    for task_id in task_ids:
+        watched.stack.client("dynamodb").update_item(
+            TableName=watched.stack.outputs["TasksTable"],
+            Key={"id": {"S": task_id}},
+            UpdateExpression="SET next_run = :now, anchor = :now",
+            ExpressionAttributeValues={":now": {"N": now}},
+        )
+
+
 def each_minute(watched: Watched) -> str:
     """The id of a task that is due each minute, made at the first call."""
     if "each-minute" not in watched.tasks:

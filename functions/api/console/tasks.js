@@ -126,11 +126,14 @@ function about(found) {
     h("section", { class: "panel pad", "aria-label": "Facts" }, facts([
       ["Type", found.type], ["Owner", found.owner], ["Next run", found.next_run && ago(found.next_run)], ["Last run", last],
       ["Overlap", found.overlap], ["Catch-up", found.catch_up], ["Time to live", duration(found.ttl_ms)],
-      ["Attempts", String(found.max_attempts)], ["Skipped", String(found.skipped)], ["Missed", String(found.missed)],
+      ["Attempts", String(found.max_attempts)], ["Start within", found.start_within_seconds === null ? "any time" : duration(found.start_within_seconds * 1000)],
+      ["Skipped", inRow(found.skipped, found.skipped_in_row)], ["Missed", String(found.missed)], ["Failed in a row", String(found.failed_in_row)],
     ])),
     panel("Payload", h("div", { class: "pad" }, box("Payload as JSON", json(found.payload)))),
   ];
 }
+
+const inRow = (count, last) => (last > 0 ? `${count}, the last ${last} in a row` : String(count));
 
 function historyTable() {
   return table("History", [
@@ -148,6 +151,7 @@ async function defineTask(done) {
   const every = field("Every", h("input", { placeholder: "5m" }), { hint: "A number with s, m, h or d; or give a cron expression" });
   const cron = field("Cron", h("input", { placeholder: "30 4 * * 1-5" }));
   const timezone = field("Time zone", h("input", { value: "UTC" }));
+  const within = field("Start within", h("input", { type: "number", min: 1 }), { hint: "Seconds; a run that no worker claims in time is cancelled" });
   const type = field("Type", select(types.content.map((kind) => [kind.name]), "SLEEP", { on: { change: () => turn() } }), { wide: true });
   const defaults = h("p", { class: "quiet" });
   const place = h("div");
@@ -166,7 +170,9 @@ async function defineTask(done) {
   async function send() {
     said.hidden = true;
     const given = Object.entries({ name, every, cron, timezone }).map(([key, part]) => [key, part.control.value.trim()]);
-    const wanted = { ...Object.fromEntries(given.filter(([, value]) => value)), type: type.control.value, payload: payload.read() };
+    const seconds = within.control.value.trim();
+    const limit = seconds ? { start_within_seconds: Number(seconds) } : {};
+    const wanted = { ...limit, ...Object.fromEntries(given.filter(([, value]) => value)), type: type.control.value, payload: payload.read() };
     try {
       await post("api/tasks", wanted);
     } catch (problem) {
@@ -186,7 +192,7 @@ async function defineTask(done) {
   };
   const close = h("button", { type: "button", on: { click: () => dialog.close() } }, "Leave it");
   fill(dialog, h("form", { class: "stack", on: { submit: submitted } }, h("h2", { id: "define" }, "Define a task"),
-    h("div", { class: "form" }, name.element, every.element, cron.element, timezone.element, type.element), defaults, place, said,
+    h("div", { class: "form" }, name.element, every.element, cron.element, timezone.element, within.element, type.element), defaults, place, said,
     h("div", { class: "row end" }, close, submit)));
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

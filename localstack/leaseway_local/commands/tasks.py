@@ -65,12 +65,16 @@ def create(
     overlap: Annotated[str | None, typer.Option(help="skip, or allow runs beside each other.")] = None,
     catch_up: Annotated[str | None, typer.Option(help="latest, or none: what becomes of missed slots.")] = None,
     jitter_seconds: Annotated[int | None, typer.Option(help="Delay each run by up to so much.")] = None,
+    start_within_seconds: Annotated[
+        int | None, typer.Option(help="Cancel a run that no worker has claimed so long after its time.")
+    ] = None,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
     """Define a task; give --cron or --every."""
     options = {"cron": cron, "every": every, "timezone": timezone, "ttl_ms": ttl_ms, "max_attempts": max_attempts}
     options |= {"overlap": overlap, "catch_up": catch_up, "jitter_seconds": jitter_seconds}
+    options |= {"start_within_seconds": start_within_seconds}
     definition: dict[str, Any] = {"name": name, "type": type_name, "payload": payload}
     definition |= {option: value for option, value in options.items() if value is not None}
     with call_api(target, as_json=as_json) as api:

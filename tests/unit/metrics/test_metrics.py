@@ -304,7 +304,19 @@ def test_a_change_that_does_not_explain_itself_is_told(cloud: None, capsys: pyte
                 "ActiveJobs",
             },
         ),
-        ("scheduler", {}, {"TasksStarted", "TasksSkipped", "TasksMissed", "TasksSetAside", "SchedulerLag"}),
+        (
+            "scheduler",
+            {},
+            {
+                "TasksStarted",
+                "TasksSkipped",
+                "TasksMissed",
+                "TasksSetAside",
+                "TaskSkipStreak",
+                "TaskFailureStreak",
+                "SchedulerLag",
+            },
+        ),
         ("ledger.check", {}, {"LedgerDifferences", "LedgerAccountsBehind", "LedgerEntriesChecked"}),
     ],
 )

@@ -106,6 +106,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     run_after: Annotated[
         Public[Milliseconds | None], Meta(description="Before this the next attempt does not start")
     ] = default(None)
+    start_by: Annotated[
+        Public[Milliseconds | None],
+        Meta(description="CANCELLED if no worker has claimed it by then; null if it may wait for ever"),
+    ] = default(None)
     dead_lettered_at: Annotated[
         Public[Milliseconds | None],
         Meta(description="When it was FAILED because no claim settled its message; null for others"),
@@ -160,3 +164,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def is_too_old(self, start: int) -> bool:
         """Whether an attempt may no longer start at that moment."""
         return self.start_before is not None and self.start_before <= start
+
+    def is_overdue(self, now: int) -> bool:
+        """Whether no worker has ever claimed the job, although one had to by now."""
+        never_claimed = self.status is JobStatus.CREATED and self.fence == 0
+        return never_claimed and self.start_by is not None and self.start_by <= now

@@ -69,6 +69,10 @@ CATALOGUE: Mapping[str, Metric] = {
     "TasksSetAside": Metric(
         _COUNT, "Due tasks that cannot run: their job type has no queue, or they cannot be planned"
     ),
+    "TaskSkipStreak": Metric(_COUNT, "Slots that a task has skipped in a row, the most of a tick", summed=False),
+    "TaskFailureStreak": Metric(
+        _COUNT, "Runs of a task that ended otherwise than COMPLETED in a row, the most of a tick", summed=False
+    ),
     "SchedulerLag": Metric(_MS, "How long ago a tick's earliest slot had come, over all shards", summed=False),
     "BalanceUpdatesGranted": Metric(_COUNT, "Updates, transfers and reversals that were made"),
     "BalanceUpdatesRefused": Metric(_COUNT, "Those that were refused: no such account, too little, too much"),

@@ -35,6 +35,8 @@ from leaseway.tasks.slots import read_task
 LONGEST_JITTER_SECONDS = 900
 """SQS delays a message no longer."""
 
+LONGEST_START_SECONDS = 31 * 86_400
+
 _TRIES = 6
 _TIMING = frozenset({"cron", "every", "timezone", "enabled"})
 
@@ -60,6 +62,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     overlap: Overlap = Overlap.SKIP
     catch_up: CatchUp = CatchUp.LATEST
     jitter_seconds: int = 0
+    start_within_seconds: int | None = None
 
 
 def create_task(owner: str, wanted: Definition) -> Task:
@@ -164,6 +167,9 @@ def delete_task(task_id: str) -> Task:
 def _checked(owner: str, wanted: Definition | Task) -> build.Terms:
     if not 0 <= wanted.jitter_seconds <= LONGEST_JITTER_SECONDS:
         raise InvalidInputError(f"must be from 0 to {LONGEST_JITTER_SECONDS}", field="jitter_seconds")
+    within = wanted.start_within_seconds
+    if within is not None and not 1 <= within <= LONGEST_START_SECONDS:
+        raise InvalidInputError(f"must be from 1 to {LONGEST_START_SECONDS}", field="start_within_seconds")
     if len(msgspec.json.encode(wanted.payload)) > settings().inline_bytes:
         raise InvalidInputError(f"must be {settings().inline_bytes} bytes of JSON at most", field="payload")
     options = Options(ttl_ms=wanted.ttl_ms, max_attempts=wanted.max_attempts)

@@ -57,6 +57,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     overlap: Overlap
     catch_up: CatchUp
     jitter_seconds: int = 0
+    start_within_seconds: int | None = None
+    """A run that no worker has claimed so long after its time is ended; None if it waits for ever."""
     queue: str | None = None
     """The queue of its type, where that has one of its own; None for the queue of tasks."""
     owner: str
@@ -80,6 +82,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """The id of the run before the last."""
     missed: int = 0
     skipped: int = 0
+    skipped_in_row: int = 0
+    """Slots skipped since the last run was started by the schedule."""
+    failed_in_row: int = 0
+    """Runs that ended otherwise than COMPLETED since one did, as far as a later run has started."""
 
     @property
     def next_slot(self) -> int | None:
@@ -136,6 +142,7 @@ class TaskModel(Table):
     overlap = UnicodeAttribute(null=True)
     catch_up = UnicodeAttribute(null=True)
     jitter_seconds = NumberAttribute(null=True)
+    start_within_seconds = NumberAttribute(null=True)
     queue = UnicodeAttribute(null=True)
     owner = UnicodeAttribute(null=True)
     anchor = NumberAttribute(null=True)
@@ -149,6 +156,8 @@ class TaskModel(Table):
     run_before = UnicodeAttribute(null=True)
     missed = NumberAttribute(null=True)
     skipped = NumberAttribute(null=True)
+    skipped_in_row = NumberAttribute(null=True)
+    failed_in_row = NumberAttribute(null=True)
 
     due_key = UnicodeAttribute(null=True)
     list_key = UnicodeAttribute(null=True)

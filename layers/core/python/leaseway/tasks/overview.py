@@ -10,6 +10,7 @@ from leaseway.dynamodb.batches import read_items
 from leaseway.dynamodb.query import Query
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.table import job_from_item
+from leaseway.settings import settings
 from leaseway.tasks.model import LISTED, Task, task_from_item
 from leaseway.tasks.slots import read_run, read_task
 
@@ -39,8 +40,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def next_run(self) -> int | None:
         """The slot to come, also if its run was created ahead; None while the task is paused."""
-        settled, following = self.task.last_slot, self.task.next_run
-        return settled if following is not None and settled is not None and settled > self.at else following
+        settled, following = self.task.last_slot or 0, self.task.next_run
+        is_ahead = 0 < settled - self.at <= settings().schedule_ahead_seconds * 1000
+        return settled if following is not None and is_ahead else following
 
     @property
     def running_seconds(self) -> float | None:

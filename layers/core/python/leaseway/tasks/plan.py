@@ -11,11 +11,11 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway.dynamodb.table import Part
-from leaseway.jobs.job import Job
+from leaseway.jobs.job import Job, JobStatus
 from leaseway.settings import settings
 from leaseway.tasks import history
 from leaseway.tasks.ahead import remove_parts, take_back
-from leaseway.tasks.model import CatchUp, Task, TaskModel, slot_job_id
+from leaseway.tasks.model import CatchUp, Overlap, Task, TaskModel, slot_job_id
 from leaseway.tasks.runs import Obstacle, PlannedRun, plan_run
 from leaseway.tasks.schedule import Due
 
@@ -37,6 +37,13 @@ class Verdict(StrEnum):
 _OBSTRUCTED = {Obstacle.ALIVE: Verdict.SKIPPED, Obstacle.NO_QUEUE: Verdict.SET_ASIDE}
 
 
+class Streaks(NamedTuple):
+    """How often in a row a task's slots were skipped, and its runs ended otherwise than COMPLETED."""
+
+    skipped: int = 0
+    failed: int = 0
+
+
 class Plan(NamedTuple):
     """A slot, what becomes of it, and the parts of the transaction: the task first, a run that starts second."""
 
@@ -46,6 +53,7 @@ class Plan(NamedTuple):
     """Slots that had no run although none was at work; this one included if that is the verdict."""
     job: Job | None
     parts: list[Part]
+    streaks: Streaks
 
 
 def plan_slot(task: Task, first: int, last: Job | None, now: int) -> Plan:
@@ -54,13 +62,14 @@ def plan_slot(task: Task, first: int, last: Job | None, now: int) -> Plan:
     is_late = task.catch_up is CatchUp.NONE and not _is_in_time(first, due, now)
     run = None if is_late else plan_run(task, slot_job_id(task.id, due.slot), due.slot, last, now)
     if isinstance(run, Obstacle) and first > now:
-        return Plan(first, Verdict.DEFERRED, 0, None, [])
+        return Plan(first, Verdict.DEFERRED, 0, None, [], Streaks())
     job, start = (run.job, run.parts) if isinstance(run, PlannedRun) else (None, [])
     verdict = Verdict.MISSED if run is None else Verdict.STARTED if isinstance(run, PlannedRun) else _OBSTRUCTED[run]
     missed = due.missed + (verdict in (Verdict.MISSED, Verdict.SET_ASIDE))
     settled = history.SlotRecord(first, due, missed, verdict is Verdict.SKIPPED, job, now)
-    parts = [_advance(task, settled), *start, *history.record_slots(task, settled)]
-    return Plan(due.slot, verdict, missed, job, parts)
+    streaks = _count_streaks(task, settled, last)
+    parts = [_advance(task, settled, streaks), *start, *history.record_slots(task, settled)]
+    return Plan(due.slot, verdict, missed, job, parts, streaks)
 
 
 def plan_run_now(task: Task, job_id: str, last: Job | None, now: int, *, pending: Job | None) -> Plan | Obstacle:
@@ -72,14 +81,16 @@ def plan_run_now(task: Task, job_id: str, last: Job | None, now: int, *, pending
     run = plan_run(base, job_id, None, last, now)
     if isinstance(run, Obstacle):
         return run
+    streaks = Streaks(task.skipped_in_row, _count_failures(base, last))
     actions, as_read, removal = _replace_last_run(base, job_id), _is_as_read(task), []
+    actions += [TaskModel.failed_in_row.set(streaks.failed)]
     if pending is not None and pending.slot is not None:
         actions += [TaskModel.next_run.set(pending.slot), TaskModel.last_slot.set(now)]
         as_read &= TaskModel.next_run == task.next_run
         removal = remove_parts(pending)
     change = TaskModel.change_part(task.id, actions, as_read)
     parts = [change, *run.parts, history.record_run(task, run.job), *removal]
-    return Plan(now, Verdict.STARTED, 0, run.job, parts)
+    return Plan(now, Verdict.STARTED, 0, run.job, parts, streaks)
 
 
 def _is_in_time(first: int, due: Due, now: int) -> bool:
@@ -93,12 +104,28 @@ def _is_in_time(first: int, due: Due, now: int) -> bool:
     return now - (first if dense else due.slot) <= late
 
 
-def _advance(task: Task, settled: history.SlotRecord) -> Part:
+def _count_streaks(task: Task, settled: history.SlotRecord, last: Job | None) -> Streaks:
+    if settled.job is not None:
+        return Streaks(0, _count_failures(task, last))
+    return Streaks(task.skipped_in_row + settled.skipped, task.failed_in_row)
+
+
+def _count_failures(task: Task, last: Job | None) -> int:
+    """Runs that failed in a row, once another follows `last`: each is counted when the next one starts."""
+    if last is None or last.status is JobStatus.COMPLETED:
+        return 0
+    still_runs = not last.status.is_terminal and task.overlap is Overlap.ALLOW
+    return task.failed_in_row + (not still_runs)
+
+
+def _advance(task: Task, settled: history.SlotRecord, streaks: Streaks) -> Part:
     actions: list[Action] = [
         TaskModel.next_run.set(settled.due.next),
         TaskModel.last_slot.set(settled.due.slot),
         TaskModel.missed.add(settled.missed),
         TaskModel.skipped.add(int(settled.skipped)),
+        TaskModel.skipped_in_row.set(streaks.skipped),
+        TaskModel.failed_in_row.set(streaks.failed),
     ]
     actions += [TaskModel.aside_from.remove()] if task.aside_from is not None else []
     actions += _replace_last_run(task, settled.job.id) if settled.job else []

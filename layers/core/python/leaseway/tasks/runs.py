@@ -55,7 +55,7 @@ def jitter_ms(task: Task, slot: int) -> int:
 
 def _may_be_alive(last: Job | None, now: int) -> bool:
     """Whether the last run may still be going on. A dead worker's run gets the time that a takeover needs."""
-    if last is None or last.status.is_terminal:
+    if last is None or last.status.is_terminal or last.is_overdue(now):
         return False
     lease = get_lease(last)
     return lease is None or not _is_dead(lease, now)
@@ -67,6 +67,9 @@ def _is_dead(lease: Lease, now: int) -> bool:
 
 def _new_run(task: Task, job_id: str, slot: int | None, now: int) -> Job:
     start = now if slot is None else max(now, slot + jitter_ms(task, slot))
+    within = task.start_within_seconds
+    start_by = None if within is None else start + within * 1000
+    look_at = plan_first_look(start)
     return build.new_job(
         task.owner,
         task.type,
@@ -77,7 +80,8 @@ def _new_run(task: Task, job_id: str, slot: int | None, now: int) -> Job:
         task_id=task.id,
         slot=slot,
         run_after=start if start > now else None,
-        look_at=plan_first_look(start),
+        start_by=start_by,
+        look_at=look_at if start_by is None else min(look_at, start_by),
     )
 
 
@@ -92,6 +96,8 @@ def _end_last_run(task: Task, last: Job | None, now: int) -> list[Part]:
     """What must hold of the last run, or ends it, in the transaction that starts the next one."""
     if task.overlap is Overlap.ALLOW or task.last_job_id is None:
         return []
+    if last is not None and last.is_overdue(now):
+        return [finish.end_unstarted_part(last, now)]
     lease = get_lease(last) if last is not None else None
     if lease is not None and _is_dead(lease, now):
         return [finish.supersede_part(lease, now)]

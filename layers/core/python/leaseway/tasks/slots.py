@@ -26,7 +26,7 @@ from leaseway.logs import log
 from leaseway.settings import settings
 from leaseway.tasks.ahead import find_pending, take_back
 from leaseway.tasks.model import Overlap, Task, TaskModel, TaskNotFoundError, task_from_item
-from leaseway.tasks.plan import Plan, Verdict, plan_run_now, plan_slot
+from leaseway.tasks.plan import Plan, Streaks, Verdict, plan_run_now, plan_slot
 from leaseway.tasks.runs import Obstacle
 
 _TRIES = 6
@@ -50,11 +50,16 @@ class SettledSlot(NamedTuple):
     verdict: Verdict
     job: Job | None = None
     missed: int = 0
+    streaks: Streaks = Streaks()
 
-    @property
-    def job_id(self) -> str | None:
-        """The id of the run that started, if one did."""
-        return self.job.id if self.job else None
+    def describe(self) -> dict[str, object]:
+        """What a log line says of it."""
+        return {
+            "job_id": self.job.id if self.job else None,
+            "missed": self.missed,
+            "skipped_in_row": self.streaks.skipped,
+            "failed_in_row": self.streaks.failed,
+        }
 
 
 _RACED = SettledSlot(Verdict.RACED)
@@ -91,7 +96,7 @@ def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> Sett
                 return _RACED
             task, last = current, read_run(current.last_job_id)
         else:
-            return SettledSlot(plan.verdict, plan.job, plan.missed)
+            return SettledSlot(plan.verdict, plan.job, plan.missed, plan.streaks)
     raise UnavailableError(f"task {task.id} kept changing")
 
 

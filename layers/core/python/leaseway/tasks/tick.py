@@ -46,6 +46,10 @@ class TickReport(msgspec.Struct):
     """Tasks whose runs nothing can take, or that cannot be planned."""
     failed: int = 0
     """Tasks that a failed call left to the next tick, and shards that could not be read."""
+    skipped_in_row: int = 0
+    """Slots that a settled task skipped in a row: the largest number."""
+    failed_in_row: int = 0
+    """Runs of a settled task that failed in a row: the largest number."""
     sent: int = 0
     left: bool = False
     lag_ms: int = 0
@@ -140,7 +144,7 @@ class _Tick:
         except Exception:
             log.exception("slot not settled", extra=facts)
             return None
-        log.info(f"slot {slot.verdict.value}", extra=facts | {"missed": slot.missed, "job_id": slot.job_id})
+        log.info(f"slot {slot.verdict.value}", extra=facts | slot.describe())
         return slot
 
     def _count(self, slot: SettledSlot) -> None:
@@ -149,6 +153,8 @@ class _Tick:
         self.report.skipped += slot.verdict is Verdict.SKIPPED
         self.report.deferred += slot.verdict is Verdict.DEFERRED
         self.report.raced += slot.verdict is Verdict.RACED
+        self.report.skipped_in_row = max(self.report.skipped_in_row, slot.streaks.skipped)
+        self.report.failed_in_row = max(self.report.failed_in_row, slot.streaks.failed)
         self.report.set_aside += slot.verdict is Verdict.SET_ASIDE
 
     def _send(self, jobs: Sequence[Job]) -> None:

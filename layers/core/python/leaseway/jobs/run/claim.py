@@ -100,7 +100,8 @@ def claim(job_id: str, worker: str, *, message_id: str | None = None, outside: O
     is_created = JobModel.status == JobStatus.CREATED
     is_due = JobModel.run_after.does_not_exist() | (JobModel.run_after <= start.now)
     has_attempts_left = JobModel.attempts < JobModel.max_attempts
-    may_start = is_created & is_due & has_attempts_left & start.is_young_enough()
+    was_claimed_in_time = JobModel.start_by.does_not_exist() | (JobModel.start_by > start.now) | (JobModel.fence > 0)
+    may_start = is_created & is_due & has_attempts_left & start.is_young_enough() & was_claimed_in_time
     return start.write(job_id, start.build_actions(job_id), may_start)
 
 
@@ -203,6 +204,8 @@ def _judge(item: Item | None, token: str, message_id: str | None) -> Outcome:
 def _judge_waiting(job: Job, now: int) -> Outcome:
     if job.is_too_old(now) and finish.cancel_too_old(job):
         return Settled("too old to start")
+    if job.is_overdue(now) and finish.end_unstarted(job):
+        return Settled("no worker claimed it in time")
     return NotYet(job.run_after or now, "its turn comes later")
 
 

@@ -24,6 +24,8 @@ from leaseway.jobs.types import RetryDelay, catalogue
 from leaseway.logs import log
 from leaseway.settings import settings
 
+_UNSTARTED = "cancelled: no worker claimed it in time"
+
 LONGEST_ERROR = 1_000
 """Characters of an error message that are kept."""
 
@@ -105,6 +107,19 @@ def expire(lease: Lease) -> bool:
     message = f"cancelled: not finished within its time to live of {lease.job.ttl_ms} ms"
     past = lease.end_attempt(AttemptEnd.EXPIRED, message)
     return _end(lease.job, JobStatus.CANCELLED, message, ttl_passed, past)
+
+
+def end_unstarted(job: Job) -> bool:
+    """Write CANCELLED on a job that no worker claimed by its `start_by`; returns whether this call did it."""
+    start_passed = JobModel.start_by <= clock.now_ms()
+    return _end(job, JobStatus.CANCELLED, _UNSTARTED, start_passed, [])
+
+
+def end_unstarted_part(job: Job, now: int) -> Part:
+    """Build the part of a transaction that does so, for a task's next run."""
+    is_unclaimed = (JobModel.status == JobStatus.CREATED) & (JobModel.fence == 0)
+    actions = [*to_ended(job, JobStatus.CANCELLED, now), JobModel.error_message.set(_UNSTARTED)]
+    return JobModel.change_part(job.id, actions, is_unclaimed & (JobModel.start_by <= now))
 
 
 def give_up(job: Job, reason: str, *, crashes: int | None = None, dead_lettered: bool = False) -> bool:
