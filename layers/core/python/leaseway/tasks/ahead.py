@@ -22,7 +22,9 @@ def find_pending(task: Task, now: int) -> Job | None:
         return None
     item = JobModel.read(slot_job_id(task.id, task.last_slot))
     job = job_from_item(item) if item is not None else None
-    return job if job is not None and job.status is JobStatus.CREATED and job.fence == 0 else None
+    if job is None or job.status is not JobStatus.CREATED or job.fence > 0:
+        return None
+    return job if job.run_after is not None else None  # without one it was due already, and the clock went back since
 
 
 def take_back(task: Task, pending: Job, now: int) -> Task:
