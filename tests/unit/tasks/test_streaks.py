@@ -10,6 +10,7 @@ from leaseway.jobs import JobStatus
 from leaseway.jobs.control.control import retry_job
 from leaseway.jobs.job import Job
 from leaseway.jobs.run import claim, finish
+from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.tasks import AlreadyRunningError, Overlap, Task, change_task, start_now
 from leaseway.tasks.slots import read_run
 from leaseway.tasks.tick import tick
@@ -81,6 +82,18 @@ def test_a_worker_that_comes_too_late_gets_nothing_and_ends_it(fake_clock: FakeC
     fake_clock.move(seconds=60)
     assert claim.claim(last_run(task).id, "w") == claim.Settled("no worker claimed it in time")
     assert last_run(task).status is JobStatus.CANCELLED
+
+
+def test_the_sweeper_ends_a_run_that_nothing_claims_in_time(fake_clock: FakeClock, make: Make) -> None:
+    # Given a run for workers that there are none of, sent again a while before its time to start ends
+    task = make(**EXTERNAL, start_within_seconds=180)
+    run_once(task, fake_clock, None)
+    fake_clock.move(seconds=125)
+    assert sweep().cancelled == 0
+    # When that time has passed
+    fake_clock.move(seconds=56)
+    # Then the next sweep ends it
+    assert (sweep().cancelled, last_run(task).status) == (1, JobStatus.CANCELLED)
 
 
 def test_a_run_that_was_claimed_in_time_may_wait_for_its_retry(fake_clock: FakeClock, make: Make) -> None:

@@ -5,6 +5,7 @@ RUNNING   past its deadline                  cancel it
           a worker without a message         look again when its lease ends: nothing else brings the job back
           a worker with a message            look again at its deadline: the message brings it back before
 CREATED   its age admits no attempt          cancel it
+          no worker claimed it in time       cancel it
           its turn is over 15 minutes ahead  look again 7.5 minutes before
           its turn is closer                 send its first message, delayed until then
           it has no message                  send it
@@ -50,7 +51,7 @@ class Expiry(msgspec.Struct, frozen=True):
 
 
 class Withdrawal(msgspec.Struct, frozen=True):
-    """Cancel the job: its age admits no attempt."""
+    """Cancel the job: its age admits no attempt, or no worker has claimed it in time."""
 
     job: Job
 
@@ -63,7 +64,7 @@ def judge(look: Look, now: int, is_deep: Callable[[Queue], bool]) -> Judgement |
     lease = get_lease(look.job)
     if lease is not None:
         return _judge_running(lease, now)
-    if look.job.is_too_old(now):
+    if look.job.is_too_old(now) or look.job.is_overdue(now):
         return Withdrawal(look.job)
     if look.job.run_after is not None and look.job.run_after > now:
         return _judge_delayed(look.job, look.job.run_after, now)
@@ -72,7 +73,8 @@ def judge(look: Look, now: int, is_deep: Callable[[Queue], bool]) -> Judgement |
 
 def is_urgent(look: Look, now: int) -> bool:
     """Whether a look must come on time: not that at a job which has a message and waits for a worker."""
-    return look.timed or get_lease(look.job) is not None or (look.job.run_after or 0) > now
+    has_to_start = look.timed or look.job.is_overdue(now)
+    return has_to_start or get_lease(look.job) is not None or (look.job.run_after or 0) > now
 
 
 def _judge_running(lease: Lease, now: int) -> Judgement:
@@ -102,7 +104,8 @@ def _judge_waiting(look: Look, now: int, is_deep: Callable[[Queue], bool]) -> Ju
     is_at_the_cap = wait == settings().look_cap_seconds * 1000
     if not look.timed and not is_at_the_cap and is_deep(Queue.of(look.job)):
         return None
-    latest = math.inf if look.job.start_before is None else look.job.start_before
+    limits = (look.job.start_before, look.job.start_by)
+    latest = min((limit for limit in limits if limit is not None and limit > now), default=math.inf)
     return Postponement(int(min(latest, now + wait)), send=True)
 
 

@@ -188,7 +188,8 @@ class _Sweep:
             case Expiry(lease):
                 done.cancelled += finish.expire(lease)
             case Withdrawal(job):
-                done.cancelled += finish.cancel_too_old(job)
+                end = finish.end_unstarted if job.is_overdue(self.now) else finish.cancel_too_old
+                done.cancelled += end(job)
             case Postponement() as postponement if due.look is not None:
                 job = due.look.job
                 if postponement.send and not self._can_send(Queue.of(job)):
