@@ -246,6 +246,7 @@ def test_a_repeat_settles_what_a_request_left_that_died(
         {"delay_seconds": 7},
         {"run_at": 1_800_000_000_000},
         {"order_key": "k"},
+        {"expires_after_ms": 60_000},
     ],
 )
 def test_each_option_makes_another_request(other: dict[str, Any]) -> None:

@@ -71,11 +71,7 @@ def create_once(job: Job, options: Options, key: IdempotencyKey) -> Job:
         WorkMovedError: a repeat of this request has taken over.
         RepeatableOutcomeUnknownError: an answer was lost; a repeat settles what became of the job.
     """
-    turn = (options.run_at, options.delay_seconds, options.priority, options.order_key)
-    rest = (options.ttl_ms, options.max_attempts, turn, job.tags, options.retention_days)
-    # Requests without an age keep the digest that earlier releases stored.
-    age = () if options.expires_after_ms is None else (options.expires_after_ms,)
-    keyed = KeyedRequest.of(key, job.type, job.payload, *rest, *age)
+    keyed = KeyedRequest.of(key, job.type, job.payload, *_list_options(job, options))
     first_answer = _find_first_answer(job, keyed) or _insert_with_tags(job, keyed)
     if first_answer is None:
         return _send(job, keyed, holder=None)
