@@ -32,7 +32,8 @@ def _note(done: SweepReport) -> None:
     metrics.note("SweepCancelled", done.cancelled)
     metrics.note("SweepSetAside", done.set_aside)
     metrics.note("SweepFailed", done.failed + done.unread_shards)
-    metrics.note("SweepLag", done.lag_ms)
+    if not done.unread_shards:  # else the lag is unknown, and its silence is what the alarm watches
+        metrics.note("SweepLag", done.lag_ms)
     active = active_by_worker()
     metrics.note("JobsRunning", active.total())
     for jobs in active.values() or [0]:

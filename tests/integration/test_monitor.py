@@ -297,6 +297,35 @@ def test_tasks_whose_slot_has_long_come_call(watched: Watched) -> None:
     watched.alarms("scheduler-late")
 
 
+def test_looks_that_come_late_and_a_job_that_nobody_can_judge_call(watched: Watched) -> None:
+    # Given a delayed job whose look was due a while ago, and a job with a status of another release
+    late, unknown = (new_job(watched, delay_seconds=2_000) for _ in range(2))
+    assert (watched.state("sweeper-late"), watched.state("sweep-set-aside")) != ("ALARM", "ALARM")
+    past = {"N": str(int(time.time() * 1000) - 5_000)}
+    change_job(watched, late, look_at=past)
+    change_job(watched, unknown, look_at=past, status={"S": "BLOCKED"})
+    # When the sweeper comes to them
+    report = watched.stack.invoke("SweeperFunction")
+    # Then the first is moved, the second is set aside, and both call
+    assert (report["set_aside"], report["lag_ms"] >= 5_000) == (1, True)
+    assert report["moved"] >= 1
+    for alarm in ("sweeper-late", "sweep-set-aside"):
+        watched.alarms(alarm)
+    jobs = watched.stack.outputs["JobsTable"]
+    watched.stack.client("dynamodb").delete_item(TableName=jobs, Key={"id": {"S": unknown}})
+
+
+def change_job(watched: Watched, job_id: str, **values: Any) -> None:
+    """Write attributes of a job past the API."""
+    watched.stack.client("dynamodb").update_item(
+        TableName=watched.stack.outputs["JobsTable"],
+        Key={"id": {"S": job_id}},
+        UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+        ExpressionAttributeNames={f"#{name}": name for name in values},
+        ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+    )
+
+
 def test_a_task_that_nothing_can_run_calls(watched: Watched) -> None:
     # Given a due task whose job type has no queue any more, as after its retirement
     task = {"name": "retired", "every": "1h", "type": "SLEEP", "payload": {"duration_ms": 1}}

@@ -343,6 +343,12 @@ def test_parameters_of_settings_have_the_settings_own_bounds(described: dict[str
     assert compared > 10
 
 
+def test_the_longest_sweep_ends_half_a_minute_before_its_function_is_stopped(described: dict[str, Any]) -> None:
+    longest = described["Parameters"]["SweepSeconds"]["MaxValue"]
+
+    assert longest + 30 <= properties(described, "SweeperFunction")["Timeout"]
+
+
 def test_the_outputs_say_where_everything_is(described: dict[str, Any]) -> None:
     assert set(described["Outputs"]) >= FUNCTIONS | TABLES | {
         "ApiUrl",

@@ -1,10 +1,13 @@
 """The thin handlers of the sweeper and the dead-letter function."""
 
 import importlib
+from typing import Any
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 
 from leaseway import clock
+from leaseway.dynamodb.query import Query
 from leaseway.jobs import JobStatus, create_job, get_job, queue
 from leaseway.settings import settings
 from support.sample_events import sample_event
@@ -18,6 +21,26 @@ def test_the_sweeper_answers_its_report() -> None:
         ("looked", "resent", "cancelled", "moved", "set_aside", "failed", "unread_shards", "lag_ms"), 0
     )
     assert report == {**counts, "left": False}
+
+
+def test_a_sweep_that_could_not_read_a_shard_reports_no_lag(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its silence is what the alarm watches."""
+    page = Query.page
+
+    def fail_in_shard_3(query: Query, **options: Any) -> Any:
+        if query.key == ("live_key", "3") and "limit" in options and query.range is not None:
+            raise ConnectTimeoutError(endpoint_url="dynamodb")
+        return page(query, **options)
+
+    monkeypatch.setattr(Query, "page", fail_in_shard_3)
+    report = importlib.import_module("sweeper.app").handler(sample_event("sweeper"), None)
+
+    assert report["unread_shards"] == 1
+    metric_line = capsys.readouterr().out
+    assert "SweepFailed" in metric_line
+    assert "SweepLag" not in metric_line
 
 
 def test_a_dead_letter_that_cannot_be_judged_stays_and_the_others_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:

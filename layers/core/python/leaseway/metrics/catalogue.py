@@ -62,7 +62,7 @@ CATALOGUE: Mapping[str, Metric] = {
     "SweepFailed": Metric(
         _COUNT, "Jobs and shards of the live index for which a call of a sweep failed; the next sweep repeats it"
     ),
-    "SweepLag": Metric(_MS, "How overdue a sweep's most overdue look was, over all shards", summed=False),
+    "SweepLag": Metric(_MS, "How overdue a sweep's most overdue look was; none if a shard was not read", summed=False),
     "TasksStarted": Metric(_COUNT, "Runs that the schedule started"),
     "TasksSkipped": Metric(_COUNT, "Slots skipped, because the run before was not done"),
     "TasksMissed": Metric(_COUNT, "Slots that came while nobody looked"),
