@@ -1,5 +1,6 @@
 """Cancel, retry and delay on the deployed stack."""
 
+import secrets
 from datetime import datetime
 from typing import Any
 
@@ -82,3 +83,30 @@ def test_a_batch_of_a_hundred_runs_to_its_end(stack: DeployedStack) -> None:
     assert answer["content"][99]["problem"]["code"] == "UNKNOWN_JOB_TYPE"
     for outcome in answer["content"][:99]:
         reaches(stack, outcome["job"]["id"], "COMPLETED")
+
+
+def test_ordered_jobs_that_are_retried_together_start_in_the_order_of_their_creation(stack: DeployedStack) -> None:
+    # Given ordered jobs that were cancelled behind a long one, and whose messages are gone
+    tag, order_key = f"tag-{secrets.token_hex(6)}", secrets.token_hex(6)
+    long = sleep(stack, 50_000, ttl_ms=60_000, order_key=order_key)
+    reaches(stack, long, "RUNNING")
+    jobs = [sleep(stack, 1, order_key=order_key, tags=[tag]) for _ in range(6)]
+    assert stack.api.post("/api/v1/jobs/cancel", {"tag": tag})["changed"] == 6
+    stack.api.post(f"/api/v1/jobs/{long}/cancel", {})
+    until(lambda: count_messages(stack, "OrderedQueueUrl") == 0, seconds=90, what="an empty queue")
+    # When they are retried in three parts
+    cursor: dict[str, str] | None = {}
+    while cursor is not None:
+        part = stack.api.post("/api/v1/jobs/retry", {"tag": tag, "limit": 2, **cursor})
+        assert part["refused"] == 0
+        cursor = {"cursor": part["cursor"]} if part["cursor"] else None
+    # Then they start in the order in which they were created
+    started = [reaches(stack, job_id, "COMPLETED", seconds=120)["started_at"] for job_id in jobs]
+    assert started == sorted(started)
+
+
+def count_messages(stack: DeployedStack, queue: str) -> int:
+    """Messages of a queue, hidden ones included."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)
+    return sum(int(number) for number in answer["Attributes"].values())
