@@ -131,6 +131,20 @@ def test_a_killed_workers_job_is_taken_over_when_its_lease_has_ended_and_its_own
     assert takeover.new["started_at"] > takeover.old["lease_until"], "its first worker might still have been at work"
 
 
+def test_a_takeover_has_the_whole_time_to_live(quick: DeployedStack) -> None:
+    # Given a job that needs nearly all its time, and whose worker dies
+    job_id = sleep(quick, 6_000, ttl_ms=8_000)
+    kill_worker(running(quick, job_id)["worker"])
+
+    # When its message comes back, which is after the deadline
+    job = ended(quick, job_id)
+
+    # Then the next attempt had time enough
+    assert (job["status"], job["crashes"], job["attempts"]) == ("COMPLETED", 1, 2)
+    [crashed, completed] = job["history"]
+    assert crashed["ended_at"] < completed["started_at"]
+
+
 def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick: DeployedStack) -> None:
     with no_workers(quick):
         job_ids = [sleep(quick, 2_000) for _ in range(10)]

@@ -153,8 +153,10 @@ def test_a_job_past_its_deadline_comes_before_all_that_wait(
     sweep()
     set_limits(monkeypatch, sweep_items=1)
 
-    # When its deadline has passed
-    fake_clock.move(seconds=380)
+    # When its deadline has passed, until which its worker has held it
+    fake_clock.move(seconds=370)
+    lease.extend()
+    fake_clock.move(seconds=10)
     report = sweep()
 
     # Then it is cancelled by the next sweep

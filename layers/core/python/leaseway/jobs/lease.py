@@ -65,6 +65,13 @@ class Lease(msgspec.Struct, frozen=True):
         """Whether no heartbeat has shown yet that a worker knows of it: the answer to its claim may be lost."""
         return self.job.is_unconfirmed is True
 
+    def has_expired(self, now: int) -> bool:
+        """Return whether the attempt's time to live passed while its worker held the job.
+
+        If the lease ended before the deadline, the worker died: another attempt has its own time.
+        """
+        return self.deadline <= now and self.deadline <= self.until and not self.is_unconfirmed
+
     @property
     def length_ms(self) -> int:
         """How long the lease lasts from the claim, or from a heartbeat."""
@@ -74,6 +81,11 @@ class Lease(msgspec.Struct, frozen=True):
         """Return the condition that the job has neither ended nor been claimed since."""
         held: Condition = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.fence == self.fence)
         return held
+
+    def is_unexpired(self, now: int) -> Condition:
+        """Return the condition that `has_expired` is false, for a claim that was confirmed."""
+        unexpired: Condition = (JobModel.deadline > now) | (JobModel.lease_until < JobModel.deadline)
+        return unexpired
 
     def is_in_time(self, now: int) -> Condition:
         """Return the condition that the deadline has not passed."""

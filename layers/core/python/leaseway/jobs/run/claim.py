@@ -125,7 +125,7 @@ def take_over(
         actions = [*start.build_actions(job_id, counts_attempt=False), *returned]
         return start.write(job_id, actions, may_start & JobModel.is_unconfirmed.exists())
     crashed = [JobModel.crashes.add(1), *abandoned.end_attempt(AttemptEnd.CRASHED, "its worker died")]
-    return start.write(job_id, [*start.build_actions(job_id), *crashed], may_start & abandoned.is_in_time(start.now))
+    return start.write(job_id, [*start.build_actions(job_id), *crashed], may_start & abandoned.is_unexpired(start.now))
 
 
 class _Start:
@@ -211,8 +211,7 @@ def _judge_waiting(job: Job, now: int) -> Outcome:
 
 def _judge_running(lease: Lease, message_id: str | None) -> Outcome:
     now = clock.now_ms()
-    # A worker that never got the answer to its claim used up none of the job's time.
-    if lease.deadline <= now and not lease.is_unconfirmed:
+    if lease.has_expired(now):
         finish.expire(lease)
         return Settled("its time to live passed")
     if lease.until >= now:

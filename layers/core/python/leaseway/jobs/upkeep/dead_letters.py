@@ -58,7 +58,7 @@ def judge(body: str) -> LetterVerdict:
 
 def _judge_running(lease: Lease) -> LetterVerdict:
     now = clock.now_ms()
-    if lease.deadline <= now and not lease.is_unconfirmed:
+    if lease.has_expired(now):
         return LetterVerdict.CANCELLED if finish.expire(lease) else LetterVerdict.DROPPED
     if lease.until < now:
         return _send_afresh(lease.job)

@@ -1,6 +1,6 @@
 """Looks: what the sweeper does about a live job that is due one, judged without any write.
 
-RUNNING   past its deadline                  cancel it
+RUNNING   held at its deadline, which passed cancel it
           its lease ended                    send it again: its worker died
           a worker without a message         look again when its lease ends: nothing else brings the job back
           a worker with a message            look again at its deadline: the message brings it back before
@@ -79,14 +79,14 @@ def is_urgent(look: Look, now: int) -> bool:
 
 def _judge_running(lease: Lease, now: int) -> Judgement:
     lease_looked_after = lease.until + TAKEOVER_GRACE_MS
-    # An unconfirmed claim used up none of the job's time: the next one has its own deadline.
-    latest = math.inf if lease.is_unconfirmed else lease.deadline
-    if latest <= now:
+    if lease.has_expired(now):
         return Expiry(lease)
+    # An attempt that was not held until its deadline uses up none of the next one's time.
+    latest = lease.deadline if lease.deadline > now and not lease.is_unconfirmed else math.inf
     if lease_looked_after <= now:
         # However deep its queue is: it may have no message, and there are no more such jobs than there were workers.
         return Postponement(int(min(latest, now + _wait(lease.until, now))), timed=True, send=True)
-    if lease.job.message_id is not None:
+    if lease.job.message_id is not None and lease.deadline > now:
         return Postponement(lease.deadline, timed=True)
     return Postponement(int(min(latest, lease_looked_after)), timed=True)
 

@@ -1,0 +1,94 @@
+"""A worker's death costs its job an attempt, and none of the next attempt's time."""
+
+import msgspec
+import pytest
+
+from leaseway.jobs import Job, JobStatus, Options, create_job
+from leaseway.jobs.job import AttemptEnd
+from leaseway.jobs.queue import JobMessage
+from leaseway.jobs.run.claim import Abandoned, Claimed, Settled, claim, take_over
+from leaseway.jobs.run.finish import complete
+from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge
+from leaseway.jobs.upkeep.sweep import sweep
+from leaseway.pool import Pool
+from leaseway.settings import settings
+from support.fake_clock import FakeClock
+from support.job_steps import read
+
+pytestmark = pytest.mark.usefixtures("cloud")
+
+TTL_SECONDS = 60
+
+
+def make() -> Job:
+    return create_job("ann", "SLEEP", {"duration_ms": 1}, Options(ttl_ms=TTL_SECONDS * 1_000))
+
+
+def run_until(seconds: float, fake_clock: FakeClock, job: Job) -> None:
+    """Claim the job, and let its worker die after its last heartbeat, so many seconds later."""
+    outcome = claim(job.id, "dead", message_id="m")
+    assert isinstance(outcome, Claimed)
+    fake_clock.move(seconds=seconds)
+    outcome.lease.extend()
+
+
+@pytest.mark.parametrize("heartbeat", [0, 20, 29])
+@pytest.mark.parametrize("noticed", [36, 60, 600])
+def test_a_job_whose_worker_died_before_its_deadline_is_taken_over_whenever_that_is_noticed(
+    fake_clock: FakeClock, heartbeat: int, noticed: int
+) -> None:
+    job = make()
+    run_until(heartbeat, fake_clock, job)
+    fake_clock.move(seconds=noticed)
+
+    abandoned = claim(job.id, "next", message_id="m")
+    assert isinstance(abandoned, Abandoned)
+    taken_over = take_over(abandoned.lease, "next", message_id="m")
+    assert isinstance(taken_over, Claimed)
+    fake_clock.move(seconds=TTL_SECONDS - 1)
+
+    assert complete(taken_over.lease, {}) is JobStatus.COMPLETED
+    assert [attempt.end for attempt in read(job).history] == [AttemptEnd.CRASHED]
+
+
+def test_a_job_that_was_held_until_its_deadline_is_cancelled(fake_clock: FakeClock) -> None:
+    job = make()
+    run_until(40, fake_clock, job)
+    fake_clock.move(seconds=31)
+
+    assert claim(job.id, "next", message_id="m") == Settled("its time to live passed")
+
+    assert (read(job).status, read(job).attempts) == (JobStatus.CANCELLED, 1)
+
+
+def test_of_two_that_take_over_late_one_is_refused(fake_clock: FakeClock) -> None:
+    job = make()
+    run_until(0, fake_clock, job)
+    fake_clock.move(seconds=600)
+    abandoned = claim(job.id, "next", message_id="m")
+    assert isinstance(abandoned, Abandoned)
+
+    outcomes = [take_over(abandoned.lease, worker, message_id="m") for worker in ("next", "another")]
+
+    assert [type(outcome).__name__ for outcome in outcomes] == ["Claimed", "NotYet"]
+
+
+def test_the_sweeper_sends_such_a_job_again_instead_of_cancelling_it(fake_clock: FakeClock) -> None:
+    job = make()
+    run_until(0, fake_clock, job)
+    fake_clock.move(seconds=settings().first_look_seconds)
+
+    report = sweep(Pool(1))
+
+    assert (report.cancelled, report.resent) == (0, 1)
+    assert read(job).status is JobStatus.RUNNING
+    assert (read(job).look_at or 0) > fake_clock.ms + 60_000, "not at every sweep"
+
+
+def test_a_dead_letter_of_such_a_job_is_replaced(fake_clock: FakeClock) -> None:
+    job = make()
+    run_until(0, fake_clock, job)
+    fake_clock.move(seconds=600)
+
+    body = msgspec.json.encode(JobMessage(job.id, job.ttl_ms, job.version)).decode()
+    assert judge(body) is LetterVerdict.SENT_AFRESH
