@@ -22,7 +22,8 @@ _WIDTH = 118
 _NOT_WATCHED = "FirstAdminFunction"  # runs once a deployment
 _DEAD_LETTERS = "DeadLetterQueue"
 
-_NOT_DRAWN = frozenset({"LedgerEntriesChecked"})  # an alarm watches the differences that the check finds
+# Alarms watch the differences that the check finds, the rate of failures and the age of the stream.
+_NOT_DRAWN = frozenset({"LedgerEntriesChecked", "JobFailures", "RetentionLag"})
 _MORE = "More"
 _COLUMNS = 24
 

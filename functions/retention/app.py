@@ -13,7 +13,7 @@ with coldstart.loading():
     import msgspec
 
     from leaseway import metrics
-    from leaseway.jobs.upkeep.retention import clear
+    from leaseway.jobs.upkeep.retention import clear, lag_ms
     from leaseway.logs import log
 
 if TYPE_CHECKING:
@@ -23,5 +23,6 @@ if TYPE_CHECKING:
 @metrics.flush_after("retention")
 def handler(event: dict[str, Any], context: "LambdaContext") -> None:
     """Delete what the removed jobs of one batch left."""
+    metrics.note("RetentionLag", lag_ms(event["Records"]))
     report = clear(event["Records"])
     log.info("cleared", extra={"action": "retention", **msgspec.to_builtins(report)})

@@ -8,7 +8,7 @@ with coldstart.loading():
     import msgspec
 
     from leaseway import metrics
-    from leaseway.jobs.find.active import active_by_worker
+    from leaseway.jobs.find.active import count_active_jobs
     from leaseway.jobs.upkeep.sweep import SweepReport, sweep
     from leaseway.logs import log
 
@@ -34,7 +34,7 @@ def _note(done: SweepReport) -> None:
     metrics.note("SweepFailed", done.failed + done.unread_shards)
     if not done.unread_shards:  # else the lag is unknown, and its silence is what the alarm watches
         metrics.note("SweepLag", done.lag_ms)
-    active = active_by_worker()
-    metrics.note("JobsRunning", active.total())
-    for jobs in active.values() or [0]:
+    active = count_active_jobs()
+    metrics.note("JobsRunning", active.total)
+    for jobs in active.by_worker.values() or [0]:
         metrics.note("ActiveJobs", jobs)

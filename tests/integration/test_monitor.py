@@ -283,6 +283,32 @@ def test_a_ledger_that_is_behind_calls_and_so_does_a_change_that_nothing_explain
     watched.alarms("ledger-mismatch")
 
 
+def test_numbers_of_jobs_that_are_behind_call(watched: Watched) -> None:
+    # Given a tally that reads no change for a while
+    with watched.without_mappings("TallyFunction"):
+        new_job(watched)
+        time.sleep(2)  # the delay is the condition
+    watched.alarms("tally-behind")
+
+
+def test_objects_of_removed_jobs_that_stay_call(watched: Watched) -> None:
+    # Given a job that is removed while nothing reads removals
+    job_id = new_job(watched)
+    path = f"/api/v1/jobs/{job_id}"
+    until(lambda: watched.stack.api.get(path)["status"] == "COMPLETED", seconds=30, what="the end of the job")
+    with watched.without_mappings("RetentionFunction"):
+        assert watched.stack.api.request("DELETE", path).status_code == 200
+        time.sleep(2)  # the delay is the condition
+    watched.alarms("retention-behind")
+
+
+def test_jobs_that_fail_too_often_call(watched: Watched) -> None:
+    # Given many more jobs that fail than that complete
+    nowhere = {"type": "HTTP_GET", "payload": {"url": "http://nowhere.invalid/"}, "max_attempts": 1}
+    watched.stack.create_jobs([nowhere] * 100)
+    watched.alarms("jobs-failing")
+
+
 def test_tasks_whose_slot_has_long_come_call(watched: Watched) -> None:
     # Given a task that is due each minute, and a scheduler that looks late
     path = f"/api/tasks/{each_minute(watched)}"

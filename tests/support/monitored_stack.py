@@ -31,6 +31,8 @@ PARAMETERS = {
     "AlarmAgeSeconds": "3",
     "AlarmLagMs": "1000",
     "AlarmLedgerLagMs": "1000",
+    "AlarmStreamLagMs": "1000",
+    "AlarmFailurePeriods": "1",
     "MaxReceiveCount": "1",
     "DeadLetterSeconds": "1",
 }

@@ -38,7 +38,7 @@ NAMESPACE = "Leaseway"
 CALL_NUMBER = "ForwardedCall"
 """The metric with the number of the last call that an engine has."""
 
-STREAM_AGES = {"LedgerLag": "LedgerFunction", "TallyLag": "TallyFunction"}
+STREAM_AGES = {"LedgerLag": "LedgerFunction", "TallyLag": "TallyFunction", "RetentionLag": "RetentionFunction"}
 """Lags that replace AWS/Lambda's IteratorAge, which engines do not publish, and their functions."""
 
 GAUGE_SECONDS = 10.0

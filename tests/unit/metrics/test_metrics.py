@@ -20,13 +20,16 @@ from leaseway.accounts import InsufficientFundsError, change_balance, create_acc
 from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Options, create_job
 from leaseway.jobs.control.control import cancel_job
-from leaseway.jobs.find.active import active_by_worker
+from leaseway.jobs.find.active import count_active_jobs
 from leaseway.jobs.run import claim, finish
 from leaseway.ledger.stream import LedgerMismatchError
 from leaseway.metrics import notes, process
+from leaseway.prometheus.page import page
+from leaseway.settings import settings
 from support.account_stream import records
 from support.api_gateway import call, post
 from support.metric_lines import Line, points, transfer_overtaken
+from support.seed_jobs import EPOCH_MS, job_item, put_jobs
 from worker.run import Run
 
 SLEEP = {"duration_ms": 1}
@@ -244,15 +247,33 @@ def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(
     }
     assert {name[0]: values for name, values in found.items() if name[1:] == ("SLEEP",)} == expected
     assert {name[0]: values for name, values in found.items() if len(name) == 1} == expected | {
-        "TallyLag": [4_000, 4_000]
+        "TallyLag": [4_000, 4_000],
+        "JobFailures": [0, 1],
     }
 
 
-def test_active_jobs_are_told_by_worker(cloud: None) -> None:
+def test_active_jobs_are_counted_by_worker(cloud: None) -> None:
     for worker in ("w1", "w1", "w2"):
         claim.claim(create_job("ann", "SLEEP", SLEEP).id, worker)
     create_job("ann", "SLEEP", SLEEP)
-    assert active_by_worker() == {"w1": 2, "w2": 1}
+    active = count_active_jobs()
+    assert (active.by_worker, active.unread, active.total) == ({"w1": 2, "w2": 1}, 0, 3)
+
+
+def test_active_jobs_behind_a_backlog_are_in_the_sum(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given running jobs whose next look comes after those of many waiting ones
+    monkeypatch.setenv("LIST_KEY_BUDGET", "100")
+    settings.cache_clear()
+    waiting = [job_item(number, status="CREATED") for number in range(300)]
+    running = [job_item(number, status="RUNNING", worker=f"w{number}", look_at=EPOCH_MS * 2)
+               for number in range(300, 307)]  # fmt: skip
+    put_jobs([*waiting, *running])
+    # When the tally has counted them
+    importlib.import_module("tally.app").handler({"Records": records(table="jobs")}, SimpleNamespace())
+    # Then they are counted, and shown on the metrics page
+    active = count_active_jobs()
+    assert (active.by_worker, active.unread, active.total) == ({}, 7, 7)
+    assert 'app_active_tasks_total{worker="others"} 7' in page()
 
 
 def test_a_late_result_and_a_lost_lease_are_told(cloud: None, lines: Callable[[], list[Line]]) -> None:

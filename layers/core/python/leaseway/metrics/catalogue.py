@@ -41,12 +41,18 @@ CATALOGUE: Mapping[str, Metric] = {
     "JobsStarted": Metric(_COUNT, "Attempts that a worker began", _BY_TYPE),
     "JobsCompleted": Metric(_COUNT, "Jobs that ended COMPLETED", _BY_TYPE),
     "JobsFailed": Metric(_COUNT, "Jobs that ended FAILED", _BY_TYPE),
+    "JobFailures": Metric(
+        _COUNT, "1 for a job that ended FAILED, 0 for one that COMPLETED: its Average is the failure rate", summed=False
+    ),
     "JobsCancelled": Metric(_COUNT, "Jobs that ended CANCELLED", _BY_TYPE),
     "JobsRetried": Metric(_COUNT, "Jobs put back to CREATED: after an error, or by hand", _BY_TYPE),
     "JobWait": Metric(_MS, "From when a job could run to when a worker began it", _BY_TYPE, summed=False),
     "JobRun": Metric(_MS, "From the last attempt's begin to the job's end", _BY_TYPE, summed=False),
     "JobsDeadLettered": Metric(_COUNT, "Jobs FAILED because no claim ever settled their message"),
     "TallyLag": Metric(_MS, "How old a batch's oldest change of a job was when it was counted", summed=False),
+    "RetentionLag": Metric(
+        _MS, "How old a batch's oldest removal of a job was when what the job left was deleted", summed=False
+    ),
     "JobsRunning": Metric(_COUNT, "RUNNING jobs that a sweep saw: of two sweeps in a minute, the Maximum is right"),
     "ActiveJobs": Metric(
         _COUNT,

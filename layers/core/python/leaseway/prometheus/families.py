@@ -31,7 +31,11 @@ _TYPE = ("type",)
 FAMILIES: Mapping[str, Family] = {
     "http_requests_total": Family(MetricKind.COUNTER, "Requests answered by the API function", _REQUEST),
     "http_request_duration_seconds": Family(MetricKind.HISTOGRAM, "Time of a request in the API function", _REQUEST),
-    "app_active_tasks_total": Family(MetricKind.GAUGE, "Jobs that run now, by the worker that holds them", ("worker",)),
+    "app_active_tasks_total": Family(
+        MetricKind.GAUGE,
+        "Jobs that run now, by worker; `others` are those behind more than `LIST_KEY_BUDGET` live jobs",
+        ("worker",),
+    ),
     "process_resident_memory_bytes": Family(
         MetricKind.GAUGE, "Most memory that an environment of the function has used, as last reported", _FUNCTION
     ),

@@ -5,12 +5,15 @@ from collections.abc import Iterable, Mapping
 
 from leaseway.counters import read_scope
 from leaseway.dynamodb.table import Item
-from leaseway.jobs.find.active import active_by_worker
+from leaseway.jobs.find.active import count_active_jobs
 from leaseway.jobs.find.totals import ALL_JOBS, DEAD_LETTERS
 from leaseway.prometheus import meter
 from leaseway.prometheus.families import BUCKETS
 from leaseway.prometheus.text import Histogram, Labels, Values, render
 from leaseway.tally.job_totals import CUMULATIVE
+
+UNREAD_WORKERS = "others"
+"""The label of RUNNING jobs behind a backlog, whose workers are not read."""
 
 _BALANCE_UPDATES = "BalanceUpdates"
 _JOBS = {short: f"leaseway_jobs_{short}_total" for short in CUMULATIVE.values()}
@@ -21,7 +24,7 @@ def page() -> str:
     """Render the current value of every metric.
 
     Three consistent Queries, of a few items per route that was ever called, of `TOTALS_SHARDS` and of one; and what
-    `active_by_worker` reads. Consistent, because a counter that decreased would look like a restart to Prometheus,
+    `count_active_jobs` reads. Consistent, because a counter that decreased would look like a restart to Prometheus,
     which would add all of it again.
     """
     counted = _Counted(read_scope(meter.SCOPE, consistent=True))
@@ -30,7 +33,7 @@ def page() -> str:
         {
             "http_requests_total": {labels: sum(histogram.counts) for labels, histogram in counted.requests.items()},
             "http_request_duration_seconds": counted.requests,
-            "app_active_tasks_total": {(worker,): jobs for worker, jobs in active_by_worker().items()},
+            "app_active_tasks_total": _active_jobs(),
             "process_resident_memory_bytes": counted.memory,
             "process_cpu_seconds_total": {
                 names: numbers["CpuUsed"] / 1e6 for names, numbers in counted.processes.items()
@@ -43,6 +46,12 @@ def page() -> str:
             "leaseway_balance_updates_total": counted.balance_updates,
         }
     )
+
+
+def _active_jobs() -> dict[Labels, float | Histogram]:
+    active = count_active_jobs()
+    values: dict[Labels, float | Histogram] = {(worker,): jobs for worker, jobs in active.by_worker.items()}
+    return values | ({(UNREAD_WORKERS,): active.unread} if active.unread else {})
 
 
 class _Counted:

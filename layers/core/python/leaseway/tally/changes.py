@@ -12,7 +12,8 @@ from leaseway.jobs.order_limit import move_order
 from leaseway.tally.job_totals import Group, count_for_ever, group_of, move, move_dead_letter
 from leaseway.tally.task_statistics import move_run
 
-_DEAD_LETTERED = "JobsDeadLettered"
+_DEAD_LETTERED, _FAILURES = "JobsDeadLettered", "JobFailures"
+_OF_THE_STACK = frozenset({_DEAD_LETTERED, _FAILURES})
 _RAN = (JobStatus.COMPLETED, JobStatus.FAILED)
 
 
@@ -47,7 +48,7 @@ def read_changes(records: Iterable[Mapping[str, Any]]) -> Iterator[JobChange]:
 def note_metrics(change: JobChange) -> None:
     """Note the metrics of a change."""
     for name, value in change.metrics.items():
-        by = {"type": change.type_name} if change.type_name and name != _DEAD_LETTERED else {}
+        by = {"type": change.type_name} if change.type_name and name not in _OF_THE_STACK else {}
         metrics.note(name, value, **by)
 
 
@@ -68,6 +69,8 @@ def _metrics_of(old: Item | None, new: Item | None) -> Mapping[str, float]:
         values["JobWait"] = _between(_ready_at(old or {}), _time(new, "started_at"))
     if after.status in _RAN and "started_at" in new and before and before.status == JobStatus.RUNNING:
         values["JobRun"] = _between(_time(new, "started_at"), _time(new, "finished_at"))
+    if after.status in _RAN:
+        values[_FAILURES] = after.status == JobStatus.FAILED
     if after.status == JobStatus.FAILED and _time(new, "dead_lettered_at") > _time(old or {}, "dead_lettered_at"):
         values[_DEAD_LETTERED] = 1
     return values

@@ -1,23 +1,43 @@
-"""Active jobs: which worker has how many in work now."""
+"""Active jobs: how many jobs each worker runs now."""
 
 from collections import Counter
+
+import msgspec
 
 from leaseway.dynamodb.batches import read_items
 from leaseway.dynamodb.index_walk import Walk
 from leaseway.jobs.find.selection import live_index
+from leaseway.jobs.find.totals import count_jobs
 from leaseway.jobs.job import JobStatus
 from leaseway.settings import settings
 
 
-def active_by_worker() -> Counter[str]:
-    """RUNNING jobs by the worker that holds them, from the live index: a worker that is new appears by itself.
+class ActiveJobs(msgspec.Struct, frozen=True):
+    """RUNNING jobs by worker, and those behind a backlog, whose workers were not read."""
 
-    One Query a shard, and half a read unit for each of the first `LIST_KEY_BUDGET` live jobs: where more wait, some
-    that run may be left out. Behind the table by milliseconds.
+    by_worker: Counter[str]
+    unread: int = 0
+
+    @property
+    def total(self) -> int:
+        """All RUNNING jobs."""
+        return self.by_worker.total() + self.unread
+
+
+def count_active_jobs() -> ActiveJobs:
+    """Count the RUNNING jobs by the worker that holds them, from the live index: a new worker appears by itself.
+
+    One Query a shard, and half a read unit for each of the first `LIST_KEY_BUDGET` live jobs. If there are more, most
+    of them waiting, the rest of the RUNNING jobs is taken from the totals, which are a second behind: one Query more.
+
+    Raises:
+        UnavailableError: DynamoDB returned only some of the jobs.
     """
     budget = settings().list_key_budget
-    keys = Walk(live_index(), None, budget).take(budget)
-    items = read_items("jobs_table", [key.id for key in keys])
-    return Counter(
+    walk = Walk(live_index(), None, budget)
+    items = read_items("jobs_table", [key.id for key in walk.take(budget)])
+    by_worker = Counter(
         item["worker"]["S"] for item in items if item["status"]["S"] == JobStatus.RUNNING and "worker" in item
     )
+    running = 0 if walk.ended else count_jobs(status=JobStatus.RUNNING.value)
+    return ActiveJobs(by_worker, max(0, running - by_worker.total()))

@@ -1,10 +1,10 @@
 """Retention: what a job leaves behind goes when its item has gone, by the REMOVE records of the jobs table's stream.
 
-DynamoDB removes an expired item by itself, within two days and for nothing. Its record brings the item's last image,
-which tells what else there is: objects in the bucket, and rows of tags.
+DynamoDB removes an expired item by itself, within two days and for nothing. Its record has the item's last image,
+which shows what else there is: objects in the bucket, and rows of tags.
 
 A job whose life was plain (one claim that ended by itself, small contents, no objects of its executor) left no
-object, and the bucket is not even asked. What an attempt left that lost its lease is found by the job's prefix.
+object, and the bucket is not called. What an attempt left that lost its lease is found by the job's prefix.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,6 +37,11 @@ class NotClearedError(Exception):
     """Something of these jobs is still there; the batch must come again."""
 
 
+def lag_ms(records: Iterable[Mapping[str, Any]]) -> int:
+    """Return how long ago the oldest removal among them was made, to the second, which is all that a stream shows."""
+    return max(0, clock.now_ms() - 1000 * min(map(_read_removal_time, records)))
+
+
 def clear(records: Iterable[Mapping[str, Any]]) -> Cleared:
     """Delete what the removed jobs of a batch left. Again is harmless: what is gone costs a look.
 
@@ -51,7 +56,7 @@ def clear(records: Iterable[Mapping[str, Any]]) -> Cleared:
         if record["eventName"] != "REMOVE" or not {"id", "owner", "status"} <= image.keys():
             continue  # what is no job must not block the stream
         try:
-            report.objects += _clear_job(image, _removed_at(record))
+            report.objects += _clear_job(image, _read_removal_time(record))
             report.jobs += 1
         except LeasewayError as failure:
             log.warning("not cleared", extra={"action": "retention", "job_id": image["id"]["S"], "why": failure.detail})
@@ -89,5 +94,5 @@ def _last_write(image: Item, removed_at: int) -> int:
     return removed_at if finished is None else min(removed_at, int(finished["N"]) // 1000 + _LATE_WRITES_SECONDS)
 
 
-def _removed_at(record: Mapping[str, Any]) -> int:
+def _read_removal_time(record: Mapping[str, Any]) -> int:
     return int(record["dynamodb"].get("ApproximateCreationDateTime", clock.now_ms() // 1000))
