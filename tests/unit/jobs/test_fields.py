@@ -28,8 +28,8 @@ SPECIAL = {
 
 @pytest.mark.parametrize("name", Job.__struct_fields__)
 def test_every_field_of_a_job_survives_its_row(name: str) -> None:
-    numeric = type(getattr(JobModel, name)).__name__ == "NumberAttribute"
-    value = SPECIAL.get(name, 7 if numeric else "text")
+    of_kind = {"NumberAttribute": 7, "BooleanAttribute": True}
+    value = SPECIAL.get(name, of_kind.get(type(getattr(JobModel, name)).__name__, "text"))
     job = msgspec.structs.replace(JOB, **{name: value})
     content = Content(msgspec.json.encode(job.payload).decode(), job.payload_key)
     assert job_from_item(model_from_job(job, content).serialize()) == job

@@ -23,7 +23,7 @@ class Account(msgspec.Struct, frozen=True):
 
 
 def entry_name(user_id: str, version: int) -> str:
-    """The name of a ledger entry: whose, and which version of the account it made."""
+    """Return the name of a ledger entry: whose, and which version of the account it made."""
     return f"{user_id}:{version}"
 
 
@@ -58,7 +58,7 @@ class AccountModel(Table):
 
 
 def new_item(account: Account, entry: EntryAttribute) -> AccountModel:
-    """The item of an account that is opened by `entry`."""
+    """Build the item of an account that is opened by `entry`."""
     return AccountModel(
         account.user_id,
         balance=account.balance,
@@ -70,7 +70,7 @@ def new_item(account: Account, entry: EntryAttribute) -> AccountModel:
 
 
 def account_from_item(item: Item) -> Account:
-    """The account in an item."""
+    """Read the account in an item."""
     return Account(
         user_id=item["user_id"]["S"],
         balance=int(item["balance"]["N"]),

@@ -73,7 +73,7 @@ class _Refusals(NamedTuple):
     once: Reason | None
 
     @property
-    def changed_accounts(self) -> dict[str, Account | None]:
+    def accounts_now(self) -> dict[str, Account | None]:
         """The accounts that are not as they were read, as they are now; None if there is no account."""
         refused = {user: reason.item for user, reason in self.accounts.items() if reason.refused}
         return {user: account_from_item(item) if item else None for user, item in refused.items()}
@@ -264,11 +264,11 @@ class _Settlement:
         return AccountModel.user_id.does_not_exist() if account is None else AccountModel.version == account.version
 
     def _find_earlier_answer(self, plan: _SettlementPlan, refusals: _Refusals) -> SettlementAnswer | None:
-        """The answer recorded under this key, or this request's own if it was committed and the answer was lost."""
+        """Find the answer recorded under this key, or this request's own if it was committed but its answer lost."""
         if self._keyed and (record := _refusing_item(refusals.record)):
             return msgspec.json.decode(self._keyed.replay(record), type=SettlementAnswer)
         request_id = self._origin.request_id
-        if any(account and account.last_request_id == request_id for account in refusals.changed_accounts.values()):
+        if any(account and account.last_request_id == request_id for account in refusals.accounts_now.values()):
             return plan.answer
         if self._once and (item := _refusing_item(refusals.once)):
             if self._once.read_request_id(item) != request_id:
@@ -280,7 +280,7 @@ class _Settlement:
         """Replace the accounts that have changed by what the cancellation returned; False if none has."""
         if not {reason.code for reason in cancelled.reasons} <= _REPEATABLE_REASONS:
             raise cancelled
-        changed = refusals.changed_accounts
+        changed = refusals.accounts_now
         self.accounts |= changed
         metrics.note("BalanceUpdatesConflicted")
         return bool(changed)

@@ -66,7 +66,7 @@ def _build_postings(accounts: Accounts, sender: str, receiver: str, amount: int)
 
 
 def next_entry_name(accounts: Accounts, user_id: str) -> str:
-    """The name of the entry that the account's next change becomes.
+    """Return the name of the entry that the account's next change becomes.
 
     Raises:
         AccountNotFoundError: there is no such account.

@@ -1,4 +1,4 @@
-"""The keys of tokens: the versions of one secret, so that a new one can be brought in with nobody logged out.
+"""The keys of tokens: the versions of one secret, so that it can be rotated without ending a session.
 
 The key's id is the secret's version id. Current, previous and pending versions are accepted. Signing with a new one
 starts only when every verifier has looked after it was made:
@@ -46,15 +46,15 @@ class KeyRing:
         self._looking = Lock()
 
     def find(self, key_id: str) -> SigningKey | None:
-        """The key of that id, or None where no accepted version has it.
+        """Return the key of that id, or None if no accepted version has it.
 
         Raises:
-            UnavailableError: Secrets Manager does not answer, and there are no keys of before.
+            UnavailableError: Secrets Manager does not answer, and there are no earlier keys.
         """
         return self._fresh().get(key_id)
 
     def signing_key(self) -> SigningKey:
-        """The key to sign with: the current one once every verifier knows it. Raises as `find` does."""
+        """Return the key to sign with: the current one once every verifier knows it. Raises as `find` does."""
         keys = self._fresh().values()
         current = next((key for key in keys if "AWSCURRENT" in key.stages), None)
         previous = next((key for key in keys if "AWSPREVIOUS" in key.stages), None)
@@ -100,5 +100,5 @@ class KeyRing:
 
 @lru_cache(maxsize=1)
 def key_ring() -> KeyRing:
-    """The process's key ring."""
+    """Return the process's key ring."""
     return KeyRing()

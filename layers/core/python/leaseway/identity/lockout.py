@@ -8,6 +8,8 @@ guesses gain nothing over sequential ones:
     guess n+1 (right)   --checked concurrently--> success is a write on condition "not locked": refused
 """
 
+import math
+
 import msgspec
 
 from leaseway import clock
@@ -26,7 +28,7 @@ class LockedOutError(LeasewayError):
     code = "LOCKED_OUT"
 
     def __init__(self, wait_ms: int) -> None:
-        super().__init__(retry_after=max(1, -(-wait_ms // 1000)))
+        super().__init__(retry_after=max(1, math.ceil(wait_ms / 1000)))
         self.wait_ms = wait_ms
 
 

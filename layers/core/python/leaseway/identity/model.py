@@ -9,7 +9,7 @@ from leaseway.dynamodb.table import Item, Table
 
 
 class Role(StrEnum):
-    """What a user may do: own things only, work on everybody's external jobs as well, or everything."""
+    """What a user may do: own things only, work on all external jobs as well, or everything."""
 
     USER = "User"
     WORKER = "Worker"
@@ -61,7 +61,7 @@ class AttemptsModel(Table):
 
 
 def user_from_item(item: Item) -> User:
-    """The user in an item."""
+    """Read the user in an item."""
     return User(
         username=item["username"]["S"],
         role=Role(item["role"]["S"]),

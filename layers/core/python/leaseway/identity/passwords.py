@@ -47,13 +47,13 @@ def check_new_password(password: str, username: str, *, field: str = "password")
         )
 
 
-def hash_of(password: str) -> str:
-    """The argon2id hash (19 MiB, two passes, one lane) with a salt of its own. About 30 ms of one CPU."""
+def hash_password(password: str) -> str:
+    """Compute the argon2id hash (19 MiB, two passes, one lane) with a salt of its own. About 30 ms of one CPU."""
     return _hasher().hash(_normal(password))
 
 
 def matches(password: str, password_hash: str | None) -> bool:
-    """Whether the password has this hash. None, for a user who does not exist, costs the same and is False."""
+    """Return whether the password has this hash. None, for a user who does not exist, costs the same and is False."""
     from argon2.exceptions import VerifyMismatchError  # noqa: PLC0415
 
     try:

@@ -26,7 +26,7 @@ class UserNotFoundError(NotFoundError):
 
 
 class OwnRoleError(ConflictError):
-    """Nobody changes the own role, so that an Admin is always left."""
+    """Users cannot change their own role, so that an Admin is always left."""
 
     code = "OWN_ROLE"
 
@@ -38,7 +38,7 @@ class BadCredentialsError(LeasewayError):
 
 
 def register(username: str, password: str, *, role: Role = Role.USER) -> User:
-    """Make a user. One write unit, for a User one read before it, and about 30 ms for the hash.
+    """Create a user. One write unit, for a User one read before it, and about 30 ms for the hash.
 
     An account belongs to the user of its name, so the name of an existing account cannot be registered: its money
     would change hands. An account that was opened for a name without a user is left to an Admin.
@@ -58,7 +58,7 @@ def register(username: str, password: str, *, role: Role = Role.USER) -> User:
     now = clock.now_ms()
     item = UserModel(
         username,
-        password_hash=passwords.hash_of(password),
+        password_hash=passwords.hash_password(password),
         role=role.value,
         token_generation=1,
         created_at=now,
@@ -72,7 +72,7 @@ def register(username: str, password: str, *, role: Role = Role.USER) -> User:
 
 
 def get_user(username: str) -> User:
-    """The user of a name. One consistent read.
+    """Read the user of a name. One consistent read.
 
     Raises:
         UserNotFoundError: there is none.
@@ -84,7 +84,9 @@ def get_user(username: str) -> User:
 
 
 def sign_in(username: str, password: str) -> User:
-    """The user whose name and password these are. Two reads, one write, about 30 ms; a user or none, all the same.
+    """Check a name and a password; returns the user.
+
+    Two reads, one write and about 30 ms, whether the user exists or not.
 
     Raises:
         BadCredentialsError: there is no such user, or the password is wrong; the error does not show which.
@@ -114,7 +116,7 @@ def change_password(username: str, present: str, new: str) -> User:
     # The password was checked for this generation: if another change came between, this one must not happen.
     unchanged = UserModel.token_generation == user.token_generation
     actions = [
-        UserModel.password_hash.set(passwords.hash_of(new)),
+        UserModel.password_hash.set(passwords.hash_password(new)),
         UserModel.token_generation.add(1),
         UserModel.updated_at.set(clock.now_ms()),
     ]

@@ -56,9 +56,9 @@ class Internal(_Declared[T]):
 
     if not TYPE_CHECKING:
 
-        def __class_getitem__(cls, held: Any) -> Any:
+        def __class_getitem__(cls, value_type: Any) -> Any:
             """Return the type that a `Job` holds."""
-            return held
+            return value_type
 
 
 class Public(_Declared[T]):
@@ -66,9 +66,9 @@ class Public(_Declared[T]):
 
     if not TYPE_CHECKING:
 
-        def __class_getitem__(cls, held: Any) -> Any:
+        def __class_getitem__(cls, value_type: Any) -> Any:
             """Return the type that a `Job` holds, with this class as its mark."""
-            return Annotated[held, cls]
+            return Annotated[value_type, cls]
 
 
 def default(value: object) -> Any:
@@ -99,19 +99,19 @@ def _annotation_of(record: type, name: str) -> Any:
 
 
 def _read_field(name: str, annotation: Any) -> Field:
-    held, marks = _split(annotation)
-    is_optional = NoneType in get_args(held)
+    value_type, marks = _split(annotation)
+    is_optional = NoneType in get_args(value_type)
     if is_optional:
-        held, more_marks = _split(next(part for part in get_args(held) if part is not NoneType))
+        value_type, more_marks = _split(next(part for part in get_args(value_type) if part is not NoneType))
         marks += more_marks
     unit = next((mark for mark in marks if isinstance(mark, Unit)), None)
     meta = next((mark for mark in marks if isinstance(mark, msgspec.Meta)), None)
-    return Field(name, held, is_optional, Public in marks, unit, meta)
+    return Field(name, value_type, is_optional, Public in marks, unit, meta)
 
 
 def _split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
     """Split `Annotated[type, *marks]`; another annotation has no marks."""
     if get_origin(annotation) is not Annotated:
         return annotation, ()
-    held, *marks = get_args(annotation)
-    return held, tuple(marks)
+    value_type, *marks = get_args(annotation)
+    return value_type, tuple(marks)

@@ -20,7 +20,7 @@ class EntryNotFoundError(NotFoundError):
 
 
 class LedgerBehindError(UnavailableError):
-    """The ledger has not caught up with the account yet; ask again in a moment."""
+    """The ledger has not caught up with the account yet; try again in a moment."""
 
     code = "LEDGER_BEHIND"
 
@@ -76,12 +76,12 @@ class EntryModel(Table):
 
 
 def model_of(entry: Entry) -> EntryModel:
-    """The entry as an item to put."""
+    """Convert an entry to an item to put."""
     return EntryModel(**(msgspec.structs.asdict(entry) | {"reconstructed": entry.reconstructed or None}))
 
 
 def entry_from_item(item: Item) -> Entry:
-    """The entry in an item."""
+    """Read the entry in an item."""
     fields: dict[str, Any] = {}
     for name, typed in item.items():
         kind, value = next(iter(typed.items()))
@@ -91,7 +91,7 @@ def entry_from_item(item: Item) -> Entry:
 
 
 def get_entry(name: str) -> Entry:
-    """The entry of that name. One consistent read: one read unit.
+    """Read the entry of that name. One consistent read: one read unit.
 
     Raises:
         EntryNotFoundError: there is none, or not yet.
@@ -114,7 +114,7 @@ def entries_of(  # noqa: PLR0913 - all but the first three are named
     newest_first: bool = False,
     consistent: bool = False,
 ) -> Iterator[Entry]:
-    """A user's entries of the versions from `first` to `last`, at most `limit`. One Query per MB."""
+    """Read a user's entries of the versions from `first` to `last`, at most `limit`. One Query per MB."""
     if first > last:
         return iter(())  # DynamoDB refuses such a range
     query = Query(
@@ -128,5 +128,5 @@ def entries_of(  # noqa: PLR0913 - all but the first three are named
 
 
 def last_entry(user_id: str, version: int, *, consistent: bool = False) -> Entry | None:
-    """The entry of that version, or the nearest below it; None if there is none. One Query of one key."""
+    """Read the entry of that version, or the nearest below it; None if there is none. One Query of one key."""
     return next(entries_of(user_id, 1, version, limit=1, newest_first=True, consistent=consistent), None)

@@ -11,7 +11,7 @@ from leaseway.dynamodb.query import Scan
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError
 from leaseway.ledger.entries import Entry, EntryModel, entries_of, entry_from_item, get_entry, model_of
-from leaseway.ledger.stream import entry_of_change
+from leaseway.ledger.stream import build_entry_of_change
 from leaseway.ledger.verify import STILL_MS
 
 
@@ -24,9 +24,9 @@ class NotRepairableError(ConflictError):
 def repair(user_id: str) -> list[Entry]:
     """Rebuild a user's missing entries, each from its neighbours, and return them.
 
-    What an entry moved follows from the balances around it. Where it was one side of a transfer, the other side tells
-    the rest: it is looked for in the whole table, which reads all of it. The stream may still bring the entry later;
-    if it confirms the amounts, it replaces the reconstruction.
+    What an entry moved follows from the balances around it. If it was one side of a transfer, the rest follows from
+    the other side, which is searched in the whole table; that reads all of it. If the stream delivers the entry later
+    and confirms the amounts, it replaces the reconstruction.
 
     Raises:
         AccountNotFoundError: no such user.
@@ -43,7 +43,7 @@ def repair(user_id: str) -> list[Entry]:
 
 
 def _find_missing(item: Item, entries: dict[int, Entry]) -> Iterator[int]:
-    """Versions that have no entry. Those after the newest entry count once the account has been still."""
+    """List the versions that have no entry. Those after the newest entry count once the account has been still."""
     account = account_from_item(item)
     still = clock.now_ms() - account.updated_at >= STILL_MS
     last = account.version if still else max(entries, default=0)
@@ -64,14 +64,14 @@ def _rebuild(item: Item, version: int, entries: dict[int, Entry]) -> Entry:
 
 
 def _from_account(item: Item, prev_balance: int) -> Entry:
-    """The newest entry, which the account itself still describes."""
+    """Build the newest entry, which the account itself still describes."""
     account = account_from_item(item)
     old = {
         **item,
         "balance": {"N": str(prev_balance)},
         "version": {"N": str(account.version - 1)},
     }
-    entry = entry_of_change(old if account.version > 1 else None, item)
+    entry = build_entry_of_change(old if account.version > 1 else None, item)
     assert entry is not None  # noqa: S101 - versions differ by one
     return msgspec.structs.replace(entry, reconstructed=True)
 
@@ -105,7 +105,7 @@ def _between(name: str, created_at: int, before: Entry | None, after: Entry) -> 
 
 
 def _find_other_side(name: str) -> Entry | None:
-    """The entry that names `name` as its other side. Reads the whole ledger."""
+    """Find the entry that names `name` as its other side. Reads the whole ledger."""
     items = Scan(table="ledger_table", having="counterparty").items()
     return next((entry_from_item(item) for item in items if item["counterparty"].get("S") == name), None)
 

@@ -69,7 +69,7 @@ def reverse(name: str, *, request_id: str, reference: str | None = None, actor: 
         NotReversibleError: it is a reversal itself, or moved nothing.
         AlreadyReversedError: it has been reversed; names the reversal.
         InsufficientFundsError, BalanceLimitError: the account can no longer give back, or take back, the amount.
-        OutcomeUnknownError: the answer was lost; asking again tells, for a second reversal is refused.
+        OutcomeUnknownError: the answer was lost; a repeat shows the outcome, for a second reversal is refused.
         UnavailableError: the accounts are too busy; nothing was changed.
     """
     entry = get_entry(name)

@@ -22,18 +22,18 @@ class EntrySelection(msgspec.Struct, frozen=True, kw_only=True):
     reference: str | None = None
 
     def includes(self, entry: Entry) -> bool:
-        """Whether the entry is one of them."""
+        """Return whether the entry is selected."""
         after = self.since is None or entry.at >= self.since
         before = self.until is None or entry.at <= self.until
         return after and before and self.reference in (None, entry.reference)
 
-    def ended_by(self, entry: Entry) -> bool:
-        """Whether no entry before this one can be one of them."""
+    def ends_at(self, entry: Entry) -> bool:
+        """Return whether no entry before this one can be selected."""
         return self.since is not None and entry.at < self.since - _OUT_OF_ORDER_MS
 
 
 class StatementPage(msgspec.Struct, frozen=True):
-    """Entries newest first, and where the list goes on; a page may be short and still have a cursor."""
+    """Entries newest first, and the cursor to the next ones; a page may be short and still have a cursor."""
 
     entries: list[Entry]
     cursor: str | None
@@ -46,7 +46,9 @@ class _Position(msgspec.Struct, frozen=True, array_like=True):
 def page_of_entries(
     user_id: str, selection: EntrySelection, *, owner: str | None, size: int, cursor: str | None = None
 ) -> StatementPage:
-    """A page of a user's entries. Reads in proportion to the page; `LIST_KEY_BUDGET` entries at most for a reference.
+    """Read a page of a user's entries.
+
+    Reads in proportion to the page, and at most `LIST_KEY_BUDGET` entries if a reference is selected.
 
     A span of time is found by halving, some twenty reads of one key for a million entries.
 
@@ -58,15 +60,15 @@ def page_of_entries(
     check_owner(user_id, owner)
     cursors.require_page_size(size)
     binding = ("ledger", user_id, str(selection.since), str(selection.until), selection.reference)
-    start = cursors.read(cursor, binding, _Position).version if cursor else _first(user_id, selection)
-    taken, below = _take(user_id, selection, start, size)
-    return StatementPage(taken, cursors.sign(_Position(below), binding) if below else None)
+    start = cursors.read(cursor, binding, _Position).version if cursor else _find_start(user_id, selection)
+    entries, below = _read_below(user_id, selection, start, size)
+    return StatementPage(entries, cursors.sign(_Position(below), binding) if below else None)
 
 
 def balance_at(user_id: str, moment: int, *, owner: str | None) -> Account:
-    """The account as it was at a moment: the balance after the last change made by then.
+    """Read the account as it was at a moment: the balance after the last change made by then.
 
-    One read where nothing has changed since, else some twenty reads of one key for a million entries.
+    One read if nothing has changed since, else some twenty reads of one key for a million entries.
 
     Raises:
         AccountNotFoundError: the user had no account then.
@@ -87,7 +89,7 @@ def balance_at(user_id: str, moment: int, *, owner: str | None) -> Account:
     version = version_at(user_id, newest, moment)
     entry = last_entry(user_id, version)
     if entry is None or entry.version != version:
-        raise LedgerBehindError(f"entry {version} is missing; `leaseway ledger verify` tells more")
+        raise LedgerBehindError(f"entry {version} is missing; see `leaseway ledger verify`")
     return msgspec.structs.replace(
         account,
         balance=entry.balance_after,
@@ -98,7 +100,7 @@ def balance_at(user_id: str, moment: int, *, owner: str | None) -> Account:
 
 
 def version_at(user_id: str, newest: Entry, moment: int) -> int:
-    """The version that was current at a moment, 0 before the first. About log2(newest.version) reads of one key."""
+    """Find the version that was current at a moment, 0 before the first. Reads about log2(newest.version) keys."""
     if newest.at <= moment:
         return newest.version
     reached, beyond = 0, newest.version
@@ -112,8 +114,8 @@ def version_at(user_id: str, newest: Entry, moment: int) -> int:
     return reached
 
 
-def _first(user_id: str, selection: EntrySelection) -> int:
-    """The version to start below."""
+def _find_start(user_id: str, selection: EntrySelection) -> int:
+    """Find the version to start below."""
     newest = last_entry(user_id, _NEWEST)
     if newest is None:
         get_account(user_id, owner=None)  # no entries yet, or no such user
@@ -123,22 +125,22 @@ def _first(user_id: str, selection: EntrySelection) -> int:
     return version_at(user_id, newest, selection.until + _OUT_OF_ORDER_MS) + 1
 
 
-def _take(user_id: str, selection: EntrySelection, start: int, size: int) -> tuple[list[Entry], int]:
-    """Up to `size` entries below version `start`, and the version to go on below; 0 at the end."""
-    taken: list[Entry] = []
+def _read_below(user_id: str, selection: EntrySelection, start: int, size: int) -> tuple[list[Entry], int]:
+    """Read up to `size` entries below version `start`; returns them and the version to continue below, 0 at the end."""
+    selected: list[Entry] = []
     left, below = settings().list_key_budget, start
     while left > 0:
         limit = min(size + 1 if selection == EntrySelection() else max(size + 1, _FILTERED_READ), left)
         read = list(entries_of(user_id, 1, below - 1, limit=limit, newest_first=True))
         for entry in read:
-            if selection.ended_by(entry):
-                return taken, 0
+            if selection.ends_at(entry):
+                return selected, 0
             if selection.includes(entry):
-                if len(taken) == size:
-                    return taken, entry.version + 1
-                taken.append(entry)
+                if len(selected) == size:
+                    return selected, entry.version + 1
+                selected.append(entry)
             below = entry.version
         left -= limit
         if len(read) < limit:
-            return taken, 0
-    return taken, below
+            return selected, 0
+    return selected, below

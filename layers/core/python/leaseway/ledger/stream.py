@@ -19,7 +19,7 @@ WRITTEN, REPEATED, SKIPPED = "written", "repeated", "skipped"
 
 
 class LedgerMismatchError(Exception):
-    """The ledger and the account's stream tell different stories. A person has to look; nothing is overwritten."""
+    """The ledger and the account's stream contradict each other. A person has to look; nothing is overwritten."""
 
 
 class RecordingReport(msgspec.Struct, frozen=True):
@@ -47,8 +47,8 @@ def record_changes(records: Iterable[Record], run: Run = map) -> RecordingReport
     return RecordingReport(fates.count(WRITTEN), fates.count(REPEATED), fates.count(SKIPPED))
 
 
-def entry_of_change(old: Item | None, new: Item | None) -> Entry | None:
-    """The entry that a change of an account's item makes; None where its balance and version stayed as they were.
+def build_entry_of_change(old: Item | None, new: Item | None) -> Entry | None:
+    """Build the entry of a change of an account's item; None if its balance and version stayed as they were.
 
     Raises:
         LedgerMismatchError: balance, version and `last_entry` do not fit together.
@@ -64,14 +64,14 @@ def entry_of_change(old: Item | None, new: Item | None) -> Entry | None:
     if before and (after.version, after.balance) == (before.version, before.balance):
         return None
     if entry.version != (before.version if before else 0) + 1 or entry.prev_balance + entry.amount != after.balance:
-        raise LedgerMismatchError(f"{entry.name}: the change of the balance is not the one its last_entry tells")
+        raise LedgerMismatchError(f"{entry.name}: the change of the balance is not the one in its last_entry")
     return entry
 
 
 def write(entry: Entry) -> str:
-    """Put an entry where there is none; WRITTEN, or REPEATED where the very same is there already.
+    """Put an entry if there is none of its version; returns WRITTEN, or REPEATED if the same entry is there.
 
-    Only a reconstruction that it confirms is replaced by it.
+    It replaces a reconstruction whose amounts it confirms.
 
     Raises:
         LedgerMismatchError: another entry is there.
@@ -93,7 +93,7 @@ def write(entry: Entry) -> str:
 def _try_write(record: Record) -> str | Exception:
     images = record["dynamodb"]
     try:
-        entry = entry_of_change(images.get("OldImage"), images.get("NewImage"))
+        entry = build_entry_of_change(images.get("OldImage"), images.get("NewImage"))
         return write(entry) if entry else SKIPPED
     except Exception as failure:  # raised once the rest of the batch is written
         return failure

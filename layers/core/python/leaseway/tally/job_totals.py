@@ -28,7 +28,7 @@ class Group(NamedTuple):
 
 
 def group_of(image: Item | None) -> Group | None:
-    """The group of the job in an image; None if there is no image, or if it is not a job's."""
+    """Return the group of the job in an image; None if there is no image, or if it is not a job's."""
     try:
         return Group(*(image[name]["S"] for name in Group._fields)) if image else None
     except KeyError:

@@ -68,7 +68,7 @@ def move_run(old: Item | None, new: Item | None) -> Steps:
 
 
 def read_statistics() -> TaskStatistics:
-    """The statistics as counted so far, usually a second behind. Two queries: one key per task, one per worker.
+    """Read the statistics as counted so far, usually a second behind. Two queries: one key per task, one per worker.
 
     Read units follow tasks and workers: half a unit for about ten tasks.
     """
@@ -89,7 +89,7 @@ def _status(image: Item | None) -> str | None:
 
 
 def _numbers_of_run(image: Item) -> Iterator[tuple[Counters, Counter[str]]]:
-    """Where a run in this status is counted, and as what."""
+    """Yield the counters of a run in this status, and what it adds to each."""
     status = JobStatus(image["status"]["S"])
     numbers = Counter({status.value: 1})
     if status.value in _TIMED and "started_at" in image:

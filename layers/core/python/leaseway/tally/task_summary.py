@@ -16,12 +16,12 @@ class TaskSummary(msgspec.Struct, frozen=True):
     tasks: list[Task]
 
     @property
-    def missed(self) -> int:
+    def missed_slots(self) -> int:
         """Slots that no tick saw in time."""
         return sum(task.missed for task in self.tasks)
 
     @property
-    def skipped(self) -> int:
+    def skipped_slots(self) -> int:
         """Slots that came while an earlier run was still going on."""
         return sum(task.skipped for task in self.tasks)
 

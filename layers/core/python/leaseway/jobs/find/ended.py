@@ -67,7 +67,7 @@ def page_of_ended_jobs(  # noqa: PLR0913 - a list's filter and its window
         ended_from=ended_after,
         ended_before=settled,
     )
-    bound_to = selection.bound_to("ended")
+    bound_to = selection.binding("ended")
     start = ListPlace(_before_all(ended_after)) if cursor is None else cursors.read(cursor, bound_to, ListPlace)
     # So it is if `ended_after` is in the future, or if the clock of the process that made the cursor is ahead.
     is_ahead = str(start.after.sort) >= f"{settled:013d}"

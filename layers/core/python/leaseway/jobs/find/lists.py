@@ -121,7 +121,7 @@ def page_of_dead_letters(*, page: int | None = None, size: int = 20, cursor: str
 
 
 def _page(selection: Selection, offset: int, size: int, cursor: str | None) -> JobPage:
-    bound_to = selection.bound_to("jobs")
+    bound_to = selection.binding("jobs")
     start = cursors.read(cursor, bound_to, ListPlace) if cursor is not None else None
     read = read_filtered if selection.needs_filter else _read_exact
     part = read(selection, start, offset, size)
@@ -151,7 +151,7 @@ def find(
         UnavailableError: DynamoDB returned only some of the jobs.
     """
     cursors.require_page_size(limit, "limit")
-    bound_to = selection.bound_to(purpose)
+    bound_to = selection.binding(purpose)
     start = cursors.read(cursor, bound_to, ListPlace) if cursor is not None else None
     part = read_filtered(selection, start, 0, limit, oldest_first=oldest_first)
     return part.content, cursors.sign(part.next, bound_to) if part.next else None
@@ -173,9 +173,9 @@ def _read_exact(selection: Selection, start: ListPlace | None, offset: int, size
     """Read a page of an index that holds only the list. One key beyond the page shows whether there is more."""
     keys = Walk(selection.index(), start.after if start else None, sys.maxsize).take(offset + size + 1)
     more = len(keys) > offset + size
-    chosen = keys[offset : offset + size]
-    content = [job for _, job in _read_jobs(chosen, selection)]
-    return ListPart(content, ListPlace(chosen[-1]) if more else None, None if more or start else len(keys))
+    on_page = keys[offset : offset + size]
+    content = [job for _, job in _read_jobs(on_page, selection)]
+    return ListPart(content, ListPlace(on_page[-1]) if more else None, None if more or start else len(keys))
 
 
 def read_filtered(

@@ -28,7 +28,7 @@ def read_job_item(job_id: str, *, owner: str | None) -> Job:
     """Read a job without its large contents, which stay in the bucket. One consistent read.
 
     Whatever changes a job reads it so: it works while the bucket does not. `owner` None reads anybody's job (for an
-    Admin). Somebody else's job reads as absent.
+    Admin). A job of another owner reads as absent.
 
     Raises:
         JobNotFoundError: there is none, or none of this owner's.

@@ -28,7 +28,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     dead_lettered: bool = False
     """Only dead letters; no other field but the owner, None, may be set with it."""
 
-    def bound_to(self, purpose: str) -> cursors.Binding:
+    def binding(self, purpose: str) -> cursors.Binding:
         """Return what a cursor of this list belongs to: all but `ended_before`, which moves while a list is polled."""
         statuses = "+".join(self.statuses) or None
         times = (str(self.created_from), str(self.created_before))
@@ -62,25 +62,25 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     def index(self) -> Index:
         """Choose the index that the list is read from."""
         if self.ended_from is not None:
-            return _bound(_ended_index(), self.ended_from, self.ended_before)
+            return _restrict(_index_of_ended(), self.ended_from, self.ended_before)
         if self.dead_lettered:
             return dead_letter_index()
         if self.owner is None:
             assert self.statuses  # noqa: S101 - `page_of_jobs` has checked it
-            return self._bound_by_creation(_outcome_index(self.statuses)) if self._selects_ended else live_index()
+            return self._restrict_to_creation(_outcome_index(self.statuses)) if self._selects_ended else live_index()
         if self.tag is not None:
-            return self._bound_by_creation(_tag_index(self.owner, self.tag))
+            return self._restrict_to_creation(_tag_index(self.owner, self.tag))
         if self.statuses and self._selects_ended:
-            return self._bound_by_creation(_owner_outcome_index(self.owner, self.statuses))
-        return self._bound_by_creation(_owner_index(self.owner))
+            return self._restrict_to_creation(_owner_outcome_index(self.owner, self.statuses))
+        return self._restrict_to_creation(_owner_index(self.owner))
 
     @property
     def _selects_ended(self) -> bool:
         """Whether no job of the list may be live, if it has statuses at all."""
         return all(status.is_terminal for status in self.statuses)
 
-    def _bound_by_creation(self, index: Index) -> Index:
-        return _bound(index, self.created_from, self.created_before)
+    def _restrict_to_creation(self, index: Index) -> Index:
+        return _restrict(index, self.created_from, self.created_before)
 
 
 def names_job(key: IndexPosition, job: Job) -> bool:
@@ -90,7 +90,7 @@ def names_job(key: IndexPosition, job: Job) -> bool:
     return job.finished_at is not None and key.sort == ended_key(job.finished_at, job.owner, job.id)
 
 
-def _bound(index: Index, lowest: int | None, below: int | None) -> Index:
+def _restrict(index: Index, lowest: int | None, below: int | None) -> Index:
     """Restrict an index to range keys that begin with a time (ms) from `lowest` to before `below`."""
     first, last = (None if time is None else f"{time:013d}" for time in (lowest, below))
     return msgspec.structs.replace(index, lowest=first, below=last)
@@ -137,7 +137,7 @@ def dead_letter_index() -> Index:
     )
 
 
-def _ended_index() -> Index:
+def _index_of_ended() -> Index:
     """Describe the index of ended jobs of all owners, by their end."""
     hashes = tuple(str(shard) for shard in range(settings().outcome_shards))
     return Index(name="ended", hash_name="ended_shard", range_name="ended_key", hashes=hashes, descending=False)
