@@ -22,6 +22,7 @@ from leaseway.jobs import Options, create_job
 from leaseway.jobs.control.control import cancel_job
 from leaseway.jobs.find.active import count_active_jobs
 from leaseway.jobs.run import claim, finish
+from leaseway.jobs.table import live_key
 from leaseway.ledger.stream import LedgerMismatchError
 from leaseway.metrics import notes, process
 from leaseway.prometheus.page import page
@@ -267,12 +268,14 @@ def test_active_jobs_behind_a_backlog_are_in_the_sum(cloud: None, monkeypatch: p
     waiting = [job_item(number, status="CREATED") for number in range(300)]
     running = [job_item(number, status="RUNNING", worker=f"w{number}", look_at=EPOCH_MS * 2)
                for number in range(300, 307)]  # fmt: skip
-    put_jobs([*waiting, *running])
+    held_for_long = job_item(400, status="RUNNING", worker="w400", look_at=EPOCH_MS * 2)
+    held_for_long["live_key"] = {"S": live_key(held_for_long["id"]["S"], timed=True)}
+    put_jobs([*waiting, *running, held_for_long])
     # When the tally has counted them
     importlib.import_module("tally.app").handler({"Records": records(table="jobs")}, SimpleNamespace())
     # Then they are counted, and shown on the metrics page
     active = count_active_jobs()
-    assert (active.by_worker, active.unread, active.total) == ({}, 7, 7)
+    assert (active.by_worker, active.unread, active.total) == ({"w400": 1}, 7, 8)
     assert 'app_active_tasks_total{worker="others"} 7' in page()
 
 

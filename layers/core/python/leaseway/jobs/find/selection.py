@@ -125,8 +125,14 @@ def _outcome_index(statuses: Sequence[JobStatus]) -> Index:
 
 def live_index() -> Index:
     """Describe the index of CREATED and RUNNING jobs of all owners, by their next look."""
-    hashes = (*waiting_keys(), *timed_keys())
-    return Index(name="live", hash_name="live_key", range_name="look_at", hashes=hashes, numeric=True, descending=False)
+    return index_of_live((*waiting_keys(), *timed_keys()))
+
+
+def index_of_live(hashes: Sequence[str]) -> Index:
+    """Describe some shards of the index of live jobs, such as `timed_keys()`."""
+    return Index(
+        name="live", hash_name="live_key", range_name="look_at", hashes=tuple(hashes), numeric=True, descending=False
+    )
 
 
 def dead_letter_index() -> Index:
