@@ -292,12 +292,18 @@ def test_no_role_names_an_action_or_an_object_that_may_be_any(described: dict[st
             assert "NotResource" not in statement, name
 
 
+def with_optional(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts of a list, those that a condition adds included."""
+    return [part["Fn::If"][1] if "Fn::If" in part else part for part in parts]
+
+
 def test_a_table_declares_its_key_attributes_and_no_others(described: dict[str, Any]) -> None:
     for name, table in of_type(described, "AWS::DynamoDB::Table").items():
         held = table["Properties"]
-        indexes = held.get("GlobalSecondaryIndexes", [])
+        indexes = with_optional(held.get("GlobalSecondaryIndexes", []))
         keys = {key["AttributeName"] for each in (held, *indexes) for key in each["KeySchema"]}
-        assert {attribute["AttributeName"] for attribute in held["AttributeDefinitions"]} == keys, name
+        declared = with_optional(held["AttributeDefinitions"])
+        assert {attribute["AttributeName"] for attribute in declared} == keys, name
         assert len(indexes) <= INDEXES, name
         assert len({index["IndexName"] for index in indexes}) == len(indexes), name
         assert all(re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", index["IndexName"]) for index in indexes), name
@@ -330,7 +336,11 @@ def test_an_alarm_looks_back_no_longer_than_a_day(described: dict[str, Any]) -> 
         held = alarm["Properties"]
         if "Period" in held:
             assert held["Period"] in (10, 30) or held["Period"] % 60 == 0, name
-            assert held["Period"] * held["EvaluationPeriods"] <= ALARM_SECONDS, name
+            assert held["Period"] * _most_periods(described, held["EvaluationPeriods"]) <= ALARM_SECONDS, name
+
+
+def _most_periods(described: dict[str, Any], periods: Any) -> int:
+    return int(described["Parameters"][periods["Ref"]]["MaxValue"] if isinstance(periods, dict) else periods)
 
 
 def test_the_template_is_within_cloudformations_limits(described: dict[str, Any], translated: dict[str, Any]) -> None:

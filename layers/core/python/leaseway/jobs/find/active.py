@@ -29,8 +29,8 @@ def count_active_jobs() -> ActiveJobs:
     """Count the RUNNING jobs by the worker that holds them, from the live index: a new worker appears by itself.
 
     One Query a shard, and half a read unit for each of the first `LIST_KEY_BUDGET` live jobs. Those that run for
-    minutes or outside Lambda are read first, so that no backlog hides them. If there are more jobs, most of them waiting, the
-    rest of the RUNNING jobs is taken from the totals, which are a second behind: one Query more.
+    minutes or outside Lambda are read first, so that no backlog hides them. If there are more jobs, most of them
+    waiting, the rest of the RUNNING jobs is taken from the totals, which are a second behind: one Query more.
 
     Raises:
         UnavailableError: DynamoDB returned only some of the jobs.
