@@ -54,7 +54,7 @@ class Run:
         self._over = threading.Event()
 
     def start(self) -> None:
-        """Run the executor and record what came of it, in one thread; keep the lease meanwhile, in another."""
+        """Run the executor and record what came of it, in one thread; keep the lease in another."""
         threading.Thread(target=self.execute, daemon=True).start()
         threading.Thread(target=self._keep_lease, daemon=True).start()
 
@@ -174,7 +174,7 @@ class Run:
     def _record(self, write: Callable[[], JobStatus]) -> JobStatus:
         """Write the outcome, again and again until the deadline: a throttled table must not cost the work.
 
-        Heartbeats go on meanwhile, since the run has not ended. Repeating is safe: a write that was applied is
+        Heartbeats go on, since the run has not ended. Repeating is safe: a write that was applied is
         recognized by the lease's token.
 
         Raises:

@@ -174,8 +174,8 @@ class JobRunner:
             settled, self._settled = self._settled, []
         settled += [end.receipt for end in ended if end.settles_message]
         # Nothing behind the message of a job that keeps an order may start before its next attempt.
-        kept = [hide_until(end.receipt, end.keep_until) for end in ended if end.keep_until is not None]
-        queue.hide(kept, self._source)
+        hidings = [hide_until(end.receipt, end.keep_until) for end in ended if end.keep_until is not None]
+        queue.hide(hidings, self._source)
         return Collected(ended, settled)
 
     def hide_when_due(self, *others: Hiding) -> bool:

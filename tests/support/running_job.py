@@ -1,37 +1,30 @@
 """A job at work, for tests of executors."""
 
-import threading
-import time
+from leaseway import clock
+from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.lease import Lease
+from worker.context import RunContext
 
-from leaseway import clock, objects
 
+class RunningJob(RunContext):
+    """The context of a job that no table has; a test can cancel it. Notes the progress instead of writing it."""
 
-class RunningJob:
-    """A JobContext on the real clock, which a test can cancel."""
-
-    def __init__(self, *, owner: str = "anna", seconds: float = 60) -> None:
-        self.job_id, self.owner, self.attempt = "0" * 31 + "1", owner, 1
-        self.deadline = clock.now_ms() + int(seconds * 1000)
-        self._end = time.monotonic() + seconds
-        self._stop = threading.Event()
+    def __init__(self, *, owner: str = "anna", seconds: float = 60, attempt: int = 1) -> None:
+        now, ttl_ms = clock.now_ms(), int(seconds * 1000)
+        job = Job(
+            id="0" * 31 + "1",
+            type="SLEEP",
+            payload={},
+            owner=owner,
+            status=JobStatus.RUNNING,
+            ttl_ms=ttl_ms,
+            attempts=attempt,
+            max_attempts=attempt,
+            created_at=now,
+            updated_at=now,
+        )
+        super().__init__(Lease(job=job, fence=attempt, token="token", until=now + ttl_ms, deadline=now + ttl_ms))
         self.told: list[tuple[float, str | None]] = []
-
-    @property
-    def cancelled(self) -> bool:
-        return self._stop.is_set() or self.remaining_seconds() == 0
-
-    def cancel(self) -> None:
-        self._stop.set()
-
-    def remaining_seconds(self) -> float:
-        return max(0.0, self._end - time.monotonic())
-
-    def wait(self, seconds: float) -> bool:
-        self._stop.wait(min(seconds, self.remaining_seconds()))
-        return self.cancelled
 
     def progress(self, fraction: float, note: str | None = None) -> None:
         self.told.append((fraction, note))
-
-    def store(self, name: str, content: bytes, content_type: str) -> str:
-        return objects.put_of_claim(self.owner, self.job_id, self.attempt, name, content, content_type)

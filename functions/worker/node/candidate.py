@@ -68,10 +68,10 @@ class Candidate:
             log.warning("no attempt", extra={"action": "become", "error": str(failure)})
             return Held(clock.now_ms() + self._options.refresh_ms)
 
-    def _seconds_until_next_try(self, held: Held) -> float:
+    def _seconds_until_next_try(self, obstacle: Held) -> float:
         """Until the lease ends unless it is renewed, at most one renewal interval."""
         late = random.uniform(_LATE_SECONDS, 2 * _LATE_SECONDS)  # noqa: S311 - jitter, not a secret
-        until_its_end = max(0, held.until - clock.now_ms()) / 1000 + late
+        until_its_end = max(0, obstacle.until - clock.now_ms()) / 1000 + late
         return min(self._options.refresh_ms / 1000, until_its_end)
 
     def _generate(self, lease: GeneratorLease) -> None:

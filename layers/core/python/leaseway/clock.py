@@ -14,7 +14,12 @@ def now_ms() -> int:
 
 def seconds_until(moment_ms: int) -> int:
     """Whole seconds from now until a moment, rounded up; 0 if it has passed."""
-    return max(0, -(-(moment_ms - now_ms()) // 1000))
+    return max(0, whole_seconds(moment_ms - now_ms()))
+
+
+def whole_seconds(milliseconds: int) -> int:
+    """Convert milliseconds to seconds, rounded up."""
+    return -(-milliseconds // 1000)
 
 
 def monotonic() -> float:

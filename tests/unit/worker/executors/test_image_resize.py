@@ -450,8 +450,7 @@ def test_an_attempt_that_lost_its_lease_cannot_replace_the_picture(
     run_job: Callable[..., JsonObject], new_job: type[RunningJob]
 ) -> None:
     payload = payload_of(SOUND[1], 8, 8)
-    second = new_job()
-    second.attempt = 2
+    second = new_job(attempt=2)
     first_key = run_job("IMAGE_RESIZE", payload)["key"]
     assert run_job("IMAGE_RESIZE", payload, second)["key"] != first_key
 

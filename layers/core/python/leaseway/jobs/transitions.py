@@ -129,7 +129,7 @@ def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
     return [
         JobModel.status.set(status),
         JobModel.finished_at.set(now),
-        JobModel.expires_at.set(-(-now // 1000) + retention_days * _DAY_SECONDS),
+        JobModel.expires_at.set(clock.whole_seconds(now) + retention_days * _DAY_SECONDS),
         JobModel.updated_at.set(now),
         JobModel.version.add(1),
         JobModel.outcome_key.set(outcome_key(status, job.id)),
