@@ -108,6 +108,8 @@ def main() -> None:
         print_error(f"the API refused: {problem}")
     except (ClientError, BotoCoreError, ResponseParserError) as problem:
         print_error(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
+    except UnicodeDecodeError as problem:
+        print_error(f"an answer is not UTF-8: {problem}")
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as problem:

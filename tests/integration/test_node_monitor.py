@@ -77,7 +77,7 @@ class Monitor:
 
     def left(self) -> list[int]:
         """The nodes of this monitor that still run."""
-        return running_with(f"--name monitor-{self.process.pid}-")
+        return running_with(f"--name=monitor-{self.process.pid}-")
 
     def _read(self) -> None:
         try:

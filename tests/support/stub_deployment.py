@@ -141,7 +141,8 @@ def _healthy_outputs() -> tuple[tuple[str, str], ...]:
 def _name_action(request: Any) -> str:
     target = request.headers.get("X-Amz-Target", b"")
     if target:
-        return str(target, "ascii") if isinstance(target, bytes) else str(target).rpartition(".")[2]
+        text = target.decode() if isinstance(target, bytes) else str(target)
+        return text.rpartition(".")[2]
     body = request.body if isinstance(request.body, str) else (request.body or b"").decode()
     if actions := parse_qs(body).get("Action"):
         return actions[0]

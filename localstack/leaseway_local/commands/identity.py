@@ -123,7 +123,10 @@ def _password(user: str) -> str:
 
 
 def _versions(manager: "SecretsManagerClient", secret: str) -> "list[SecretVersionsListEntryTypeDef]":
-    return manager.list_secret_version_ids(SecretId=secret)["Versions"]
+    versions = manager.list_secret_version_ids(SecretId=secret).get("Versions", [])
+    if not any("AWSCURRENT" in version.get("VersionStages", []) for version in versions):
+        raise LocalCloudError("the secret of tokens has no current version.", "Run `leaseway deploy`.")
+    return versions
 
 
 def _current_version(manager: "SecretsManagerClient", secret: str) -> "SecretVersionsListEntryTypeDef":

@@ -5,14 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypedDict
 
 import httpx
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from rich.table import Column, Table
 from rich.text import Text
 
+from leaseway_local.answers import check_answer
 from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection import outputs
 from leaseway_local.connection.clients import Clients, Target
@@ -26,6 +28,14 @@ from leaseway_local.monitoring.monitor import Monitor, dashboard_url
 from leaseway_local.terminal.console import data, print_json
 
 _QUEUE_URL = "QueueUrl"
+_READ_FAILURES = (
+    ClientError,
+    BotoCoreError,
+    ResponseParserError,
+    UnicodeDecodeError,
+    httpx.HTTPError,
+    LocalCloudError,
+)
 _WORD_BOUNDARY = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -104,10 +114,26 @@ def _read_deployment(clients: Clients) -> Iterator[Part]:
         yield _try_read(name, partial(_read_queue, clients, name, deployed[output]))
 
 
+class _QueueCounts(TypedDict):
+    ApproximateNumberOfMessages: str
+    ApproximateNumberOfMessagesNotVisible: str
+
+
+class _QueueAttributes(TypedDict):
+    Attributes: _QueueCounts
+
+
 def _try_read(name: str, read: Callable[[], Part]) -> Part:
     try:
         return read()
-    except (ClientError, BotoCoreError, httpx.HTTPError) as problem:
+    except (
+        ClientError,
+        BotoCoreError,
+        ResponseParserError,
+        UnicodeDecodeError,
+        httpx.HTTPError,
+        LocalCloudError,
+    ) as problem:
         return Part(name, "missing", False, str(problem)[:120])
 
 
@@ -143,5 +169,5 @@ def _read_queue(clients: Clients, name: str, url: str) -> Part:
     waiting: Final = "ApproximateNumberOfMessages"
     hidden: Final = "ApproximateNumberOfMessagesNotVisible"
     answer = clients.get("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=[waiting, hidden])
-    counts = answer["Attributes"]
+    counts = check_answer(answer, _QueueAttributes, of=f"the answer of {name}")["Attributes"]
     return Part(name, "there", True, f"{counts[waiting]} waiting, {counts[hidden]} in flight or hidden")

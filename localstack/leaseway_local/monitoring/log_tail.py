@@ -32,7 +32,10 @@ class Line:
 
     def as_text(self) -> str:
         """The line as text, in local time."""
-        moment = datetime.fromtimestamp(self.at / 1000, UTC).astimezone()
+        try:
+            moment = datetime.fromtimestamp(self.at / 1000, UTC).astimezone()
+        except (ValueError, OverflowError, OSError):  # no year of the calendar
+            return f"{self.at} {self.function:<12} {self.message}"
         return f"{moment:%H:%M:%S.%f}"[:-3] + f" {self.function:<12} {self.message}"
 
     def as_json(self) -> dict[str, Any]:
@@ -96,6 +99,6 @@ def read_engine_log(home: Home) -> str:
 def _events(logs: "CloudWatchLogsClient", group: str, since: int) -> "Iterator[FilteredLogEventTypeDef]":
     try:
         for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since):
-            yield from page["events"]
+            yield from page.get("events", [])
     except logs.exceptions.ResourceNotFoundException:
         return  # a function that never ran has no log

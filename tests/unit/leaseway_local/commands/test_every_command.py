@@ -137,6 +137,37 @@ def test_right_answers_with_hostile_texts_and_nulls(surroundings: Path, words: t
     assert "has the field" not in end.err
 
 
+# They act on the machine or on AWS alone.
+WITHOUT_THE_API = frozenset(
+    {
+        ("api-local",),
+        ("deploy",),
+        ("down",),
+        ("ledger", "export"),
+        ("ledger", "repair"),
+        ("ledger", "verify"),
+        ("login",),
+        ("logs",),
+        ("monitor",),
+        ("node",),
+        ("outputs",),
+        ("restart",),
+        ("rotate-secret",),
+        ("status",),
+        ("token",),
+        ("up",),
+    }
+)
+
+
+@pytest.mark.parametrize("words", sorted(COMMANDS.keys() - WITHOUT_THE_API), ids=" ".join)
+def test_the_stub_lets_a_command_reach_the_api(surroundings: Path, words: tuple[str, ...]) -> None:
+    deployment = StubDeployment(lambda _: Answer.of({}))
+    with deployment.installed(), sleepless():
+        run_command(*words, *ARGUMENTS.get(words, ()), stdin="y\n")
+    assert deployment.requests
+
+
 REPORTS = (ledger_check.VerificationReport, ledger_check.RepairReport, ledger_check.ExportReport)
 right_reports = st.tuples(*map(right_answers, REPORTS)).map(lambda reports: reports[0] | reports[1] | reports[2])
 log_events = st.fixed_dictionaries(
