@@ -16,7 +16,7 @@ from pathlib import Path
 
 from campaign.cloud import Cloud, open_cloud
 from campaign.load import NODES, Load
-from campaign.verdict import Evidence, find_violations, is_failed_by_kills, read_journal
+from campaign.verdict import Evidence, find_violations, is_expired_by_a_kill, is_failed_by_kills, read_journal
 from campaign.workload import draw_workload
 from support.waiting import scan_jobs
 
@@ -110,6 +110,7 @@ def _print_figures(cloud: Cloud, load: Load, evidence: Evidence) -> None:
     print("jobs by attempts:", dict(sorted(Counter(attempts.values()).items())))
     print("jobs that lost a worker:", sum(count > 0 for count in crashes), "crashes:", sum(crashes))
     print("failed by kills:", sum(is_failed_by_kills(evidence, job_id) for job_id in evidence.items))
+    print("cancelled after a kill:", sum(is_expired_by_a_kill(evidence, job_id) for job_id in evidence.items))
     failed = calls.total() - calls["passed"]
     print(f"AWS calls: {calls.total()}, failed: {failed} ({100 * failed / max(1, calls.total()):.1f}%)", dict(calls))
     for name, count in sorted(load.figures.counts.items()):

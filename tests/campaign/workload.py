@@ -15,6 +15,8 @@ _ORDERED_SHARE = 0.15
 _BROKEN_SHARE = 0.03
 _DELAYED_SHARE = 0.05
 _PRIORITIES = {"high": 2, "normal": 6, "low": 2}
+_TTL_MS = 840_000
+"""The longest there is: what a campaign's outages take must not cancel a job."""
 _NO_PICTURE = {"source": {"base64": base64.b64encode(b"no picture").decode()}, "width": 1, "height": 1}
 
 
@@ -60,6 +62,7 @@ def _draw_wish(number: int, moment: float, draw: random.Random, longest_ms: int)
     expected = "COMPLETED"
     if draw.random() < _BROKEN_SHARE:
         body, expected = {"type": "IMAGE_RESIZE", "payload": _NO_PICTURE, "max_attempts": 2}, "FAILED"
+    body = body | {"ttl_ms": _TTL_MS}
     if draw.random() < _ORDERED_SHARE:
         return Wish(number, moment, body | {"order_key": f"campaign/{draw.randrange(ORDER_KEYS)}"}, expected)
     body = body | {"priority": draw.choices(list(_PRIORITIES), list(_PRIORITIES.values()))[0]}
@@ -80,8 +83,7 @@ def _draw_bodies(draw: random.Random, longest_ms: int) -> Iterator[dict[str, Any
 
 
 def _sleep(duration_ms: int) -> dict[str, Any]:
-    # So long that only a lost worker, and never a slow machine, keeps it from its end.
-    return {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, "ttl_ms": 2 * duration_ms + 120_000}
+    return {"type": "SLEEP", "payload": {"duration_ms": duration_ms}}
 
 
 @functools.cache

@@ -70,6 +70,13 @@ def test_a_job_may_fail_only_if_the_campaign_killed_each_of_its_workers(kills: i
     assert (find_violations(evidence) == []) == is_excused
 
 
+@pytest.mark.parametrize(("kills", "is_excused"), [(0, False), (1, True)])
+def test_a_job_may_expire_only_if_the_campaign_killed_its_worker(kills: int, is_excused: bool) -> None:
+    cancelled = {"status": "CANCELLED", "attempts": 1}
+    evidence = replace(GOOD, items={**GOOD.items, "c": cancelled}, killed_with={"c": kills})
+    assert (find_violations(evidence) == []) == is_excused
+
+
 def test_a_takeover_is_no_swap_and_no_second_end() -> None:
     again = RUNNING | {"fence": 2, "worker": "w2"}
     journal = [*run_through("a", CREATED, RUNNING, again, COMPLETED), *complete("b", "c")]
