@@ -11,19 +11,21 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from campaign.cloud import Cloud, open_cloud
 from campaign.load import NODES, Load
-from campaign.verdict import Evidence, find_violations, is_expired_by_a_kill, is_failed_by_kills, read_journal
+from campaign.verdict import Evidence, find_violations, is_failed_by_kills, read_journal
 from campaign.workload import draw_workload
 from support.waiting import scan_jobs
 
 LOAD_SHARE = 0.7
 """The part of the time in which jobs are created and troubles made; the rest is for what is still open."""
-DRAIN_SECONDS = 1_200.0
-"""At least this long for open jobs: SQS hides a message of a worker that died before its claim for 900 s."""
+HIDDEN_SECONDS = 900.0
+"""SQS hides a message of a worker that died before its claim for so long, and behind it the jobs of its order key."""
+SETTLING_SECONDS = 240.0
+"""What is left then: the leases of the last workers, a look at its cap, and a key's jobs one by one."""
 _EMPTY_SECONDS = 60.0
 _REPORT_SECONDS = 15.0
 
@@ -46,11 +48,17 @@ def run_campaign(options: argparse.Namespace, folder: Path) -> bool:
         load = Load(cloud, workload, seed=options.seed, seconds=options.minutes * 60 * LOAD_SHARE)
         cloud.set_faults(on=True)
         with load.run():
-            _wait_for_the_end(load, bound=options.minutes * 60 + DRAIN_SECONDS)
+            load_seconds = options.minutes * 60 * LOAD_SHARE
+            # Each request is repeated until it is accepted, and a restart of the engine is finished first.
+            _wait(load, until=lambda: load.is_made, seconds=load_seconds + SETTLING_SECONDS)
+            load.end_troubles()
+            cloud.set_faults(on=False)
+            print("no more troubles; open jobs drain", flush=True)
+            bound = max(options.minutes * 60 * (1 - LOAD_SHARE), HIDDEN_SECONDS + SETTLING_SECONDS)
+            _wait(load, until=lambda: load.count_open_jobs() == 0, seconds=bound)
         if load.failures:
             print("the campaign itself failed:", *load.failures, sep="\n")
             return False
-        cloud.set_faults(on=False)
         _wait_for_empty_queues(cloud)
         evidence = _collect(cloud, load)
         _print_figures(cloud, load, evidence)
@@ -61,15 +69,14 @@ def run_campaign(options: argparse.Namespace, folder: Path) -> bool:
     return not violations
 
 
-def _wait_for_the_end(load: Load, *, bound: float) -> None:
+def _wait(load: Load, *, until: Callable[[], bool], seconds: float) -> None:
+    """Wait until it is so, a request was refused, or the time is over; prints how far the load is."""
     begun = reported = time.monotonic()
-    while (still_open := load.count_open_jobs()) or load.progress < 1:
-        now = time.monotonic()
-        if load.failures or now - begun > bound:
-            return
-        if now - reported > _REPORT_SECONDS:
-            reported = now
-            print(f"{now - begun:5.0f} s: {len(load.accepted)} accepted, {still_open} open", flush=True)
+    while not until() and not load.failures and time.monotonic() - begun < seconds:
+        if time.monotonic() - reported > _REPORT_SECONDS:
+            reported = time.monotonic()
+            states = " ".join(f"{status} {count}" for status, count in sorted(load.count_states().items()))
+            print(f"{reported - load.begun:5.0f} s: {len(load.accepted)} accepted, {states}", flush=True)
         time.sleep(1)
 
 
@@ -110,7 +117,6 @@ def _print_figures(cloud: Cloud, load: Load, evidence: Evidence) -> None:
     print("jobs by attempts:", dict(sorted(Counter(attempts.values()).items())))
     print("jobs that lost a worker:", sum(count > 0 for count in crashes), "crashes:", sum(crashes))
     print("failed by kills:", sum(is_failed_by_kills(evidence, job_id) for job_id in evidence.items))
-    print("cancelled after a kill:", sum(is_expired_by_a_kill(evidence, job_id) for job_id in evidence.items))
     failed = calls.total() - calls["passed"]
     print(f"AWS calls: {calls.total()}, failed: {failed} ({100 * failed / max(1, calls.total()):.1f}%)", dict(calls))
     for name, count in sorted(load.figures.counts.items()):

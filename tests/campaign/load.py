@@ -76,11 +76,11 @@ class LiveJobs:
             running = {job_id: state for job_id, state in self._states.items() if state.get("status") == "RUNNING"}
         return {job_id for job_id, state in running.items() if state.get("worker") in workers}
 
-    def count_ended(self) -> int:
-        """How many jobs have ended."""
+    def count_states(self) -> Counter[str]:
+        """How many jobs have each status."""
         with self._lock:
             self._read()
-            return sum(state.get("status") in TERMINAL for state in self._states.values())
+            return Counter(state["status"] for state in self._states.values() if "status" in state)
 
     def _read(self) -> None:
         if not self._journal.exists():
@@ -101,8 +101,9 @@ class Load:
         self._workload = workload
         self._seed = seed
         self._seconds = seconds
-        self._begun = time.monotonic()
+        self.begun = time.monotonic()
         self._stopping = threading.Event()
+        self._draining = threading.Event()
         self._restarting = threading.Lock()
         self._live = LiveJobs(cloud.journal, cloud.stack.outputs["JobsTable"])
         self.figures = Figures()
@@ -112,19 +113,18 @@ class Load:
     @contextmanager
     def run(self) -> Iterator[None]:
         """Do all of it while the block runs."""
-        self._begun = time.monotonic()
+        self.begun = time.monotonic()
         repeated = [
-            *((self._sweep, _SWEEP_SECONDS) for _ in range(SWEEPERS)),
-            (self._kill_function, _KILL_SECONDS),
-            (self._kill_node, _NODE_KILL_SECONDS),
-            (self._keep_nodes, 1.0),
+            *((self._sweep, _SWEEP_SECONDS, self._stopping) for _ in range(SWEEPERS)),
+            (self._kill_function, _KILL_SECONDS, self._draining),
+            (self._kill_node, _NODE_KILL_SECONDS, self._draining),
+            (self._keep_nodes, 1.0, self._stopping),
         ]
         threads = [
             threading.Thread(target=self._create, args=(lane,)) for lane in split_into_lanes(self._workload, LANES)
         ]
         threads += [
-            threading.Thread(target=self._repeat, args=(action, seconds, number))
-            for number, (action, seconds) in enumerate(repeated)
+            threading.Thread(target=self._repeat, args=(*action, number)) for number, action in enumerate(repeated)
         ]
         threads.append(threading.Thread(target=self._restart_engine))
         for thread in threads:
@@ -132,14 +132,21 @@ class Load:
         try:
             yield
         finally:
+            self._draining.set()
             self._stopping.set()
             for thread in threads:
                 thread.join()
 
+    def end_troubles(self) -> None:
+        """Kill and restart no more; sweeps go on, and nodes that were killed start again."""
+        self._draining.set()
+        with self._restarting:
+            return
+
     @property
     def progress(self) -> float:
         """Which part of its time has passed, from 0."""
-        return (time.monotonic() - self._begun) / self._seconds
+        return (time.monotonic() - self.begun) / self._seconds
 
     # ---- Jobs -------------------------------------------------------------------------------------------------------
 
@@ -174,9 +181,11 @@ class Load:
 
     # ---- Troubles ---------------------------------------------------------------------------------------------------
 
-    def _repeat(self, action: Callable[[random.Random], None], seconds: float, number: int) -> None:
+    def _repeat(
+        self, action: Callable[[random.Random], None], seconds: float, ending: threading.Event, number: int
+    ) -> None:
         draw = random.Random(f"{self._seed}/{number}")
-        while not self._stopping.wait(seconds * draw.uniform(0.5, 1.5)):
+        while not ending.wait(seconds * draw.uniform(0.5, 1.5)):
             try:
                 action(draw)
             except (ClientError, BotoCoreError, LocalCloudError, FunctionFailedError, OSError) as failure:
@@ -222,7 +231,7 @@ class Load:
     def _restart_engine(self) -> None:
         restarts = max(1, round(self._seconds / _RESTART_SECONDS))
         for number in range(1, restarts + 1):
-            if self._stopping.wait(max(0.0, (number / (restarts + 1) - self.progress) * self._seconds)):
+            if self._draining.wait(max(0.0, (number / (restarts + 1) - self.progress) * self._seconds)):
                 return
             with self._restarting:
                 # Nodes outlive the engine; its functions do not.
@@ -236,9 +245,19 @@ class Load:
 
     # ---- The end ----------------------------------------------------------------------------------------------------
 
+    @property
+    def is_made(self) -> bool:
+        """Whether the time of the load has passed and every job of the workload was accepted."""
+        return self.progress >= 1 and len(self.accepted) == len(self._workload)
+
+    def count_states(self) -> Counter[str]:
+        """How many jobs have each status, by the engine's journal."""
+        return self._live.count_states()
+
     def count_open_jobs(self) -> int:
         """Jobs of the workload that have not ended yet, by the engine's journal; those not yet created are open too."""
-        return len(self._workload) - self._live.count_ended()
+        states = self.count_states()
+        return len(self._workload) - sum(states[status] for status in TERMINAL)
 
 
 def _describe(failure: Exception) -> str:

@@ -76,15 +76,6 @@ def is_failed_by_kills(evidence: Evidence, job_id: str) -> bool:
     return item["status"] == "FAILED" and evidence.killed_with.get(job_id, 0) >= evidence.crash_limit
 
 
-def is_expired_by_a_kill(evidence: Evidence, job_id: str) -> bool:
-    """Whether the campaign killed the job's worker, and its time to live passed before another could take over.
-
-    SQS hides a message for 900 s if the worker that received it dies before the claim; no time to live is as long.
-    """
-    item = evidence.items[job_id]
-    return item["status"] == "CANCELLED" and evidence.killed_with.get(job_id, 0) > 0
-
-
 def _find_lost_jobs(evidence: Evidence) -> Iterator[str]:
     for job_id, wish in evidence.accepted.items():
         item = evidence.items.get(job_id)
@@ -137,7 +128,7 @@ def _find_wrong_ends(evidence: Evidence) -> Iterator[str]:
     for job_id, wish in evidence.accepted.items():
         status = evidence.items.get(job_id, {}).get("status")
         if status in TERMINAL and status != wish.expected_status:
-            if is_failed_by_kills(evidence, job_id) or is_expired_by_a_kill(evidence, job_id):
+            if is_failed_by_kills(evidence, job_id):
                 continue
             item = evidence.items[job_id]
             figures = f"attempts {item.get('attempts', 0)}, crashes {item.get('crashes', 0)}"

@@ -15,8 +15,6 @@ _ORDERED_SHARE = 0.15
 _BROKEN_SHARE = 0.03
 _DELAYED_SHARE = 0.05
 _PRIORITIES = {"high": 2, "normal": 6, "low": 2}
-_TTL_MS = 840_000
-"""The longest there is: what a campaign's outages take must not cancel a job."""
 _NO_PICTURE = {"source": {"base64": base64.b64encode(b"no picture").decode()}, "width": 1, "height": 1}
 
 
@@ -62,7 +60,6 @@ def _draw_wish(number: int, moment: float, draw: random.Random, longest_ms: int)
     expected = "COMPLETED"
     if draw.random() < _BROKEN_SHARE:
         body, expected = {"type": "IMAGE_RESIZE", "payload": _NO_PICTURE, "max_attempts": 2}, "FAILED"
-    body = body | {"ttl_ms": _TTL_MS}
     if draw.random() < _ORDERED_SHARE:
         return Wish(number, moment, body | {"order_key": f"campaign/{draw.randrange(ORDER_KEYS)}"}, expected)
     body = body | {"priority": draw.choices(list(_PRIORITIES), list(_PRIORITIES.values()))[0]}
