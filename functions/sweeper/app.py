@@ -34,7 +34,16 @@ def _note(done: SweepReport) -> None:
     metrics.note("SweepFailed", done.failed + done.unread_shards)
     if not done.unread_shards:  # else the lag is unknown, and its silence is what the alarm watches
         metrics.note("SweepLag", done.lag_ms)
-    active = count_active_jobs()
+    _note_running_jobs()
+
+
+def _note_running_jobs() -> None:
+    """Count the running jobs for the metrics; a failure leaves them out and the sweep's report as it is."""
+    try:
+        active = count_active_jobs()
+    except Exception:
+        log.warning("running jobs were not counted", exc_info=True, extra={"action": "sweep"})
+        return
     metrics.note("JobsRunning", active.total)
     for jobs in active.by_worker.values() or [0]:
         metrics.note("ActiveJobs", jobs)

@@ -1,10 +1,10 @@
 """The thin handlers of the sweeper and the dead-letter function."""
 
 import importlib
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError
+from botocore.exceptions import ClientError, ConnectTimeoutError
 
 from leaseway import clock
 from leaseway.dynamodb.query import Query
@@ -41,6 +41,25 @@ def test_a_sweep_that_could_not_read_a_shard_reports_no_lag(
     metric_line = capsys.readouterr().out
     assert "SweepFailed" in metric_line
     assert "SweepLag" not in metric_line
+
+
+def test_a_sweep_whose_running_jobs_cannot_be_counted_reports_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The count is for the metrics alone; what the sweep did must not be reported as a failed invocation."""
+    sweeper = importlib.import_module("sweeper.app")
+    refusal = ClientError({"Error": {"Code": "ThrottlingException"}}, "Query")
+
+    def fail() -> NoReturn:
+        raise refusal
+
+    monkeypatch.setattr(sweeper, "count_active_jobs", fail)
+    report = sweeper.handler(sample_event("sweeper"), None)
+
+    assert report["looked"] == 0
+    output = capsys.readouterr().out
+    assert "SweepLag" in output
+    assert "JobsRunning" not in output
 
 
 def test_a_dead_letter_that_cannot_be_judged_stays_and_the_others_are_judged(monkeypatch: pytest.MonkeyPatch) -> None:
