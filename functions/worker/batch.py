@@ -10,6 +10,7 @@ deleted, so that a long job causes no redelivery of its neighbours. Heartbeats a
 """
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -137,6 +138,7 @@ class Batch:
             log.error("an executor outlived its deadline", extra={"action": "exit", "worker": self._worker})
             self._delete(self._undeleted)
             metrics.flush("worker")  # the handler, which does it otherwise, is not returned to
+            sys.stdout.flush()  # which an exit without clean-up would not do
             os._exit(1)
 
 

@@ -23,7 +23,11 @@ def deployment() -> Iterator[str]:
 
 
 def print_state(queue_url: str, *jobs: Job) -> None:
-    """Print the jobs' statuses, and how many messages the queue still shows and hides."""
+    """Print the jobs' statuses, and how many messages the queue still shows and hides.
+
+    Past Python's buffer, so that what the program itself has printed is seen only if it flushed it.
+    """
     left = aws.client("sqs").get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
     counts = left["ApproximateNumberOfMessages"], left["ApproximateNumberOfMessagesNotVisible"]
-    print(*(get_job(job.id, owner=None).status for job in jobs), *counts, flush=True)
+    state = [*(get_job(job.id, owner=None).status for job in jobs), *counts]
+    os.write(1, f"{' '.join(state)}\n".encode())

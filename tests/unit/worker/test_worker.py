@@ -192,3 +192,4 @@ def test_an_executor_that_outlives_its_deadline_ends_the_process_after_its_neigh
 
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout.splitlines()[-1:] == ["CANCELLED COMPLETED 0 0"], ended.stderr
+    assert any(line.startswith('{"_aws"') for line in ended.stdout.splitlines()), "its metrics"
