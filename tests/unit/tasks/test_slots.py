@@ -361,7 +361,7 @@ def test_a_tick_with_nothing_due_reads_one_query_a_shard(fake_clock: FakeClock, 
     assert meter.keys() == 0
 
 
-def test_a_tick_stops_at_its_budget_and_says_so(
+def test_a_tick_stops_at_its_budget_and_reports_it(
     fake_clock: FakeClock, make: Callable[..., Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCHEDULE_ITEMS", "3")

@@ -1,4 +1,4 @@
-"""Recurring tasks: every slot once, whoever ticks."""
+"""Recurring tasks: each slot is settled exactly once, however many ticks run."""
 
 from leaseway.tasks.definitions import Definition, TaskExistsError, change_task, create_task, delete_task
 from leaseway.tasks.invalid_schedule import InvalidScheduleError

@@ -1,4 +1,4 @@
-"""Definitions: tasks are made, read, changed and deleted here. A run in progress is never touched by any of that."""
+"""Definitions: creates, changes and deletes tasks. A run that a worker has claimed goes on as it was started."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -48,7 +48,7 @@ class TaskExistsError(ConflictError):
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person decides about a task. `ttl_ms` and `max_attempts` are None for the defaults of jobs."""
+    """What a client decides about a task. `ttl_ms` and `max_attempts` are None for the defaults of jobs."""
 
     name: str
     type: str
@@ -65,7 +65,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     start_within_seconds: int | None = None
 
 
-def create_task(owner: str, wanted: Definition) -> Task:
+def create_task(owner: str, definition: Definition) -> Task:
     """Store a task; its first slot is the first one from now on. One transaction of two items.
 
     Raises:
@@ -75,13 +75,13 @@ def create_task(owner: str, wanted: Definition) -> Task:
         TaskExistsError: the name is taken.
     """
     now = clock.now_ms()
-    fields = msgspec.structs.asdict(wanted) | _checked(owner, wanted)._asdict()
+    fields = msgspec.structs.asdict(definition) | _resolve_terms(owner, definition)._asdict()
     task = Task(id=uuid.uuid4().hex, owner=owner, anchor=now, created_at=now, updated_at=now, **fields)
     task = msgspec.structs.replace(task, next_run=_first_slot(task, now))
     lock = TaskModel(name_lock(task.name), task_id=task.id)
     free = TaskModel.id.does_not_exist()
     try:
-        transact([TaskModel.put_part(_stored(task), free), TaskModel.put_part(lock, free)], task.id)
+        transact([TaskModel.put_part(_build_row(task), free), TaskModel.put_part(lock, free)], task.id)
     except TransactionCancelledError as cancelled:
         if cancelled.reasons[1].refused:
             raise TaskExistsError(name=task.name) from None
@@ -104,7 +104,7 @@ def change_task(task_id: str, changes: Mapping[str, Any]) -> Task:
     for _ in range(_TRIES):
         before, now = read_task(task_id), clock.now_ms()
         pending = find_pending(before, now)
-        after = _changed(before, changes, pending, now)
+        after = _apply_changes(before, changes, pending, now)
         changed = _write_change(before, after) if pending is None else _take_back_and_change(before, after, pending)
         if changed is not None:
             return changed
@@ -164,38 +164,38 @@ def delete_task(task_id: str) -> Task:
     raise UnavailableError(f"task {task_id} kept changing; try again")
 
 
-def _checked(owner: str, wanted: Definition | Task) -> build.Terms:
-    if not 0 <= wanted.jitter_seconds <= LONGEST_JITTER_SECONDS:
+def _resolve_terms(owner: str, definition: Definition | Task) -> build.Terms:
+    if not 0 <= definition.jitter_seconds <= LONGEST_JITTER_SECONDS:
         raise InvalidInputError(f"must be from 0 to {LONGEST_JITTER_SECONDS}", field="jitter_seconds")
-    within = wanted.start_within_seconds
+    within = definition.start_within_seconds
     if within is not None and not 1 <= within <= LONGEST_START_SECONDS:
         raise InvalidInputError(f"must be from 1 to {LONGEST_START_SECONDS}", field="start_within_seconds")
-    if len(msgspec.json.encode(wanted.payload)) > settings().inline_bytes:
+    if len(msgspec.json.encode(definition.payload)) > settings().inline_bytes:
         raise InvalidInputError(f"must be {settings().inline_bytes} bytes of JSON at most", field="payload")
-    options = Options(ttl_ms=wanted.ttl_ms, max_attempts=wanted.max_attempts)
-    return build.resolve_terms(owner, wanted.type, wanted.payload, options)
+    options = Options(ttl_ms=definition.ttl_ms, max_attempts=definition.max_attempts)
+    return build.resolve_terms(owner, definition.type, definition.payload, options)
 
 
 def _first_slot(task: Task, now: int) -> int | None:
-    """The first slot from now on that was not settled before, whatever the clock did meanwhile."""
+    """The first slot from now on that was not settled before, even if the clock was set back."""
     if task.timezone != "UTC" and task.every is not None:
         raise InvalidScheduleError("an interval knows no time zone", field="timezone")
     slot = schedule(task.cron, task.every, task.timezone, task.anchor).next_after(max(now, task.last_slot or 0))
     return slot if task.enabled else None
 
 
-def _changed(task: Task, changes: Mapping[str, Any], pending: Job | None, now: int) -> Task:
-    given = dict(changes)
-    if ("cron" in given) != ("every" in given):
-        given |= {"every" if "cron" in given else "cron": None}
-    if given.get("every", task.every) is not None and "timezone" not in given:
-        given["timezone"] = "UTC"
-    if given.get("every") not in (None, task.every):
-        given["anchor"] = now
-    changed = msgspec.structs.replace(task, **given, updated_at=now, version=task.version + 1)
+def _apply_changes(task: Task, changes: Mapping[str, Any], pending: Job | None, now: int) -> Task:
+    fields = dict(changes)
+    if ("cron" in fields) != ("every" in fields):
+        fields |= {"every" if "cron" in fields else "cron": None}
+    if fields.get("every", task.every) is not None and "timezone" not in fields:
+        fields["timezone"] = "UTC"
+    if fields.get("every") not in (None, task.every):
+        fields["anchor"] = now
+    changed = msgspec.structs.replace(task, **fields, updated_at=now, version=task.version + 1)
     only_pauses = changes.keys() <= {"enabled"} and not changed.enabled
     if not only_pauses:  # a task can always be paused, even if its type is retired or refuses its payload by now
-        changed = msgspec.structs.replace(changed, **_checked(task.owner, changed)._asdict())
+        changed = msgspec.structs.replace(changed, **_resolve_terms(task.owner, changed)._asdict())
     timing = any(getattr(changed, name) != getattr(task, name) for name in _TIMING)
     if pending is not None:
         changed = take_back(changed, pending, now)
@@ -211,7 +211,7 @@ def _is_as_read(task: Task) -> Condition:
 
 
 def _difference(before: Task, after: Task) -> list[Action]:
-    old, new = _stored(before), _stored(after)
+    old, new = _build_row(before), _build_row(after)
     actions: list[Action] = []
     for name in TaskModel.get_attributes():
         value = getattr(new, name)
@@ -221,7 +221,7 @@ def _difference(before: Task, after: Task) -> list[Action]:
     return actions
 
 
-def _stored(task: Task) -> TaskModel:
+def _build_row(task: Task) -> TaskModel:
     fields = msgspec.structs.asdict(task) | {
         "payload": msgspec.json.encode(task.payload).decode(),
         "overlap": task.overlap.value,

@@ -35,7 +35,7 @@ class Overlap(StrEnum):
 
 
 class CatchUp(StrEnum):
-    """What becomes of slots that nobody saw in time."""
+    """What becomes of slots that no tick settled in time."""
 
     LATEST = "latest"
     NONE = "none"

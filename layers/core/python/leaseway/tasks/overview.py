@@ -51,8 +51,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
             return None
         return max(0, self.at - self.last.started_at) / 1000
 
-    def seen_by(self, owner: str | None) -> "Standing":
-        """The definition is everybody's to read, its runs are its owner's alone; None sees all."""
+    def hide_run_from(self, owner: str | None) -> "Standing":
+        """Return what `owner` may see: every definition, and the runs of the owner's own tasks; None sees all runs."""
         return self if owner in (None, self.task.owner) else msgspec.structs.replace(self, last=None)
 
 
@@ -86,7 +86,7 @@ def page_of_tasks(*, owner: str | None, size: int = 50, cursor: str | None = Non
     after = cursors.read(cursor, _BOUND_TO, _Place) if cursor is not None else None
     keys = _keys(size + 1, after)
     page = keys[:size]
-    content = [standing.seen_by(owner) for standing in _standings([key.id for key in page])]
+    content = [standing.hide_run_from(owner) for standing in _standings([key.id for key in page])]
     return TaskPage(content=content, cursor=cursors.sign(page[-1], _BOUND_TO) if len(keys) > size else None)
 
 
@@ -103,7 +103,7 @@ def standing_of(task_id: str, *, owner: str | None) -> Standing:
     Raises:
         TaskNotFoundError: there is none.
     """
-    return with_last_run(read_task(task_id)).seen_by(owner)
+    return with_last_run(read_task(task_id)).hide_run_from(owner)
 
 
 def with_last_run(task: Task) -> Standing:

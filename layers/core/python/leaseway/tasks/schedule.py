@@ -103,14 +103,14 @@ class Cron:
         minute, hour, *_ = self._expression.split()
         follows_elapsed_time = minute.startswith("*") or hour.startswith("*")
         start = datetime.fromtimestamp(moment / 1000, self._zone)
-        for found in self._elapsed(start) if follows_elapsed_time else self._series(start):
-            slot = int(found.timestamp()) * 1000
+        for moment_of_slot in self._list_elapsed(start) if follows_elapsed_time else self._series(start):
+            slot = int(moment_of_slot.timestamp()) * 1000
             # In the repeated hour of autumn, a fixed time that has passed would come again.
             if slot > moment:
                 yield slot
         raise InvalidScheduleError(f"{self._expression!r} never comes", field="cron")
 
-    def _elapsed(self, start: datetime) -> Iterator[datetime]:
+    def _list_elapsed(self, start: datetime) -> Iterator[datetime]:
         """The slots from `start` on, offset by offset: between two changes the zone's clock is a plain one."""
         start, length = start.astimezone(UTC), _FIRST_STRETCH
         while True:
@@ -151,8 +151,8 @@ def schedule(cron: str | None, every: str | None, timezone: str, anchor: int) ->
 
 
 def _seconds(every: str) -> int:
-    found = _interval.fullmatch(every)
-    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    parts = _interval.fullmatch(every)
+    seconds = int(parts[1]) * _SECONDS[parts[2]] if parts else 0
     if not SHORTEST_SECONDS <= seconds <= LONGEST_SECONDS:
         raise InvalidScheduleError("must be a number with s, m, h or d, from 60s to 31d", field="every")
     return seconds

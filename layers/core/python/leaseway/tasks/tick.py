@@ -114,7 +114,7 @@ class _Tick:
         self._send([slot.job for slot in settled if slot.job])
 
     def _read(self, due: Sequence[_Due]) -> list[_Work]:
-        items = read_items("tasks_table", [found.task_id for found in due], consistent=True)
+        items = read_items("tasks_table", [each.task_id for each in due], consistent=True)
         tasks = [task for task in map(self._parse, items) if task is not None]
         runs = _read_last_runs(tasks)
         return [_Work(task, runs.get(task.last_job_id or "")) for task in tasks]
