@@ -5,8 +5,8 @@ may have had no time left for it. So a dead letter is judged by what its job is 
 
     finished or gone                                 --> dropped
     held by a worker                                 --> dropped; the sweeper looks after the job from now on
+    held by a worker until its deadline              --> CANCELLED
     its worker died, or its turn comes later         --> sent afresh
-    its deadline passed                              --> CANCELLED
     due, but moved since the message was sent        --> sent afresh: claimed, retried or given back at least once
     due, unmoved, for less than DEAD_LETTER_SECONDS  --> sent afresh, a lease later
     due, unmoved, for longer                         --> FAILED: workers receive its messages and cannot claim it
