@@ -203,7 +203,7 @@ def summary_view(summary: TaskSummary) -> SummaryView:
     overall = summary.statistics.overall
     return SummaryView(
         overall=OverallView(
-            **_figures(overall), running=overall.running, missed=summary.missed_slots, skipped=summary.skipped_slots
+            **_figures(overall), running=overall.running, missed=summary.total_missed, skipped=summary.total_skipped
         ),
         by_task=[
             TaskFiguresView(

@@ -88,7 +88,7 @@ class _RepeatedError(Exception):
 
 
 def read_scope(scope: str, *, consistent: bool = False) -> Iterator[Item]:
-    """Every item of counters of a scope. A Query per MB; half a read unit per 4 KB, a whole one if consistent."""
+    """Read every item of counters of a scope. A Query per MB; half a read unit per 4 KB, a whole one if consistent."""
     return Query(table="totals_table", key=("scope", scope), consistent=consistent).items()
 
 
@@ -141,7 +141,7 @@ def _apply(piece: Sequence[CounterChange]) -> None:
 
 
 def _sum_steps(piece: Sequence[CounterChange]) -> dict[Counters, Counter[str]]:
-    """What a slice adds, by item and counter; an item whose changes cancel out is left out."""
+    """Sum up what a slice adds, by item and counter; an item whose changes cancel out is left out."""
     sums: defaultdict[Counters, Counter[str]] = defaultdict(Counter)
     for change in piece:
         for counters, steps in change.steps.items():
@@ -151,7 +151,7 @@ def _sum_steps(piece: Sequence[CounterChange]) -> dict[Counters, Counter[str]]:
 
 
 def _add(counters: Counters, shard: str, steps: Counter[str]) -> dict[str, Any]:
-    """The update of one item; `shard` is this slice's part of a scope that is spread."""
+    """Build the update of one item; `shard` is this slice's part of a scope that is spread."""
     numbered = list(enumerate(sorted(steps.items())))
     update: dict[str, Any] = {
         "TableName": require_setting("totals_table"),
@@ -201,7 +201,7 @@ def _covered_by(marker: Item) -> list[bytes]:
 
 
 def _skip(pending: Sequence[AnyChange], covered: Sequence[bytes]) -> list[AnyChange]:
-    """The changes at the head of `pending` that a marker covers.
+    """Return the changes at the head of `pending` that a marker covers.
 
     If the marker reaches past this batch, the next batch starts inside it: it gets a marker for the rest.
     """

@@ -62,7 +62,7 @@ class ObjectFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def owner_prefix(owner: str) -> str:
-    """The beginning of every key of that owner; ends with a slash."""
+    """Return the beginning of every key of that owner; ends with a slash."""
     # Dots are escaped too, or an owner named ".." would make a path that clients like to fold.
     escaped = "".join(char if _PLAIN.fullmatch(char) else _escape(char) for char in owner)
     return f"owners/{escaped}/"
@@ -73,7 +73,7 @@ def _escape(char: str) -> str:
 
 
 def job_key(owner: str, job_id: str, name: str) -> str:
-    """The key of something that belongs to a job, such as `payload.json`."""
+    """Return the key of an object that belongs to a job, such as `payload.json`."""
     return f"{owner_prefix(owner)}jobs/{job_id}/{name}"
 
 
@@ -94,7 +94,7 @@ def remove_of_job(owner: str, job_id: str, written_until: int) -> int:
     A LIST for 1,000 objects, and a DELETE for those of them that go; again is harmless.
 
     Raises:
-        UnavailableError: the bucket does not answer, or kept some of them.
+        UnavailableError: the bucket does not answer, or did not delete some of them.
     """
     prefix, removed = job_key(owner, job_id, ""), 0
     request: dict[str, Any] = {"Bucket": require_setting("bucket"), "Prefix": prefix}
@@ -120,7 +120,7 @@ def _delete(prefix: str, keys: list[str]) -> None:
 
 
 def check_own_key(owner: str, key: str, *, field: str | None = None) -> None:
-    """Refuse a key outside the owner's own prefix. Reads nothing: whether the object exists is not asked.
+    """Refuse a key outside the owner's own prefix. Reads nothing: it does not check that the object exists.
 
     Raises:
         InvalidInputError: the key is foreign, has an empty, `.` or `..` segment, or is not printable ASCII.
@@ -159,7 +159,7 @@ def create_upload(owner: str, content_type: str, size: int) -> Upload:
 
 
 def presign_get(key: str) -> tuple[str, int]:
-    """A link that reads the object, and when it stops working (ms since the epoch). No call to AWS."""
+    """Make a link that reads the object, and when it stops working (ms since the epoch). No call to AWS."""
     seconds = settings().link_seconds
     url = aws.client("s3").generate_presigned_url(
         "get_object", Params={"Bucket": require_setting("bucket"), "Key": key}, ExpiresIn=seconds
@@ -183,7 +183,7 @@ def put_bytes(key: str, body: bytes, content_type: str) -> None:
 
 
 def get_bytes(key: str, limit: int) -> bytes:
-    """An object's bytes, at most `limit` of them: a larger one is refused before it is read. One GET.
+    """Read an object's bytes, at most `limit` of them: a larger one is refused before it is read. One GET.
 
     Raises:
         ObjectNotFoundError: there is none.
@@ -199,7 +199,7 @@ def get_bytes(key: str, limit: int) -> bytes:
 
 
 def list_keys(owner: str, most: int) -> list[str]:
-    """The keys of an owner's objects in their order, at most `most` (up to 1,000). One LIST.
+    """List the keys of an owner's objects in their order, at most `most` (up to 1,000). One LIST.
 
     Raises:
         UnavailableError: the bucket does not answer.
@@ -221,7 +221,7 @@ def get_json(key: str) -> dict[str, Any]:
 
 
 def stat(key: str) -> ObjectFacts:
-    """Size and content type of an object. One HEAD.
+    """Read the size and content type of an object. One HEAD.
 
     Raises:
         ObjectNotFoundError: there is none.

@@ -5,7 +5,7 @@ from leaseway.identity.model import UserModel, user_from_item
 
 
 def authenticate(token: str) -> tokens.TokenClaims:
-    """What a token says, if it is ours, has not expired and was not ended. One consistent read, none for garbage.
+    """Read the claims of a token that is ours, neither expired nor revoked. One consistent read, none for garbage.
 
     Raises:
         TokenRefusedError: not ours; TokenExpiredError, TokenRevokedError: it was once.

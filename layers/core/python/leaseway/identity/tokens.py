@@ -45,7 +45,7 @@ class Token(msgspec.Struct, frozen=True):
 
 
 class TokenClaims(msgspec.Struct, frozen=True):
-    """What a token says. `exp` is in seconds since the epoch, `gen` its user's token generation when it was issued."""
+    """The claims of a token. `exp` is in seconds since the epoch; `gen` is the token generation of its user."""
 
     sub: str
     role: Role
@@ -80,7 +80,7 @@ def issue(user: User) -> Token:
 
 
 def read(text: str) -> TokenClaims:
-    """What a token says, if it is ours and has not expired. Garbage is refused before anything is asked.
+    """Read the claims of a token that is ours and has not expired. Garbage is refused without a call.
 
     Raises:
         TokenRefusedError: not a token of this deployment, or altered.

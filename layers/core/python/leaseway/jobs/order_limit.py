@@ -47,9 +47,9 @@ def count_part(owner: str, order_key: str, jobs: int) -> Part:
         "Update": {
             "TableName": require_setting("totals_table"),
             "Key": {"scope": {"S": counters.scope}, "shard": {"S": _SHARD}},
-            "UpdateExpression": "ADD #live :jobs SET expires_at = :expires_at",
+            "UpdateExpression": "ADD #live :jobs SET #expires_at = :expires_at",
             "ConditionExpression": has_room,
-            "ExpressionAttributeNames": {"#live": _LIVE},
+            "ExpressionAttributeNames": {"#live": _LIVE, "#expires_at": "expires_at"},
             "ExpressionAttributeValues": {
                 ":jobs": {"N": str(jobs)},
                 ":room": {"N": str(room)},

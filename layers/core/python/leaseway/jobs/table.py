@@ -1,5 +1,6 @@
 """The jobs table, its indexes, and the job in an item."""
 
+import math
 import zlib
 from typing import TYPE_CHECKING, Any, cast
 
@@ -111,8 +112,8 @@ class JobModel(Table, _Declarations):  # type: ignore[metaclass, misc]
     has_objects = BooleanAttribute(null=True)
     # Whether its order key's limit counts it; absent without an order key.
     order_counted = BooleanAttribute(null=True)
-    # Stands for what was asked under an Idempotency-Key; absent without one.
-    asked = UnicodeAttribute(null=True)
+    # The digest of a request with an Idempotency-Key; absent without one.
+    request_digest = UnicodeAttribute(null=True, attr_name="asked")
     # Random, of the last change by a client: recognizes our own write that the SDK repeated.
     change_token = UnicodeAttribute(null=True)
 
@@ -134,22 +135,22 @@ class JobModel(Table, _Declarations):  # type: ignore[metaclass, misc]
 
 
 def owner_key(owner: str, job_id: str) -> str:
-    """Hash key of the owner index. Sharded, because one owner may write faster than one partition takes."""
+    """Return the hash key of the owner index. Sharded, because one owner may write faster than one partition takes."""
     return f"{owner}#{owner_shard(job_id)}"
 
 
 def owner_outcome_key(owner: str, status: JobStatus, job_id: str) -> str:
-    """Hash key of the owner_outcome index."""
+    """Return the hash key of the owner_outcome index."""
     return f"{owner}#{status.value}#{owner_shard(job_id)}"
 
 
 def outcome_key(status: JobStatus, job_id: str) -> str:
-    """Hash key of the outcome index."""
+    """Return the hash key of the outcome index."""
     return f"{status.value}#{_shard(job_id, settings().outcome_shards)}"
 
 
 def dead_letter_key(job_id: str) -> str:
-    """Hash key of the dead_letter index."""
+    """Return the hash key of the dead_letter index."""
     return str(_shard(job_id, settings().outcome_shards))
 
 
@@ -169,7 +170,7 @@ def owner_mark(owner: str) -> str:
 
 
 def live_key(job_id: str, *, timed: bool = False) -> str:
-    """Hash key of the live index.
+    """Return the hash key of the live index.
 
     A `timed` job is one that only the sweeper brings on, at its time: it has no message yet, or none any more, or its
     deadline is what comes next. Any other job has a message that brings it to a worker, and a look is a precaution.
@@ -180,32 +181,32 @@ def live_key(job_id: str, *, timed: bool = False) -> str:
 
 
 def timed_keys() -> list[str]:
-    """Hash keys of the live index for timed jobs."""
+    """Return the hash keys of the live index for timed jobs."""
     return [f"timed#{shard}" for shard in range(_timed_shards())]
 
 
 def waiting_keys() -> list[str]:
-    """Hash keys of the live index for jobs that have a message."""
+    """Return the hash keys of the live index for jobs that have a message."""
     return [str(shard) for shard in range(settings().outcome_shards)]
 
 
 def _timed_shards() -> int:
     # A quarter suffices for their fewer writes, and a list or a sweep costs a query a shard.
-    return -(-settings().outcome_shards // 4)
+    return math.ceil(settings().outcome_shards / 4)
 
 
 def precedes_message(look_at: int | None, run_after: int | None) -> bool:
-    """Whether a delayed job's message is sent by the sweeper, which looks at it before its turn."""
+    """Return whether a delayed job's message is sent by the sweeper, which looks at it before its turn."""
     return look_at is not None and run_after is not None and look_at <= run_after
 
 
 def created_key(created_at: int, job_id: str) -> str:
-    """Range key of the lists: sorts by creation, then id."""
+    """Return the range key of the lists: sorts by creation, then id."""
     return f"{created_at:013d}#{job_id}"
 
 
 def owner_shard(job_id: str) -> int:
-    """The shard of a job in whatever is kept by owner."""
+    """Return the shard of a job in the indexes by owner."""
     return _shard(job_id, settings().owner_shards)
 
 
@@ -220,11 +221,11 @@ HISTORY_TEXT = cast("Attribute[str]", JobModel.history)
 _STORED = StoredRecord(Job)
 
 
-def model_from_job(job: Job, content: "Content", asked: str | None = None) -> JobModel:
-    """Convert a new job to its row, with its payload as stored; `asked` is the digest of a keyed request."""
+def model_from_job(job: Job, content: "Content", request_digest: str | None = None) -> JobModel:
+    """Convert a new job to its row, with its payload as stored; `request_digest` is that of a keyed request."""
     return JobModel(
         **_STORED.encode(job) | {"payload": content.text, "payload_key": content.key},
-        asked=asked,
+        request_digest=request_digest,
         order_counted=None if job.order_key is None else True,
         owner_key=owner_key(job.owner, job.id),
         created_key=created_key(job.created_at, job.id),

@@ -59,7 +59,7 @@ class JobContext(Protocol):
         """Wait that long, or until cancelled; returns whether it was cancelled."""
 
     def progress(self, fraction: float, note: str | None = None) -> None:
-        """Tell how far the work is, from 0 to 1. Costs nothing by itself: the latest is written once a second."""
+        """Report how far the work is, from 0 to 1. Costs nothing by itself: the latest is written once a second."""
 
     def store(self, name: str, content: bytes, content_type: str) -> str:
         """Keep an object of the job, such as `image.webp`; returns its key. It goes when the job goes. One PUT.

@@ -16,12 +16,12 @@ class TaskSummary(msgspec.Struct, frozen=True):
     tasks: list[Task]
 
     @property
-    def missed_slots(self) -> int:
+    def total_missed(self) -> int:
         """Slots that no tick saw in time."""
         return sum(task.missed for task in self.tasks)
 
     @property
-    def skipped_slots(self) -> int:
+    def total_skipped(self) -> int:
         """Slots that came while an earlier run was still going on."""
         return sum(task.skipped for task in self.tasks)
 

@@ -111,7 +111,7 @@ def take_over(
     """Start an attempt at a job whose worker died; it counts a crash. One write, no read.
 
     The attempt has the job's whole time to live: it starts from the beginning, as the one before it did. If the claim
-    before it was never confirmed, nobody ran the job: that attempt is given back, and no crash counts.
+    before it was never confirmed, the job did not run: that attempt is given back, and no crash counts.
 
     The fence that was read decides between two that take over: the first raises it, the second is refused.
 
