@@ -145,7 +145,8 @@ def _decode_inline(text: str) -> bytes:
     if media_type and not comma:
         raise InvalidInputError("a data: URL has a comma before its data", field="payload.source.base64")
     is_base64 = not media_type or media_type.lower().endswith(";base64")
-    unquoted = unquote_to_bytes(data) if media_type else data.encode()
+    encoded = data.encode(errors="replace")  # half of a surrogate pair becomes a character that base64 does not have
+    unquoted = unquote_to_bytes(encoded) if media_type else encoded
     content = _decode_base64(unquoted) if is_base64 else unquoted
     if not content:
         raise InvalidInputError("is empty", field="payload.source.base64")
