@@ -43,7 +43,7 @@ def login(user: UserOption = "", target: TargetOption = Target.LOCAL) -> None:
     """
     clients = open_clients(target)
     outputs = fetch(clients)
-    admin = sign_in.read_first_admin(clients, outputs) if not user or _given_password() is None else None
+    admin = sign_in.read_first_admin(clients, outputs) if not user or _read_password_setting() is None else None
     session = admin if admin and user in ("", admin.username) else SignIn(outputs.api_url, user, _password(user))
     saved = session_file.read(default_home(), outputs)
     saved.add(session)
@@ -83,14 +83,14 @@ def _session(user: str, target: Target) -> SignIn:
     saved = session_file.read(default_home(), outputs)
     session = saved.find(user)
     if session is None or not (session.password or session.is_fresh()):
-        session, made_up = _opened(user, outputs)
+        session, made_up = _open_or_register(user, outputs)
         saved.add(session, with_password=made_up)
         session_file.write(default_home(), outputs, saved)
     return session
 
 
-def _opened(user: str, outputs: Outputs) -> tuple[SignIn, bool]:
-    if outputs.target is not Target.AWS and _given_password() is None:
+def _open_or_register(user: str, outputs: Outputs) -> tuple[SignIn, bool]:
+    if outputs.target is not Target.AWS and _read_password_setting() is None:
         password = "".join(secrets.choice(_LETTERS) for _ in range(24))
         if _register(outputs, user, password):
             messages.print(f"{user} is a new user of the local cloud")
@@ -109,14 +109,14 @@ def _register(outputs: Outputs, user: str, password: str) -> bool:
     return True
 
 
-def _given_password() -> str | None:
+def _read_password_setting() -> str | None:
     return os.environ.get("LEASEWAY_PASSWORD")
 
 
 def _password(user: str) -> str:
-    given = _given_password()
-    if given is not None:
-        return given
+    password = _read_password_setting()
+    if password is not None:
+        return password
     if not sys.stdin.isatty():
         raise LocalCloudError(f"the password of {user} is needed.", "Set LEASEWAY_PASSWORD, or run this in a terminal.")
     return str(typer.prompt(f"Password of {escape_controls(user)}", hide_input=True, err=True))
@@ -138,7 +138,7 @@ def _is_rotated(manager: "SecretsManagerClient", secret: str) -> bool:
 
 
 def show_admin(outputs: Outputs, admin: SignIn) -> None:
-    """Tell the first Admin's password, the first time that this folder sees the deployment."""
+    """Print the first Admin's password, the first time that this folder sees the deployment."""
     data.print(
         f"""
 The first Admin, shown this once and saved in the secret {outputs["AdminSecret"]}:

@@ -30,18 +30,18 @@ def prometheus(target: TargetOption = Target.LOCAL) -> None:
 def configuration(api_url: str, username: str, password: str) -> dict[str, Any]:
     """What Prometheus needs to scrape the API at that address; `typer` prints it as YAML."""
     api = urlsplit(api_url)
-    asked = {"grant_type": "password", "username": username, "password": password}
-    signed_in = {
+    grant = {"grant_type": "password", "username": username, "password": password}
+    oauth2 = {
         "token_url": f"{api_url}/connect/token",
-        "client_id": "prometheus",  # Prometheus wants one; nobody looks at it
+        "client_id": "prometheus",  # Prometheus needs one; the API ignores it
         "client_secret": "none",
-        "endpoint_params": asked,  # overrides Prometheus' own grant
+        "endpoint_params": grant,  # overrides Prometheus' own grant
     }
     job = {
         "job_name": "leaseway",
         "scheme": api.scheme,
         "metrics_path": f"{api.path}/metrics",
         "static_configs": [{"targets": [api.netloc]}],
-        "oauth2": signed_in,
+        "oauth2": oauth2,
     }
     return {"global": {"scrape_interval": f"{SCRAPE_SECONDS}s"}, "scrape_configs": [job]}

@@ -102,19 +102,19 @@ class Stack:
         return existing
 
     def _parameters(
-        self, source: Mapping[str, str], given: Mapping[str, str], existing: dict[str, Any] | None
+        self, source: Mapping[str, str], new_values: Mapping[str, str], existing: dict[str, Any] | None
     ) -> list[dict[str, Any]]:
-        wanted: list[dict[str, Any]] = [
-            {"ParameterKey": name, "ParameterValue": value} for name, value in given.items()
+        parameters: list[dict[str, Any]] = [
+            {"ParameterKey": name, "ParameterValue": value} for name, value in new_values.items()
         ]
         if existing and "TemplateBody" in source:
             known = json.loads(source["TemplateBody"]).get("Parameters", {})
-            wanted += [
-                {"ParameterKey": held["ParameterKey"], "UsePreviousValue": True}
-                for held in existing.get("Parameters", [])
-                if held["ParameterKey"] in known and held["ParameterKey"] not in given
+            parameters += [
+                {"ParameterKey": previous["ParameterKey"], "UsePreviousValue": True}
+                for previous in existing.get("Parameters", [])
+                if previous["ParameterKey"] in known and previous["ParameterKey"] not in new_values
             ]
-        return wanted
+        return parameters
 
     def _wait_until_settled(self, progress: Callable[[str], None]) -> str:
         until = time.monotonic() + _WAIT_SECONDS

@@ -59,15 +59,15 @@ def _content() -> str:
 def _interpreter() -> Path:
     """A Python 3.13, on which the newest LocalStack runs; this process's own where there is none."""
     for candidate in _candidates():
-        asked = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
-        if asked.stdout.startswith("Python 3.13."):
+        version = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
+        if version.stdout.startswith("Python 3.13."):
             return candidate
     return Path(sys.executable).resolve()
 
 
 def _candidates() -> Iterator[Path]:
-    if found := shutil.which("python3.13"):
-        yield Path(found)
+    if path := shutil.which("python3.13"):
+        yield Path(path)
     versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     yield from sorted(versions.glob("3.13.*/bin/python3.13"), reverse=True)
 
@@ -125,8 +125,8 @@ def _make_agent(jdk: Path) -> None:
         _run(str(jdk / "bin" / "javac"), "-d", scratch, str(_SOURCE / "NoAgent.java"))
         manifest = Path(scratch) / "manifest"
         manifest.write_text("Premain-Class: NoAgent\n")
-        made = ("cfm", str(_DYNAMODB / _AGENT), str(manifest), "-C", scratch, "NoAgent.class")
-        _run(str(jdk / "bin" / "jar"), *made)
+        arguments = ("cfm", str(_DYNAMODB / _AGENT), str(manifest), "-C", scratch, "NoAgent.class")
+        _run(str(jdk / "bin" / "jar"), *arguments)
 
 
 def _link(target: Path, link: Path) -> None:

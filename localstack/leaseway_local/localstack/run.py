@@ -39,27 +39,27 @@ _IFF_UP = 0x1
 
 def main() -> None:
     """Enter the network first, which a process can do only by being started in it."""
-    given = sys.argv[1:]
-    if given[:1] == [_INSIDE]:
-        sys.exit(_inside(given[1:]))
+    command = sys.argv[1:]
+    if command[:1] == [_INSIDE]:
+        sys.exit(_inside(command[1:]))
     packaging.build_runtime_layer()  # building it takes the package index, which is out of reach inside
     unshare = shutil.which("unshare")
     if not unshare:
         raise LocalCloudError("unshare is not there.", "Install the package util-linux.")
     as_root = [] if os.geteuid() == 0 else ["--map-root-user"]
     this = [sys.executable, "-m", "leaseway_local.localstack.run", _INSIDE]
-    os.execv(unshare, [unshare, "--net", *as_root, *this, *given])  # noqa: S606 - a shell would add nothing
+    os.execv(unshare, [unshare, "--net", *as_root, *this, *command])  # noqa: S606 - a shell would add nothing
 
 
 def _inside(command: list[str]) -> int:
     _raise_loopback()
-    signal.signal(signal.SIGTERM, _ended)
+    signal.signal(signal.SIGTERM, _exit_on_signal)
     with running() as host:
         environment = os.environ | {"LOCALSTACK_HOST": host, engine_choice.VARIABLE: EngineName.LOCALSTACK.value}
         return subprocess.run(command, env=environment, check=False).returncode
 
 
-def _ended(number: int, _: object) -> None:
+def _exit_on_signal(number: int, _: object) -> None:
     """What was started ends with this process, as at Ctrl-C."""
     sys.exit(128 + number)
 
@@ -114,8 +114,10 @@ def _start(root: Path) -> subprocess.Popen[bytes]:
 
 def environment(root: Path) -> dict[str, str]:
     """All that LocalStack sees of the machine's environment; `root` is its folder."""
-    kept = {name: os.environ[name] for name in ("LANG", "PATH", "SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
-    return kept | {
+    passed = {
+        name: os.environ[name] for name in ("LANG", "PATH", "SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ
+    }
+    return passed | {
         "HOME": str(root),
         "TMPDIR": str(root / "scratch"),
         "FILESYSTEM_ROOT": str(root),
@@ -153,13 +155,13 @@ def _answers() -> bool:
 
 def _megabytes(pid: int) -> int:
     """Resident memory of a process and of all below it."""
-    held = 0
+    total = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         with suppress(OSError):
-            held += sum(_megabytes(int(child)) for child in (task / "children").read_text().split())
+            total += sum(_megabytes(int(child)) for child in (task / "children").read_text().split())
     with suppress(OSError):
-        held += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
-    return held
+        total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 2**20
+    return total
 
 
 def _raise_loopback() -> None:
