@@ -14,6 +14,7 @@ with coldstart.loading():
     from api.problems import MethodNotAllowedError, RouteNotFoundError, problem
     from api.routes import RaisedByViewError, current_request
     from leaseway import metrics
+    from leaseway.errors import LeasewayError
     from leaseway.logs import log
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def answer(request: Request, get_response: Callable[[Request], Response]) -> Res
     except Exception as raised:
         error = raised.__cause__ if isinstance(raised, RaisedByViewError) else raised
         assert isinstance(error, Exception)  # noqa: S101 - only `operation` raises the carrier, from an Exception
-        response = problem(error, request_id)
-        bug = error if response.status_code == 500 else None
+        response = problem(error, request_id, is_read=request.method in ("GET", "HEAD"))
+        bug = error if response.status_code == 500 or not isinstance(error, LeasewayError) else None
         if response.status_code in (401, 403):
             security.record(request, "refused", getattr(error, "code", ""), method=request.method, route=request.path)
     cors.admit_origin(request, response)

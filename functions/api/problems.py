@@ -6,6 +6,7 @@ import msgspec
 from chalice.app import Response
 from msgspec import Meta
 
+from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
 from leaseway.errors import (
     ConflictError,
     InvalidInputError,
@@ -118,14 +119,21 @@ def title_of(kind: type[LeasewayError]) -> str:
     return (kind.__doc__ or kind.code).strip().splitlines()[0]
 
 
-def problem(error: Exception, request_id: str) -> Response:
-    """The HTTP answer for an error; one that is not a LeasewayError becomes a 500 without its text."""
-    known = error if isinstance(error, LeasewayError) else InternalError(f"The request id is {request_id}.")
+def problem(error: Exception, request_id: str, *, is_read: bool = False) -> Response:
+    """The HTTP answer for an error; one that is neither ours nor of a call of AWS becomes a 500 without its text."""
+    known = error if isinstance(error, LeasewayError) else _translate(error, request_id, is_read=is_read)
     status = status_of(type(known))
     core = describe(type(known), known.detail[:_DETAIL_LIMIT], request_id, getattr(known, "field", None))
     members: dict[str, Any] = _facts(known) | msgspec.to_builtins(core)
     headers: dict[str, str | list[str]] = {"content-type": CONTENT_TYPE, **_headers(known)}
     return Response(_encoder.encode(members).decode(), headers, status)
+
+
+def _translate(error: Exception, request_id: str, *, is_read: bool) -> LeasewayError:
+    """A call of AWS that failed on its way may be tried again, unless it may have changed something."""
+    if not isinstance(error, CALL_FAILURES) or classify_failure(error) is FailedWrite.REFUSED:
+        return InternalError(f"The request id is {request_id}.")
+    return UnavailableError() if is_read else OutcomeUnknownError(request_id=request_id)
 
 
 def brief(error: LeasewayError) -> Refusal:

@@ -248,5 +248,7 @@ def test_keys_stay_good_while_secrets_manager_is_away(fake_clock: FakeClock, mon
     fake_clock.move(seconds=120)
     # Then the keys of before go on, and a verifier without any says that it cannot tell
     assert tokens.read(token).sub == "alice"
-    with pytest.raises(UnavailableError):
-        KeyRing().find("x")
+    verifier = KeyRing()
+    for _ in range(3):  # within the seconds until it looks again, too
+        with pytest.raises(UnavailableError):
+            verifier.find("x")

@@ -1,7 +1,9 @@
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from zxcvbn import matching
 
 from leaseway.accounts import create_account
 from leaseway.errors import InvalidInputError
@@ -24,6 +26,7 @@ from leaseway.identity import (
     sign_in,
 )
 from leaseway.identity.model import UserModel
+from leaseway.identity.passwords import check_new_password
 from support.call_meter import metered
 
 GOOD = "orbit-lantern-mosaic"
@@ -89,6 +92,30 @@ def test_short_endless_and_common_passwords_are_refused_and_not_repeated_in_the_
         register("alice", password)
     assert refusal.value.field == "password"
     assert not password or password not in refusal.value.detail
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["4@8({[<369#!1/|0$5+7%2" * 4, "1|7l!i" * 12, "a4@A" * 18, "(<{[c" * 14, "69g!1|i$5s+7t4@a"],
+)
+def test_a_password_of_many_substitutions_is_judged_by_few_readings(
+    password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a count of the readings that the estimate tries
+    readings: list[int] = []
+    real = matching.enumerate_l33t_subs
+
+    def count(table: dict[str, list[str]]) -> list[dict[str, str]]:
+        substitutions: list[dict[str, str]] = real(table)
+        readings.append(len(substitutions))
+        return substitutions
+
+    monkeypatch.setattr(matching, "enumerate_l33t_subs", count)
+    # When a password is judged that mixes every way to write a letter
+    with contextlib.suppress(WeakPasswordError):
+        check_new_password(password, "alice")
+    # Then their number has a bound: it was 3,000 and more
+    assert max(readings) <= 16
 
 
 @pytest.mark.usefixtures("cloud")

@@ -28,3 +28,8 @@ def with_whole_numbers(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [with_whole_numbers(item) for item in value]
     return value
+
+
+def escape_surrogates(text: str) -> str:
+    """Return the text with lone surrogates escaped: an executor may pass on a file's name, and JSON cannot hold it."""
+    return text.encode(errors="backslashreplace").decode()

@@ -91,8 +91,8 @@ def change_balance(  # noqa: PLR0913 - all but the first two are named
     """Add `amount` (minor units, may be negative) to the balance of `user_id`, atomically.
 
     One conditional UpdateItem: one write unit whether it is granted or refused, no read. With a key one read and one
-    transaction of two items, granted, refused or repeated. `request_id` is unique to this
-    request: after a lost answer it shows whether the change was made.
+    transaction of two items, granted, refused or repeated. `request_id` is kept for
+    tracing only.
 
     Raises:
         AccountNotFoundError: no such user.
@@ -120,9 +120,9 @@ def check_posting(accounts: Accounts, posting: Posting) -> Posting:
     if account is None:
         raise AccountNotFoundError(user_id=posting.user_id)
     if account.balance + posting.amount < 0:
-        raise InsufficientFundsError(account.balance)
+        raise InsufficientFundsError(account.balance, of=posting.user_id)
     if posting.amount > 0 and account.balance + posting.amount > settings().balance_limit:
-        raise BalanceLimitError
+        raise BalanceLimitError(of=posting.user_id)
     return posting
 
 
@@ -134,7 +134,7 @@ def _check_unopened(accounts: Accounts, opening: Posting) -> Posting:
 
 def _open_account(opening: Posting, origin: Origin) -> Account:
     now = clock.now_ms()
-    account = Account(opening.user_id, opening.amount, 1, now, now, origin.request_id)
+    account = Account(opening.user_id, opening.amount, 1, now, now, origin.change_id)
     item = new_item(account, entry_attribute(opening, origin, now))
 
     def write() -> Account:
@@ -142,7 +142,7 @@ def _open_account(opening: Posting, origin: Origin) -> Account:
         return account
 
     try:
-        return _write_once(write, opening.user_id, origin.request_id)
+        return _write_once(write, opening.user_id, origin)
     except ConditionRefusedError:
         raise UserExistsError(user_id=opening.user_id) from None
 
@@ -164,7 +164,7 @@ def _change_unread(change: Posting, origin: Origin) -> Account:
         return account_from_item(AccountModel.change(change.user_id, actions, account_exists & stays_in_bounds))
 
     try:
-        account = _write_once(write, change.user_id, origin.request_id)
+        account = _write_once(write, change.user_id, origin)
     except ConditionRefusedError as refusal:
         metrics.note("BalanceUpdatesRefused")
         if refusal.item is None:
@@ -176,7 +176,7 @@ def _change_unread(change: Posting, origin: Origin) -> Account:
     return account
 
 
-def _write_once(write: Callable[[], Account], user_id: str, request_id: str) -> Account:
+def _write_once(write: Callable[[], Account], user_id: str, origin: Origin) -> Account:
     """Repeat `write` only if nothing can have been written; if that is unclear, read the account once.
 
     An unclear outcome, drawn (the SDK itself never repeats this write):
@@ -192,12 +192,15 @@ def _write_once(write: Callable[[], Account], user_id: str, request_id: str) -> 
                 case FailedWrite.REFUSED:
                     raise
                 case FailedWrite.UNCLEAR:
-                    return _find_own_change(user_id, request_id, failure)
+                    return _find_own_change(user_id, origin, failure)
     raise UnavailableError(f"the table did not take the write in {_TRIES} tries; nothing was changed")
 
 
-def _find_own_change(user_id: str, request_id: str, cause: Exception) -> Account:
-    item = AccountModel.read(user_id)
-    if item is not None and (account := account_from_item(item)).last_request_id == request_id:
+def _find_own_change(user_id: str, origin: Origin, cause: Exception) -> Account:
+    try:
+        item = AccountModel.read(user_id)
+    except CALL_FAILURES as failure:
+        raise OutcomeUnknownError(request_id=origin.request_id) from failure
+    if item is not None and (account := account_from_item(item)).last_change_id == origin.change_id:
         return account
-    raise OutcomeUnknownError(request_id=request_id) from cause
+    raise OutcomeUnknownError(request_id=origin.request_id) from cause

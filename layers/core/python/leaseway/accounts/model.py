@@ -14,7 +14,8 @@ class Account(msgspec.Struct, frozen=True):
     version: int
     created_at: int
     updated_at: int
-    last_request_id: str
+    last_change_id: str = ""
+    """The id of the change that made this version; empty for one of an earlier release, which is no request's own."""
 
     @property
     def latest_entry(self) -> str:
@@ -32,6 +33,7 @@ class EntryAttribute(MapAttribute[str, object]):
 
     amount = NumberAttribute()
     kind = UnicodeAttribute()
+    change_id = UnicodeAttribute(null=True)
     request_id = UnicodeAttribute()
     reference = UnicodeAttribute(null=True)
     actor = UnicodeAttribute(null=True)
@@ -77,5 +79,5 @@ def account_from_item(item: Item) -> Account:
         version=int(item["version"]["N"]),
         created_at=int(item["created_at"]["N"]),
         updated_at=int(item["updated_at"]["N"]),
-        last_request_id=item["last_entry"]["M"]["request_id"]["S"],
+        last_change_id=item["last_entry"]["M"].get("change_id", {"S": ""})["S"],
     )

@@ -1,5 +1,6 @@
 """Postings, the changes to make, and the attribute of an account's item from which the ledger is written."""
 
+import uuid
 from collections.abc import Mapping
 
 import msgspec
@@ -24,9 +25,12 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """The request behind a change. `request_id` is unique to the request."""
+    """The request behind a change."""
 
     request_id: str
+    """For tracing only: API Gateway lets its client choose it, so many requests may have one."""
+    change_id: str = msgspec.field(default_factory=lambda: uuid.uuid4().hex)
+    """Identifies the change: after a lost answer it shows whether the write was this one's."""
     reference: str | None = None
     actor: str | None = None
 
@@ -38,6 +42,7 @@ def entry_attribute(posting: Posting, origin: Origin, at: int) -> EntryAttribute
         kind=posting.kind,
         counterparty=posting.counterparty,
         reverses=posting.reverses,
+        change_id=origin.change_id,
         request_id=origin.request_id,
         reference=origin.reference,
         actor=origin.actor,

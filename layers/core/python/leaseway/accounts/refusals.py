@@ -22,15 +22,20 @@ class InsufficientFundsError(ConflictError):
 
     code = "INSUFFICIENT_FUNDS"
 
-    def __init__(self, balance: int) -> None:
+    def __init__(self, balance: int, *, of: str | None = None) -> None:
         super().__init__(balance=balance)
         self.balance = balance
+        self.of = of
 
 
 class BalanceLimitError(ConflictError):
     """The balance would grow beyond what an account may hold; nothing was changed."""
 
     code = "BALANCE_LIMIT"
+
+    def __init__(self, *, of: str | None = None) -> None:
+        super().__init__()
+        self.of = of
 
 
 class SameAccountError(InvalidInputError):
@@ -47,6 +52,12 @@ _RECORDED: dict[str, type[LeasewayError]] = {
 def is_recorded(error: LeasewayError) -> bool:
     """Whether the error is recorded as the answer to a keyed request, so that repeats get it again."""
     return error.code in _RECORDED
+
+
+def find_refusing_account(error: LeasewayError) -> str | None:
+    """Return the user whose account alone decided the refusal; None if the error does not say."""
+    of = getattr(error, "of", None) or error.facts.get("user_id")
+    return None if of is None else str(of)
 
 
 def rebuild_refusal(code: str, facts: dict[str, Any]) -> LeasewayError:

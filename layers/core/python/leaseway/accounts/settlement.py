@@ -19,6 +19,7 @@ from leaseway.accounts.refusals import (
     AccountNotFoundError,
     BalanceLimitError,
     InsufficientFundsError,
+    find_refusing_account,
     is_recorded,
     rebuild_refusal,
 )
@@ -47,8 +48,8 @@ class OneTimePut(Protocol):
     def build_refusal(self, item: Item) -> LeasewayError:
         """Build the error of a settlement that finds the item of an earlier one."""
 
-    def read_request_id(self, item: Item) -> str:
-        """Return the id of the request whose settlement put the item."""
+    def read_change_id(self, item: Item) -> str:
+        """Return the id of the change that put the item."""
 
 
 class SettlementAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -217,18 +218,23 @@ class _Settlement:
         )
 
     def _plan_refusal(self, refusal: LeasewayError) -> _SettlementPlan:
-        """Plan to record a refusal, on condition that the accounts are as read; raise it if nothing records it."""
+        """Plan to record a refusal, on condition that the account that refused is as read; raise it if not recorded.
+
+        No other account takes part: a sender without money must not be able to lock a stranger's account.
+        """
         metric = _REFUSED if isinstance(refusal, _REFUSALS) else None
         if self._keyed is None or not is_recorded(refusal):
             _count(metric)
             raise refusal
         answer = SettlementAnswer(refusal=refusal.code, facts=refusal.facts)
+        refusing = find_refusing_account(refusal)
+        deciding = [refusing] if refusing in self.accounts else list(self.accounts)
         return _SettlementPlan(
             answer=answer,
             token=uuid.uuid4().hex,
             metric=metric,
             record=self._build_record(answer),
-            accounts={user: AccountModel.check_part(user, self._is_unchanged(user)) for user in self.accounts},
+            accounts={user: AccountModel.check_part(user, self._is_unchanged(user)) for user in deciding},
         )
 
     def _build_record(self, answer: SettlementAnswer) -> Part | None:
@@ -238,13 +244,13 @@ class _Settlement:
         account = self.accounts[posting.user_id]
         now = clock.now_ms()
         if account is None:
-            return Account(posting.user_id, posting.amount, 1, now, now, self._origin.request_id)
+            return Account(posting.user_id, posting.amount, 1, now, now, self._origin.change_id)
         return msgspec.structs.replace(
             account,
             balance=account.balance + posting.amount,
             version=account.version + 1,
             updated_at=max(now, account.updated_at),
-            last_request_id=self._origin.request_id,
+            last_change_id=self._origin.change_id,
         )
 
     def _build_change(self, posting: Posting, after: Account) -> Part:
@@ -264,14 +270,14 @@ class _Settlement:
         return AccountModel.user_id.does_not_exist() if account is None else AccountModel.version == account.version
 
     def _find_earlier_answer(self, plan: _SettlementPlan, refusals: _Refusals) -> SettlementAnswer | None:
-        """Find the answer recorded under this key, or this request's own if it was committed but its answer lost."""
+        """Find the answer recorded under this key, or this change's own if it was committed but its answer lost."""
         if self._keyed and (record := _refusing_item(refusals.record)):
             return msgspec.json.decode(self._keyed.replay(record), type=SettlementAnswer)
-        request_id = self._origin.request_id
-        if any(account and account.last_request_id == request_id for account in refusals.accounts_now.values()):
+        change_id = self._origin.change_id
+        if any(account and account.last_change_id == change_id for account in refusals.accounts_now.values()):
             return plan.answer
         if self._once and (item := _refusing_item(refusals.once)):
-            if self._once.read_request_id(item) != request_id:
+            if self._once.read_change_id(item) != change_id:
                 raise self._once.build_refusal(item)
             return plan.answer
         return None

@@ -2,9 +2,15 @@
 
 from enum import Enum
 
-from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, HTTPClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's own, of which each failed connection is one
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
 
-CALL_FAILURES = (ClientError, HTTPClientError, ConnectTimeoutError, EndpointConnectionError)
+CALL_FAILURES = (ClientError, HTTPClientError, ConnectionError)
 """Every way in which a call fails on its way or in DynamoDB."""
 
 PASSING_REASONS = frozenset({"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})

@@ -11,10 +11,15 @@ from pynamodb.expressions.update import Action
 from pynamodb.models import Model
 
 from leaseway import aws
+from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
+from leaseway.dynamodb.retry import Backoff
 from leaseway.settings import require_setting
 
 if TYPE_CHECKING:
     from types_boto3_dynamodb import DynamoDBClient
+
+_READ_TRIES = 3
+_READ_BACKOFF = Backoff(first=0.05)
 
 Item = dict[str, dict[str, Any]]
 """An item as DynamoDB spells it: attribute name to {type: value}."""
@@ -57,6 +62,8 @@ class Table(Model):
     def read(cls, key: str, range_key: int | None = None, *, consistent: bool = True) -> Item | None:
         """One GetItem: the item, or None. A consistent read costs one read unit per 4 KB, else half.
 
+        A model whose client repeats nothing, for the sake of its writes, has its reads repeated here.
+
         Raises:
             botocore.exceptions.ClientError: DynamoDB refused.
             botocore.exceptions.BotoCoreError: no answer.
@@ -64,7 +71,14 @@ class Table(Model):
         table = cls._get_connection()
         sort = None if range_key is None else str(range_key)
         request = table.connection.get_operation_kwargs(table.table_name, key, sort, consistent_read=consistent)
-        return cls._send("GetItem", request).get("Item")
+        for attempt in _READ_BACKOFF.attempts(_READ_TRIES):
+            try:
+                return cls._send("GetItem", request).get("Item")
+            except CALL_FAILURES as failure:
+                is_last = cls.sdk_attempts > 1 or attempt == _READ_TRIES - 1
+                if is_last or classify_failure(failure) is FailedWrite.REFUSED:
+                    raise
+        raise AssertionError  # the last attempt returned or raised
 
     @classmethod
     def change(cls, key: str, actions: Sequence[Action], condition: Condition) -> Item:

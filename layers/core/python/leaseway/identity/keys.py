@@ -23,6 +23,7 @@ from leaseway.settings import require_setting, settings
 _ACCEPTED = frozenset({"AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"})
 _CLOCK_MARGIN_MS = 5_000
 _LOOK_AGAIN_MS = 5_000  # after a look that failed
+_NO_KEYS = "Secrets Manager does not hand out the keys of tokens"
 
 
 class SigningKey(msgspec.Struct, frozen=True):
@@ -68,6 +69,8 @@ class KeyRing:
             now = clock.now_ms()
             if now >= self._looks_next_at:
                 self._look(now)
+            if not self._keys:  # not even an old one since the look that failed: no token can be judged
+                raise UnavailableError(_NO_KEYS)
             return self._keys
 
     def _look(self, now: int) -> None:
@@ -76,7 +79,7 @@ class KeyRing:
         except (BotoCoreError, ClientError) as failure:
             self._looks_next_at = now + _LOOK_AGAIN_MS
             if not self._keys:
-                raise UnavailableError("Secrets Manager does not hand out the keys of tokens") from failure
+                raise UnavailableError(_NO_KEYS) from failure
         else:
             self._looks_next_at = now + settings().key_cache_seconds * 1000
 

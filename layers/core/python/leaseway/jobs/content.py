@@ -72,11 +72,6 @@ def _encode_object(value: Any) -> bytes:
     return encoded
 
 
-def escape_surrogates(text: str) -> str:
-    """Return the text with lone surrogates escaped: an executor may pass on a file's name, and JSON cannot hold it."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 def load_payload(job: Job) -> dict[str, Any]:
     """Load the job's payload: no call for a small one, one GetObject for a large one.
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pynamodb.expressions.update import Action
 
-from leaseway.jobs.content import escape_surrogates
+from leaseway.canonical import escape_surrogates
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel
 

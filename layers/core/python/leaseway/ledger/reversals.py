@@ -55,6 +55,7 @@ class ReversalModel(Table):
     user_id = UnicodeAttribute(hash_key=True)
     version = NumberAttribute(range_key=True)
     reversal = UnicodeAttribute()
+    change_id = UnicodeAttribute(null=True)
     request_id = UnicodeAttribute()
     at = NumberAttribute()
 
@@ -115,6 +116,7 @@ class _ReversalMarker:
             self._partition,
             self._version,
             reversal=after[0].latest_entry,
+            change_id=origin.change_id,
             request_id=origin.request_id,
             at=clock.now_ms(),
         )
@@ -124,9 +126,9 @@ class _ReversalMarker:
         """Build the error that names the earlier reversal."""
         return AlreadyReversedError(reversal=item["reversal"]["S"])
 
-    def read_request_id(self, item: Item) -> str:
-        """Return the id of the request that reversed the entry."""
-        return str(item["request_id"]["S"])
+    def read_change_id(self, item: Item) -> str:
+        """Return the id of the change that reversed the entry; empty for one of an earlier release."""
+        return str(item["change_id"]["S"]) if "change_id" in item else ""
 
     def check_absent(self) -> None:
         """Raise AlreadyReversedError if the item exists. One read."""

@@ -95,7 +95,7 @@ def balance_at(user_id: str, moment: int, *, owner: str | None) -> Account:
         balance=entry.balance_after,
         version=entry.version,
         updated_at=entry.at,
-        last_request_id=entry.request_id,
+        last_change_id="",
     )
 
 

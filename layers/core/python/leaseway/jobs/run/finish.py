@@ -13,6 +13,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
+from leaseway.canonical import escape_surrogates
 from leaseway.dynamodb.table import ConditionRefusedError, Item, Part
 from leaseway.jobs import content, queue
 from leaseway.jobs.job import AttemptEnd, Job, JobStatus
@@ -73,7 +74,7 @@ def fail(
     Raises:
         LeaseLostError: the job was finished, cancelled or claimed by another.
     """
-    job, now, message = lease.job, clock.now_ms(), content.escape_surrogates(error)[:LONGEST_ERROR]
+    job, now, message = lease.job, clock.now_ms(), escape_surrogates(error)[:LONGEST_ERROR]
     actions = [JobModel.error_message.set(message), *lease.end_attempt(AttemptEnd.ERROR, message)]
     run_after = run_after or now + backoff_ms(job)
     if permanent or job.attempts >= job.max_attempts or job.is_too_old(run_after):

@@ -1,0 +1,44 @@
+"""Refusals that are recorded under a key: which items their transaction holds."""
+
+from typing import Any
+
+import pytest
+
+from leaseway.accounts import create_account
+from leaseway.accounts.transfers import transfer
+from leaseway.errors import LeasewayError
+from leaseway.idempotency import IdempotencyKey
+from leaseway.settings import settings
+from support.faulty_wire import wire
+
+
+@pytest.mark.usefixtures("cloud")
+@pytest.mark.parametrize(
+    ("sender", "receiver", "amount", "refusing"),
+    [
+        ("poor", "victim", 1, "poor"),
+        ("absent", "victim", 1, "absent"),
+        ("rich", "absent", 1, "absent"),
+        ("rich", "full", 2, "full"),
+        ("rich", "victim", 10**9, "rich"),
+    ],
+)
+def test_a_recorded_refusal_holds_only_the_account_that_refused(
+    sender: str, receiver: str, amount: int, refusing: str
+) -> None:
+    # Given accounts, of which one is full
+    for name, balance in {"poor": 0, "rich": 100, "victim": 5, "full": settings().balance_limit - 1}.items():
+        create_account(name, balance, request_id=name)
+    conditions: list[str] = []
+
+    def note(send: Any, request: dict[str, Any]) -> Any:
+        parts = (next(iter(part.values())) for part in request["TransactItems"])
+        conditions.extend(part["Key"]["user_id"]["S"] for part in parts if "user_id" in part.get("Key", {}))
+        return send()
+
+    # When a keyed transfer is refused
+    key = IdempotencyKey(sender, "POST /api/v1/transfers", "k")
+    with wire(note, "TransactWriteItems"), pytest.raises(LeasewayError):
+        transfer(sender, receiver, amount, owner=None, request_id="r", key=key)
+    # Then its transaction holds no other account
+    assert conditions == [refusing]
