@@ -234,3 +234,13 @@ def test_a_change_costs_as_before_unless_a_run_is_about_to_start(fake_clock: Fak
     with metered() as meter:
         change_task(task.id, {"payload": {"duration_ms": 2}})
     assert meter.operations() == {"dynamodb.GetItem": 1, "dynamodb.UpdateItem": 1}
+
+
+def test_only_one_run_is_created_ahead(fake_clock: FakeClock, make: Make) -> None:
+    # Given a minutely task that overlaps, with two slots within the time ahead
+    task = make(every="60s", overlap=Overlap.ALLOW)
+    fake_clock.move(seconds=31)
+    assert [tick().started for _ in range(3)] == [1, 0, 0]
+    # When it is paused, then nothing is left to run
+    pause(task)
+    assert jobs_in_the_table() == 0

@@ -29,7 +29,7 @@ class Verdict(StrEnum):
     SET_ASIDE = "set aside"
     """Its run would have no queue, as after the retirement of its job type; or the task cannot be planned."""
     DEFERRED = "deferred"
-    """It has not come yet, and its run cannot be created ahead: the last run is still at work."""
+    """It has not come yet, and its run cannot be created ahead: the last run has not ended, or not begun."""
     RACED = "raced"
     """Another tick settled it, or the task was paused, changed or deleted."""
 
@@ -61,7 +61,8 @@ def plan_slot(task: Task, first: int, last: Job | None, now: int) -> Plan:
     due = task.schedule.due(first, max(first, now))
     is_late = task.catch_up is CatchUp.NONE and not _is_in_time(first, due, now)
     run = None if is_late else plan_run(task, slot_job_id(task.id, due.slot), due.slot, last, now)
-    if isinstance(run, Obstacle) and first > now:
+    is_second_ahead = task.last_slot is not None and task.last_slot > now  # a change takes one run back, not two
+    if first > now and (isinstance(run, Obstacle) or is_second_ahead):
         return Plan(first, Verdict.DEFERRED, 0, None, [], Streaks())
     job, start = (run.job, run.parts) if isinstance(run, PlannedRun) else (None, [])
     verdict = Verdict.MISSED if run is None else Verdict.STARTED if isinstance(run, PlannedRun) else _OBSTRUCTED[run]
