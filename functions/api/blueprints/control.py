@@ -127,7 +127,13 @@ class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
     created_after: (
         Annotated[datetime, Meta(tz=True, description="Only jobs created at this time or later; RFC 3339")] | None
     ) = None
-    created_before: Annotated[datetime, Meta(tz=True, description="Only jobs created before this time")] | None = None
+    created_before: (
+        Annotated[
+            datetime,
+            Meta(tz=True, description="Only jobs created before this time, which is not before `created_after`"),
+        ]
+        | None
+    ) = None
     limit: Annotated[int, Meta(ge=1, le=MOST_TOGETHER, description="Jobs to change at most")] = MOST_TOGETHER
     dry_run: Annotated[bool, Meta(description="Tell which jobs it would be, and change none")] = False
     cursor: (

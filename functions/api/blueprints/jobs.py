@@ -103,7 +103,10 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     priority: (
         Annotated[
             Priority,
-            Meta(description="Each has workers of its own: low jobs delay no high one; normal if not set"),
+            Meta(
+                description="Each has workers of its own: low jobs delay no high one; normal if not set. Not for a type"
+                " with a queue of its own"
+            ),
         ]
         | None
     ) = None
@@ -125,7 +128,7 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
             whole_match(
                 r"^[^\x00-\x1f\x7f]{1,128}$",
                 description="Your jobs with the same one start one by one, in the order of creation; it excludes"
-                " priority, run_at and delay_seconds",
+                " priority, run_at, delay_seconds and types with a queue of their own",
             ),
         ]
         | None
@@ -275,7 +278,7 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                description="Only jobs that ended at this time or later, the oldest end first; RFC 3339",
+                description="Only jobs that ended at this time or later, oldest end first; RFC 3339. Excludes `page`",
                 extra_json_schema={"format": "date-time"},
             ),
         ]

@@ -160,10 +160,8 @@ def test_whole_numbers_leave_amounts_and_text_as_they_were() -> None:
 @pytest.mark.parametrize(
     "route",
     [
-        f"{JOBS}/batch",
         f"{JOBS}/cancel",
         f"{JOBS}/retry",
-        f"{JOBS}/claim",
         "/api/tasks",
         "/api/v1/uploads",
         "/api/v1/me/password",

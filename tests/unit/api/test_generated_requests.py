@@ -31,11 +31,15 @@ BOUNDED = settings(
     suppress_health_check=list(HealthCheck),
 )
 IN_WORDS = [
-    ("page", r"page and cursor exclude each other"),
+    ("page", r"page and cursor exclude each other|a list by the time of end has a cursor and no pages"),
+    ("priority", r"jobs of this type wait in a queue of their own, all alike"),
+    ("created_before", r"must not be before created_after"),
     ("progress", r"is needed with a progress_note"),
-    ("order_key", r"a job that keeps an order .*"),
+    ("order_key", r"a job that keeps an order .*|jobs of this type wait in a queue of their own, all alike"),
     ("delay_seconds", r"run_at and delay_seconds exclude each other"),
     ("ttl_ms", r"must be above \d+: the payload's work takes as long.*"),
+    ("payload.source.base64", r"not base64: .*|is empty|a data: URL .*"),
+    ("expires_after_ms", r"must be from \d+, so that it can start at all, .*"),
     ("payload.source", r"give exactly one of base64, url and key"),
     ("amount", r"must not be zero|must be more than zero|must have at most 2 decimal places|must be at most 1.*"),
     ("balance", r"must not be negative|must have at most 2 decimal places|must be at most 1.*"),
