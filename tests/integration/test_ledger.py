@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from benchmarks.stress_transfers import transfers, verified
 from leaseway_local.cli import app
-from leaseway_local.commands import ledger
+from leaseway_local.connection import ledger_check
 from leaseway_local.connection.api_client import ApiProblem
 from support.commands import RunCommand
 from support.deployed_stacks import DeployedStack, StackFactory
@@ -41,8 +41,8 @@ def user(bank: DeployedStack) -> str:
 @pytest.fixture
 def leaseway(bank: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
     """Runs a ledger command on the bank's stack."""
-    monkeypatch.setattr(ledger, "open_clients", lambda target: bank.clients)
-    monkeypatch.setattr(ledger.outputs, "fetch", lambda clients: bank.outputs)
+    monkeypatch.setattr(ledger_check, "open_clients", lambda target: bank.clients)
+    monkeypatch.setattr(ledger_check.outputs, "fetch", lambda clients: bank.outputs)
     return lambda *arguments: CliRunner().invoke(app, ["ledger", *map(str, arguments)])
 
 

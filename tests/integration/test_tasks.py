@@ -166,6 +166,11 @@ def test_a_run_starts_at_its_slot_and_that_of_a_paused_task_does_not(quick: Depl
     assert (jobs_of(quick, paused), history(quick, paused)) == ([], [])
 
 
+def slots_up_to(stack: DeployedStack, task: dict[str, Any], last: int) -> list[int]:
+    """Slots (ms) of the task's runs, without the one that may have been created ahead of a later slot."""
+    return sorted(slot for job in jobs_of(stack, task) if (slot := int(job["slot"]["N"])) <= last)
+
+
 @pytest.mark.parametrize(("catch_up", "runs", "missed"), [("latest", 1, 2), ("none", 0, 3)])
 def test_two_minutes_of_missed_ticks(quick: DeployedStack, catch_up: str, runs: int, missed: int) -> None:
     # Given a minutely task of which three slots have come
@@ -175,7 +180,7 @@ def test_two_minutes_of_missed_ticks(quick: DeployedStack, catch_up: str, runs: 
     quick.invoke("SchedulerFunction")
     quick.invoke("SchedulerFunction")
     # Then one of them is made up for, or none, and the schedule goes on
-    assert [int(job["slot"]["N"]) for job in jobs_of(quick, task)] == [first + 2 * MINUTE][:runs]
+    assert slots_up_to(quick, task, first + 2 * MINUTE) == [first + 2 * MINUTE][:runs]
     shown = read(quick, task)
     assert shown["missed"] == missed
     assert sum(entry["slots"] for entry in history(quick, task, status="MISSED")) == missed
@@ -195,10 +200,10 @@ def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick: DeployedStac
             with clock.fixed(lambda minute=minute: started + minute * 60):
                 tick()
         # Then nothing was started again; the next slot is
-        assert len(jobs_of(quick, task)) == 1
+        assert slots_up_to(quick, task, slot) == [slot]
         with clock.fixed(lambda: started + 61):
-            assert tick().started >= 1
-    assert len(jobs_of(quick, task)) == 2
+            tick()
+    assert slots_up_to(quick, task, slot + MINUTE) == [slot, slot + MINUTE]
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
