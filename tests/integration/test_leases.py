@@ -134,7 +134,10 @@ def test_a_killed_workers_job_is_taken_over_when_its_lease_has_ended_and_its_own
 def test_a_takeover_has_the_whole_time_to_live(quick: DeployedStack) -> None:
     # Given a job that needs nearly all its time, and whose worker dies
     job_id = sleep(quick, 6_000, ttl_ms=8_000)
-    kill_worker(running(quick, job_id)["worker"])
+    worker, lease_until = running(quick, job_id)["worker"], item(quick, job_id)["lease_until"]
+    # A heartbeat shows that the message is hidden no longer than the lease; until then the queue hides it for 900 s.
+    until(lambda: item(quick, job_id)["lease_until"] != lease_until, seconds=30, what="a heartbeat")
+    kill_worker(worker)
 
     # When its message comes back, which is after the deadline
     job = ended(quick, job_id)

@@ -4,7 +4,6 @@ No worker takes a job and no schedule interferes. Looks that would be due in min
 """
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -52,10 +51,10 @@ def sweeps_at_once(stack: DeployedStack) -> list[dict[str, Any]]:
 
 
 def test_delayed_jobs_are_sent_once_and_first_however_many_wait(
-    idle: DeployedStack, many: Callable[[int], int]
+    idle: DeployedStack,
 ) -> None:
     # Given more jobs that wait than a sweep may move, some of them with an item that cannot be read
-    waiting = idle.create_jobs([{"type": "SLEEP", "payload": {"duration_ms": 1}}] * many(400))
+    waiting = idle.create_jobs([{"type": "SLEEP", "payload": {"duration_ms": 1}}] * 400)
     past = {"N": str(int(time.time() * 1000) - 60_000)}
     change_jobs(idle, waiting[:10], status={"S": "BLOCKED"}, look_at=past)
     # And delayed jobs whose look is due
