@@ -17,7 +17,7 @@ from api.callers import UnauthorizedError
 from api.ids import ID_PATTERN
 from api.routes import Operation, operation_of
 from gateway_document import gateway_answers
-from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError
+from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError, OutcomeUnknownError, UnavailableError
 from leaseway.idempotency import KeyReusedError
 from leaseway.identity import TokenExpiredError, TokenRefusedError, TokenRevokedError
 from leaseway.jobs.types import JobType, catalogue
@@ -257,6 +257,8 @@ def _general_errors(declared: Operation) -> Iterator[type[LeasewayError]]:
         yield problems.BodyTooLargeError
     if declared.access is not Access.OPEN:
         yield from (UnauthorizedError, TokenRefusedError, TokenExpiredError, TokenRevokedError)
+        # A call of AWS that fails on its way.
+        yield UnavailableError if declared.method == "GET" else OutcomeUnknownError
     if declared.access in (Access.WORKER, Access.ADMIN):
         yield NotYoursError
     yield problems.InternalError

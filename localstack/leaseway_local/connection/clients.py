@@ -109,7 +109,7 @@ class Clients:
         from localstack_client.session import Session
 
         ignore_user_settings()
-        self.host = host or _configured_host()
+        self.host = host or _find_configured_host()
         return Session(
             aws_access_key_id="test",  # local engines treat this key as the account owner's
             aws_secret_access_key="test",  # noqa: S106
@@ -124,7 +124,7 @@ class Clients:
         return boto3.session.Session()
 
 
-def _configured_host() -> str:
+def _find_configured_host() -> str:
     host = os.environ.get("LOCALSTACK_HOST") or "localhost:4566"
     if not re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", host) or int(host.rpartition(":")[2]) > _LAST_PORT:
         raise LocalCloudError(f"LOCALSTACK_HOST is {host!r}.", "Set it to host:port, such as localhost:4566.")

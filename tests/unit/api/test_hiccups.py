@@ -11,6 +11,7 @@ from leaseway import clock
 from leaseway.accounts import create_account
 from support.api_gateway import call, post
 from support.faulty_wire import refused, wire
+from support.openapi_answers import DOCUMENT, get_operation
 
 URL = "https://dynamodb.invalid"
 FAILURES = [
@@ -68,6 +69,14 @@ def test_a_debit_whose_answer_and_whose_look_up_are_lost_has_an_unknown_outcome(
     with wire(lose_or_fail, "UpdateItem", "GetItem"):
         answer = post("/api/users/update-balance", {"userId": "ann", "amount": -0.5})
     assert (answer.status, answer.json["code"]) == (503, "OUTCOME_UNKNOWN")
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [(path, method) for path, item in DOCUMENT["paths"].items() for method in item if item[method]["security"]],
+)
+def test_every_operation_documents_that_a_call_may_fail(path: str, method: str) -> None:
+    assert "503" in get_operation(path, method)["responses"]
 
 
 def test_a_refused_call_is_a_bug_of_ours() -> None:

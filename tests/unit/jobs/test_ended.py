@@ -11,7 +11,7 @@ from leaseway.errors import InvalidInputError
 from leaseway.jobs import Job, JobStatus, cancel_job, create_job, retry_job
 from leaseway.jobs.find.ended import SETTLED_MS, NoEndedIndexError, page_of_ended_jobs
 from leaseway.jobs.find.lists import JobPage
-from leaseway.jobs.table import ended_key, ended_shard
+from leaseway.jobs.table import end_key, end_shard
 from leaseway.settings import settings
 from support.api_gateway import call, user
 from support.call_meter import metered
@@ -30,7 +30,7 @@ def indexed_cloud(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def ended_item(number: int, finished_at: int, owner: str = "alice", **more: Any) -> Any:
     job_id = job_item(number, owner)["id"]["S"]
-    keys = {"ended_shard": ended_shard(job_id), "ended_key": ended_key(finished_at, owner, job_id)}
+    keys = {"ended_shard": end_shard(job_id), "ended_key": end_key(finished_at, owner, job_id)}
     return job_item(number, owner, finished_at=finished_at, **keys, **more)
 
 

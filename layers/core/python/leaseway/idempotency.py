@@ -9,8 +9,7 @@ and every step that is done is saved in it. A repeat of the request does the ste
 
 import hashlib
 import uuid
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
@@ -19,16 +18,10 @@ from pynamodb.expressions.update import Action
 
 from leaseway import clock
 from leaseway.canonical import canonical_json
-from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
-from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.repetition import repeat_until_answered
 from leaseway.dynamodb.table import ConditionRefusedError, Item, Part, Table
-from leaseway.errors import ConflictError, RepeatableOutcomeUnknownError, UnavailableError
+from leaseway.errors import ConflictError, RepeatableOutcomeUnknownError
 from leaseway.settings import settings
-
-_TRIES = 6
-_BACKOFF = Backoff(first=0.02)
-
-_T = TypeVar("_T")
 
 
 class KeyReusedError(ConflictError):
@@ -106,7 +99,9 @@ class KeyedRequest(msgspec.Struct, frozen=True):
             RepeatableOutcomeUnknownError: the answers were lost.
         """
         try:
-            return _write_surely(lambda: RecordModel.change(self.key.digest, [action], condition))
+            return repeat_until_answered(
+                lambda: RecordModel.change(self.key.digest, [action], condition), unknown=RepeatableOutcomeUnknownError
+            )
         except ConditionRefusedError:
             raise WorkMovedError from None
 
@@ -123,7 +118,10 @@ class KeyedRequest(msgspec.Struct, frozen=True):
         holder = uuid.uuid4().hex
         item = self._build_item(plan, holder)
         try:
-            _write_surely(lambda: RecordModel.insert(item, unless=RecordModel.expires_at <= item.created_at))
+            repeat_until_answered(
+                lambda: RecordModel.insert(item, unless=RecordModel.expires_at <= item.created_at),
+                unknown=RepeatableOutcomeUnknownError,
+            )
         except ConditionRefusedError as refusal:
             existing = refusal.item or {}
             stored_plan = self.replay(existing)
@@ -224,17 +222,3 @@ def _is_free() -> Condition:
 
 def _read_holder(item: Item) -> str | None:
     return item["holder"]["S"] if "holder" in item else None
-
-
-def _write_surely(write: Callable[[], _T]) -> _T:
-    """Send a write, which is harmless to repeat, until DynamoDB has answered it."""
-    for _ in _BACKOFF.attempts(_TRIES):
-        try:
-            return write()
-        except CALL_FAILURES as failure:
-            fate, last = classify_failure(failure), failure
-            if fate is FailedWrite.REFUSED:
-                raise
-    if fate is FailedWrite.NOT_WRITTEN:
-        raise UnavailableError("DynamoDB took no write; try again") from last
-    raise RepeatableOutcomeUnknownError from last

@@ -71,14 +71,14 @@ class Table(Model):
         table = cls._get_connection()
         sort = None if range_key is None else str(range_key)
         request = table.connection.get_operation_kwargs(table.table_name, key, sort, consistent_read=consistent)
-        for attempt in _READ_BACKOFF.attempts(_READ_TRIES):
+        for _ in _READ_BACKOFF.attempts(_READ_TRIES if cls.sdk_attempts == 1 else 1):
             try:
                 return cls._send("GetItem", request).get("Item")
             except CALL_FAILURES as failure:
-                is_last = cls.sdk_attempts > 1 or attempt == _READ_TRIES - 1
-                if is_last or classify_failure(failure) is FailedWrite.REFUSED:
-                    raise
-        raise AssertionError  # the last attempt returned or raised
+                last = failure
+                if classify_failure(failure) is FailedWrite.REFUSED:
+                    break
+        raise last
 
     @classmethod
     def change(cls, key: str, actions: Sequence[Action], condition: Condition) -> Item:

@@ -7,13 +7,9 @@ from typing import Any, NamedTuple, cast
 from botocore.exceptions import ClientError
 
 from leaseway import aws
-from leaseway.dynamodb.failures import CALL_FAILURES, PASSING_REASONS, FailedWrite, classify_failure
-from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.failures import PASSING_REASONS
+from leaseway.dynamodb.repetition import repeat_until_answered
 from leaseway.dynamodb.table import Item, Part
-from leaseway.errors import OutcomeUnknownError, UnavailableError
-
-_TRIES = 6
-_BACKOFF = Backoff(first=0.02)
 
 
 class Reason(NamedTuple):
@@ -70,18 +66,8 @@ def transact_with_retries(parts: Sequence[Part]) -> None:
     Raises:
         TransactionCancelledError: as `transact`; a cancelled transaction is not repeated.
         UnavailableError: DynamoDB accepted none of the tries; nothing was written.
-        OutcomeUnknownError: the last answer was lost.
+        OutcomeUnknownError: an answer was lost and none came later.
         botocore.exceptions.ClientError: DynamoDB refused for another reason.
     """
     token = uuid.uuid4().hex
-    for _ in _BACKOFF.attempts(_TRIES):
-        try:
-            transact(parts, token)
-            return
-        except CALL_FAILURES as failure:
-            fate, last = classify_failure(failure), failure
-            if fate is FailedWrite.REFUSED:
-                raise
-    if fate is FailedWrite.NOT_WRITTEN:
-        raise UnavailableError("DynamoDB took no write; try again") from last
-    raise OutcomeUnknownError from last
+    repeat_until_answered(lambda: transact(parts, token))

@@ -154,12 +154,12 @@ def dead_letter_key(job_id: str) -> str:
     return str(_shard(job_id, settings().outcome_shards))
 
 
-def ended_shard(job_id: str) -> str:
+def end_shard(job_id: str) -> str:
     """Return the hash key of the ended index."""
     return str(_shard(job_id, settings().outcome_shards))
 
 
-def ended_key(finished_at: int, owner: str, job_id: str) -> str:
+def end_key(finished_at: int, owner: str, job_id: str) -> str:
     """Return the range key of the ended index: sorts by the end, and has a mark of the owner."""
     return f"{finished_at:013d}#{owner_mark(owner)}#{job_id}"
 
@@ -176,13 +176,13 @@ def live_key(job_id: str, *, timed: bool = False) -> str:
     deadline is what comes next. Any other job has a message that brings it to a worker, and a look is a precaution.
     """
     if timed:
-        return f"timed#{_shard(job_id, _timed_shards())}"
+        return f"timed#{_shard(job_id, _count_timed_shards())}"
     return str(_shard(job_id, settings().outcome_shards))
 
 
 def timed_keys() -> list[str]:
     """Return the hash keys of the live index for timed jobs."""
-    return [f"timed#{shard}" for shard in range(_timed_shards())]
+    return [f"timed#{shard}" for shard in range(_count_timed_shards())]
 
 
 def waiting_keys() -> list[str]:
@@ -190,7 +190,7 @@ def waiting_keys() -> list[str]:
     return [str(shard) for shard in range(settings().outcome_shards)]
 
 
-def _timed_shards() -> int:
+def _count_timed_shards() -> int:
     # A quarter suffices for their fewer writes, and a list or a sweep costs a query a shard.
     return math.ceil(settings().outcome_shards / 4)
 

@@ -25,8 +25,8 @@ from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.progress import clear_progress
 from leaseway.jobs.table import (
     JobModel,
-    ended_key,
-    ended_shard,
+    end_key,
+    end_shard,
     live_key,
     outcome_key,
     owner_outcome_key,
@@ -145,7 +145,7 @@ def to_ended(job: Job, status: JobStatus, now: int) -> list[Action]:
 def _enter_ended_index(job: Job, now: int) -> list[Action]:
     if settings().ended_index == "false":
         return []
-    return [JobModel.ended_shard.set(ended_shard(job.id)), JobModel.ended_key.set(ended_key(now, job.owner, job.id))]
+    return [JobModel.ended_shard.set(end_shard(job.id)), JobModel.ended_key.set(end_key(now, job.owner, job.id))]
 
 
 def plan_first_look(run_after: int) -> int:

@@ -8,7 +8,7 @@ from leaseway import cursors
 from leaseway.dynamodb.index_walk import Index, IndexPosition
 from leaseway.jobs import tags
 from leaseway.jobs.job import Job, JobStatus
-from leaseway.jobs.table import created_key, ended_key, owner_mark, timed_keys, waiting_keys
+from leaseway.jobs.table import created_key, end_key, owner_mark, timed_keys, waiting_keys
 from leaseway.settings import settings
 
 
@@ -87,7 +87,7 @@ def names_job(key: IndexPosition, job: Job) -> bool:
     """Return whether the key is one that the job has: a repeated creation may leave a tag's row of another time."""
     if isinstance(key.sort, int) or key.sort == created_key(job.created_at, job.id):
         return True
-    return job.finished_at is not None and key.sort == ended_key(job.finished_at, job.owner, job.id)
+    return job.finished_at is not None and key.sort == end_key(job.finished_at, job.owner, job.id)
 
 
 def _restrict(index: Index, lowest: int | None, below: int | None) -> Index:

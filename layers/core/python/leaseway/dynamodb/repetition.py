@@ -1,0 +1,38 @@
+"""Calls that are harmless to repeat, sent until DynamoDB has answered one."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
+from leaseway.dynamodb.retry import Backoff
+from leaseway.errors import OutcomeUnknownError, UnavailableError
+
+_TRIES = 6
+_BACKOFF = Backoff(first=0.02)
+
+_T = TypeVar("_T")
+
+
+def repeat_until_answered(write: Callable[[], _T], *, unknown: type[OutcomeUnknownError] = OutcomeUnknownError) -> _T:
+    """Send a write, which is harmless to repeat, up to six times until DynamoDB has answered it.
+
+        lost, then throttled to the end    the first may have been applied: the outcome is unknown
+        throttled to the end               nothing was written
+
+    Raises:
+        UnavailableError: DynamoDB accepted none of the tries; nothing was written.
+        OutcomeUnknownError: an answer was lost and none came later; of the kind `unknown`.
+        botocore.exceptions.ClientError: DynamoDB refused for another reason.
+    """
+    may_be_written = False
+    for _ in _BACKOFF.attempts(_TRIES):
+        try:
+            return write()
+        except CALL_FAILURES as failure:
+            fate, last = classify_failure(failure), failure
+            if fate is FailedWrite.REFUSED:
+                raise
+            may_be_written |= fate is FailedWrite.UNCLEAR
+    if may_be_written:
+        raise unknown from last
+    raise UnavailableError("DynamoDB took no write; try again") from last
