@@ -59,7 +59,10 @@ class TaskView(msgspec.Struct):
     skipped_in_row: Annotated[int, Meta(description="Slots skipped since the schedule last started a run")]
     failed_in_row: Annotated[
         int,
-        Meta(description="Runs in a row that did not end COMPLETED; the last one counts once another starts"),
+        Meta(
+            description="Runs in a row that did not end COMPLETED, without those that a client cancelled; the last one "
+            "counts once another starts"
+        ),
     ]
     created_at: Time
     updated_at: Time

@@ -7,7 +7,7 @@ import pytest
 
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import JobStatus
-from leaseway.jobs.control.control import retry_job
+from leaseway.jobs.control.control import cancel_job, retry_job
 from leaseway.jobs.job import Job
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.upkeep.sweep import sweep
@@ -161,6 +161,36 @@ def test_failures_in_a_row_are_counted_until_a_run_completes(fake_clock: FakeClo
     complete(outcome.lease)
     run_once(task, fake_clock, None)
     assert again(task).failed_in_row == 0
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_run_that_a_client_cancelled_neither_counts_in_the_row_nor_ends_it(
+    fake_clock: FakeClock, make: Make, claimed: bool
+) -> None:
+    # Given a task whose last run failed
+    task = make()
+    run_once(task, fake_clock, fail)
+    # When a client cancels the next one, before or after a worker's claim
+    run_once(task, fake_clock, (lambda _: None) if claimed else None)
+    cancel_job(last_run(task).id, owner="ann", actor="ann")
+    # Then the row is as long as before
+    run_once(task, fake_clock, fail)
+    assert again(task).failed_in_row == 1
+    # And failures go on counting
+    run_once(task, fake_clock, None)
+    assert again(task).failed_in_row == 2
+
+
+def test_a_cancelled_run_that_fails_after_a_retry_by_hand_counts(fake_clock: FakeClock, make: Make) -> None:
+    task = make()
+    run_once(task, fake_clock, None)
+    cancel_job(last_run(task).id, owner="ann", actor="ann")
+    retry_job(last_run(task).id, owner="ann")
+    outcome = claim.claim(last_run(task).id, "w")
+    assert isinstance(outcome, claim.Claimed)
+    fail(outcome.lease)
+    run_once(task, fake_clock, None)
+    assert again(task).failed_in_row == 1
 
 
 def test_a_run_by_hand_counts_in_the_row(fake_clock: FakeClock, make: Make) -> None:

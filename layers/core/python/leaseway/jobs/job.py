@@ -158,6 +158,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """How long it is kept once it is finished; None for the deployment's default."""
     attempts_before: Internal[int | None] = default(None)
     """Attempts made before the last retry by hand; None if there was none."""
+    cancelled_by: Internal[str | None] = default(None)
+    """The client that cancelled it; None if it has not ended, or ended in any other way."""
     slot: Internal[int | None] = default(None)
     """The slot of its schedule that it runs for; None if it was started by hand."""
 

@@ -43,6 +43,7 @@ _MARKS_OF_AN_END = (
     JobModel.finished_at,
     JobModel.claim_token,
     JobModel.dead_lettered_at,
+    JobModel.cancelled_by,
     JobModel.start_by,
     JobModel.dead_letter_key,
     JobModel.ended_shard,

@@ -85,7 +85,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     skipped_in_row: int = 0
     """Slots skipped since the last run was started by the schedule."""
     failed_in_row: int = 0
-    """Runs that ended otherwise than COMPLETED since one did, as far as a later run has started."""
+    """Runs that failed since one completed, if a later run has started; without those that a client cancelled."""
 
     @property
     def next_slot(self) -> int | None:

@@ -112,11 +112,12 @@ def _count_streaks(task: Task, settled: history.SlotRecord, last: Job | None) ->
 
 
 def _count_failures(task: Task, last: Job | None) -> int:
-    """Runs that failed in a row, once another follows `last`: each is counted when the next one starts."""
+    """Count the runs that failed in a row, once another follows `last`: each counts when the next one starts."""
     if last is None or last.status is JobStatus.COMPLETED:
         return 0
     still_runs = not last.status.is_terminal and task.overlap is Overlap.ALLOW
-    return task.failed_in_row + (not still_runs)
+    has_failed = not still_runs and last.cancelled_by is None
+    return task.failed_in_row + has_failed
 
 
 def _advance(task: Task, settled: history.SlotRecord, streaks: Streaks) -> Part:

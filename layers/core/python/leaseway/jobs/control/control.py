@@ -87,7 +87,7 @@ def plan_cancel(actor: str) -> Step:
         reason, lease = f"cancelled by {actor}", get_lease(job)
         past = lease.end_attempt(AttemptEnd.CANCELLED, reason) if lease is not None else []
         actions = to_ended(job, JobStatus.CANCELLED, clock.now_ms())
-        return [*actions, JobModel.error_message.set(reason), *past]
+        return [*actions, JobModel.error_message.set(reason), JobModel.cancelled_by.set(actor), *past]
 
     return step
 
