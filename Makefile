@@ -23,7 +23,7 @@ RUNTIME := layers/runtime/requirements.txt
 
 .PHONY: help setup run down api-local test test-unit test-packaging test-integration localstack-host test-localstack test-browser \
 	test-prometheus dashboard-picture screenshots lint style-figures format generate lock sam-validate sam-build sam-deploy \
-	bench-cold bench-volume bench-idle stress-balance stress-transfers campaign clean
+	bench-cold bench-volume bench-idle stress-balance stress-transfers campaign fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -135,6 +135,9 @@ stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 
 
 stress-transfers: setup ## 5,000 random transfers between 200 accounts, 20 at a time: not a unit may be made or lost
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.stress_transfers
+
+fuzz: setup ## Property tests at random, 20 times the usual examples; FUZZ=500 and FUZZ_ARGS="-k rotate-secret" set more
+	@FUZZ=$${FUZZ:-20} $(BIN)/pytest -q -n auto --dist loadfile -m hypothesis --timeout 7200 tests/unit $(FUZZ_ARGS)
 
 campaign: setup ## Thousands of jobs while workers die, the engine restarts and calls fail; CAMPAIGN_ARGS="--jobs 1000 --minutes 4"
 	@PYTHONPATH=tests $(BIN)/python -m campaign $(CAMPAIGN_ARGS)

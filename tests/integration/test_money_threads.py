@@ -29,6 +29,7 @@ from leaseway.ledger.verify import verify
 from support.account_stream import records
 from support.deployed_stacks import DeployedStack, StackFactory
 from support.faulty_wire import wire
+from support.fuzz import count_examples
 from support.waiting import until
 
 OPENING = 100
@@ -201,7 +202,7 @@ def redeliver(stack: DeployedStack) -> None:
     record_changes(stream)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=count_examples(8), deadline=None, suppress_health_check=list(HealthCheck))
 @given(wanted=clients)
 def test_whatever_many_threads_want_the_money_is_conserved_and_explained(
     domain: None, stack: DeployedStack, wanted: Any

@@ -14,6 +14,7 @@ from schemathesis import Case, GenerationMode
 
 from api.oauth import FORM
 from support.api_gateway import Answered, call
+from support.fuzz import count_examples
 from support.openapi_answers import DOCUMENT, require_documented
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -23,9 +24,7 @@ OPERATIONS = {
     for operation in (result.ok() for result in schemathesis.openapi.from_dict(DOCUMENT).get_all_operations())
 }
 BOUNDED = settings(
-    max_examples=40,
-    derandomize=True,
-    database=None,
+    max_examples=count_examples(40),
     deadline=None,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from leaseway.errors import LeasewayError
 from leaseway.outbound.fetching import FetchedResponse, FetchFailedError
+from support.fuzz import count_examples
 
 FetchRaw = Callable[..., FetchedResponse]
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -201,7 +202,7 @@ HEADS += [b"Content-Encoding: gzip\r\n", b"Transfer-Encoding: chunked\r\n", b"Co
 BODIES = [GZIP, ZLIB, b"5\r\nhello\r\n", b"0\r\n\r\n", b"hello", b"\0", b"\xff", b": "]
 
 
-@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@examples(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=count_examples(60))
 @given(parts=st.lists(st.sampled_from(HEADS + BODIES) | st.binary(max_size=20), max_size=12), starts_well=st.booleans())
 def test_any_bytes_are_an_answer_or_a_clear_error(fetch_raw: FetchRaw, parts: list[bytes], starts_well: bool) -> None:
     with suppress(LeasewayError):

@@ -17,6 +17,7 @@ from leaseway.dynamodb.transactions import TransactionCancelledError
 from leaseway.jobs.find.totals import count_jobs
 from leaseway.tally.job_totals import Group
 from support.call_meter import metered
+from support.fuzz import count_examples
 from support.job_changes import job_change
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -250,7 +251,7 @@ DELIVERIES = st.lists(
 
 
 @given(deliveries=DELIVERIES, owners=st.lists(st.sampled_from("abc"), min_size=14, max_size=14))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=count_examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_transition_counts_once_however_batches_are_repeated(
     deliveries: list[tuple[int, str, int]], owners: list[str], fresh_totals: Callable[[], None]
 ) -> None:

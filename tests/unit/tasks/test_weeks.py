@@ -24,6 +24,7 @@ from support import tables
 from support.as_function import forget_everything
 from support.crontab_model import cron_slots, interval_slots
 from support.fake_clock import FakeClock
+from support.fuzz import count_examples
 
 WEEKS = 3
 WEEK_MS = 7 * 86_400_000
@@ -62,7 +63,7 @@ def ms(day: str) -> int:
 
 
 @given(crons, zones, starts, st.integers(0, 86_400_000))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=count_examples(40), deadline=None)
 def test_weeks_of_a_crontab_are_what_the_model_says(cron: str, zone: str, start: str, offset: int) -> None:
     begin = ms(start) + offset
     end = begin + 2 * WEEK_MS
@@ -76,7 +77,10 @@ def test_weeks_of_a_crontab_are_what_the_model_says(cron: str, zone: str, start:
 @given(st.data())
 # Shrinking a failure would take an hour; what is drawn is printed as it is.
 @settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.reuse, Phase.generate]
+    max_examples=count_examples(15),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    phases=[Phase.reuse, Phase.generate],
 )
 def test_weeks_of_ticks_delays_and_crashes_lose_no_slot_and_double_none(data: Any) -> None:
     with mock_aws(), pytest.MonkeyPatch.context() as patch:

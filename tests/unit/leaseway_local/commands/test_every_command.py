@@ -20,6 +20,7 @@ from leaseway_local.deployment import packaging, template
 from leaseway_local.deployment.packaging import Archive
 from support.answer_shapes import HOSTILE, damaged_answers, right_answers
 from support.command_line import every_command, run_command
+from support.fuzz import count_examples
 from support.stub_deployment import Answer, ApiRequest, StubDeployment
 
 COMMANDS = every_command()
@@ -58,7 +59,7 @@ random_texts = st.text(st.characters(exclude_characters="\0", exclude_categories
 odd_texts = fixed_texts | random_texts
 # A failure is reported as it was found: to shrink one takes minutes.
 options = settings(
-    max_examples=6,
+    max_examples=count_examples(6),
     deadline=None,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -19,6 +19,7 @@ from leaseway import aws, clock, objects
 from leaseway.errors import InvalidInputError
 from leaseway.jobs.types import JobError, JsonObject
 from leaseway.settings import settings
+from support.fuzz import count_examples
 from support.http_servers import CountingServer, Reply, counting_server
 from support.running_job import RunningJob
 from worker.executors import image_resize
@@ -390,7 +391,7 @@ def test_a_broken_picture_is_a_clear_error(run_job: Callable[..., JsonObject], s
 SOUND = [encoded(quarters(24, 24), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP")]
 
 
-@examples(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(max_examples=count_examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     source=st.sampled_from(SOUND),
     damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4)), max_size=4),
