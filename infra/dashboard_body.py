@@ -1,8 +1,8 @@
 """Completes infra/dashboard.json with new metrics, queues, functions and job types, and copies it into template.yaml.
 
-Widgets are written by hand. If a widget has a line for each queue, function or job type, a missing line is added with
-the options of its neighbours, and the line of a subject that no longer exists is removed. A metric of the catalogue
-that no widget shows gets a line in a widget of its own at the end, from which it can be moved by hand.
+Widgets are written by hand. If a widget has a line for each queue, function or job type, missing lines are added with
+the options of their neighbours, and lines of subjects that no longer exist are removed. A catalogue metric that no
+widget shows gets a line in an extra widget at the end, from which it can be moved by hand.
 """
 
 import json
@@ -19,7 +19,7 @@ from leaseway.metrics import NAMESPACE, SERVICE, Metric
 _INDENT = " " * 8
 _BODY = re.compile(rf"^( +DashboardBody: !Sub \|\n)(?:{_INDENT}.*\n)+", re.MULTILINE)
 _WIDTH = 118
-_NOT_WATCHED = "FirstAdminFunction"  # runs once a deployment
+_NOT_WATCHED = "FirstAdminFunction"  # runs once per deployment
 _DEAD_LETTERS = "DeadLetterQueue"
 
 # Alarms watch the differences that the check finds, the rate of failures and the age of the stream.
@@ -32,7 +32,7 @@ JsonObject = dict[str, Any]
 
 
 class Subject(NamedTuple):
-    """A queue, function or job type that has a line: the value of its dimension and the label of the line."""
+    """A queue, function or job type with a line on the dashboard: its dimension's value and the line's label."""
 
     value: str
     label: str
@@ -41,7 +41,7 @@ class Subject(NamedTuple):
 def complete_dashboard(
     source: Path, template: Mapping[str, Any], types: Sequence[str], catalogue: Mapping[str, Metric]
 ) -> str:
-    """Return the text of dashboard.json with a line for each metric, queue, function and job type there is."""
+    """Return the text of dashboard.json with a line for every metric, queue, function and job type."""
     body = json.loads(source.read_text())
     _add_missing_metrics(body["widgets"], catalogue)
     subjects = _subjects(template, types)
@@ -61,8 +61,8 @@ def insert_dashboard(template: str, dashboard: str) -> str:
 
 
 def _add_missing_metrics(widgets: list[JsonObject], catalogue: Mapping[str, Metric]) -> None:
-    shown = {line[1] for widget in widgets for line in widget["properties"].get("metrics", []) if line[0] == NAMESPACE}
-    missing = {name: metric for name, metric in catalogue.items() if name not in shown | _NOT_DRAWN}
+    drawn = {line[1] for widget in widgets for line in widget["properties"].get("metrics", []) if line[0] == NAMESPACE}
+    missing = {name: metric for name, metric in catalogue.items() if name not in drawn | _NOT_DRAWN}
     if missing:
         more = next((widget for widget in widgets if widget["properties"].get("title") == _MORE), None)
         if more is None:
@@ -72,7 +72,7 @@ def _add_missing_metrics(widgets: list[JsonObject], catalogue: Mapping[str, Metr
 
 
 def _place_after(last: JsonObject) -> JsonObject:
-    """A widget like the last one, without lines, beside it or in a row below."""
+    """Return an empty widget like the last one, placed beside it or in the next row."""
     x = last["x"] + last["width"]
     place = {"x": x, "y": last["y"]} if x < _COLUMNS else {"x": 0, "y": last["y"] + last["height"]}
     return last | place | {"properties": last["properties"] | {"title": _MORE, "metrics": []}}
@@ -114,7 +114,7 @@ def _complete_lines(lines: list[Line], dimension: str, subjects: Sequence[Subjec
 
 
 def format_json(node: Any, depth: int = 0) -> str:
-    """Return the JSON of `node`, with each part that fits into a line on a line."""
+    """Return the JSON of `node`; each part that fits on one line is written on one line."""
     whole = json.dumps(node, ensure_ascii=False)
     if not isinstance(node, dict | list) or 2 * depth + len(whole) <= _WIDTH:
         return whole

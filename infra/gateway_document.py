@@ -1,6 +1,6 @@
-"""gateway.yaml: the REST API as API Gateway imports it, one entry a route.
+"""gateway.yaml: the REST API as API Gateway imports it, with one entry per route.
 
-A greedy proxy would break Chalice's matching, and unknown paths should die at the gateway.
+There is no greedy proxy route: it would break Chalice's route matching, and the gateway should refuse unknown paths.
 """
 
 import json
@@ -20,13 +20,13 @@ JsonObject = dict[str, Any]
 _INVOKE = "arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/2015-03-31/functions/${%s.Arn}/invocations"
 _INVOKE_API = {"Fn::Sub": _INVOKE % "ApiFunction"}
 _SCHEME = "token"
-# What cannot be a token at all is refused by the gateway itself: no function runs for it.
+# The gateway refuses text that cannot be a token, so that no function runs for it.
 _WELL_FORMED = r"^[Bb][Ee][Aa][Rr][Ee][Rr] +[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
-# API Gateway compresses what is larger for clients that accept it; Swagger UI shrinks to a third.
+# API Gateway compresses larger responses for clients that accept it; Swagger UI shrinks to a third.
 _COMPRESS_ABOVE_BYTES = 1_024
 
-# What the gateway answers itself: its name for it, then our status, code and title. Statuses are AWS's own but one: an
-# unknown path is 404, not 403.
+# The gateway's own responses: type, then our status, code and title. The statuses are AWS's defaults, except
+# that an unknown path is 404 instead of 403.
 _NO_ROUTE = (404, "ROUTE_NOT_FOUND", "There is no such path, or it does not take this method.")
 _MALFORMED = (400, "INVALID_INPUT", "The request is malformed.")
 _FORBIDDEN = (403, "FORBIDDEN", "You may not do this.")
@@ -60,7 +60,7 @@ _REQUEST_ID = "$context.requestId"
 
 
 def gateway_document(app: Chalice) -> JsonObject:
-    """The document for `app`'s routes."""
+    """Return the document for `app`'s routes."""
     return {
         "openapi": "3.0.1",
         "info": {"title": "leaseway", "version": "1"},
@@ -72,7 +72,7 @@ def gateway_document(app: Chalice) -> JsonObject:
 
 
 def gateway_answers(*, needs_token: bool) -> list[tuple[int, str, str]]:
-    """Return status, code and title of what the gateway itself answers on a route, each once."""
+    """Return status, code and title of each response that the gateway itself can give on a route, without repeats."""
     of_tokens = {"AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE", "UNAUTHORIZED"}
     return sorted({refusal for kind, refusal in _REFUSALS.items() if needs_token or kind not in of_tokens})
 
@@ -93,14 +93,14 @@ def _authorizer() -> JsonObject:
 
 
 def _methods(methods: JsonObject) -> JsonObject:
-    """A path's methods, HEAD if it has GET, and OPTIONS, which the function answers too and which needs no token."""
+    """Describe a path's methods, HEAD if it has GET, and OPTIONS, which the function answers without a token."""
     path_parameters = next(iter(methods.values())).view_args
-    described = {method.lower(): _guarded(entry) for method, entry in sorted(methods.items())}
+    described = {method.lower(): _secure(entry) for method, entry in sorted(methods.items())}
     heads = {"head": described["get"]} if "get" in described else {}
     return described | heads | {"options": _method(path_parameters)}
 
 
-def _guarded(entry: Any) -> JsonObject:
+def _secure(entry: Any) -> JsonObject:
     is_open = operation_of(entry.view_function).access is Access.OPEN
     return _method(entry.view_args) | ({} if is_open else {"security": [{_SCHEME: []}]})
 

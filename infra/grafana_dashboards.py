@@ -1,6 +1,7 @@
-"""Grafana's dashboards: those on CloudWatch follow infra/dashboard.json, those on Prometheus show what `/metrics` has.
+"""Grafana's dashboards: those on CloudWatch follow infra/dashboard.json, those on Prometheus show `/metrics`.
 
-Each source has two: the service, and the tasks by instance. infra/grafana/provisioning names the data sources.
+Each source has two dashboards: the service, and the tasks by instance. The data sources are defined in
+infra/grafana/provisioning.
 """
 
 import json
@@ -14,7 +15,7 @@ CLOUDWATCH = {"type": "cloudwatch", "uid": "leaseway-cloudwatch"}
 PROMETHEUS = {"type": "prometheus", "uid": "leaseway-prometheus"}
 
 _TASKS = ("Active jobs by worker", "Scheduler", "Lag", "Throughput", "Wait for a worker", "Run time", "Leases")
-"""The widgets of dashboard.json that tell of tasks and of who runs them."""
+"""The widgets of dashboard.json about tasks and the workers that run them."""
 
 _FUNCTION = re.compile(r"\$\{(\w+Function)\}")
 _QUEUE = re.compile(r"\$\{(\w+)\.QueueName\}")
@@ -78,23 +79,23 @@ _TASK_CHARTS = {
 
 
 def grafana_dashboards(dashboard: str, template: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Name and text of each dashboard, from the text of dashboard.json and the template that it belongs to."""
+    """Yield name and text of each dashboard, from the text of dashboard.json and the template that it belongs to."""
     widgets = json.loads(dashboard)["widgets"]
     tasks = [widget for widget in widgets if widget["properties"].get("title") in _TASKS]
-    variables = [_stack(), *_queues(dashboard)]
-    made = {
-        "cloudwatch-service": ("Leaseway: service (CloudWatch)", _on_cloudwatch(widgets, template), variables),
+    every_variable = [_stack(), *_queues(dashboard)]
+    dashboards = {
+        "cloudwatch-service": ("Leaseway: service (CloudWatch)", _on_cloudwatch(widgets, template), every_variable),
         "cloudwatch-tasks": (
             "Leaseway: tasks by instance (CloudWatch)",
             _on_cloudwatch(tasks, template),
-            variables[:1],
+            every_variable[:1],
         ),
         "prometheus-service": ("Leaseway: service (Prometheus)", _on_prometheus(_SERVICE_CHARTS), []),
         "prometheus-tasks": ("Leaseway: tasks by instance (Prometheus)", _on_prometheus(_TASK_CHARTS), []),
     }
-    for name, (title, panels, asked) in made.items():
+    for name, (title, panels, variables) in dashboards.items():
         numbered = [{"id": number, **panel} for number, panel in enumerate(panels, start=1)]
-        yield f"{name}.json", format_json(_dashboard(name, title, numbered, asked)) + "\n"
+        yield f"{name}.json", format_json(_dashboard(name, title, numbered, variables)) + "\n"
 
 
 def _dashboard(name: str, title: str, panels: Sequence[Panel], variables: Sequence[Any]) -> dict[str, Any]:
@@ -111,8 +112,8 @@ def _dashboard(name: str, title: str, panels: Sequence[Panel], variables: Sequen
     }
 
 
-def _laid_out(rows: Mapping[str, Sequence[Panel]]) -> Iterator[Panel]:
-    """Panels under the titles of their rows, three side by side."""
+def _lay_out(rows: Mapping[str, Sequence[Panel]]) -> Iterator[Panel]:
+    """Yield the panels in rows of three under their titles."""
     y = 0
     for title, panels in rows.items():
         yield {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": _place(0, y, _COLUMNS, 1)}
@@ -147,18 +148,18 @@ def _on_cloudwatch(widgets: Sequence[Mapping[str, Any]], template: Mapping[str, 
     rows: dict[str, list[Panel]] = {}
     title = "Tasks"
     for widget in sorted(widgets, key=lambda one: (one["y"], one["x"])):
-        told = widget["properties"]
-        if "markdown" in told:
-            title = told["markdown"].lstrip("# ")
+        properties = widget["properties"]
+        if "markdown" in properties:
+            title = properties["markdown"].lstrip("# ")
         else:
-            rows.setdefault(title, []).append(_cloudwatch_panel(told, template))
-    yield from _laid_out(rows)
+            rows.setdefault(title, []).append(_cloudwatch_panel(properties, template))
+    yield from _lay_out(rows)
 
 
-def _cloudwatch_panel(told: Mapping[str, Any], template: Mapping[str, Any]) -> Panel:
-    label = told["yAxis"]["left"]["label"]
-    targets = [_query(line, told["period"], template) for line in told["metrics"]]
-    return _panel(told["title"], _UNITS.get(label, "short"), CLOUDWATCH, targets, label)
+def _cloudwatch_panel(properties: Mapping[str, Any], template: Mapping[str, Any]) -> Panel:
+    label = properties["yAxis"]["left"]["label"]
+    targets = [_query(line, properties["period"], template) for line in properties["metrics"]]
+    return _panel(properties["title"], _UNITS.get(label, "short"), CLOUDWATCH, targets, label)
 
 
 def _query(line: Sequence[Any], period: int, template: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,19 +183,19 @@ def _query(line: Sequence[Any], period: int, template: Mapping[str, Any]) -> dic
 
 
 def _value(value: str, template: Mapping[str, Any]) -> str:
-    """A dimension's value in terms of Grafana's variables."""
+    """Return a dimension's value with Grafana's variables in place of CloudFormation's."""
     if function := _FUNCTION.fullmatch(value):
         value = template["Resources"][function[1]]["Properties"]["FunctionName"]["Fn::Sub"]
     return _QUEUE.sub(r"$\1", value).replace("${AWS::StackName}", "${stack}")
 
 
 def _stack() -> dict[str, Any]:
-    chosen = {"text": "leaseway", "value": "leaseway"}
-    return {"type": "textbox", "name": "stack", "label": "Stack", "query": "leaseway", "current": chosen}
+    current = {"text": "leaseway", "value": "leaseway"}
+    return {"type": "textbox", "name": "stack", "label": "Stack", "query": "leaseway", "current": current}
 
 
 def _queues(dashboard: str) -> list[dict[str, Any]]:
-    """A hidden variable for each queue: CloudFormation ends a queue's name as it likes."""
+    """Return a hidden variable for each queue, because CloudFormation appends a random suffix to a queue's name."""
     return [
         {
             "type": "query",
@@ -219,7 +220,7 @@ def _queues(dashboard: str) -> list[dict[str, Any]]:
 
 
 def _on_prometheus(charts: Mapping[str, Sequence[Chart]]) -> Iterator[Panel]:
-    yield from _laid_out({title: [_prometheus_panel(chart) for chart in row] for title, row in charts.items()})
+    yield from _lay_out({title: [_prometheus_panel(chart) for chart in row] for title, row in charts.items()})
 
 
 def _prometheus_panel(chart: Chart) -> Panel:

@@ -35,7 +35,7 @@ _PATH_PARAMETERS: dict[str, Any] = {
     "asset": Annotated[str, Meta(description="A file's name")],
     "version": Annotated[str, Meta(description="The version that the page names")],
 }
-"""Types of the path parameters that mean the same in every path, unless an operation declares its own."""
+"""Types of the path parameters that mean the same in every path; an operation can override one."""
 _FACTS: dict[str, JsonObject] = {
     "INSUFFICIENT_FUNDS": {"balance": 1.5},
     "ALREADY_REVERSED": {"reversal": "alice:9"},
@@ -50,8 +50,8 @@ _KEY_PARAMETER: JsonObject = {
     "name": requests.IDEMPOTENCY_KEY,
     "in": "header",
     "required": False,
-    "description": "Makes a repeat harmless: for a day the same key and body get the first answer again, a refusal too."
-    " A key belongs to its caller and route. Send one with every request that you might repeat.",
+    "description": "Makes retries safe: for a day, the same key and body return the first response again, even if it"
+    " was a refusal. A key belongs to its caller and route. Send one with every request that you might repeat.",
     "schema": {"type": "string", "pattern": requests.IDEMPOTENCY_KEY_PATTERN},
     "example": "9e6fd0b2-1f9a-4f36-8a52-0a4f6f6f4c55",
 }
@@ -59,8 +59,8 @@ _IF_MATCH: JsonObject = {
     "name": "If-Match",
     "in": "header",
     "required": False,
-    "description": "The ETag of the job as it was read, several, or `*`: if it has none of them now, nothing happens"
-    " and 412 says so. A weak ETag matches nothing.",
+    "description": "The ETag of the job when you read it, a list of ETags, or `*`. If the job matches none of them now,"
+    " nothing changes and the response is 412. A weak ETag never matches.",
     "schema": {"type": "string"},
     "example": '"1"',
 }
@@ -68,8 +68,8 @@ _DESCRIPTION = """\
 Balances that never go below zero, and background jobs that are never lost and never finished twice.
 
 Amounts are exact decimals, times are RFC 3339 in UTC, and every error is an RFC 9457 problem document whose `code` is
-stable. Unknown members of a body and unknown query parameters are refused. HEAD answers as GET does, without the body,
-and OPTIONS names the methods of a path in `Allow`.
+stable. Unknown body fields and unknown query parameters are refused. HEAD answers like GET, without the body, and
+OPTIONS lists the methods of a path in `Allow`.
 """
 
 
@@ -159,7 +159,7 @@ def _query_parameters(declared: Operation) -> Iterator[JsonObject]:
         parameter = {"name": name, "in": "query", "required": name in schema["required"]}
         if "description" in described:
             parameter["description"] = described.pop("description")
-        yield {**parameter, "schema": _tidied(_without_null(described))}
+        yield {**parameter, "schema": _tidy(_without_null(described))}
 
 
 def _without_null(schema: JsonObject) -> JsonObject:
@@ -224,7 +224,7 @@ def _problems(declared: Operation) -> JsonObject:
 
 
 def _with_gateway_answers(responses: JsonObject, declared: Operation) -> JsonObject:
-    """Responses with those that the gateway gives before a function runs, such as to a line break in a path."""
+    """Add the responses that the gateway itself gives before any function runs, such as to a line break in a path."""
     merged = dict(responses)
     for status, code, title in gateway_answers(needs_token=declared.access is not Access.OPEN):
         answered = merged.get(str(status))
@@ -257,7 +257,7 @@ def _general_errors(declared: Operation) -> Iterator[type[LeasewayError]]:
         yield problems.BodyTooLargeError
     if declared.access is not Access.OPEN:
         yield from (UnauthorizedError, TokenRefusedError, TokenExpiredError, TokenRevokedError)
-        # A call of AWS that fails on its way.
+        # An AWS call can fail in transit.
         yield UnavailableError if declared.method == "GET" else OutcomeUnknownError
     if declared.access in (Access.WORKER, Access.ADMIN):
         yield NotYoursError
@@ -286,7 +286,7 @@ def _schemas(operations: list[Operation], types: list[JobType]) -> JsonObject:
     kinds = dict.fromkeys([*bodies, *answers, problems.Problem, *(kind.payload for kind in types)])
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_REF)
     by_type = [_split_by_type(schemas[name], schemas, types) for name in ("NewJob", "NewTask")]
-    return dict(sorted((_tidied(schemas) | _tidied(by_type[0]) | _tidied(by_type[1])).items()))
+    return dict(sorted((_tidy(schemas) | _tidy(by_type[0]) | _tidy(by_type[1])).items()))
 
 
 def _split_by_type(general: JsonObject, schemas: JsonObject, types: list[JobType]) -> JsonObject:
@@ -325,7 +325,7 @@ def _narrow_to_type(general: JsonObject, kind: JobType, payload: JsonObject) -> 
 
 
 def _example_payload(kind: JobType) -> JsonObject | None:
-    """A payload made of the examples that the type's fields give; None where a needed field has none."""
+    """A payload made of the examples of the type's fields; None if a required field has no example."""
     schema = _schema_of(kind.payload)
     example = {name: field["examples"][0] for name, field in schema["properties"].items() if "examples" in field}
     return example if set(schema["required"]) <= example.keys() else None
@@ -337,22 +337,22 @@ def _schema_of(kind: type[msgspec.Struct]) -> JsonObject:
     return schema
 
 
-def _tidied(schema: Any) -> Any:
-    """Descriptions without their docstrings' indentation, job types by name, decimals as the encoder writes them."""
+def _tidy(schema: Any) -> Any:
+    """Dedent descriptions, replace job-type formats by enums, and describe decimals as numbers, as they are encoded."""
     if isinstance(schema, list):
-        return [_tidied(part) for part in schema]
+        return [_tidy(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    tidied = {name: _tidied(value) for name, value in schema.items()}
-    if isinstance(tidied.get("description"), str):
-        tidied["description"] = inspect.cleandoc(tidied["description"])
-    if runs_on := _JOB_TYPES.get(str(tidied.get("format"))):
-        del tidied["format"]
-        tidied["enum"] = [kind.name for kind in catalogue().values() if kind.runs_on in runs_on]
-    if tidied.get("format") == "decimal":
-        del tidied["format"]
-        tidied["type"] = "number"
-    return tidied
+    tidied_schema = {name: _tidy(value) for name, value in schema.items()}
+    if isinstance(tidied_schema.get("description"), str):
+        tidied_schema["description"] = inspect.cleandoc(tidied_schema["description"])
+    if runs_on := _JOB_TYPES.get(str(tidied_schema.get("format"))):
+        del tidied_schema["format"]
+        tidied_schema["enum"] = [kind.name for kind in catalogue().values() if kind.runs_on in runs_on]
+    if tidied_schema.get("format") == "decimal":
+        del tidied_schema["format"]
+        tidied_schema["type"] = "number"
+    return tidied_schema
 
 
 def _camel(name: str) -> str:

@@ -67,7 +67,7 @@ def options(
         typer.Option(
             _ENGINE,
             envvar=engine_choice.VARIABLE,
-            help="The local target: the embedded engine, or a LocalStack that runs at LOCALSTACK_HOST.",
+            help="The engine of the local target: the embedded one, or a LocalStack that runs at LOCALSTACK_HOST.",
         ),
     ] = None,
 ) -> None:

@@ -1,1 +1,1 @@
-"""One module a job type; each declares `TYPE`, and nothing else has to know of it."""
+"""One module per job type; each declares `TYPE`, and nothing else refers to it."""

@@ -1,4 +1,4 @@
-"""EXTERNAL: whatever your own workers make of it. Nothing of Leaseway's runs it; docs/how-to/workers-anywhere.md."""
+"""EXTERNAL: work for your own workers; Leaseway has no code to run it. See docs/how-to/workers-anywhere.md."""
 
 import msgspec
 
@@ -9,4 +9,4 @@ class ExternalPayload(msgspec.Struct, frozen=True):
     """Any JSON object: what it means is between you and your workers."""
 
 
-TYPE = JobType("EXTERNAL", ExternalPayload, None, "Anything, for workers of your own over HTTP", runs_on="external")
+TYPE = JobType("EXTERNAL", ExternalPayload, None, "Run anything on your own workers, over HTTP", runs_on="external")

@@ -1,4 +1,4 @@
-"""HTTP_GET: fetch a URL and keep what the server answered.
+"""HTTP_GET: fetch a URL and store the server's response.
 
 A 404 or a 500 is a result like any other: the job asks what the server answers, and fails only if there is no answer.
 """
@@ -83,4 +83,4 @@ def _find_remaining_seconds(context: JobContext) -> float:
     return 0.0 if context.cancelled else context.remaining_seconds()
 
 
-TYPE = JobType("HTTP_GET", HttpGetPayload, run, "Fetch a URL and keep the answer", check)
+TYPE = JobType("HTTP_GET", HttpGetPayload, run, "Fetch a URL and store the response", check)

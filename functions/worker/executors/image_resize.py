@@ -1,4 +1,4 @@
-"""IMAGE_RESIZE: a picture from a client, a URL or the bucket becomes one of the size and format asked for."""
+"""IMAGE_RESIZE: resize and convert a picture that comes from a client, a URL or the bucket."""
 
 import base64
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             str,
             Meta(
                 min_length=1,
-                description="The picture itself, for small ones: base64, with line breaks if you like, or a data: URL",
+                description="A small picture itself, as base64 (line breaks are allowed) or as a data: URL",
             ),
         ]
         | None
@@ -45,7 +45,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             Meta(
                 min_length=1,
                 max_length=1024,
-                description="An object of yours, such as an upload",
+                description="The key of one of your objects, such as an upload",
                 extra_json_schema={"format": "upload"},  # a form may offer to upload one
             ),
         ]
@@ -70,9 +70,11 @@ class ResizePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     source: Annotated[Source, Meta(examples=[{"url": "https://example.com/picture.jpg"}])]
     width: Annotated[Side, Meta(examples=[320])]
     height: Annotated[Side, Meta(examples=[240])]
-    fit: Annotated[Fit, Meta(description="How to treat other proportions")] = "cover"
-    format: Annotated[Format, Meta(description="Default: the source's, or png for other formats")] | None = None
-    quality: Annotated[int, Meta(ge=1, le=100, description="Of jpeg and webp")] = 85
+    fit: Annotated[Fit, Meta(description="How to fit a picture of other proportions")] = "cover"
+    format: (
+        Annotated[Format, Meta(description="The source's format by default, or png if that is another one")] | None
+    ) = None
+    quality: Annotated[int, Meta(ge=1, le=100, description="Quality of jpeg and webp")] = 85
 
 
 def check(payload: ResizePayload, owner: str) -> None:

@@ -1,4 +1,4 @@
-"""MESSAGE: what the generator produces. Handled outside Lambda by nodes; a share of them fails, for the exercise."""
+"""MESSAGE: what the generator produces. Nodes handle it outside Lambda; a share of them fails on purpose."""
 
 import random
 from typing import Annotated
@@ -10,14 +10,14 @@ from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
 
 
 class MessagePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which message it is, and how often handling one fails."""
+    """The message's identity, and how often handling one fails."""
 
     epoch: Annotated[
-        int, Meta(ge=0, description="The generator's epoch: it rises whenever another node becomes it")
+        int, Meta(ge=0, description="The generator's epoch, which rises whenever another node becomes the generator")
     ] = 0
-    number: Annotated[int, Meta(ge=0, description="Counts the messages of the epoch from 1")] = 0
+    number: Annotated[int, Meta(ge=0, description="The number of the message within the epoch, from 1")] = 0
     node: Annotated[int, Meta(ge=0, description="The number of the node that produced it")] = 0
-    failure_percent: Annotated[float, Meta(ge=0, le=100, description="How many of a hundred fail")] = 5
+    failure_percent: Annotated[float, Meta(ge=0, le=100, description="Percentage of messages that fail")] = 5
 
 
 def run(payload: MessagePayload, _: JobContext) -> JsonObject:

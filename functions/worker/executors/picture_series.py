@@ -23,11 +23,13 @@ _ITERATIONS = 60
 class SeriesPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How many pictures, and how large each is drawn and shown."""
 
-    frames: Annotated[int, Meta(ge=1, le=48, description="Pictures of the series")] = 12
-    width: Annotated[int, Meta(ge=16, le=1_600, description="Pixels that each is drawn with; three quarters high")] = (
-        640
-    )
-    thumbnail: Annotated[int, Meta(ge=8, le=400, description="Pixels across on the contact sheet")] = 160
+    frames: Annotated[int, Meta(ge=1, le=48, description="Number of pictures")] = 12
+    width: Annotated[
+        int, Meta(ge=16, le=1_600, description="Width of each picture in pixels; its height is three quarters of that")
+    ] = 640
+    thumbnail: Annotated[
+        int, Meta(ge=8, le=400, description="Width of each picture on the contact sheet, in pixels")
+    ] = 160
     duration_ms: Duration = TWO_MINUTES_MS
 
 

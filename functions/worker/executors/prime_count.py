@@ -13,7 +13,7 @@ _SEGMENTS = 20
 
 
 class PrimePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Up to where to count."""
+    """The bound below which primes are counted."""
 
     below: Annotated[int, Meta(ge=2, le=100_000_000, description="Primes below this number are counted")] = 10_000_000
     duration_ms: Duration = TWO_MINUTES_MS
@@ -45,7 +45,7 @@ def _primes(below: int) -> list[int]:
 
 
 def _sieve(low: int, high: int, small: list[int]) -> bytearray:
-    """One byte a number from `low` to below `high`: 1 where it is prime."""
+    """Return one byte per number from `low` to below `high`: 1 if it is prime."""
     sieve = bytearray([1]) * (high - low)
     for prime in small:
         start = max(prime * prime, -(-low // prime) * prime) - low
@@ -58,7 +58,7 @@ TYPE = JobType(
     "PRIME_COUNT",
     PrimePayload,
     run,
-    "Count primes: computing and nothing else",
+    "Count primes, which is pure computation",
     ttl_ms=PACED_TTL_MS,
     least_ms=read_duration,
 )

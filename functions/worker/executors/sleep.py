@@ -9,19 +9,19 @@ from leaseway import clock
 from leaseway.jobs.types import JobContext, JobError, JobType, JsonObject
 
 _TELLING_MS = 10_000
-"""A sleep of this length and above tells its progress, ten times; a shorter one is not worth the writes."""
+"""A sleep at least this long reports its progress ten times; for a shorter one the writes are not worthwhile."""
 
 
 class SleepPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long to sleep."""
 
     duration_ms: Annotated[
-        int, Meta(ge=0, le=840_000, description="Milliseconds; a TTL below it cancels the job", examples=[500])
+        int, Meta(ge=0, le=840_000, description="Milliseconds; a shorter time to live cancels the job", examples=[500])
     ]
 
 
 def run(payload: SleepPayload, context: JobContext) -> JsonObject:
-    """Wait that long; returns the milliseconds really slept.
+    """Wait that long; returns the milliseconds actually slept.
 
     Raises:
         JobError: the job was cancelled or ran out of time; the sleep ends at once.

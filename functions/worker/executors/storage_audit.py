@@ -17,7 +17,7 @@ _PORTIONS = 10
 
 
 class AuditPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far to go."""
+    """How many objects to read, and how long to take."""
 
     most: Annotated[int, Meta(ge=1, le=1_000, description="Objects to read, in the order of their keys")] = 200
     duration_ms: Duration = TWO_MINUTES_MS
@@ -33,7 +33,7 @@ class _Findings(msgspec.Struct):
 
 
 def run(payload: AuditPayload, context: JobContext) -> JsonObject:
-    """How many objects and bytes there are, how many hold what another holds too, and which is the largest.
+    """Report the number of objects and bytes, the number of duplicates, and the largest object.
 
     Raises:
         JobError: time ran out, or the bucket does not answer.
@@ -73,7 +73,7 @@ TYPE = JobType(
     "STORAGE_AUDIT",
     AuditPayload,
     run,
-    "Read an owner's objects; tell their number, size and duplicates",
+    "Read an owner's objects and report their number, size and duplicates",
     limit=2,
     ttl_ms=PACED_TTL_MS,
     least_ms=read_duration,

@@ -19,7 +19,7 @@ class UrlCheckPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which URLs to request, and how often."""
 
     urls: Annotated[list[Url], Meta(min_length=1, max_length=20, examples=[["https://example.com/"]])]
-    rounds: Annotated[int, Meta(ge=1, le=100, description="How often each is asked")] = 5
+    rounds: Annotated[int, Meta(ge=1, le=100, description="How often each URL is requested")] = 5
     duration_ms: Duration = TWO_MINUTES_MS
 
 
@@ -74,7 +74,7 @@ TYPE = JobType(
     "URL_CHECK",
     UrlCheckPayload,
     run,
-    "Ask URLs again and again; tell how they answered",
+    "Request URLs repeatedly and report how they answered",
     check,
     ttl_ms=PACED_TTL_MS,
     least_ms=read_duration,

@@ -48,12 +48,12 @@ class Event:
 
 @dataclass(frozen=True)
 class Answer:
-    """What an event came to. `document` is the handler's result as JSON, or Lambda's error document."""
+    """The outcome of an event. `document` is the handler's result as JSON, or Lambda's error document."""
 
     document: bytes
     failed: bool
     logs: str
-    """What the function printed meanwhile, between Lambda's own START and REPORT lines."""
+    """What the function printed during the event, between Lambda's own START and REPORT lines."""
 
 
 class Environment:
@@ -77,7 +77,7 @@ class Environment:
         return failure
 
     def invoke(self, event: Event) -> Answer:
-        """Hand over an event and wait for what it comes to; a child that takes too long is killed."""
+        """Hand over an event and wait for its outcome; a child that takes too long is killed."""
         began = time.monotonic()
         with self._turn:
             document, failed, printed = self._outcome(event)
@@ -88,7 +88,7 @@ class Environment:
         return Answer(document.encode(), failed, printed.join(frame))
 
     def stop(self) -> None:
-        """End the child and everything it started; an event it is at comes to an error."""
+        """End the child and everything it started; an event in progress ends with an error."""
         if child := self._child:
             child.kill()
         with self._turn:

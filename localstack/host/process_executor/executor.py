@@ -57,11 +57,11 @@ class ProcessExecutor(RuntimeExecutor):
         return _ADDRESS
 
     def get_runtime_endpoint(self) -> str:
-        """Nowhere: the environment is spoken to over pipes."""
+        """Return no endpoint: the environment communicates over pipes."""
         return ""
 
     def get_logs(self) -> str:
-        """Nothing: each answer brings its own lines."""
+        """Return nothing: each answer carries its own log lines."""
         return ""
 
     @classmethod

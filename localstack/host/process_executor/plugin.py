@@ -1,4 +1,4 @@
-"""Tells LocalStack of the executor, under the name `local`."""
+"""Registers the executor with LocalStack under the name `local`."""
 
 from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 

@@ -1,4 +1,4 @@
-"""Calls of the deployment's API by commands, with its refusals printed."""
+"""How commands call the deployment's API, and print its refusals."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from leaseway_local.terminal.tables import print_problem
 
 @contextmanager
 def call_api(target: Target, *, as_json: bool = False) -> Iterator[ApiClient]:
-    """A client of the target's API; a refusal inside the block is printed and ends the command with exit 1.
+    """Yield a client of the target's API; a refusal inside the block is printed and ends the command with exit 1.
 
     Raises:
         LocalCloudError: nothing runs there, or nothing is deployed.

@@ -1,4 +1,4 @@
-"""`leaseway api-local`: serve the API alone, against the deployed tables and queues, and restart it at each change.
+"""`leaseway api-local`: serve only the API, against the deployed tables and queues, and restart it at each change.
 
 Chalice's own local server answers HTTP. What API Gateway adds to a request (its id and the authorizer's context) is
 added here, the context by the authorizer function's own code.
@@ -25,7 +25,10 @@ PortOption = Annotated[int, typer.Option(help="Port on 127.0.0.1.", min=1, max=6
 
 
 def api_local(port: PortOption = 8000) -> None:
-    """Serve the API alone, with reload, against the local cloud that is up. Ctrl-C ends it."""
+    """Serve only the API from this process, against the running local cloud, and reload it at each change.
+
+    Ctrl-C ends it.
+    """
     from watchfiles import PythonFilter, run_process
 
     clients = open_clients(Target.LOCAL)
@@ -35,7 +38,7 @@ def api_local(port: PortOption = 8000) -> None:
 
 
 def variables_of(clients: Clients, outputs: Outputs) -> dict[str, str]:
-    """The deployed API function's environment, and the way to the engine that it is deployed to."""
+    """Return the deployed API function's environment, with the address of the engine that it is deployed to."""
     return {
         **read_variables(clients, outputs["ApiFunction"]),
         "AWS_ENDPOINT_URL": str(clients.endpoint_url),
@@ -47,7 +50,7 @@ def variables_of(clients: Clients, outputs: Outputs) -> dict[str, str]:
 
 
 def serve(port: int, variables: dict[str, str]) -> None:
-    """Answer on 127.0.0.1 until the process ends."""
+    """Serve on 127.0.0.1 until the process ends."""
     from chalice.config import Config
     from chalice.local import create_local_server
 
@@ -61,7 +64,7 @@ def serve(port: int, variables: dict[str, str]) -> None:
 
 
 class _BehindTheGateway(Chalice):
-    """The application, called as API Gateway would call it."""
+    """Return the application, wrapped so that it is called as API Gateway would call it."""
 
     def __call__(self, event: dict[str, Any], context: Any) -> Any:
         if isinstance(event.get("body"), bytes):  # the gateway hands on text

@@ -1,4 +1,4 @@
-"""`leaseway jobs cancel` and `retry`: one job, or all jobs of a filter in requests of a hundred."""
+"""`leaseway jobs cancel` and `retry`: one job, or all jobs that match a filter, a hundred per request."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -19,19 +19,23 @@ _JOBS_PER_REQUEST = 100
 
 Selection = Mapping[str, Any]
 
-OptionalJobId = Annotated[str | None, typer.Argument(help="The job's id; leave it out to give a filter.")]
+OptionalJobId = Annotated[str | None, typer.Argument(help="The job's id; omit it to select jobs by a filter.")]
 OfType = Annotated[str | None, typer.Option("--type", help="Only jobs of this type.")]
 WithTag = Annotated[str | None, typer.Option("--tag", help="Only jobs with this tag.")]
-OfOwner = Annotated[str | None, typer.Option("--owner", help="For an Admin: another's name, or '*' for everybody's.")]
-After = Annotated[str | None, typer.Option(help="Only jobs created at this time or later, as 2026-02-04T15:30:00Z.")]
+OfOwner = Annotated[
+    str | None, typer.Option("--owner", help="Admins only: only this user's jobs, or '*' for all users.")
+]
+After = Annotated[
+    str | None, typer.Option(help="Only jobs created at or after this time, such as 2026-02-04T15:30:00Z.")
+]
 Before = Annotated[str | None, typer.Option(help="Only jobs created before this time.")]
-Limit = Annotated[int, typer.Option(help="Jobs to change at most.", min=1, max=100_000)]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show which jobs it would be, and change none.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")]
+Limit = Annotated[int, typer.Option(help="The largest number of jobs to change.", min=1, max=100_000)]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show which jobs would change, without changing them.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 
 class Change(NamedTuple):
-    """A change of jobs that is a command."""
+    """A command that changes jobs."""
 
     name: str
     """The command's name and the last segment of the API's path."""
@@ -45,20 +49,20 @@ _CHANGES = (
     Change(
         "cancel",
         "cancelled",
-        "End a job that waits or runs, or many by a filter; their results are refused from then on.",
-        "Only jobs that are CREATED, or that are RUNNING.",
+        "Cancel a waiting or running job, or all that match a filter. Their results are refused from then on.",
+        "Only jobs with this status: CREATED or RUNNING.",
     ),
     Change(
         "retry",
         "queued again",
-        "Try a FAILED or CANCELLED job again, or many by a filter, each under its id.",
-        "Only jobs that are FAILED, or that are CANCELLED.",
+        "Try a FAILED or CANCELLED job again, or all that match a filter. A job keeps its id.",
+        "Only jobs with this status: FAILED or CANCELLED.",
     ),
 )
 
 
 class Scope(NamedTuple):
-    """How far a change by a filter goes."""
+    """The limits of a change by a filter."""
 
     limit: int
     dry_run: bool
@@ -117,9 +121,9 @@ def _select(job_id: str | None, **filters: str | None) -> dict[str, str]:
 
 
 def change_many(api: ApiClient, change: Change, selection: Selection, scope: Scope, *, as_json: bool) -> None:
-    """Change the jobs of a selection, after a question unless it is `confirmed`; exit 1 if some were refused.
+    """Change the selected jobs, after asking the user unless it is `confirmed`; exit 1 if some were refused.
 
-    After the question, only jobs are changed that existed when it was asked.
+    If the user is asked, only jobs that existed at that moment are changed.
     """
     limit = scope.limit
     if scope.dry_run or not scope.confirmed:

@@ -26,9 +26,9 @@ app = typer.Typer()
 @app.command()
 def up(
     json: JsonOption = False,
-    brief: Annotated[bool, typer.Option("--brief", help="Do not print what to do next.")] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Do not print the next steps.")] = False,
 ) -> None:
-    """Start the local cloud and deploy to it; nothing happens if it runs and is up to date."""
+    """Start the local cloud and deploy to it. Does nothing if it is running and up to date."""
     with show_steps() as progress:
         deployment = bring_up(progress)
         dashboard = _start_monitor(deployment.outputs, progress)
@@ -44,9 +44,9 @@ def up(
 
 @app.command()
 def down(
-    purge: Annotated[bool, typer.Option("--purge", help="Remove the data too: accounts, jobs, objects.")] = False,
+    purge: Annotated[bool, typer.Option("--purge", help="Also delete the data: accounts, jobs and objects.")] = False,
 ) -> None:
-    """Stop the local cloud and every process of it; its data is kept."""
+    """Stop the local cloud and all of its processes. Its data is kept."""
     _require_embedded_engine("stop")
     engine = Engine(default_home())
     with show_steps() as progress:
@@ -61,7 +61,7 @@ def down(
 
 @app.command()
 def restart() -> None:
-    """Stop the local cloud and start it again, with its data."""
+    """Stop the local cloud and start it again with the same data."""
     _require_embedded_engine("restart")
     configured_port()  # refuse an invalid port before anything is stopped
     down(purge=False)

@@ -1,4 +1,4 @@
-"""`leaseway dead-letters`: see the jobs that no claim ever settled, and try them again."""
+"""`leaseway dead-letters`: list the jobs whose messages no worker could process, and try them again."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from leaseway_local.connection.clients import Target
 from leaseway_local.terminal.console import data, print_json
 from leaseway_local.terminal.tables import format_more, format_time, job_table
 
-app = typer.Typer(no_args_is_help=True, help="See jobs that no claim ever settled, and try them again.")
+app = typer.Typer(no_args_is_help=True, help="List jobs whose messages no worker could process, and try them again.")
 
 _PATH = "/api/v1/dead-letters"
 _LONGEST_STANDSTILL = 1_000  # requests; the API counts at most 1,000 letters, so a longer list looks the same at first
@@ -20,12 +20,12 @@ _LONGEST_STANDSTILL = 1_000  # requests; the API counts at most 1,000 letters, s
 
 @app.command("list")
 def list_dead_letters(
-    size: Annotated[int, typer.Option(help="Jobs a page, up to 100.")] = 20,
+    size: Annotated[int, typer.Option(help="Jobs per page, up to 100.")] = 20,
     cursor: CursorOption = None,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """List dead letters, given up last first."""
+    """List dead letters, the most recent first."""
     with call_api(target, as_json=as_json) as api:
         page = api.get(_PATH, JobPageAnswer, size=size, cursor=cursor)
     if as_json:
@@ -39,12 +39,12 @@ def list_dead_letters(
 @app.command()
 def replay(
     job_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="One dead letter's id.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every one, those first that were given up first.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="With --all: do not ask first.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Replay all of them, the oldest first.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation of --all.")] = False,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """Try dead letters again: one of them, or with --all every one, some a second."""
+    """Try one dead letter again, or with --all every dead letter, at a limited rate."""
     if (job_id is None) != everything:
         raise typer.BadParameter("give either an ID or --all")
     with call_api(target, as_json=as_json) as api:

@@ -1,4 +1,4 @@
-"""`leaseway demo`: what Leaseway does, shown on a running deployment, step by step."""
+"""`leaseway demo`: show what Leaseway does on a running deployment, step by step."""
 
 import os
 import secrets
@@ -40,7 +40,7 @@ _SAMPLE_SECONDS = 3  # the samples' two minutes would be a long demo
 
 
 class DemoFailedError(LocalCloudError):
-    """Leaseway answered something else than it should."""
+    """Leaseway gave an unexpected answer."""
 
 
 class ResizeResult(TypedDict):
@@ -51,14 +51,14 @@ class ResizeResult(TypedDict):
 
 
 class DemoJob(NamedTuple):
-    """A job to show: its type and payload."""
+    """The type and payload of a job for the demo."""
 
     type: str
     payload: dict[str, Any]
 
 
 def demo(target: TargetOption = Target.LOCAL) -> None:
-    """Show Leaseway at work: money first, then jobs of several types, then recurring tasks."""
+    """Demonstrate balances, jobs of several types, and recurring tasks on a running deployment."""
     with call_api(target) as api, _page(api, target) as page:
         user = _show_money(api)
         jobs = _show_jobs(api, _jobs_to_show(api, page))

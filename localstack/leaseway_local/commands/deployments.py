@@ -26,12 +26,13 @@ _WATCHED = ("functions", "layers", "infra", "template.yaml")
 def deploy(
     target: TargetOption = Target.LOCAL,
     parameter: Annotated[
-        list[str] | None, typer.Option("--parameter", help="A parameter of template.yaml, as Name=Value. Repeatable.")
+        list[str] | None,
+        typer.Option("--parameter", help="A parameter of template.yaml, as Name=Value; may be repeated."),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Deploy again when the code changes.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Deploy template.yaml and its code to a target; nothing happens if nothing has changed."""
+    """Deploy template.yaml and its code to a target. Does nothing if nothing has changed."""
     parameters = _parse_parameters(parameter or [])
     result = _deploy(target, parameters)
     if json:
@@ -57,13 +58,11 @@ def outputs(target: TargetOption = Target.LOCAL, json: JsonOption = False) -> No
 def logs(
     function: Annotated[
         str | None,
-        typer.Argument(
-            help="api, authorizer, worker, sweeper, tally, meter, dead-letter, retention or engine; all by default."
-        ),
+        typer.Argument(help="A function such as api, worker or dead-letter, or `engine`; all functions by default."),
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until Ctrl-C.")] = False,
     minutes: Annotated[
-        float, typer.Option(help="Minutes to look back.", min=0, max=_YEAR_MINUTES, callback=refuse_nan)
+        float, typer.Option(help="How many minutes to go back.", min=0, max=_YEAR_MINUTES, callback=refuse_nan)
     ] = 10,
     target: TargetOption = Target.LOCAL,
     json: JsonOption = False,
@@ -71,7 +70,9 @@ def logs(
     """Print what the functions logged, oldest first."""
     if function == "engine":
         if target is not Target.LOCAL:
-            raise LocalCloudError("only the embedded engine has its log here.", "Look where the other engine runs.")
+            raise LocalCloudError(
+                "only the log of the embedded engine is here.", "Look at the log of the other engine where it runs."
+            )
         data.print(log_tail.read_engine_log(default_home()), markup=False)
         return
     clients = open_clients(target)

@@ -1,4 +1,4 @@
-"""`leaseway errors`: the messages that could not be handled, listed or taken out."""
+"""`leaseway errors`: list or remove the messages that could not be handled."""
 
 from collections.abc import Iterator
 from typing import Annotated
@@ -19,11 +19,14 @@ _TAKEN_BY_ANOTHER = (404, 409, 412)
 
 
 def errors(
-    drain: Annotated[bool, typer.Option("--drain", help="Remove each message that is listed.")] = False,
+    drain: Annotated[bool, typer.Option("--drain", help="Remove the listed messages.")] = False,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """List the generator's messages that FAILED; with --drain each is listed to one reader only, and removed."""
+    """List the generator's messages that FAILED.
+
+    With --drain they are removed, and each is listed by only one of several concurrent commands.
+    """
     with call_api(target, as_json=as_json) as api:
         failed = list(_remove_failed(api) if drain else _list_failed(api))
     if as_json:
@@ -40,7 +43,7 @@ def _list_failed(api: ApiClient) -> Iterator[JobAnswer]:
 
 
 def _remove_failed(api: ApiClient) -> Iterator[JobAnswer]:
-    """Delete each failed job, and yield those that this call deleted rather than another reader's."""
+    """Delete each failed job, and yield those that this call deleted, not a concurrent one."""
     for job in _list_failed(api):
         unchanged = {"If-Match": f'"{job["version"]}"'}
         answer = api.request("DELETE", f"/api/v1/jobs/{quote_segment(job['id'])}", headers=unchanged)

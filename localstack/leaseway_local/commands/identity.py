@@ -1,4 +1,4 @@
-"""`leaseway login`, `token`, `rotate-secret`: who the commands act for, and the key of tokens."""
+"""`leaseway login`, `token`, `rotate-secret`: the user whom the commands act for, and the key that signs tokens."""
 
 import os
 import secrets
@@ -29,17 +29,17 @@ app = typer.Typer()
 _LETTERS = string.ascii_letters + string.digits
 _LONGEST_TOKEN_SECONDS = 3_600
 
-UserOption = Annotated[str, typer.Option("--user", help="Whose name; the first Admin if left out.")]
+UserOption = Annotated[str, typer.Option("--user", help="The user's name; by default the first Admin.")]
 ForceOption = Annotated[
-    bool, typer.Option("--force", help="Even when the last rotation is so recent that sessions will end.")
+    bool, typer.Option("--force", help="Rotate even if the last rotation is so recent that sessions will end.")
 ]
 
 
 @app.command()
 def login(user: UserOption = "", target: TargetOption = Target.LOCAL) -> None:
-    """Sign in; all commands act for this user from now on.
+    """Sign in; from now on all commands act for this user.
 
-    The first Admin's password comes from Secrets Manager, another's from LEASEWAY_PASSWORD or the terminal.
+    The first Admin's password is read from Secrets Manager, another user's from LEASEWAY_PASSWORD or the terminal.
     """
     clients = open_clients(target)
     outputs = fetch(clients)
@@ -54,16 +54,16 @@ def login(user: UserOption = "", target: TargetOption = Target.LOCAL) -> None:
 
 @app.command()
 def token(user: UserOption = "", target: TargetOption = Target.LOCAL) -> None:
-    """Print a bearer token, alone on the last line: for curl, Swagger UI, and programs.
+    """Print a bearer token for curl, Swagger UI and programs, as the last line of the output.
 
-    On the local cloud a name that nobody has becomes a user of its own, with a password that is saved in this folder.
+    On the local cloud, an unknown user is created, with a password that is saved in this folder.
     """
     print(_session(user, target).token() if user else open_session(target).token())  # noqa: T201 - for programs
 
 
 @app.command(name="rotate-secret")
 def rotate_secret(force: ForceOption = False, target: TargetOption = Target.LOCAL) -> None:
-    """Bring in a new key for tokens. Nobody is logged out: tokens of the old key stay good until they expire."""
+    """Sign new tokens with a new key. Sessions continue: tokens of the old key stay valid until they expire."""
     clients = open_clients(target)
     secret, manager = fetch(clients)["TokenSecret"], clients.get("secretsmanager")
     age = time.time() - _current_version(manager, secret)["CreatedDate"].timestamp()
@@ -78,7 +78,7 @@ def rotate_secret(force: ForceOption = False, target: TargetOption = Target.LOCA
 
 
 def _session(user: str, target: Target) -> SignIn:
-    """The session of a user: saved, or opened now."""
+    """Return a user's saved session, or open a new one."""
     outputs = fetch(open_clients(target))
     saved = session_file.read(default_home(), outputs)
     session = saved.find(user)
@@ -138,7 +138,7 @@ def _is_rotated(manager: "SecretsManagerClient", secret: str) -> bool:
 
 
 def show_admin(outputs: Outputs, admin: SignIn) -> None:
-    """Print the first Admin's password, the first time that this folder sees the deployment."""
+    """Print the first Admin's password when this folder first uses the deployment."""
     data.print(
         f"""
 The first Admin, shown this once and saved in the secret {outputs["AdminSecret"]}:

@@ -23,11 +23,13 @@ _YEAR = 31_536_000  # seconds; the longest delay of a job
 app = typer.Typer(no_args_is_help=True, help="Create jobs, read them, wait for them, cancel and retry them.")
 
 JobId = Annotated[str, typer.Argument(help="The job's id.", show_default=False)]
-Timeout = Annotated[float, typer.Option(help="Seconds to wait at most.", min=0, max=_YEAR, callback=refuse_nan)]
+Timeout = Annotated[
+    float, typer.Option(help="The longest time to wait, in seconds.", min=0, max=_YEAR, callback=refuse_nan)
+]
 
 
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object, refusing a repeated name, of whose values Python would silently take the last."""
+    """Build an object; refuse a repeated name, because Python would silently take its last value."""
     parsed = dict(pairs)
     if len(parsed) < len(pairs):
         names = [name for name, _ in pairs]
@@ -57,23 +59,29 @@ def json_object(text: str) -> dict[str, Any]:
 
 @app.command()
 def create(
-    type_name: Annotated[str, typer.Argument(metavar="TYPE", help="Such as SLEEP or HTTP_GET.", show_default=False)],
+    type_name: Annotated[
+        str, typer.Argument(metavar="TYPE", help="The job type, such as SLEEP or HTTP_GET.", show_default=False)
+    ],
     payload: Annotated[
-        dict[str, Any], typer.Option(parser=json_object, metavar="JSON", help="The type's parameters.")
+        dict[str, Any], typer.Option(parser=json_object, metavar="JSON", help="The payload, as the type defines it.")
     ] = "{}",  # type: ignore[assignment]
-    ttl_ms: Annotated[int | None, typer.Option(help="Time to live in milliseconds, from each attempt's start.")] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Attempts before the job is FAILED.")] = None,
+    ttl_ms: Annotated[int | None, typer.Option(help="Time to live of each attempt, in milliseconds.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Attempts before the job becomes FAILED.")] = None,
     expires_after_ms: Annotated[
-        int | None, typer.Option(help="No attempt starts once the job is so many milliseconds old: it is CANCELLED.")
+        int | None, typer.Option(help="Cancel the job if no attempt has started within this many milliseconds.")
     ] = None,
-    delay: Annotated[int | None, typer.Option(help="Seconds before which it does not start, up to a year.")] = None,
-    priority: Annotated[str | None, typer.Option(help="high, normal or low; normal if not given.")] = None,
+    delay: Annotated[
+        int | None, typer.Option(help="Start it no sooner than this many seconds from now, up to a year.")
+    ] = None,
+    priority: Annotated[str | None, typer.Option(help="high, normal or low; normal by default.")] = None,
     tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="A word to find it by; give it once for each, up to ten.")
+        list[str] | None, typer.Option("--tag", help="A tag to find the job by; may be repeated, up to ten.")
     ] = None,
-    order_key: Annotated[str | None, typer.Option(help="Jobs with the same one start one by one, as created.")] = None,
+    order_key: Annotated[
+        str | None, typer.Option(help="Jobs with the same key run one at a time, in the order of creation.")
+    ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Wait for the job's end; exit 1 unless it is COMPLETED.")
+        bool, typer.Option("--wait", help="Wait until the job ends; exit 1 unless it is COMPLETED.")
     ] = False,
     timeout: Timeout = 900,
     target: TargetOption = Target.LOCAL,
@@ -107,13 +115,16 @@ def get(job_id: JobId, target: TargetOption = Target.LOCAL, as_json: JsonOption 
 
 @app.command("list")
 def list_jobs(
-    status: Annotated[str | None, typer.Option(help="CREATED, RUNNING, COMPLETED, FAILED or CANCELLED.")] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only jobs with this status: CREATED, RUNNING, COMPLETED, FAILED or CANCELLED.")
+    ] = None,
     type_name: bulk_changes.OfType = None,
     tag: bulk_changes.WithTag = None,
     ended_after: Annotated[
-        str | None, typer.Option(help="Only jobs that ended at this time or later, the oldest end first; RFC 3339.")
+        str | None,
+        typer.Option(help="Only jobs that ended at or after this time (RFC 3339), in the order of their ends."),
     ] = None,
-    size: Annotated[int, typer.Option(help="Jobs a page, up to 100.")] = 20,
+    size: Annotated[int, typer.Option(help="Jobs per page, up to 100.")] = 20,
     cursor: CursorOption = None,
     everything: Annotated[bool, typer.Option("--all", help="Follow the cursors to the end.")] = False,
     target: TargetOption = Target.LOCAL,
@@ -121,7 +132,7 @@ def list_jobs(
 ) -> None:
     """List jobs, newest first.
 
-    With --ended-after the cursor is printed at the end too: pass it later for the jobs that have ended since.
+    With --ended-after, the last page has a cursor too: pass it later to list the jobs that have ended since.
     """
     query = {"status": status, "type": type_name, "tag": tag, "size": size, "cursor": cursor}
     query |= {} if ended_after is None else {"ended_after": ended_after}
@@ -144,7 +155,7 @@ def wait(
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """Wait until jobs end; exit 1 unless every one is COMPLETED in time."""
+    """Wait until all the jobs have ended; exit 1 unless every one is COMPLETED in time."""
     with call_api(target, as_json=as_json) as api:
         _wait_and_print(api, job_ids, timeout, single=False, as_json=as_json)
 

@@ -1,7 +1,7 @@
-"""`leaseway ledger`: show a user's entries, verify them, mend a gap, export everything.
+"""`leaseway ledger`: show a user's entries, verify them, repair a gap, export everything.
 
-Verifying, repairing and exporting happen in the deployment's ledger-check function, which sits beside the tables and
-has the right to read them; the commands only ask for it.
+Verifying, repairing and exporting run in the deployment's ledger-check function, which has permission to read the
+tables; the commands only invoke it.
 """
 
 import csv
@@ -27,7 +27,7 @@ from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data, escape_controls, format_json, messages, print_json
 from leaseway_local.terminal.tables import format_money, format_time
 
-app = typer.Typer(no_args_is_help=True, help="Show, verify, mend and export the ledger.")
+app = typer.Typer(no_args_is_help=True, help="Show, verify, repair and export the ledger.")
 
 
 def _refuse_empty(user: str | None) -> str | None:
@@ -39,7 +39,7 @@ def _refuse_empty(user: str | None) -> str | None:
 User = Annotated[str, typer.Argument(help="The account's user id.", show_default=False, callback=_refuse_empty)]
 AnyUser = Annotated[
     str | None,
-    typer.Argument(help="One user's; everybody's if left out.", show_default=False, callback=_refuse_empty),
+    typer.Argument(help="The account's user id; all accounts by default.", show_default=False, callback=_refuse_empty),
 ]
 
 _COLUMNS = ("user_id", "version", "at", "kind", "amount", "prev_balance", "balance_after", "currency", "reference",
@@ -49,7 +49,7 @@ _FREE_TEXT = ("reference", "actor")
 
 
 class Format(str, Enum):  # noqa: UP042 - typer shows the members' values
-    """How an export is written."""
+    """The format of an export."""
 
     CSV = "csv"
     JSONL = "jsonl"
@@ -58,10 +58,10 @@ class Format(str, Enum):  # noqa: UP042 - typer shows the members' values
 @app.command()
 def show(
     user: User,
-    size: Annotated[int, typer.Option(help="Entries, up to 100.")] = 20,
-    since: Annotated[str | None, typer.Option("--from", help="Only from this time on, such as 2026-02-04T15:30:00Z.")]
+    size: Annotated[int, typer.Option(help="Number of entries, up to 100.")] = 20,
+    since: Annotated[str | None, typer.Option("--from", help="Only entries since this time, as 2026-02-04T15:30:00Z.")]
     = None,
-    until: Annotated[str | None, typer.Option("--to", help="Only up to this time.")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Only entries up to this time.")] = None,
     reference: Annotated[str | None, typer.Option(help="Only entries with this reference.")] = None,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
@@ -83,7 +83,7 @@ def show(
 
 @app.command()
 def verify(user: AnyUser = None, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
-    """Check that every balance is explained, and everybody's together. Exits 1 where something does not add up."""
+    """Check that the entries explain every balance and add up to the total. Exits 1 if they do not."""
     report = invoke_check(target, {"do": "verify", "user_id": user}, VerificationReport)
     if as_json:
         print_json(report)
@@ -95,7 +95,7 @@ def verify(user: AnyUser = None, target: TargetOption = Target.LOCAL, as_json: J
 
 @app.command()
 def repair(user: User, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
-    """Rebuild a user's missing entries from their neighbours; they are marked as reconstructed."""
+    """Rebuild a user's missing entries from their neighbours, and mark them as reconstructed."""
     entries = invoke_check(target, {"do": "repair", "user_id": user}, RepairReport)["repaired"]
     if as_json:
         print_json(entries)
@@ -108,12 +108,12 @@ def repair(user: User, target: TargetOption = Target.LOCAL, as_json: JsonOption 
 @app.command()
 def export(
     user: AnyUser = None,
-    form: Annotated[Format, typer.Option("--format", help="csv has a header line; jsonl is one object a line.")]
+    form: Annotated[Format, typer.Option("--format", help="csv has a header line; jsonl has one object per line.")]
     = Format.CSV,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A file instead of standard output.")] = None,
     target: TargetOption = Target.LOCAL,
 ) -> None:  # fmt: skip
-    """Write out every entry, a user's in the order of their versions."""
+    """Export every entry; those of one user are in the order of their versions."""
     with _open_output(output) as file:
         count = (_write_csv if form is Format.CSV else _write_jsonl)(file, _entries(target, user))
     messages.print(f"{count:,} entries exported")

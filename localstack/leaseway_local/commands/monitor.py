@@ -23,21 +23,21 @@ _DRAIN_SECONDS = 3
 
 
 def monitor(
-    count: Annotated[int, typer.Option("--nodes", min=1, max=100, help="Nodes to start.")] = 5,
-    concurrency: Annotated[int, typer.Option(min=1, max=1_000, help="Messages at a time, in each node.")] = 2,
+    count: Annotated[int, typer.Option("--nodes", min=1, max=100, help="Number of nodes to start.")] = 5,
+    concurrency: Annotated[int, typer.Option(min=1, max=1_000, help="Messages that each node handles at a time.")] = 2,
     interval_ms: nodes.IntervalOption = 500,
     refresh_ms: nodes.RefreshOption = 2000,
     failure_percent: nodes.FailureOption = None,
     target: TargetOption = Target.LOCAL,
     stack: nodes.StackOption = DEFAULT_STACK,
 ) -> None:
-    """Start nodes that generate and handle messages, and show what they do; all of them end with it."""
+    """Start nodes that generate and handle messages, and show what they do. The nodes end with the command."""
     environment = nodes.with_code(nodes.environment_of(open_clients(target), stack))
     options = {
         "--concurrency": concurrency,
         "--queues": "MESSAGE",
         "--drain-seconds": _DRAIN_SECONDS,
-        "--poll-seconds": 1,  # a node that is told to end waits for its request
+        "--poll-seconds": 1,  # a node that is asked to end waits for its current request
         "--interval-ms": interval_ms,
         "--refresh-ms": refresh_ms,
         "--failure-percent": failure_percent,
@@ -46,27 +46,30 @@ def monitor(
         nodes.command(options | {"--name": f"monitor-{os.getpid()}-{position}"}, ["--generate", "--report"])
         for position in range(1, count + 1)
     ]
-    told_to_end = _told_to_end()
+    is_interrupted = _watch_signals()
     with Children(commands, environment, default_home().node_logs) as children:
-        _watch(children, told_to_end)
+        _watch(children, is_interrupted)
 
 
-def _told_to_end() -> Callable[[], bool]:
-    """Whether a signal asked for the end. They only say so: the nodes are ended in any case, and once."""
-    heard: list[int] = []
+def _watch_signals() -> Callable[[], bool]:
+    """Handle SIGINT, SIGTERM and SIGHUP by recording them only: the nodes are ended once, when the loop sees it.
 
-    def hear(number: int, _: Any) -> None:
-        heard.append(number)
+    Returns a function: whether a signal has arrived.
+    """
+    signals: list[int] = []
+
+    def record(number: int, _: Any) -> None:
+        signals.append(number)
 
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, hear)
-    return lambda: bool(heard)
+        signal.signal(each, record)
+    return lambda: bool(signals)
 
 
-def _watch(children: Children, told_to_end: Callable[[], bool]) -> None:
+def _watch(children: Children, is_interrupted: Callable[[], bool]) -> None:
     note = f"logs are in {default_home().node_logs}"
     with keys() as pressed, Live(console=data, auto_refresh=False, transient=False) as live:
-        while not told_to_end():
+        while not is_interrupted():
             live.update(screen(children.all, note), refresh=True)
             match pressed(_LOOK_SECONDS).lower():
                 case "q":

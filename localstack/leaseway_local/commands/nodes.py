@@ -1,4 +1,4 @@
-"""`leaseway node`: work on a deployment's queues as a process of this machine."""
+"""`leaseway node`: a process on this machine that runs jobs from a deployment's queues."""
 
 import os
 import sys
@@ -22,12 +22,12 @@ FailureOption = Annotated[
         "--failure-percent",
         min=0,
         max=100,
-        help="How many of a hundred messages it produces fail; else 5.",
+        help="Percentage of the generated messages that fail; 5 by default.",
         callback=refuse_nan,
     ),
 ]
 IntervalOption = Annotated[
-    int, typer.Option("--interval-ms", min=1, max=_DAY_MS, help="Between two messages of the generator.")
+    int, typer.Option("--interval-ms", min=1, max=_DAY_MS, help="Milliseconds between two messages of the generator.")
 ]
 RefreshOption = Annotated[
     int,
@@ -35,21 +35,21 @@ RefreshOption = Annotated[
         "--refresh-ms",
         min=100,
         max=_DAY_MS,
-        help="Between two renewals of the generator's lease, which lasts twice as long.",
+        help="Milliseconds between two renewals of the generator's lease, which lasts twice as long.",
     ),
 ]
 
 
 def node(
     name: Annotated[
-        str | None, typer.Option(help="The worker's name; the machine's and the process id if left out.")
+        str | None, typer.Option(help="The worker's name; by default the machine's name and the process id.")
     ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=1_000, help="Jobs at a time.")] = 10,
+    concurrency: Annotated[int, typer.Option(min=1, max=1_000, help="Jobs that run at the same time.")] = 10,
     queues: Annotated[
         str,
         typer.Option(
-            help="Comma separated: normal, high, low, ordered, tasks, or a type's name. If left out, the queues that "
-            "no Lambda function reads: of external types, or all where the parameter WorkerEnabled is false."
+            help="Comma-separated: normal, high, low, ordered, tasks, or a type's name. By default, the queues that "
+            "no Lambda function reads: those of external types, or all if the parameter WorkerEnabled is false."
         ),
     ] = "",
     drain_seconds: Annotated[
@@ -57,29 +57,31 @@ def node(
         typer.Option(
             min=0,
             max=86_400,
-            help="Seconds that running jobs may take to finish after SIGTERM or Ctrl-C.",
+            help="Seconds that running jobs have to finish after SIGTERM or Ctrl-C.",
             callback=refuse_nan,
         ),
     ] = 25,
-    poll_seconds: Annotated[int, typer.Option(min=1, max=8, help="How long one request waits for messages.")] = 5,
+    poll_seconds: Annotated[int, typer.Option(min=1, max=8, help="Seconds that one request waits for messages.")] = 5,
     generate: Annotated[
-        bool, typer.Option("--generate", help="Try to be the generator of messages, of which there is one at a time.")
+        bool, typer.Option("--generate", help="Compete to be the generator of messages; only one node is it at a time.")
     ] = False,
     interval_ms: IntervalOption = 500,
     refresh_ms: RefreshOption = 2000,
     failure_percent: FailureOption = None,
     report: Annotated[
         bool,
-        typer.Option("--report", help="Tell what it does on standard output, as JSON lines; end with standard input."),
+        typer.Option("--report", help="Report on standard output, as JSON lines; end when standard input does."),
     ] = False,
     from_environment: Annotated[
         bool,
-        typer.Option("--from-environment", help="Take the settings from the environment and ask for no deployment."),
+        typer.Option(
+            "--from-environment", help="Read all settings from environment variables instead of a deployment."
+        ),
     ] = False,
     target: TargetOption = Target.LOCAL,
     stack: StackOption = DEFAULT_STACK,
 ) -> None:
-    """Run jobs here, with the worker function's own code, until SIGTERM or Ctrl-C; logs go to standard error."""
+    """Run jobs on this machine with the worker function's code, until SIGTERM or Ctrl-C. Logs go to standard error."""
     environment = dict(os.environ) if from_environment else environment_of(open_clients(target), stack)
     options = {
         "--name": name,
@@ -97,14 +99,14 @@ def node(
 
 
 def command(options: Mapping[str, object], flags: list[str]) -> list[str]:
-    """The command line of a node's process; an option without a value is left out."""
+    """Return the command line of a node's process, without the options that have no value."""
     # In one argument each, because a value may begin with a dash.
     arguments = [f"{option}={value}" for option, value in options.items() if value is not None]
     return [sys.executable, "-m", "worker.node", *arguments, *flags]
 
 
 def environment_of(clients: Clients, stack: str = DEFAULT_STACK) -> dict[str, str]:
-    """The environment of a process that works as the stack's worker function does.
+    """Return the environment of a process that works as the stack's worker function does.
 
     Raises:
         LocalCloudError: there is no such stack.
@@ -122,7 +124,7 @@ def environment_of(clients: Clients, stack: str = DEFAULT_STACK) -> dict[str, st
 
 
 def with_code(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment with this project's own code before all other."""
+    """Return the environment with this project's code first on Python's path."""
     code = [ROOT / folder for folder in ("localstack", "functions", "layers/core/python")]
     before = environment.get("PYTHONPATH", "")
     return dict(environment) | {"PYTHONPATH": os.pathsep.join([*map(str, code), *filter(None, [before])])}

@@ -26,13 +26,13 @@ TargetOption = Annotated[
     typer.Option(
         "--target",
         callback=resolve_target,
-        help="Where to work: the engine of `leaseway up`, a LocalStack, or AWS.",
+        help="Which deployment to use: on the engine of `leaseway up`, on a LocalStack, or on AWS.",
     ),
 ]
 PollSecondsOption = Annotated[
     float, typer.Option("--seconds", help="Seconds between two polls.", min=0.2, max=3_600, callback=refuse_nan)
 ]
 PollCountOption = Annotated[
-    int, typer.Option("--looks", help="End after so many polls; 0 goes on until Ctrl-C.", min=0)
+    int, typer.Option("--looks", help="End after this many polls; 0 continues until Ctrl-C.", min=0)
 ]
-CursorOption = Annotated[str | None, typer.Option("--cursor", help="The cursor that the previous page ended with.")]
+CursorOption = Annotated[str | None, typer.Option("--cursor", help="The cursor of the previous page.")]

@@ -15,9 +15,9 @@ SCRAPE_SECONDS = 15
 
 
 def prometheus(target: TargetOption = Target.LOCAL) -> None:
-    """Print a configuration for Prometheus, which scrapes the deployment as a user of its own.
+    """Print a configuration with which Prometheus scrapes the deployment.
 
-    Each call makes a user with the role Worker, whose password is in the configuration and nowhere else.
+    Each call creates a user with the role Worker for it. The configuration is the only place that has its password.
     """
     with call_api(target) as api:
         username, password = f"prometheus-{secrets.token_hex(4)}", secrets.token_urlsafe(24)

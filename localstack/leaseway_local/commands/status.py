@@ -50,7 +50,7 @@ class Part:
 
 
 def status(target: TargetOption = Target.LOCAL, json: JsonOption = False) -> None:
-    """Show the state of each part of the cloud. Exits 1 if a part is not well; `leaseway up` restarts it."""
+    """Show the state of each part of the deployment. Exits 1 if a part is unhealthy; `leaseway up` restarts it."""
     parts = read_parts(target)
     well = all(part.well for part in parts)
     if json:

@@ -1,4 +1,4 @@
-"""`leaseway tasks`: define recurring tasks, run them now, pause them, and watch what they do."""
+"""`leaseway tasks`: define, run, pause and watch recurring tasks."""
 
 import itertools
 import re
@@ -32,7 +32,7 @@ from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data, print_json
 from leaseway_local.terminal.tables import STATUS_STYLE, format_more, format_time, format_worker
 
-app = typer.Typer(no_args_is_help=True, help="Define recurring tasks, run and pause them, watch what they do.")
+app = typer.Typer(no_args_is_help=True, help="Define, run, pause and watch recurring tasks.")
 
 _id = re.compile("[0-9a-f]{32}")
 
@@ -41,7 +41,7 @@ TaskName = Annotated[str, typer.Argument(metavar="TASK", help="The task's name o
 
 @app.command("list")
 def list_tasks(target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
-    """List the tasks by name, with their state, next slot and last run."""
+    """List tasks by name, with their state, next slot and last run."""
     with call_api(target, as_json=as_json) as api:
         tasks = list(_list_all(api))
     if as_json:
@@ -52,26 +52,34 @@ def list_tasks(target: TargetOption = Target.LOCAL, as_json: JsonOption = False)
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="No other task's.", show_default=False)],
-    type_name: Annotated[str, typer.Argument(metavar="TYPE", help="Type of each run's job.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="The task's name, which must be unique.", show_default=False)],
+    type_name: Annotated[str, typer.Argument(metavar="TYPE", help="The job type of its runs.", show_default=False)],
     payload: Annotated[
-        dict[str, Any], typer.Option(parser=json_object, metavar="JSON", help="The type's parameters.")
+        dict[str, Any], typer.Option(parser=json_object, metavar="JSON", help="The payload, as the type defines it.")
     ] = "{}",  # type: ignore[assignment]
-    cron: Annotated[str | None, typer.Option(help="Five fields, such as '30 4 * * 1-5'.")] = None,
-    every: Annotated[str | None, typer.Option(help="An interval instead, such as 90s, 5m or 2h.")] = None,
-    timezone: Annotated[str | None, typer.Option(help="Of the cron expression, such as Europe/Berlin.")] = None,
-    ttl_ms: Annotated[int | None, typer.Option(help="Time to live of a run's attempt in milliseconds.")] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Attempts before a run is FAILED.")] = None,
-    overlap: Annotated[str | None, typer.Option(help="skip, or allow runs beside each other.")] = None,
-    catch_up: Annotated[str | None, typer.Option(help="latest, or none: what becomes of missed slots.")] = None,
-    jitter_seconds: Annotated[int | None, typer.Option(help="Delay each run by up to so much.")] = None,
+    cron: Annotated[
+        str | None, typer.Option(help="A cron expression with five fields, such as '30 4 * * 1-5'.")
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option(help="An interval instead of a cron expression, such as 90s, 5m or 2h.")
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option(help="The time zone of the cron expression, such as Europe/Berlin.")
+    ] = None,
+    ttl_ms: Annotated[int | None, typer.Option(help="Time to live of each attempt of a run, in milliseconds.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Attempts before a run becomes FAILED.")] = None,
+    overlap: Annotated[
+        str | None, typer.Option(help="What to do if the previous run has not ended: skip, or allow both.")
+    ] = None,
+    catch_up: Annotated[str | None, typer.Option(help="Which missed slots to make up for: latest or none.")] = None,
+    jitter_seconds: Annotated[int | None, typer.Option(help="Delay each run by a random time up to this.")] = None,
     start_within_seconds: Annotated[
-        int | None, typer.Option(help="Cancel a run that no worker has claimed so long after its time.")
+        int | None, typer.Option(help="Cancel a run that no worker has claimed this long after its time.")
     ] = None,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """Define a task; give --cron or --every."""
+    """Define a task, with either --cron or --every."""
     options = {"cron": cron, "every": every, "timezone": timezone, "ttl_ms": ttl_ms, "max_attempts": max_attempts}
     options |= {"overlap": overlap, "catch_up": catch_up, "jitter_seconds": jitter_seconds}
     options |= {"start_within_seconds": start_within_seconds}
@@ -83,7 +91,7 @@ def create(
 
 @app.command()
 def run(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
-    """Run a task now; its schedule goes on as before."""
+    """Run a task now. Its schedule does not change."""
     with call_api(target, as_json=as_json) as api:
         started = api.post_once(f"/api/tasks/{_find_id(api, task)}/run", None, StartedRunAnswer)
     if as_json:
@@ -94,26 +102,30 @@ def run(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption
 
 @app.command()
 def pause(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
-    """Give a task no slots until it is resumed. A run in progress goes on."""
+    """Pause a task's schedule until it is resumed. A run in progress continues."""
     _switch(task, target, enabled=False, as_json=as_json)
 
 
 @app.command()
 def resume(task: TaskName, target: TargetOption = Target.LOCAL, as_json: JsonOption = False) -> None:
-    """Let a task's slots come again, from now on."""
+    """Resume a task's schedule, from its next slot on."""
     _switch(task, target, enabled=True, as_json=as_json)
 
 
 @app.command()
 def history(
-    task: Annotated[str | None, typer.Argument(metavar="[TASK]", help="A task's name or id; all without.")] = None,
-    status: Annotated[str | None, typer.Option(help="Such as FAILED, SKIPPED or MISSED.")] = None,
-    size: Annotated[int, typer.Option(help="Entries, up to 100.")] = 20,
+    task: Annotated[
+        str | None, typer.Argument(metavar="[TASK]", help="The task's name or id; all tasks by default.")
+    ] = None,
+    status: Annotated[
+        str | None, typer.Option(help="Only entries with this status, such as FAILED, SKIPPED or MISSED.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="Entries per page, up to 100.")] = 20,
     cursor: CursorOption = None,
     target: TargetOption = Target.LOCAL,
     as_json: JsonOption = False,
 ) -> None:
-    """Show runs, skipped slots and missed stretches, newest first."""
+    """Show runs, skipped slots and periods of missed slots, newest first."""
     with call_api(target, as_json=as_json) as api:
         path = f"/api/tasks/{_find_id(api, task)}/history" if task else "/api/tasks/history"
         page = api.get(path, HistoryPageAnswer, status=status, size=size, cursor=cursor)
@@ -131,7 +143,7 @@ def watch(
     looks: PollCountOption = 0,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Show tasks, running runs and workers, again and again."""
+    """Show tasks, their runs and the workers, live. Ctrl-C ends it."""
     with call_api(target) as api, Live(console=data, auto_refresh=False) as live:
         for poll in itertools.count(1):
             live.update(_dashboard(api), refresh=True)
@@ -143,12 +155,12 @@ def watch(
 @app.command()
 def seed(
     seconds: Annotated[
-        int, typer.Option(help="How long each run takes.", min=1, max=600, envvar="LEASEWAY_SAMPLE_SECONDS")
+        int, typer.Option(help="How many seconds each run takes.", min=1, max=600, envvar="LEASEWAY_SAMPLE_SECONDS")
     ] = SECONDS,
-    url: Annotated[str, typer.Option(help="The page that check-pages asks.")] = "https://example.com/",
+    url: Annotated[str, typer.Option(help="The page that the task check-pages requests.")] = "https://example.com/",
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Define six sample tasks; those that are there already stay as they are."""
+    """Define six sample tasks. Existing ones are not changed."""
     with call_api(target) as api:
         for name, is_new in install(api, samples(seconds, url)):
             data.print(f"{'defined' if is_new else 'there already':>14}  {name}")
@@ -165,7 +177,7 @@ def _list_all(api: ApiClient) -> Iterator[TaskAnswer]:
 
 
 def _find_id(api: ApiClient, task: str) -> str:
-    """Return the id of the task with this name; a text of an id's form is taken for one.
+    """Return the id of the task with this name; a text that looks like an id is returned unchanged.
 
     Raises:
         LocalCloudError: there is no such task.
@@ -193,7 +205,7 @@ def _table(*columns: str) -> Table:
 
 
 def task_table(tasks: Sequence[TaskAnswer]) -> Table:
-    """Tasks, one a row, with their state and last run."""
+    """Return a table with one task per row, its state and its last run."""
     table = _table("task", "type", "state", "schedule", "next", "worker", "seconds", "last run", "missed", "skipped")
     for task in tasks:
         last = task["run"]

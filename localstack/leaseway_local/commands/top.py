@@ -46,7 +46,7 @@ def top(
     looks: PollCountOption = 0,
     target: TargetOption = Target.LOCAL,
 ) -> None:
-    """Show what jobs do, live: counts, throughput, what runs and what failed last. Ctrl-C ends it."""
+    """Show jobs live: counts, throughput, running jobs and the latest failures. Ctrl-C ends it."""
     with call_api(target) as api, Live(console=data, auto_refresh=False) as live:
         is_admin = api.get("/api/v1/me", UserAnswer)["role"] == "Admin"
         before: Snapshot | None = None

@@ -57,7 +57,7 @@ def _content() -> str:
 
 
 def _interpreter() -> Path:
-    """A Python 3.13, on which the newest LocalStack runs; this process's own where there is none."""
+    """Return a Python 3.13, on which the newest LocalStack runs, or this process's own if there is none."""
     for candidate in _candidates():
         version = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
         if version.stdout.startswith("Python 3.13."):

@@ -69,7 +69,7 @@ def running() -> Iterator[str]:
     """A LocalStack while the block runs; yields its `host:port`.
 
     Raises:
-        LocalCloudError: it did not start; tells the end of its log.
+        LocalCloudError: it did not start; carries the end of its log.
     """
     root = Path(tempfile.mkdtemp(prefix="run-", dir=ENVIRONMENT))
     watch = Stopwatch()

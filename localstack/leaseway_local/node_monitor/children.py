@@ -1,7 +1,7 @@
-"""The nodes that a monitor starts: what each tells of itself, and that none outlives the monitor.
+"""The nodes that a monitor starts: it reads their reports and makes sure that none outlives it.
 
-A node reports on its standard output, one JSON object a line, each ended by CRLF. Its standard input is the monitor's
-pulse: where that ends, even by SIGKILL, the node ends too.
+A node reports on its standard output, one JSON object per line, each terminated by CRLF. Its standard input is a pipe
+from the monitor: when that closes, even because the monitor was killed, the node ends too.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ class Mode(StrEnum):
 
 
 class Child:
-    """One node: its process, and its latest word."""
+    """One node: its process, and its latest report."""
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.number: int | None = None
@@ -44,7 +44,7 @@ class Child:
         self._mode = Mode.STARTING
         self._done: deque[float] = deque()
         with log.open("wb") as written:
-            # A session of its own: Ctrl-C is the monitor's to hear, and the node's own children end with it.
+            # In a new session: only the monitor receives Ctrl-C, and the node's own children end with it.
             self.process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=written,
                 start_new_session=True,
@@ -54,7 +54,7 @@ class Child:
 
     @property
     def mode(self) -> Mode:
-        """What the node is doing; a process that is gone does nothing any more."""
+        """What the node is doing according to its latest report; nothing if its process has ended."""
         status = self.process.poll()
         if status is None:
             return self._mode
@@ -69,7 +69,7 @@ class Child:
         return len(self._done) / _RATE_SECONDS
 
     def kill(self) -> None:
-        """SIGKILL, to the node and to whatever it started; nothing where it has ended."""
+        """Kill the node and everything it started, unless it has ended."""
         if self.process.poll() is not None:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -121,7 +121,7 @@ class Children:
         self.end()
 
     def kill_generator(self) -> Child | None:
-        """SIGKILL the generator; returns which node it was, if there was one."""
+        """Kill the generator. Returns the node that was it, or None."""
         for child in self.all:
             if child.mode is Mode.GENERATOR:
                 child.kill()
@@ -129,7 +129,7 @@ class Children:
         return None
 
     def end(self) -> None:
-        """Let every node give back what it runs and end; whoever does not is killed, with all that it started."""
+        """Ask every node to return its jobs and end; kill those that do not end in time, with all they started."""
         for child in self.all:
             if child.process.poll() is None:
                 child.process.terminate()

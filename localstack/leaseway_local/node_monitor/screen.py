@@ -1,4 +1,4 @@
-"""How a monitor looks: a table of its nodes, the sum of them, and the keys."""
+"""What a monitor displays: a table of its nodes, their totals, and the keys."""
 
 from collections.abc import Sequence
 
@@ -14,21 +14,21 @@ _NUMBERS = ("generated", "processed", "errors", "rate")
 
 
 def screen(children: Sequence[Child], note: str) -> Group:
-    """All that is shown; `note` is the last thing that happened."""
+    """Return everything the monitor displays; `note` is the latest event."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_footer=True)
     table.add_column("id", footer="all")
     table.add_column("mode", min_width=9)
     sums = (sum(getattr(child, name) for child in children) for name in _NUMBERS)
     for name, total in zip(_NUMBERS, sums, strict=True):
-        table.add_column("per second" if name == "rate" else name, justify="right", footer=_shown(total))
+        table.add_column("per second" if name == "rate" else name, justify="right", footer=_format_number(total))
     for child in children:
         mode = child.mode
-        numbers = (_shown(getattr(child, name)) for name in _NUMBERS)
+        numbers = (_format_number(getattr(child, name)) for name in _NUMBERS)
         table.add_row("…" if child.number is None else str(child.number), Text(mode, _STYLES.get(mode, "")), *numbers)
     # The console does not wrap; a path that is longer than the terminal is wide would be cut.
     wrapped_note = Text(note, "yellow", no_wrap=False, overflow="fold")
     return Group(table, Text("[k] kill the generator   [q] quit", "dim"), wrapped_note)
 
 
-def _shown(number: float) -> str:
+def _format_number(number: float) -> str:
     return f"{number:,.1f}" if isinstance(number, float) else f"{number:,}"

@@ -20,7 +20,7 @@ class SettingsInvalidError(Exception):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a deployment may tune. Every bound is enforced when a function starts."""
+    """The settings of a deployment. Every bound is enforced when a function starts."""
 
     accounts_table: Annotated[str, Meta(description="Table of balances; set by the template")] = ""
     jobs_table: Annotated[str, Meta(description="Table of jobs; set by the template")] = ""
@@ -32,12 +32,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     jobs_queue_url: Annotated[str, Meta(description="Queue whose messages are jobs; set by the template")] = ""
     high_queue_url: Annotated[str, Meta(description="Queue of jobs of high priority; set by the template")] = ""
     low_queue_url: Annotated[str, Meta(description="Queue of jobs of low priority; set by the template")] = ""
-    ordered_queue_url: Annotated[
-        str, Meta(description="FIFO queue of jobs that keep an order; set by the template")
-    ] = ""
+    ordered_queue_url: Annotated[str, Meta(description="FIFO queue of jobs with an order key; set by the template")] = (
+        ""
+    )
     type_queue_urls: Annotated[
         str,
-        Meta(description="Queues of single job types, as `TYPE=url` pairs, comma separated; set by the template"),
+        Meta(description="Queues of single job types, as `TYPE=url` pairs separated by commas; set by the template"),
     ] = ""
     tasks_table: Annotated[str, Meta(description="Table of recurring tasks; set by the template")] = ""
     history_table: Annotated[
@@ -48,14 +48,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
     tags_table: Annotated[str, Meta(description="Table of the rows that find jobs by tag; set by the template")] = ""
     nodes_table: Annotated[
-        str, Meta(description="Table of what nodes share: their numbers, the generator's lease; set by the template")
+        str, Meta(description="Table of the nodes' numbers and the generator's lease; set by the template")
     ] = ""
     worker_pool_size: Annotated[
-        int, _number(1, 10, "Jobs that a worker runs side by side, of the queues that priorities share")
+        int, _number(1, 10, "Jobs that a worker runs concurrently, from the queues of the priorities")
     ] = 10
     worker_enabled: Annotated[
         Literal["true", "false"],
-        Meta(description="Whether Lambda workers take jobs; where not, nodes take from all queues"),
+        Meta(description="Whether Lambda workers run jobs; if not, nodes read all queues"),
     ] = "true"
     bucket: Annotated[str, Meta(description="Bucket of uploads, large payloads and results; set by the template")] = ""
     cursor_secret: Annotated[
@@ -66,43 +66,54 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="Secrets Manager name or ARN of the key that signs tokens; set by the template")
     ] = ""
     executors_package: Annotated[
-        str, Meta(description="Python package with one module a job type; another one plugs in other types")
+        str, Meta(description="Python package with one module per job type; another package provides other types")
     ] = "worker.executors"
 
     service: Annotated[
         str, Meta(description="Dimension `service` of every metric; the template sets the stack's name")
     ] = "leaseway"
     log_format: Annotated[
-        Literal["json", "text"], Meta(description="`json` for log queries, `text` for a person at a terminal")
+        Literal["json", "text"], Meta(description="`json` for log queries, `text` for reading in a terminal")
     ] = "json"
     log_level: Annotated[
-        Literal["DEBUG", "INFO", "WARNING", "ERROR"], Meta(description="INFO gives one line a request and a job step")
+        Literal["DEBUG", "INFO", "WARNING", "ERROR"],
+        Meta(description="INFO writes one line per request and per step of a job"),
     ] = "INFO"
 
     admin_secret: Annotated[
         str, Meta(description="Secrets Manager name or ARN of the first Admin's name and password; set by the template")
     ] = ""
     issuer: Annotated[str, Meta(description="`iss` of tokens; a token of another issuer is refused")] = "leaseway"
-    audience: Annotated[str, Meta(description="`aud` of tokens; a token for another is refused")] = "leaseway-api"
-    token_seconds: Annotated[int, _number(60, 86_400, "How long a token is good")] = 3_600
+    audience: Annotated[str, Meta(description="`aud` of tokens; a token for another audience is refused")] = (
+        "leaseway-api"
+    )
+    token_seconds: Annotated[int, _number(60, 86_400, "How long a token is valid")] = 3_600
     key_cache_seconds: Annotated[
-        int, _number(1, 3_600, "How long keys are kept before a look at the secret; a new key signs after that")
+        int, _number(1, 3_600, "How long signing keys are cached; a new key is used after that")
     ] = 60
-    lockout_after: Annotated[int, _number(1, 100, "Failed sign-ins in a row that lock a name")] = 5
-    lockout_seconds: Annotated[int, _number(1, 3_600, "First lock-out of a name; each further failure doubles it")] = 30
-    lockout_cap_seconds: Annotated[int, _number(1, 86_400, "Longest lock-out of a name")] = 900
+    lockout_after: Annotated[int, _number(1, 100, "Consecutive failed sign-ins that lock a user name")] = 5
+    lockout_seconds: Annotated[
+        int, _number(1, 3_600, "Duration of the first lock-out; each further failure doubles it")
+    ] = 30
+    lockout_cap_seconds: Annotated[int, _number(1, 86_400, "Longest lock-out of a user name")] = 900
     cors_origins: Annotated[
-        str, Meta(description="Origins whose pages may call the API, comma separated, as `https://app.example.com`")
+        str,
+        Meta(
+            description="Origins whose pages may call the API, separated by commas, such as `https://app.example.com`"
+        ),
     ] = ""
 
     currency: Annotated[
-        str, Meta(pattern="^[A-Z]{3}$", description="The one currency of the deployment, as ISO 4217 spells it")
+        str, Meta(pattern="^[A-Z]{3}$", description="ISO 4217 code of the deployment's only currency")
     ] = "EUR"
     currency_exponent: Annotated[
-        int, _number(0, 4, "Decimal places of the currency: 2 makes 100.50 of 10050. Fixed once data exists")
+        int, _number(0, 4, "Decimal places of the currency; with 2, 10050 is 100.50. Fixed once data exists")
     ] = 2
     amount_limit: Annotated[
-        int, _number(1, 10**15, "Largest single change of a balance, in minor units; a wrong extra zero stops here")
+        int,
+        _number(
+            1, 10**15, "Largest single change of a balance, in minor units; catches an extra zero typed by mistake"
+        ),
     ] = 10**12
     balance_limit: Annotated[
         int, _number(1, 10**15, "Largest balance, in minor units; a change that would exceed it is refused")
@@ -111,19 +122,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _number(24, 720, "How long the first answer to a request with an Idempotency-Key is kept")
     ] = 24
 
-    default_ttl_ms: Annotated[
-        int, _number(100, 840_000, "A job's time to live from the start of each attempt, where it names none")
-    ] = 60_000
+    default_ttl_ms: Annotated[int, _number(100, 840_000, "Time to live of each attempt of a job that sets none")] = (
+        60_000
+    )
     max_ttl_ms: Annotated[
-        int, _number(100, 840_000, "A Lambda invocation ends at 900 s; 60 s are left to settle its batch")
+        int,
+        _number(
+            100,
+            840_000,
+            "Longest time to live on Lambda, which ends an invocation at 900 s; 60 s remain to settle the batch",
+        ),
     ] = 840_000
-    default_max_attempts: Annotated[int, _number(1, 20, "Attempts of a job that names no limit")] = 3
+    default_max_attempts: Annotated[int, _number(1, 20, "Attempts of a job that sets no limit")] = 3
     crash_limit: Annotated[
-        int, _number(1, 10, "A job whose worker died this often is FAILED: it would only take more neighbours down")
+        int, _number(1, 10, "A job whose workers died this often is FAILED, because it would only stop more workers")
     ] = 3
     lease_seconds: Annotated[
         int,
-        _number(3, 600, "How long a silent worker keeps a job; shorter replaces the dead sooner and heartbeats more"),
+        _number(
+            3,
+            600,
+            "How long a silent worker keeps a job; a short one replaces dead workers sooner but needs more heartbeats",
+        ),
     ] = 30
     backoff_base_ms: Annotated[
         int, _number(1, 60_000, "First step of the exponential backoff; the upper half of each step is random")
@@ -132,100 +152,115 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ended_index: Annotated[
         Literal["true", "false"],
-        Meta(description="Whether the jobs table has the index of jobs by their end, which costs a write unit a job"),
+        Meta(
+            description="Whether the jobs table has an index of jobs by their end, which costs one write unit per job"
+        ),
     ] = "false"
     first_look_seconds: Annotated[
-        int, _number(1, 3_600, "Age at which the sweeper first looks at a live job; a job done sooner is never read")
+        int,
+        _number(1, 3_600, "Age at which the sweeper first checks a live job; it never reads a job that ends sooner"),
     ] = 120
     ordered_jobs: Annotated[
         int,
-        _number(1, 100_000, "Live jobs that one order key of an owner may have; one more is 409 `ORDER_KEY_FULL`"),
+        _number(
+            1, 100_000, "Most live jobs of an owner with one order key; another is refused with 409 `ORDER_KEY_FULL`"
+        ),
     ] = 10_000
     dead_letter_seconds: Annotated[
         int,
         _number(
-            1, 604_800, "A job whose message is a dead letter is FAILED once it has been due, unclaimed, for this long"
+            1,
+            604_800,
+            "A job whose message is a dead letter is FAILED after it has been due for this long without a claim",
         ),
     ] = 2_700
-    look_cap_seconds: Annotated[int, _number(1, 86_400, "The sweeper's wait doubles at each look, up to this")] = 3_600
+    look_cap_seconds: Annotated[
+        int, _number(1, 86_400, "The sweeper's wait between checks of a job doubles up to this")
+    ] = 3_600
     sweep_backlog: Annotated[
         int,
-        _number(1, 100_000, "Queue depth above which CREATED jobs are not sent again: they are not lost, only late"),
+        _number(
+            1, 100_000, "Queue depth above which the sweeper does not resend CREATED jobs: they are late, not lost"
+        ),
     ] = 100
     sweep_items: Annotated[
-        int, _number(1, 100_000, "Looks that one sweep carries out, of each of the two kinds; what is left is reported")
+        int,
+        _number(1, 100_000, "Checks that one sweep makes of each of the two kinds; it reports whether any are left"),
     ] = 10_000
-    sweep_seconds: Annotated[
-        int, _number(1, 90, "Time one sweep takes at most; its function is stopped after 120 s")
-    ] = 45
-    sweep_threads: Annotated[
-        int, _number(1, 24, "Calls that one sweep makes side by side; the clients keep 25 connections")
-    ] = 16
+    sweep_seconds: Annotated[int, _number(1, 90, "Time limit of a sweep; Lambda stops the function after 120 s")] = 45
+    sweep_threads: Annotated[int, _number(1, 24, "Concurrent calls of a sweep; the clients have 25 connections")] = 16
 
     late_seconds: Annotated[
         int,
         _number(
             61,
             3_600,
-            "Age at which a slot counts as missed: the scheduler looks once a minute, and its own start takes a while",
+            "Age at which a slot counts as missed: the scheduler runs once a minute and may start late",
         ),
     ] = 90
-    schedule_items: Annotated[int, _number(1, 10_000, "Due tasks one tick settles; what is left is reported")] = 5_000
+    schedule_items: Annotated[
+        int, _number(1, 10_000, "Due tasks that one tick handles; it reports whether any are left")
+    ] = 5_000
     schedule_ahead_seconds: Annotated[
-        int, _number(0, 300, "How far ahead of its slot a run is created, so that it starts on time: above a minute")
+        int, _number(0, 300, "How far ahead of its slot a run is created so that it starts on time; above a minute")
     ] = 90
-    schedule_threads: Annotated[int, _number(1, 25, "Slots that a tick settles side by side")] = 16
-    schedule_seconds: Annotated[int, _number(1, 600, "Time one tick takes at most")] = 45
+    schedule_threads: Annotated[int, _number(1, 25, "Slots that a tick handles concurrently")] = 16
+    schedule_seconds: Annotated[int, _number(1, 600, "Time limit of a tick")] = 45
     due_shards: Annotated[
-        int, _number(1, 64, "Shards of the index of due tasks, each one query a tick. Fixed once tasks exist")
+        int, _number(1, 64, "Shards of the index of due tasks, one query each per tick. Fixed once tasks exist")
     ] = 4
-    history_days: Annotated[int, _number(1, 3_650, "How long the history of tasks is kept")] = 90
+    history_days: Annotated[int, _number(1, 3_650, "How many days the history of tasks is kept")] = 90
 
     owner_shards: Annotated[
-        int, _number(1, 16, "Shards of one owner's indexes: 1,000 write units a second each. Fixed once data exists")
+        int,
+        _number(1, 16, "Shards of one owner's indexes, each for 1,000 write units a second. Fixed once data exists"),
     ] = 4
     outcome_shards: Annotated[
         int, _number(1, 64, "Shards of the indexes over all owners (live, outcome). Fixed once data exists")
     ] = 16
-    totals_shards: Annotated[int, _number(1, 64, "Copies a counter is spread over; a read adds them up")] = 8
+    totals_shards: Annotated[
+        int, _number(1, 64, "Number of items over which a counter is spread; a read adds them up")
+    ] = 8
     list_key_budget: Annotated[
-        int, _number(100, 10_000, "Index keys one page of a filtered list reads before it hands out a cursor")
+        int, _number(100, 10_000, "Index keys that one page of a filtered list reads before it returns a cursor")
     ] = 1_000
 
     replay_rate: Annotated[
-        int, _number(1, 1_000, "Dead letters a second that a replay of all starts, however many are asked for at once")
+        int, _number(1, 1_000, "Dead letters that a replay of many starts per second, over all requests")
     ] = 10
     retention_days: Annotated[
-        int, _number(1, 3_650, "How long a finished job and all it left is kept, where it names no other time")
+        int, _number(1, 3_650, "Days that a finished job and its objects are kept unless the job sets another time")
     ] = 90
     object_days: Annotated[
         int,
         _number(
             1,
             3_650,
-            "Days after which the bucket itself removes any object, as a net: at least 367 more than RETENTION_DAYS"
-            " (a job may be delayed by 366), which each deployment checks",
+            "Days after which the bucket itself removes any object, as a safety net: at least 367 more than"
+            " RETENTION_DAYS, because a job may be delayed by 366; each deployment checks it",
         ),
     ] = 460
     inline_bytes: Annotated[
-        int, _number(256, 65_536, "Payloads and results above this live in the bucket, not in the item")
+        int, _number(256, 65_536, "Larger payloads and results are stored in the bucket instead of the item")
     ] = 4_096
-    body_limit: Annotated[int, _number(1_024, 1_048_576, "Largest request body in bytes; above it 413")] = 262_144
-    upload_limit: Annotated[int, _number(1, 104_857_600, "Largest upload in bytes that a presigned link admits")] = (
+    body_limit: Annotated[
+        int, _number(1_024, 1_048_576, "Largest request body in bytes; a larger one is refused with 413")
+    ] = 262_144
+    upload_limit: Annotated[int, _number(1, 104_857_600, "Largest upload in bytes that a presigned link allows")] = (
         26_214_400
     )
     link_seconds: Annotated[int, _number(10, 3_600, "How long a presigned link works")] = 300
 
     http_allowed_hosts: Annotated[
-        str, Meta(description="Exact `host:port` pairs, comma separated, that HTTP jobs may reach although private")
+        str, Meta(description="Exact `host:port` pairs, separated by commas, of private hosts that HTTP jobs may reach")
     ] = ""
     http_body_limit: Annotated[
         int, _number(0, 1_048_576, "Bytes of a response body that HTTP_GET keeps in its result")
     ] = 65_536
-    http_timeout_ms: Annotated[int, _number(100, 300_000, "Wait for a connection and for each read")] = 10_000
-    http_redirects: Annotated[int, _number(0, 20, "Redirects an HTTP job follows; each hop is checked anew")] = 5
+    http_timeout_ms: Annotated[int, _number(100, 300_000, "Timeout of connecting and of each read")] = 10_000
+    http_redirects: Annotated[int, _number(0, 20, "Redirects that an HTTP job follows; each address is checked")] = 5
     image_pixels: Annotated[
-        int, _number(1, 500_000_000, "Pixels an image may decode to: a decompression bomb stops at its header")
+        int, _number(1, 500_000_000, "Most pixels of an image; a decompression bomb is refused by its header")
     ] = 50_000_000
 
 

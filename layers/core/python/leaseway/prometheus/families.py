@@ -1,4 +1,4 @@
-"""What `GET /metrics` offers: one list of names, which the page, its documentation and the dashboards are held to."""
+"""The metrics of `GET /metrics`: one list of names that the page, its documentation and the dashboards follow."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -17,7 +17,7 @@ class MetricKind(StrEnum):
 
 
 class Family(NamedTuple):
-    """A metric: its kind, what it means, and its labels. A histogram has `le` besides."""
+    """A metric: its kind, what it means, and its labels. A histogram also has `le`."""
 
     kind: MetricKind
     meaning: str
@@ -33,22 +33,24 @@ FAMILIES: Mapping[str, Family] = {
     "http_request_duration_seconds": Family(MetricKind.HISTOGRAM, "Time of a request in the API function", _REQUEST),
     "app_active_tasks_total": Family(
         MetricKind.GAUGE,
-        "Jobs that run now, by worker; `others` are those behind more than `LIST_KEY_BUDGET` live jobs",
+        "Running jobs by worker; `others` are those beyond the first `LIST_KEY_BUDGET` live jobs",
         ("worker",),
     ),
     "process_resident_memory_bytes": Family(
-        MetricKind.GAUGE, "Most memory that an environment of the function has used, as last reported", _FUNCTION
+        MetricKind.GAUGE, "Peak memory of an environment of the function, as last reported", _FUNCTION
     ),
     "process_cpu_seconds_total": Family(MetricKind.COUNTER, "CPU time of all environments of the function", _FUNCTION),
-    "leaseway_cold_starts_total": Family(MetricKind.COUNTER, "Environments of the function that began", _FUNCTION),
-    "leaseway_jobs": Family(MetricKind.GAUGE, "Jobs that there are", ("status", "type")),
+    "leaseway_cold_starts_total": Family(MetricKind.COUNTER, "Environments of the function that started", _FUNCTION),
+    "leaseway_jobs": Family(MetricKind.GAUGE, "Current number of jobs", ("status", "type")),
     "leaseway_jobs_created_total": Family(MetricKind.COUNTER, "Jobs created", _TYPE),
-    "leaseway_jobs_started_total": Family(MetricKind.COUNTER, "Attempts that a worker began", _TYPE),
+    "leaseway_jobs_started_total": Family(MetricKind.COUNTER, "Attempts that a worker started", _TYPE),
     "leaseway_jobs_completed_total": Family(MetricKind.COUNTER, "Jobs that ended COMPLETED", _TYPE),
     "leaseway_jobs_failed_total": Family(MetricKind.COUNTER, "Jobs that ended FAILED", _TYPE),
     "leaseway_jobs_cancelled_total": Family(MetricKind.COUNTER, "Jobs that ended CANCELLED", _TYPE),
-    "leaseway_jobs_retried_total": Family(MetricKind.COUNTER, "Jobs CREATED again, after an error or by hand", _TYPE),
-    "leaseway_dead_letters": Family(MetricKind.GAUGE, "Jobs whose message no claim settled, not yet replayed"),
-    "leaseway_balance_updates_total": Family(MetricKind.COUNTER, "Changes of balances, by how they went", ("outcome",)),
+    "leaseway_jobs_retried_total": Family(
+        MetricKind.COUNTER, "Jobs returned to CREATED, after an error or by hand", _TYPE
+    ),
+    "leaseway_dead_letters": Family(MetricKind.GAUGE, "Dead letters that have not been replayed"),
+    "leaseway_balance_updates_total": Family(MetricKind.COUNTER, "Changes of balances, by outcome", ("outcome",)),
 }
 """Every metric of the page, in its order."""
