@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from typer._click.exceptions import ClickException  # typer exports only some of its subclasses
 from typer.rich_utils import rich_abort_error, rich_format_error
 
@@ -106,10 +105,8 @@ def main() -> None:
         print_error(problem.what, problem.todo)
     except ApiProblem as problem:
         print_error(f"the API refused: {problem}")
-    except (ClientError, BotoCoreError, ResponseParserError) as problem:
+    except (ClientError, BotoCoreError) as problem:
         print_error(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
-    except UnicodeDecodeError as problem:
-        print_error(f"an answer is not UTF-8: {problem}")
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as problem:

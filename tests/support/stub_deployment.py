@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, unquote
 import httpx
 from botocore.awsrequest import AWSResponse
 from botocore.httpsession import URLLib3Session
+from botocore.retries.quota import RetryQuota
 
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.connection.clients import Clients
@@ -113,6 +114,8 @@ class StubDeployment:
             patches.enter_context(patch.object(httpx.HTTPTransport, "handle_request", handle_http))
             patches.enter_context(patch.object(URLLib3Session, "send", send_to_aws))
             patches.enter_context(patch.object(Clients, "get", get_shared))
+            # The shared clients' quota of retries would let one example change how often the next one asks.
+            patches.enter_context(patch.object(RetryQuota, "acquire", lambda quota, amount: True))
             yield
 
 

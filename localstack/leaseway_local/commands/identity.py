@@ -130,11 +130,11 @@ def _versions(manager: "SecretsManagerClient", secret: str) -> "list[SecretVersi
 
 
 def _current_version(manager: "SecretsManagerClient", secret: str) -> "SecretVersionsListEntryTypeDef":
-    return next(version for version in _versions(manager, secret) if "AWSCURRENT" in version["VersionStages"])
+    return next(version for version in _versions(manager, secret) if "AWSCURRENT" in version.get("VersionStages", []))
 
 
 def _is_rotated(manager: "SecretsManagerClient", secret: str) -> bool:
-    return any("AWSPREVIOUS" in version["VersionStages"] for version in _versions(manager, secret))
+    return any("AWSPREVIOUS" in version.get("VersionStages", []) for version in _versions(manager, secret))
 
 
 def show_admin(outputs: Outputs, admin: SignIn) -> None:

@@ -10,7 +10,6 @@ from typing import Final, TypedDict
 import httpx
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from botocore.parsers import ResponseParserError
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -28,14 +27,7 @@ from leaseway_local.monitoring.monitor import Monitor, dashboard_url
 from leaseway_local.terminal.console import data, print_json
 
 _QUEUE_URL = "QueueUrl"
-_READ_FAILURES = (
-    ClientError,
-    BotoCoreError,
-    ResponseParserError,
-    UnicodeDecodeError,
-    httpx.HTTPError,
-    LocalCloudError,
-)
+_READ_FAILURES = (ClientError, BotoCoreError, httpx.HTTPError, httpx.InvalidURL, LocalCloudError)
 _WORD_BOUNDARY = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -102,7 +94,7 @@ def _read_deployment(clients: Clients) -> Iterator[Part]:
     yield _try_read("stack", partial(_read_stack, clients))
     try:
         deployed = outputs.fetch(clients)
-    except (LocalCloudError, ClientError, BotoCoreError):
+    except _READ_FAILURES:
         return
     yield _try_read("API", partial(_read_api, deployed, local=clients.local))
     source = template.read()
@@ -126,14 +118,7 @@ class _QueueAttributes(TypedDict):
 def _try_read(name: str, read: Callable[[], Part]) -> Part:
     try:
         return read()
-    except (
-        ClientError,
-        BotoCoreError,
-        ResponseParserError,
-        UnicodeDecodeError,
-        httpx.HTTPError,
-        LocalCloudError,
-    ) as problem:
+    except _READ_FAILURES as problem:
         return Part(name, "missing", False, str(problem)[:120])
 
 

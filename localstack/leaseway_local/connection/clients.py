@@ -1,6 +1,6 @@
 """Clients of AWS services for a target: the local engine, LocalStack, or an AWS account.
 
-Local targets use the session of localstack-client, which reads the variable LOCALSTACK_HOST (`host:port`).
+Local targets take a service's address from localstack-client, for the variable LOCALSTACK_HOST (`host:port`).
 `leaseway up` prints it, so that other programs that use localstack-client reach the same cloud.
 """
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:  # the stubs are installed for mypy alone
     from types_boto3_sts import STSClient
 
 LOCAL_REGION = "us-east-1"
+
+# Local engines treat this key as the account owner's.
+_LOCAL_ACCOUNT = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": LOCAL_REGION}
 
 # localstack-client prefers AWS_ENDPOINT_URL to LOCALSTACK_HOST, and boto3 reads profiles and files: none of the
 # user's AWS settings may redirect a local command.
@@ -59,7 +62,10 @@ class Clients:
         self.target = target
         self.host = host
         self._clients: dict[str, Any] = {}
-        self._session = self._aws_session() if target is Target.AWS else self._local_session(host)
+        if self.local:
+            ignore_user_settings()
+            self.host = host or _find_configured_host()
+        self._session = _create_session(**(_LOCAL_ACCOUNT if self.local else {}))
 
     @property
     def local(self) -> bool:
@@ -102,26 +108,28 @@ class Clients:
     def get(self, service: str) -> Any:
         """The client of a service, such as `dynamodb`."""
         if service not in self._clients:
-            self._clients[service] = self._session.client(service, config=_config(service))
+            self._clients[service] = self._create(service)
         return self._clients[service]
 
-    def _local_session(self, host: str | None) -> Any:
-        from localstack_client.session import Session
+    def _create(self, service: str) -> Any:
+        address: dict[str, Any] = {}
+        if self.local:
+            from localstack_client.config import get_service_endpoint
 
-        ignore_user_settings()
-        self.host = host or _find_configured_host()
-        return Session(
-            aws_access_key_id="test",  # local engines treat this key as the account owner's
-            aws_secret_access_key="test",  # noqa: S106
-            localstack_host=self.host,
-            region_name=LOCAL_REGION,
-        )
+            address = {"endpoint_url": get_service_endpoint(service, self.host)}
+        return self._session.client(service, config=_config(service), **address)
 
-    @staticmethod
-    def _aws_session() -> Any:
-        import boto3
 
-        return boto3.session.Session()
+def _create_session(**account: str) -> Any:
+    """A boto3 session whose clients check what is answered."""
+    import boto3
+    import botocore.session
+
+    from leaseway_local.connection.answer_parser import CheckingParserFactory
+
+    session = botocore.session.get_session()
+    session.register_component("response_parser_factory", CheckingParserFactory())
+    return boto3.session.Session(botocore_session=session, **account)
 
 
 def _find_configured_host() -> str:

@@ -1,5 +1,6 @@
 """Every command of the parser against odd arguments, answers and files: each ends with one of the documented codes."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -50,7 +51,22 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
 MOST_SLEEPS = 20
 CODES = {0, 1, 2, 130}
 BAD_BODIES = (b"", b"<html>", b"null", b"[]", b"1e999", b'{"id": 1', b"\xff\xfe", b"{}", b'"x"', b"\xef\xbb\xbf{}")
-BAD_AWS_BODIES = (b"", b"<html>", b"{}", b'{"a": 1', b"\xff")
+BAD_AWS_BODIES = (
+    b"",
+    b"<html>",
+    b"{}",
+    b"null",
+    b"[]",
+    b"5",
+    b'{"a": 1',
+    b"\xff",
+    b"<a><b/></a>",
+    b'{"VersionId": 5, "SecretString": {}, "Versions": [null], "events": [5], "Attributes": [], "State": null}',
+    b'{"Versions": [{"VersionStages": ["AWSCURRENT"], "CreatedDate": "soon"}], "Attributes": {}, "Environment": 5}',
+    b'{"Versions": [{"VersionStages": ["AWSCURRENT"]}, {}], "Attributes": {"ApproximateNumberOfMessages": 5}}',
+    b'{"events": [{"message": "x"}], "EventSourceMappings": [{}], "Environment": {"Variables": {"a": 5}}}',
+    b'{"__type": 5, "message": {}}',
+)
 fixed_texts = st.sampled_from(
     ["", ".", "..", "a/b", HOSTILE[:-1], "\udcff", "-1", "9" * 400, "[/]", "nan", "1e999", "-0", "a" * 20_000, "A="]
 )
@@ -114,8 +130,10 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 
 
 @contextmanager
-def sleepless() -> Iterator[None]:
-    with patch.object(time, "sleep", sleep_or_interrupt()):
+def example(deployment: StubDeployment, home: Path) -> Iterator[None]:
+    """One example: nothing is left of the one before, and no time passes."""
+    shutil.rmtree(home, ignore_errors=True)
+    with deployment.installed(), patch.object(time, "sleep", sleep_or_interrupt()):
         yield
 
 
@@ -132,7 +150,7 @@ def test_right_answers_with_hostile_texts_and_nulls(surroundings: Path, words: t
     deployment = StubDeployment(lambda request: answer_rightly(data, request))
     deployment.overrides["POST invocations"] = lambda: Answer.of(data.draw(right_reports))
     deployment.overrides["FilterLogEvents"] = lambda: Answer.of(data.draw(log_events))
-    with deployment.installed(), sleepless():
+    with example(deployment, surroundings / "home"):
         end = run_command(*words, *ARGUMENTS.get(words, ()), stdin="y\n")
     assert end.code in CODES, end
     assert "has the field" not in end.err
@@ -164,7 +182,7 @@ WITHOUT_THE_API = frozenset(
 @pytest.mark.parametrize("words", sorted(COMMANDS.keys() - WITHOUT_THE_API), ids=" ".join)
 def test_the_stub_lets_a_command_reach_the_api(surroundings: Path, words: tuple[str, ...]) -> None:
     deployment = StubDeployment(lambda _: Answer.of({}))
-    with deployment.installed(), sleepless():
+    with example(deployment, surroundings / "home"):
         run_command(*words, *ARGUMENTS.get(words, ()), stdin="y\n")
     assert deployment.requests
 
@@ -200,18 +218,17 @@ def bad_answers(draw: st.DrawFn, shape: Any) -> Answer:
 @options
 def test_wrong_answers(surroundings: Path, words: tuple[str, ...], data: Any) -> None:
     deployment = StubDeployment(lambda request: data.draw(bad_answers(request.shape)))
-    bad_aws = st.builds(
-        Answer, st.sampled_from([200, 400]), st.sampled_from([b"", b"<html>", b"{}", b'{"a": 1', b"\xff"])
+    bad_actions = data.draw(st.sets(st.sampled_from(AWS_ACTIONS), max_size=2))
+    deployment.overrides = {action: lambda: data.draw(bad_aws_answers) for action in bad_actions}
+    deployment.overrides.setdefault(
+        "POST invocations", lambda: Answer.of(data.draw(st.one_of(*map(damaged_answers, REPORTS))))
     )
-    deployment.overrides = {
-        action: lambda: data.draw(bad_aws) for action in data.draw(st.sets(st.sampled_from(AWS_ACTIONS), max_size=1))
-    }
-    deployment.overrides["POST invocations"] = lambda: Answer.of(data.draw(st.one_of(*map(damaged_answers, REPORTS))))
-    with deployment.installed(), sleepless():
+    with example(deployment, surroundings / "home"):
         end = run_command(*words, *ARGUMENTS.get(words, ()), stdin="y\n")
     assert end.code in CODES, end
 
 
+bad_aws_answers = st.builds(Answer, st.sampled_from([200, 400]), st.sampled_from(BAD_AWS_BODIES))
 AWS_ACTIONS = (
     "DescribeStacks",
     "GetSecretValue",
@@ -220,6 +237,9 @@ AWS_ACTIONS = (
     "FilterLogEvents",
     "GetQueueAttributes",
     "GET configuration",
+    "GET event-source-mappings",
+    "GetCallerIdentity",
+    "POST invocations",
     "Token",
 )
 
@@ -243,6 +263,6 @@ def odd_arguments(draw: st.DrawFn, command: Any) -> list[str]:
 def test_odd_arguments(surroundings: Path, words: tuple[str, ...], data: Any) -> None:
     deployment = StubDeployment(lambda request: answer_rightly(data, request))
     arguments = data.draw(odd_arguments(COMMANDS[words]))
-    with deployment.installed(), sleepless():
+    with example(deployment, surroundings / "home"):
         end = run_command(*words, *arguments)
     assert end.code in CODES, end
