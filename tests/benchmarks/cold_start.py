@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from leaseway_local.deployment import template
-from support.lambda_runtime import Folders, execution_environment, lay_out
+from support.lambda_runtime import Folders, lay_out, run_environment
 from support.sample_events import sample_event
 
 ROUNDS = 9
@@ -96,7 +96,7 @@ def first_request(method: str, path: str) -> dict[str, Any]:
 
 def cpu_ms(folders: Folders, module: str, event: Any) -> float:
     """CPU milliseconds of a bootstrap until it asks for its first event, or until it has answered the one given."""
-    with execution_environment(folders, f"{module}.handler", VARIABLES) as started:
+    with run_environment(folders, f"{module}.handler", VARIABLES) as started:
         started.wait_until_ready()
         if event is not None:
             started.invoke(event)

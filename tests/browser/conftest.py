@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from support.stack_fixtures import deployed, engine, home, make_stack, stack  # noqa: F401 - fixtures
+from support.stack_fixtures import engine, home, make_stack, stack, stacks  # noqa: F401 - fixtures
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

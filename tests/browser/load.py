@@ -24,10 +24,10 @@ from leaseway.jobs.table import live_key
 from leaseway.jobs.types import catalogue
 from leaseway.tasks.definitions import Definition, create_task
 from leaseway_local.monitoring.log_tail import find_groups
-from support.as_function import inside
-from support.monitored_stack import Watched
-from support.seed_jobs import job_item, put_jobs
-from support.waiting import log_lines, until
+from support.as_function import act_as_function
+from support.monitored_stack import MonitoredStack
+from support.seed_jobs import make_job_item, put_jobs
+from support.waiting import read_log_lines, wait_until
 
 BOUND = 90
 SLEEP_MS = 300
@@ -104,7 +104,7 @@ class Done:
     cpu: dict[str, float] = field(default_factory=dict)
     """Milliseconds of CPU of every environment, by its log stream."""
 
-    def look(self, watched: Watched) -> None:
+    def look(self, watched: MonitoredStack) -> None:
         """Note the environments that there are now."""
         for process in map(Path, (f"/proc/{pid}" for pid in watched.engine.functions())):
             try:
@@ -120,7 +120,7 @@ class Done:
             self.cpu[stream] = (user + system + 2) * 1000 / os.sysconf("SC_CLK_TCK")  # each is cut off
 
 
-def work(watched: Watched) -> Done:
+def work(watched: MonitoredStack) -> Done:
     """Work of every kind."""
     done = Done()
     _balances(watched)
@@ -131,15 +131,15 @@ def work(watched: Watched) -> Done:
     return done
 
 
-def _balances(watched: Watched) -> None:
+def _balances(watched: MonitoredStack) -> None:
     user = f"u{secrets.token_hex(4)}"
     watched.stack.api.post("/api/users", {"userId": user, "balance": 10})
     for amount in (5, -3, -500):
         watched.stack.api.request("POST", "/api/users/update-balance", json={"userId": user, "amount": amount})
-    watched.becomes(4, "LedgerEntries")  # the first account's, and three
+    watched.wait_for_value(4, "LedgerEntries")  # the first account's, and three
 
 
-def _jobs_that_run(watched: Watched, done: Done) -> None:
+def _jobs_that_run(watched: MonitoredStack, done: Done) -> None:
     api = watched.stack.api
     sleeps = [_sleep()] * 6
     wanted = [*sleeps, *[{"type": "GENERATE_NUMBER", "payload": {}}] * 3, FAILING, _sleep(60_000) | {"ttl_ms": 1_500}]
@@ -150,23 +150,23 @@ def _jobs_that_run(watched: Watched, done: Done) -> None:
     done.waits += [(wait, wait) for wait in map(_waited, first)]
     before = _now()
     api.post(f"/api/v1/jobs/{ids[9]}/retry", None)
-    until(lambda: api.get(f"/api/v1/jobs/{ids[9]}")["attempts"] == 2, seconds=BOUND, what="the second attempt")
+    wait_until(lambda: api.get(f"/api/v1/jobs/{ids[9]}")["attempts"] == 2, seconds=BOUND, what="the second attempt")
     again = _finished(watched, ids[9])
     done.jobs.append(again)
     done.waits.append((0, _ms(again["started_at"]) - int(before)))
     done.look(watched)
 
 
-def _jobs_that_wait(watched: Watched, done: Done) -> None:
+def _jobs_that_wait(watched: MonitoredStack, done: Done) -> None:
     """A sweep while two jobs run and one was forgotten; some that wait, and a dead letter that nobody judges."""
     api = watched.stack.api
     running = [api.post("/api/v1/jobs", _sleep(600_000))["id"] for _ in range(2)]
     for job in running:
-        until(lambda job=job: _read(watched, job)["status"] == "RUNNING", seconds=BOUND, what="a running job")
+        wait_until(lambda job=job: _read(watched, job)["status"] == "RUNNING", seconds=BOUND, what="a running job")
     held = [_read(watched, job) for job in running]
     done.workers = Counter(job["worker"] for job in held)
     done.waits += [(wait, wait) for wait in map(_waited, held)]
-    with watched.without_mappings("DeadLetterFunction"), watched.without_mappings("WorkerFunction"):
+    with watched.pause_mappings("DeadLetterFunction"), watched.pause_mappings("WorkerFunction"):
         forgotten = _forgotten(watched)
         with _invoked(watched, "sweeper", done):
             swept = watched.stack.invoke("SweeperFunction")
@@ -186,16 +186,16 @@ def _jobs_that_wait(watched: Watched, done: Done) -> None:
     done.look(watched)
 
 
-def _scheduled(watched: Watched, done: Done) -> None:
+def _scheduled(watched: MonitoredStack, done: Done) -> None:
     """A tick that finds a slot half a minute old, and a check of the ledger."""
     late = 30
-    with inside(watched.stack), clock.fixed(lambda: time.time() - 3_600 - late):
+    with act_as_function(watched.stack), clock.fixed(lambda: time.time() - 3_600 - late):
         made = create_task("admin", Definition(name="late", type="SLEEP", payload={"duration_ms": 1}, every="1h"))
     with _invoked(watched, "scheduler", done):
         before = _now()
         assert watched.stack.invoke("SchedulerFunction")["started"] == 1
     done.lags["scheduler"] = (int(before) - (made.next_run or 0), _now() - (made.next_run or 0))
-    (run,) = until(
+    (run,) = wait_until(
         lambda: watched.stack.api.get(f"/api/tasks/{made.id}/history")["content"], seconds=BOUND, what="the run"
     )
     done.jobs.append(_finished(watched, run["run"]["job_id"]))
@@ -208,32 +208,32 @@ def _sleep(duration_ms: int = SLEEP_MS) -> dict[str, Any]:
     return {"type": "SLEEP", "payload": {"duration_ms": duration_ms}}
 
 
-def _read(watched: Watched, job: str) -> dict[str, Any]:
+def _read(watched: MonitoredStack, job: str) -> dict[str, Any]:
     return dict(watched.stack.api.get(f"/api/v1/jobs/{job}"))
 
 
-def _finished(watched: Watched, job: str) -> dict[str, Any]:
-    until(lambda: _read(watched, job)["status"] in ENDED, seconds=BOUND, what=f"the end of {job}", every=0.3)
+def _finished(watched: MonitoredStack, job: str) -> dict[str, Any]:
+    wait_until(lambda: _read(watched, job)["status"] in ENDED, seconds=BOUND, what=f"the end of {job}", every=0.3)
     return _read(watched, job)
 
 
-def _cancelled(watched: Watched, job: str) -> dict[str, Any]:
+def _cancelled(watched: MonitoredStack, job: str) -> dict[str, Any]:
     watched.stack.api.post(f"/api/v1/jobs/{job}/cancel", None)
     return _finished(watched, job)
 
 
-def _forgotten(watched: Watched) -> dict[str, Any]:
+def _forgotten(watched: MonitoredStack) -> dict[str, Any]:
     """A job that has no message, so that only the sweeper brings it on, and whose look has come."""
     now = int(_now())
-    with inside(watched.stack):
-        job_id = job_item(0, owner="admin")["id"]["S"]
-        item = job_item(0, owner="admin", status="CREATED", attempts=0, fence=0, version=1, created_at=now,
+    with act_as_function(watched.stack):
+        job_id = make_job_item(0, owner="admin")["id"]["S"]
+        item = make_job_item(0, owner="admin", status="CREATED", attempts=0, fence=0, version=1, created_at=now,
                         updated_at=now, look_at=now - LATE_MS, live_key=live_key(job_id, timed=True))  # fmt: skip
         put_jobs([item])
     return _read(watched, item["id"]["S"])
 
 
-def _dead_letter(watched: Watched) -> str:
+def _dead_letter(watched: MonitoredStack) -> str:
     """A job whose message was received more often than its queue allows."""
     job = str(watched.stack.api.post("/api/v1/jobs", _sleep() | {"priority": "high"})["id"])
     sqs, queue = watched.stack.client("sqs"), watched.stack.outputs["HighQueueUrl"]
@@ -243,19 +243,19 @@ def _dead_letter(watched: Watched) -> str:
         sqs.receive_message(QueueUrl=queue, VisibilityTimeout=0)
         return sqs.get_queue_attributes(**dead)["Attributes"]["ApproximateNumberOfMessages"] == "1"
 
-    until(there, seconds=BOUND, what="the dead letter")
+    wait_until(there, seconds=BOUND, what="the dead letter")
     return job
 
 
-def _gauge(watched: Watched, name: str, queue: str, wanted: int) -> None:
+def _gauge(watched: MonitoredStack, name: str, queue: str, wanted: int) -> None:
     named = {"namespace": "AWS/SQS", "QueueName": watched.stack.outputs[f"{queue}QueueUrl"].rpartition("/")[2]}
-    until(
+    wait_until(
         lambda: watched.value(name, "Maximum", **named) >= wanted, seconds=BOUND, what=f"{wanted} in {queue}", every=1
     )
 
 
 @contextmanager
-def _invoked(watched: Watched, function: str, done: Done) -> Iterator[None]:
+def _invoked(watched: MonitoredStack, function: str, done: Done) -> Iterator[None]:
     before = _now()
     yield
     done.asked[function] = _now() - before
@@ -280,7 +280,7 @@ def _ran(job: Mapping[str, Any]) -> float:
 # ---- What it comes to -----------------------------------------------------------------------------------------------
 
 
-def expected(watched: Watched, done: Done) -> Expected:
+def expected(watched: MonitoredStack, done: Done) -> Expected:
     """Every widget's title, every line's label, and what it must say, as far as the logs tell now."""
     since = _now() - done.began
     done.look(watched)
@@ -308,8 +308,10 @@ def expected(watched: Watched, done: Done) -> Expected:
     }
 
 
-def _service(watched: Watched) -> Expected:
-    requests = [line for line in log_lines(watched.stack.client, "leaseway-api") if line.get("action") == "request"]
+def _service(watched: MonitoredStack) -> Expected:
+    requests = [
+        line for line in read_log_lines(watched.stack.client, "leaseway-api") if line.get("action") == "request"
+    ]
     latency = among([line["ms"] for line in requests])
     return {
         "Requests": {"requests": exactly(len(requests))},
@@ -368,7 +370,7 @@ def _queues(done: Done, since: float) -> Expected:
     }
 
 
-def _functions(watched: Watched, done: Done) -> Expected:
+def _functions(watched: MonitoredStack, done: Done) -> Expected:
     names = dict(find_groups(watched.stack.outputs, None))
     del names["first-admin"]  # runs once a deployment, and is on no widget
     reports = {name: _reported(watched, group) for name, group in names.items()}
@@ -396,7 +398,7 @@ def _functions(watched: Watched, done: Done) -> Expected:
     }
 
 
-def _reported(watched: Watched, group: str) -> list[int]:
+def _reported(watched: MonitoredStack, group: str) -> list[int]:
     """Milliseconds of each invocation, as the function's log has them."""
     logs = watched.stack.client("logs")
     try:

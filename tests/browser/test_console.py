@@ -16,7 +16,7 @@ from browser.console import PATIENCE, Opened, opened
 from leaseway_local.connection.api_client import ApiClient
 from support.dead_letters import make_dead_letters
 from support.deployed_stacks import PASSWORD, DeployedStack
-from support.waiting import until
+from support.waiting import wait_until
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 LIMIT_BYTES = 300 * 1024
@@ -154,7 +154,9 @@ def test_many_failed_jobs_are_tried_again_at_once_after_a_question(console: Open
     name = fresh("bulk")
     user = stack.as_user(name)
     jobs = [user.post("/api/v1/jobs", FAILING)["id"] for _ in range(3)]
-    until(lambda: user.get("/api/v1/jobs", status="FAILED")["totalElements"] == 3, seconds=60, what="three failures")
+    wait_until(
+        lambda: user.get("/api/v1/jobs", status="FAILED")["totalElements"] == 3, seconds=60, what="three failures"
+    )
     one = console("/jobs?status=FAILED", name=name)
     boxes = one.page.get_by_role("checkbox", name=re.compile("Choose HTTP_GET"))
     expect(boxes).to_have_count(3)
@@ -197,7 +199,7 @@ def wait_for_attempt(user: ApiClient, jobs: list[str], number: int) -> None:
         found = [user.get(f"/api/v1/jobs/{job}") for job in jobs]
         return all((job["attempts"], job["status"]) == (number, "FAILED") for job in found)
 
-    until(all_failed, seconds=60, what=f"attempt {number}", every=0.5)
+    wait_until(all_failed, seconds=60, what=f"attempt {number}", every=0.5)
 
 
 def test_the_overview_counts_what_there_is(console: Open, stack: DeployedStack) -> None:

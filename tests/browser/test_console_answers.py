@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from api import console_page
-from support.documented_answers import answer_of
+from support.documented_answers import sample_answer
 
 ORIGIN = "http://localhost:1"  # a secure context, at which nothing answers but the routes below
 ID = "0" * 32
@@ -53,15 +53,15 @@ def answer_with_nulls(method: str, path: str) -> Any:
     if path == "/connect/token":
         return {"access_token": "token", "token_type": "bearer", "expires_in": 3600}
     if path == "/api/v1/me":
-        return answer_of(method, path) | {"role": "Admin"}
+        return sample_answer(method, path) | {"role": "Admin"}
     if path == "/api/v1/overview":
         counts = dict.fromkeys(STATUSES, 0)
-        return answer_of(method, path) | {"jobs": counts, "types": [{"type": "SLEEP", "jobs": counts}]}
+        return sample_answer(method, path) | {"jobs": counts, "types": [{"type": "SLEEP", "jobs": counts}]}
     if path == "/api/v1/job-types":
         payload = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
         kind = {"name": "SLEEP", "summary": "Sleep", "payload": payload, "ttl_ms": 1, "max_attempts": 3}
         return {"content": [kind], "job": {"$defs": {"NewJob": {"type": "object", "properties": {}}}}}
-    return answer_of(method, path)
+    return sample_answer(method, path)
 
 
 def open_console(browser: Browser, answers: Answers) -> Console:
@@ -153,7 +153,7 @@ def test_a_cursor_that_repeats_ends_a_change_of_many(browser: Browser) -> None:
     def answers(method: str, path: str) -> Any:
         if path == "/api/v1/jobs/cancel":
             calls[0] += 1
-            return answer_of(method, path) | {"matched": 1, "cursor": "again"}
+            return sample_answer(method, path) | {"matched": 1, "cursor": "again"}
         return answer_with_nulls(method, path)
 
     console = open_console(browser, answers)

@@ -15,17 +15,17 @@ from playwright.sync_api import Browser, Page
 from browser.load import Expected, expected, work, wrong
 from leaseway_local.engine.paths import Home
 from leaseway_local.monitoring.monitor import dashboard_url
-from support.monitored_stack import Watched
-from support.waiting import until
+from support.monitored_stack import MonitoredStack
+from support.waiting import wait_until
 
 DECLARED = json.loads((Path(__file__).parents[2] / "infra" / "dashboard.json").read_text())["widgets"]
 BOUND = 180
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoredStack]:
     # A message that comes back, as a cancelled job's does, is no dead letter yet.
-    made = Watched(Home(tmp_path_factory.mktemp("watched")), LogFormat="json", MaxReceiveCount="5")
+    made = MonitoredStack(Home(tmp_path_factory.mktemp("watched")), LogFormat="json", MaxReceiveCount="5")
     yield made
     made.stop()
 
@@ -47,7 +47,7 @@ def all_lines() -> set[tuple[str, str]]:
 
 
 @pytest.mark.timeout(900)
-def test_every_widget_shows_what_was_done(watched: Watched, browser: Browser) -> None:
+def test_every_widget_shows_what_was_done(watched: MonitoredStack, browser: Browser) -> None:
     # Given a dashboard that is open while a stack works
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     asked: list[str] = []
@@ -66,7 +66,7 @@ def test_every_widget_shows_what_was_done(watched: Watched, browser: Browser) ->
         return not differences
 
     try:
-        until(says_so, seconds=BOUND, what="what was done", every=2)
+        wait_until(says_so, seconds=BOUND, what="what was done", every=2)
     except AssertionError as late:
         raise AssertionError("\n".join([str(late), *differences])) from None
     # And no widget is empty

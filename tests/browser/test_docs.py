@@ -6,7 +6,7 @@ import secrets
 from playwright.sync_api import Browser, expect
 
 from support.deployed_stacks import PASSWORD, DeployedStack
-from support.waiting import until
+from support.waiting import wait_until
 
 TRY = "#operations-Jobs-submit_job"
 
@@ -40,7 +40,7 @@ def test_authorize_signs_in_and_a_job_is_made_from_the_page(stack: DeployedStack
     job = answered.value.json()
     assert job["owner"] == name
     path = f"/api/v1/jobs/{job['id']}"
-    until(lambda: user.get(path)["status"] == "COMPLETED", seconds=60, what="the job's end")
+    wait_until(lambda: user.get(path)["status"] == "COMPLETED", seconds=60, what="the job's end")
     # And nothing was asked of any other place, nor did the page break a rule of its own
     assert {url.partition("/_aws/")[0] for url in asked if not url.startswith("data:")} == {stack.outputs.endpoint_url}
     assert complaints == []

@@ -18,7 +18,7 @@ import pytest
 
 from leaseway_local.connection.engine_choice import EngineName, read_choice
 from support.deployed_stacks import DeployedStack
-from support.stack_fixtures import deployed, engine, home, make_stack, stack  # noqa: F401 - fixtures
+from support.stack_fixtures import engine, home, make_stack, stack, stacks  # noqa: F401 - fixtures
 
 OF_MANY_MODULES = ("shared", "bank", "control", "nodes")
 
@@ -41,10 +41,10 @@ def many() -> Callable[[int], int]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _retire_stacks(deployed: dict[tuple[Any, ...], DeployedStack]) -> Iterator[None]:  # noqa: F811 - the fixture
+def _retire_stacks(stacks: dict[tuple[Any, ...], DeployedStack]) -> Iterator[None]:  # noqa: F811 - the fixture
     """LocalStack polls for each mapping and each function, for twenty stacks with a whole core: a module's own go."""
     yield
-    for wanted, idle in list(deployed.items()):
+    for wanted, idle in list(stacks.items()):
         if read_choice() is EngineName.LOCALSTACK and wanted[0] not in OF_MANY_MODULES:
             idle.retire()
-            deployed.pop(wanted).api.close()
+            stacks.pop(wanted).api.close()

@@ -10,7 +10,7 @@ from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.engine.processes import free_port
 from leaseway_local.errors import LocalCloudError
 from support.deployed_stacks import DeployedStack
-from support.waiting import until
+from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def served(stack: DeployedStack) -> Iterator[ApiClient]:
     process.start()
     try:
         with ApiClient(f"http://127.0.0.1:{port}", auth=stack.admin) as api:
-            until(lambda: _answers(api), seconds=60, what="the API to answer")
+            wait_until(lambda: _answers(api), seconds=60, what="the API to answer")
             yield api
     finally:
         process.terminate()
@@ -40,7 +40,7 @@ def test_a_job_created_there_is_run_by_the_deployed_worker(served: ApiClient, st
     job = served.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})
 
     path = f"/api/v1/jobs/{job['id']}"
-    until(lambda: stack.api.get(path)["status"] == "COMPLETED", seconds=60, what="the job to be run")
+    wait_until(lambda: stack.api.get(path)["status"] == "COMPLETED", seconds=60, what="the job to be run")
 
 
 def test_nobody_comes_in_without_a_token(served: ApiClient) -> None:

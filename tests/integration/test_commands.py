@@ -20,7 +20,7 @@ from leaseway_local.engine.ports import demo_host
 from leaseway_local.errors import LocalCloudError
 from support.commands import RunCommand
 from support.deployed_stacks import AnyEngine, DeployedStack, StackFactory
-from support.waiting import until
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -243,7 +243,7 @@ def test_a_command_on_a_cloud_that_is_down_says_what_to_do(
 def test_top_shows_counts_by_type_and_what_failed_last(leaseway: RunCommand, stack: DeployedStack) -> None:
     unreachable = {"type": "HTTP_GET", "payload": {"url": "http://nowhere.invalid/"}, "max_attempts": 1}
     job = stack.api.post("/api/v1/jobs", unreachable)
-    until(lambda: stack.api.get(f"/api/v1/jobs/{job['id']}")["status"] == "FAILED", seconds=60, what="its failure")
+    wait_until(lambda: stack.api.get(f"/api/v1/jobs/{job['id']}")["status"] == "FAILED", seconds=60, what="its failure")
 
     def shown() -> str:
         seen = leaseway("top", "--looks", 2, "--seconds", 0.2)
@@ -255,6 +255,6 @@ def test_top_shows_counts_by_type_and_what_failed_last(leaseway: RunCommand, sta
         counted = any(line.split()[:1] == ["HTTP_GET"] for line in screen.splitlines())
         return counted and job["id"][:8] in screen
 
-    until(told, seconds=30, what="the failed job to be shown, and its type to be counted")
+    wait_until(told, seconds=30, what="the failed job to be shown, and its type to be counted")
     assert "everybody's jobs" in (screen := shown())
     assert "jobs ended a second" in screen

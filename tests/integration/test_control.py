@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import changes, log_lines, until
+from support.waiting import read_job_changes, read_log_lines, wait_until
 
 LEASE = 3
 
@@ -30,7 +30,7 @@ def reaches(stack: DeployedStack, job_id: str, status: str, seconds: float = 60)
         job = read(stack, job_id)
         return job if job["status"] == status else None
 
-    return until(there, seconds=seconds, what=f"{job_id} {status}")
+    return wait_until(there, seconds=seconds, what=f"{job_id} {status}")
 
 
 def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_result_refused(
@@ -42,11 +42,11 @@ def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_res
     assert stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})["status"] == "CANCELLED"
 
     def find_loss() -> dict[str, Any] | None:
-        lines = log_lines(stack.client, stack.outputs["WorkerFunction"])
+        lines = read_log_lines(stack.client, stack.outputs["WorkerFunction"])
         losses = (line for line in lines if line.get("action") == "lease_lost" and line["job_id"] == job_id)
         return next(losses, None)
 
-    loss = until(find_loss, seconds=60, what="the executor's end")
+    loss = wait_until(find_loss, seconds=60, what="the executor's end")
     assert loss["duration_ms"] < 50_000, "it slept on"
     assert (read(stack, job_id)["status"], read(stack, job_id)["result"]) == ("CANCELLED", None)
 
@@ -61,7 +61,7 @@ def test_a_cancelled_job_is_tried_again_under_its_id_and_completes(stack: Deploy
     assert reaches(stack, job_id, "COMPLETED")["result"]["slept_ms"] >= 200
     moves = [
         (change.old.get("status"), change.new["status"])
-        for change in changes(stack.client, stack.outputs["JobsTable"])
+        for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
         if change.new.get("id") == job_id and change.old.get("status") != change.new["status"]
     ]
     assert moves == [(None, "CREATED"), ("CREATED", "CANCELLED"), ("CANCELLED", "CREATED"), ("CREATED", "RUNNING"),
@@ -93,7 +93,7 @@ def test_ordered_jobs_that_are_retried_together_start_in_the_order_of_their_crea
     jobs = [sleep(stack, 1, order_key=order_key, tags=[tag]) for _ in range(6)]
     assert stack.api.post("/api/v1/jobs/cancel", {"tag": tag})["changed"] == 6
     stack.api.post(f"/api/v1/jobs/{long}/cancel", {})
-    until(lambda: count_messages(stack, "OrderedQueueUrl") == 0, seconds=90, what="an empty queue")
+    wait_until(lambda: count_messages(stack, "OrderedQueueUrl") == 0, seconds=90, what="an empty queue")
     # When they are retried in three parts
     cursor: dict[str, str] | None = {}
     while cursor is not None:

@@ -10,12 +10,12 @@ from typer.testing import CliRunner
 from leaseway_local import cli
 from leaseway_local.commands import api_access
 from leaseway_local.connection.api_client import ApiClient
-from support.as_function import inside
+from support.as_function import act_as_function
 from support.commands import RunCommand
-from support.dead_letters import far_ahead, make_dead_letters
+from support.dead_letters import compute_distant_look, make_dead_letters
 from support.deployed_stacks import DeployedStack
-from support.seed_jobs import job_item, put_jobs
-from support.waiting import until
+from support.seed_jobs import make_job_item, put_jobs
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def listed(stack: DeployedStack) -> list[str]:
 
 def completes(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     path = f"/api/v1/jobs/{job_id}"
-    return until(lambda: (job := stack.api.get(path))["status"] == "COMPLETED" and job, seconds=60, what="its end")
+    return wait_until(lambda: (job := stack.api.get(path))["status"] == "COMPLETED" and job, seconds=60, what="its end")
 
 
 def test_what_was_given_up_is_listed_and_one_is_replayed(stack: DeployedStack) -> None:
@@ -50,7 +50,7 @@ def test_what_was_given_up_is_listed_and_one_is_replayed(stack: DeployedStack) -
 def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack: DeployedStack) -> None:
     # Given dead letters, counted by the tally
     ids = make_dead_letters(stack, 12)
-    until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] >= 12, seconds=30, what="their count")
+    wait_until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] >= 12, seconds=30, what="their count")
     # When all are replayed in two calls, one after the other
     first = stack.api.post("/api/v1/dead-letters/replay", {"limit": 8})
     assert (first["replayed"], first["left"] >= 4) == (8, True)
@@ -61,7 +61,7 @@ def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack: DeployedSta
     started = sorted(completes(stack, job_id)["started_at"] for job_id in ids)
     assert started[-1] > started[0]
     assert listed(stack) == []
-    until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] == 0, seconds=30, what="none counted")
+    wait_until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] == 0, seconds=30, what="none counted")
 
 
 def test_dead_letters_are_listed_and_replayed_by_command(stack: DeployedStack, leaseway: RunCommand) -> None:
@@ -95,25 +95,27 @@ def messages(stack: DeployedStack, queue: str) -> int:
 def test_duplicates_of_a_held_job_are_deleted_and_its_own_message_stays(stack: DeployedStack) -> None:
     # Given a job that a worker holds
     stack.client("sqs").purge_queue(QueueUrl=stack.outputs["JobsQueueUrl"])  # of what killed workers left hidden
-    until(lambda: messages(stack, "JobsQueueUrl") == 0, seconds=60, what="an empty queue")
+    wait_until(lambda: messages(stack, "JobsQueueUrl") == 0, seconds=60, what="an empty queue")
     made = stack.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 20_000}})
     path = f"/api/v1/jobs/{made['id']}"
-    until(lambda: stack.api.get(path)["status"] == "RUNNING", seconds=60, what="its claim")
+    wait_until(lambda: stack.api.get(path)["status"] == "RUNNING", seconds=60, what="its claim")
     # When the queue has five more messages of it
     sqs = stack.client("sqs")
     for _ in range(5):
         sqs.send_message(QueueUrl=stack.outputs["JobsQueueUrl"], MessageBody=message_of(made["id"], version=1))
     # Then only the one that its worker keeps hidden is left while the job runs
-    until(lambda: messages(stack, "JobsQueueUrl") == 1, seconds=15, what="one message", every=0.2)
+    wait_until(lambda: messages(stack, "JobsQueueUrl") == 1, seconds=15, what="one message", every=0.2)
     assert stack.api.get(path)["status"] == "RUNNING"
     assert completes(stack, made["id"])["attempts"] == 1
-    until(lambda: messages(stack, "JobsQueueUrl") == 0, seconds=30, what="no message")
+    wait_until(lambda: messages(stack, "JobsQueueUrl") == 0, seconds=30, what="no message")
 
 
 def test_a_dead_letter_of_a_job_that_moved_since_fails_nothing(stack: DeployedStack) -> None:
     # Given a job whose first attempt was made, and which has waited long for the next
-    (item,) = [job_item(1, owner=f"moved-{secrets.token_hex(4)}", status="CREATED", look_at=far_ahead())]
-    with inside(stack):
+    (item,) = [
+        make_job_item(1, owner=f"moved-{secrets.token_hex(4)}", status="CREATED", look_at=compute_distant_look())
+    ]
+    with act_as_function(stack):
         put_jobs([item])
     job_id, version = item["id"]["S"], int(item["version"]["N"])
     # When a message that was sent before that attempt is a dead letter

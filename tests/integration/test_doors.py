@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from support.deployed_stacks import PASSWORD, DeployedStack, StackFactory
-from support.forged_tokens import forgeries, opened, signed
-from support.waiting import until
+from support.forged_tokens import decode_token, forge_tokens, sign_token
+from support.waiting import wait_until
 
 # The gateway refuses these before the authorizer is asked: they cannot be tokens.
 SHAPELESS = ("garbage", "alg none")
@@ -210,12 +210,14 @@ def doors(make_stack: StackFactory) -> Doors:
     jobs = [client.post("/api/v1/jobs", JOB)["id"] for client in clients]
     for job in jobs:
         ended = f"/api/v1/jobs/{job}/result"
-        until(lambda ended=ended: stack.api.request("GET", ended).status_code == 200, seconds=60, what="the job's end")
+        wait_until(
+            lambda ended=ended: stack.api.request("GET", ended).status_code == 200, seconds=60, what="the job's end"
+        )
     user = clients[0].auth.token()
     key = stack.client("secretsmanager").get_secret_value(SecretId=stack.outputs["TokenSecret"])["SecretString"]
     task = stack.api.post("/api/tasks", TASK | {"name": names[0]})["id"]
     things = Things(names[0], names[1], stack.admin.username, *jobs, task)
-    return Doors(stack, things, user, stack.admin.token(), forgeries(user, key))
+    return Doors(stack, things, user, stack.admin.token(), forge_tokens(user, key))
 
 
 def routes(doors: Doors) -> dict[tuple[str, str], str]:
@@ -339,7 +341,7 @@ def test_a_user_reads_definitions_of_tasks_but_no_runs_of_others(doors: Doors) -
     # Given an Admin's task that has run
     path = f"/api/tasks/{doors.things.task}"
     doors.stack.api.post(f"{path}/run")
-    until(lambda: doors.stack.api.get(path)["run"], seconds=30, what="a run of the task")
+    wait_until(lambda: doors.stack.api.get(path)["run"], seconds=30, what="a run of the task")
     # When a User reads it, alone and in the list
     user = doors.stack.as_user(doors.things.user)
     listed = [task for task in user.get("/api/tasks")["content"] if task["id"] == doors.things.task]
@@ -382,7 +384,7 @@ def test_a_token_is_good_at_its_own_deployment_only(doors: Doors, stack: Deploye
 
 def test_the_forgeries_are_good_but_for_what_they_forge(doors: Doors) -> None:
     """The control: signed the same way, with nothing forged, a token is let in."""
-    header, claims = opened(doors.user)
+    header, claims = decode_token(doors.user)
     key = doors.stack.client("secretsmanager").get_secret_value(SecretId=doors.stack.outputs["TokenSecret"])
-    token = signed(header, claims | {"jti": "another"}, key["SecretString"])
+    token = sign_token(header, claims | {"jti": "another"}, key["SecretString"])
     assert doors.knock(("get", "/api/v1/me"), token).json()["username"] == doors.things.user

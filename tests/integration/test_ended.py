@@ -7,7 +7,7 @@ import pytest
 
 from leaseway_local.connection.api_client import ApiClient
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import until
+from support.waiting import wait_until
 
 JOBS = 40
 
@@ -46,7 +46,7 @@ def test_pollers_get_each_end_once_and_in_order_while_jobs_end_side_by_side(ende
         ids = list(pool.map(create, range(JOBS)))
 
     # When they poll until every end was listed
-    until(lambda: own.poll() >= JOBS // 2 and everybody.poll() >= JOBS, seconds=180, what="every end", every=0.2)
+    wait_until(lambda: own.poll() >= JOBS // 2 and everybody.poll() >= JOBS, seconds=180, what="every end", every=0.2)
 
     # Then each came once, the oldest end first
     assert sorted(job_id for _, job_id in own.ends) == sorted(ids[1::2])

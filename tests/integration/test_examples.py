@@ -12,7 +12,7 @@ import pytest
 from leaseway_local.commands import nodes
 from support.dead_letters import make_dead_letters
 from support.deployed_stacks import DeployedStack
-from support.doc_examples import EXAMPLES, promised
+from support.doc_examples import EXAMPLES, read_expected_output
 
 INTERPRETERS = {".py": [sys.executable], ".sh": ["bash", "-eu"]}
 
@@ -62,4 +62,4 @@ def test_an_example_prints_what_it_promises(stack: DeployedStack, example: Path)
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.fullmatch(promised(example), done.stdout), f"it printed:\n{done.stdout}\n{done.stderr}"
+    assert re.fullmatch(read_expected_output(example), done.stdout), f"it printed:\n{done.stdout}\n{done.stderr}"

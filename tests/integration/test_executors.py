@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw
 
 from leaseway_local.connection.api_client import ApiProblem
 from support.deployed_stacks import AnyEngine, DeployedStack, StackFactory
-from support.http_servers import CountingServer, Reply, counting_server
-from support.waiting import TERMINAL, changes, until
+from support.http_servers import CountingServer, Reply, run_counting_server
+from support.waiting import TERMINAL, read_job_changes, wait_until
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -20,7 +20,7 @@ RED, BLUE = (255, 0, 0), (0, 0, 255)
 @pytest.fixture(scope="module")
 def server() -> Iterator[CountingServer]:
     """The one server that HTTP jobs of this module's stack may reach."""
-    with counting_server() as counting:
+    with run_counting_server() as counting:
         yield counting
 
 
@@ -36,7 +36,7 @@ def create(stack: DeployedStack, name: str, payload: dict[str, Any], **options: 
 def outcome(stack: DeployedStack, job_id: str, seconds: float = 60) -> dict[str, Any]:
     """How the job ended: status and result or error_message."""
     job = f"/api/v1/jobs/{job_id}"
-    until(lambda: stack.api.get(job)["status"] in TERMINAL, seconds=seconds, what=f"the end of {job_id}")
+    wait_until(lambda: stack.api.get(job)["status"] in TERMINAL, seconds=seconds, what=f"the end of {job_id}")
     return stack.api.get(f"{job}/result")
 
 
@@ -186,11 +186,11 @@ def test_five_hundred_fetches_hit_the_server_once_each(
     table, wanted = executing.outputs["JobsTable"], set(job_ids)
 
     def ends() -> Any:
-        seen = [change.new for change in changes(executing.client, table) if change.ended]
+        seen = [change.new for change in read_job_changes(executing.client, table) if change.ends_the_job]
         ours = [item for item in seen if item["id"] in wanted]
         return ours if len(ours) >= len(paths) else None
 
-    ended = until(ends, seconds=240, what="the end of all", every=2)
+    ended = wait_until(ends, seconds=240, what="the end of all", every=2)
 
     # Then each completed once, and the server was asked for each URL exactly once
     assert sorted(item["id"] for item in ended) == sorted(job_ids)

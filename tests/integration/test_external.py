@@ -18,7 +18,7 @@ import pytest
 from leaseway.jobs.run.external import LONGEST_WAIT_SECONDS
 from support.deployed_stacks import DeployedStack, StackFactory
 from support.doc_examples import FOLDER
-from support.waiting import Change, changes, log_lines, until
+from support.waiting import Change, read_job_changes, read_log_lines, wait_until
 
 LEASE = 3
 WORKER = FOLDER / "worker.sh"
@@ -114,7 +114,7 @@ def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats
 
 
 def heartbeats(stack: DeployedStack, job_id: str) -> list[Change]:
-    recorded = changes(stack.client, stack.outputs["JobsTable"])
+    recorded = read_job_changes(stack.client, stack.outputs["JobsTable"])
     return [change for change in recorded if change.is_heartbeat and change.new["id"] == job_id]
 
 
@@ -124,14 +124,14 @@ def test_a_killed_shell_workers_job_is_taken_over_by_another(
     # Given a worker that is killed in the middle of a job, with everything it started
     job_id = create(stack, {"seconds": 60, "slow_for": "victim"}, ttl_ms=300_000)
     victim = shell_worker("victim")
-    until(lambda: heartbeats(stack, job_id), seconds=60, what="the victim's first heartbeat")
+    wait_until(lambda: heartbeats(stack, job_id), seconds=60, what="the victim's first heartbeat")
     os.killpg(victim.pid, signal.SIGKILL)
 
     # When the sweeper has found its lease ended
     def resent() -> int:
         return stack.invoke("SweeperFunction", {})["resent"]
 
-    until(resent, seconds=LEASE + 30, what="a new message", every=1)
+    wait_until(resent, seconds=LEASE + 30, what="a new message", every=1)
     output, _ = shell_worker("successor").communicate(timeout=60)
 
     # Then another worker did it, once
@@ -140,8 +140,12 @@ def test_a_killed_shell_workers_job_is_taken_over_by_another(
     assert job["result"]["by"] == "successor"
     assert [attempt["end"] for attempt in job["history"]] == ["CRASHED", "COMPLETED"]
     assert job_id in output
-    ends = [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
-    assert sum(change.ended for change in ends) == 1
+    ends = [
+        change
+        for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
+        if change.new.get("id") == job_id
+    ]
+    assert sum(change.ends_the_job for change in ends) == 1
 
 
 def test_a_claim_whose_answer_is_lost_is_repeated_under_its_key(stack: DeployedStack) -> None:
@@ -168,11 +172,13 @@ def test_ghosts_of_a_rolling_deploy_cost_a_job_nothing(stack: DeployedStack) -> 
     # Given a job with a single attempt, claimed by three workers that are gone before they hear of it
     job_id = create(stack, {"n": 1}, max_attempts=1)
     for _ in range(3):
-        ghost = until(lambda: answered(stack), seconds=30, what="a claim")
+        ghost = wait_until(lambda: answered(stack), seconds=30, what="a claim")
         assert ghost["job"]["id"] == job_id
-        until(lambda: stack.invoke("SweeperFunction", {})["resent"], seconds=LEASE + 60, what="its message", every=1)
+        wait_until(
+            lambda: stack.invoke("SweeperFunction", {})["resent"], seconds=LEASE + 60, what="its message", every=1
+        )
     # When a worker lives
-    alive = until(lambda: answered(stack), seconds=30, what="a claim")
+    alive = wait_until(lambda: answered(stack), seconds=30, what="a claim")
     # Then it has the job's one attempt
     assert tell(stack, alive, "heartbeat").json()["cancelled"] is False
     assert tell(stack, alive, "complete", result={"by": "alive"}).status_code == 200
@@ -188,12 +194,14 @@ def answered(stack: DeployedStack) -> dict[str, Any] | None:
 
 def test_a_long_lease_needs_no_heartbeat_while_the_deployments_own_lease_passes(stack: DeployedStack) -> None:
     job_id = create(stack, {"n": 1}, ttl_ms=3_600_000)
-    long = until(lambda: answered_long(stack), seconds=30, what="a claim")
+    long = wait_until(lambda: answered_long(stack), seconds=30, what="a claim")
     assert (long["job"]["id"], long["heartbeat_seconds"]) == (job_id, 200)
     assert tell(stack, long, "heartbeat").status_code == 200
     # The deployment's own lease and the grace after it are over, and sweeps leave the job alone
     over = time.time() + LEASE + 16
-    until(lambda: stack.invoke("SweeperFunction", {})["resent"] == 0 and time.time() > over, seconds=60, what="sweeps")
+    wait_until(
+        lambda: stack.invoke("SweeperFunction", {})["resent"] == 0 and time.time() > over, seconds=60, what="sweeps"
+    )
     assert claim(stack).status_code == 204
     assert tell(stack, long, "complete", result={}).status_code == 200
     assert read(stack, job_id)["attempts"] == 1
@@ -215,7 +223,7 @@ def test_a_claim_waits_until_a_job_comes(stack: DeployedStack) -> None:
     # Then a request gets it before its wait is over
     assert answer.json()["job"]["id"] == job_id
     assert tell(stack, answer.json(), "complete", result={}).status_code == 200
-    lines = log_lines(stack.client, stack.outputs["ApiFunction"])
+    lines = read_log_lines(stack.client, stack.outputs["ApiFunction"])
     served = [line for line in lines if line.get("route") == "/api/v1/jobs/claim" and line["status"] == 200]
     assert served[-1]["ms"] < LONGEST_WAIT_SECONDS * 1000, "it looked again only at its end"
 

@@ -9,21 +9,21 @@ import pytest
 
 from leaseway_local.connection.api_client import ApiProblem
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.http_servers import CountingServer, counting_server
-from support.waiting import until
+from support.http_servers import CountingServer, run_counting_server
+from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
 def victim() -> Iterator[CountingServer]:
     """A server of this machine that no job may reach."""
-    with counting_server() as counting:
+    with run_counting_server() as counting:
         yield counting
 
 
 @pytest.fixture(scope="module")
 def door() -> Iterator[CountingServer]:
     """A server that jobs may reach, and that sends them on."""
-    with counting_server() as counting:
+    with run_counting_server() as counting:
         yield counting
 
 
@@ -39,7 +39,7 @@ def refusal_of(stack: DeployedStack, url: str) -> str:
     except ApiProblem as problem:
         return problem.code
     path = f"/api/v1/jobs/{job['id']}/result"
-    until(lambda: stack.api.request("GET", path).status_code == 200, seconds=60, what=f"the end of {url}")
+    wait_until(lambda: stack.api.request("GET", path).status_code == 200, seconds=60, what=f"the end of {url}")
     ended = stack.api.get(path)
     assert ended["status"] == "FAILED", ended
     return str(ended["error_message"])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.hostile_requests import TABLES, VICTIM, Hostile, media_types
+from support.hostile_requests import TABLES, VICTIM, HostileRequest, vary_media_types
 
 # What the gateway refuses before the function could: a path or a method that no route has.
 NO_ROUTE = (404, "ROUTE_NOT_FOUND")
@@ -22,7 +22,7 @@ MARKED = [
         ),
         id=table.__name__,
     )
-    if table is media_types
+    if table is vary_media_types
     else table
     for table in TABLES
 ]
@@ -38,7 +38,7 @@ def victim(make_stack: StackFactory) -> DeployedStack:
 
 @pytest.mark.parametrize("table", MARKED, ids=lambda table: table.__name__)
 def test_hostile_input_is_refused_and_changes_nothing(
-    victim: DeployedStack, table: Callable[[], Iterator[Hostile]], subtests: pytest.Subtests
+    victim: DeployedStack, table: Callable[[], Iterator[HostileRequest]], subtests: pytest.Subtests
 ) -> None:
     # Given a deployed stack with an account
     before = everything(victim)
@@ -59,12 +59,12 @@ def test_hostile_input_is_refused_and_changes_nothing(
     assert everything(victim) == before
 
 
-def is_no_route(case: Hostile) -> bool:
+def is_no_route(case: HostileRequest) -> bool:
     # An escaped slash or dot segment may reach the gateway as a real one, and leads nowhere then.
     return case.code == "METHOD_NOT_ALLOWED" or any(set(value) & set("/.\x00\n") for value in case.path.values())
 
 
-def send(stack: DeployedStack, case: Hostile) -> Any:
+def send(stack: DeployedStack, case: HostileRequest) -> Any:
     headers = {"content-type": case.content_type} if case.content_type and case.body is not None else {}
     return stack.api.request(case.method, case.url, params=list(case.query), content=case.body, headers=headers)
 

@@ -126,7 +126,7 @@ def test_head_and_options_work_wherever_get_does(stack: DeployedStack, subtests:
             # When it is asked for by HEAD and by OPTIONS
             url = path.replace("{", "").replace("}", "")
             whole, head = (stack.api.request(method, url) for method in ("GET", "HEAD"))
-            options = stack.as_nobody().request("OPTIONS", url)
+            options = stack.as_anonymous().request("OPTIONS", url)
             # Then HEAD is as GET without the body, and OPTIONS names both
             assert (head.status_code, head.content) == (whole.status_code, b"")
             assert head.headers["content-type"] == whole.headers["content-type"]

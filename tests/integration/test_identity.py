@@ -11,8 +11,8 @@ from authlib.integrations.httpx_client import OAuth2Client
 
 from leaseway_local.connection.api_client import ApiClient
 from support.deployed_stacks import PASSWORD, DeployedStack, StackFactory
-from support.forged_tokens import opened
-from support.waiting import until
+from support.forged_tokens import decode_token
+from support.waiting import wait_until
 
 ORIGIN = "https://app.example.com"
 NEW_PASSWORD = "quarry-violin-sunday"
@@ -79,7 +79,7 @@ def until_refused(client: ApiClient) -> tuple[int, str]:
         answer = client.request("GET", "/api/v1/me")
         return None if answer.status_code == 200 else (answer.status_code, answer.json()["code"])
 
-    return until(refusal, seconds=60, what="the end of the token", every=0.5)
+    return wait_until(refusal, seconds=60, what="the end of the token", every=0.5)
 
 
 def ask(stack: DeployedStack, username: str, password: str) -> httpx.Response:
@@ -121,12 +121,14 @@ def test_a_thousand_wrong_passwords_from_twenty_sides_open_nothing(
     # Then none gets in, and all hear the same
     assert {(answer.status_code, answer.json()["error"]) for answer in answers} == {(400, "invalid_grant")}
     # And the right password is refused while the name is locked
-    locked = until(lambda: long_lock(hasty, name), seconds=30, what="a fresh lock-out", every=0)
+    locked = wait_until(lambda: long_lock(hasty, name), seconds=30, what="a fresh lock-out", every=0)
     right = ask(hasty, name, PASSWORD)
     assert (right.status_code, right.json()["error"]) == (400, "invalid_grant")
     assert 1 <= int(right.headers["retry-after"]) <= LONGEST_LOCK
     # And is good after it
-    until(lambda: ask(hasty, name, PASSWORD).status_code == 200, seconds=locked + 30, what="the end of the lock-out")
+    wait_until(
+        lambda: ask(hasty, name, PASSWORD).status_code == 200, seconds=locked + 30, what="the end of the lock-out"
+    )
     # And a name that nobody has is locked in the same words
     nobody = [ask(hasty, f"no-{name}", "guess").json() for _ in range(6)]
     assert {tuple(answer) for answer in nobody} == {tuple(right.json())}
@@ -153,7 +155,7 @@ def test_a_rotation_under_load_logs_nobody_out(hasty: DeployedStack, name: str) 
     def call_all_the_time() -> None:
         while not over.is_set():
             fresh = ask(hasty, name, PASSWORD).json()["access_token"]
-            kinds.add(opened(fresh)[0]["kid"])
+            kinds.add(decode_token(fresh)[0]["kid"])
             for token in (fresh, old):
                 headers = {"authorization": f"Bearer {token}"}
                 answer = httpx.get(f"{hasty.outputs.api_url}/api/v1/me", headers=headers, trust_env=False, timeout=60)
@@ -162,15 +164,15 @@ def test_a_rotation_under_load_logs_nobody_out(hasty: DeployedStack, name: str) 
     with ThreadPoolExecutor(4) as sides:
         running = [sides.submit(call_all_the_time) for _ in range(4)]
         try:
-            until(lambda: len(statuses) > 40, seconds=60, what="load")
+            wait_until(lambda: len(statuses) > 40, seconds=60, what="load")
             # When the key is rotated
             new = hasty.client("secretsmanager").put_secret_value(
                 SecretId=hasty.outputs["TokenSecret"], SecretString=secrets.token_hex(32)
             )["VersionId"]
             # Then the new key signs after the cache time, and never does a good token get a 401
-            until(lambda: new in kinds, seconds=60, what="a token signed with the new key")
+            wait_until(lambda: new in kinds, seconds=60, what="a token signed with the new key")
             seen = len(statuses)
-            until(lambda: len(statuses) > seen + 40, seconds=60, what="load after the rotation")
+            wait_until(lambda: len(statuses) > seen + 40, seconds=60, what="load after the rotation")
         finally:
             over.set()
         for side in running:
@@ -205,7 +207,7 @@ def test_pages_of_named_origins_may_call_and_others_may_not(hasty: DeployedStack
         with subtests.test(path):
             url = path.replace("{", "").replace("}", "")
             # When a browser asks for leave, without a token
-            asked = hasty.as_nobody(origin=ORIGIN, **preflight).request("OPTIONS", url)
+            asked = hasty.as_anonymous(origin=ORIGIN, **preflight).request("OPTIONS", url)
             # Then every path grants it, for its own methods
             assert asked.status_code == 204
             assert asked.headers["access-control-allow-origin"] == ORIGIN
@@ -213,18 +215,18 @@ def test_pages_of_named_origins_may_call_and_others_may_not(hasty: DeployedStack
             granted = set(asked.headers["access-control-allow-headers"].split(", "))
             assert granted == {"authorization", "content-type", "idempotency-key", "if-match"}
             # And another origin gets none
-            foreign = hasty.as_nobody(origin="https://evil.example.com", **preflight).request("OPTIONS", url)
+            foreign = hasty.as_anonymous(origin="https://evil.example.com", **preflight).request("OPTIONS", url)
             assert not [header for header in foreign.headers if header.startswith("access-control")]
     # And the answers themselves, refusals too, can be read by the named origin alone
     for path in ("/health", "/openapi.json"):
-        shown = hasty.as_nobody(origin=ORIGIN).request("GET", path)
+        shown = hasty.as_anonymous(origin=ORIGIN).request("GET", path)
         assert (shown.headers["access-control-allow-origin"], shown.headers["vary"]) == (ORIGIN, "origin")
-        hidden = hasty.as_nobody(origin="null").request("GET", path)
+        hidden = hasty.as_anonymous(origin="null").request("GET", path)
         assert "access-control-allow-origin" not in hidden.headers
 
 
 def test_pages_and_answers_carry_their_security_headers(stack: DeployedStack) -> None:
-    page = stack.as_nobody().request("GET", "/docs").headers
+    page = stack.as_anonymous().request("GET", "/docs").headers
     assert "frame-ancestors 'none'" in page["content-security-policy"]
     assert page["x-frame-options"] == "DENY"
     assert page["strict-transport-security"].startswith("max-age=")

@@ -8,7 +8,7 @@ import pytest
 
 from leaseway_local.connection.api_client import ApiProblem
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import job_items, until
+from support.waiting import read_job_items, wait_until
 
 AT_ONCE = 6
 LIMIT = 20
@@ -31,7 +31,7 @@ def post_batch(stack: DeployedStack, jobs: list[dict[str, Any]], key: str) -> di
         is_final = response.is_success and not codes & {"UNAVAILABLE", "OUTCOME_UNKNOWN"}
         return answer if is_final else None
 
-    return until(settled, seconds=60, what="an answer without a failure")
+    return wait_until(settled, seconds=60, what="an answer without a failure")
 
 
 def test_requests_at_a_time_under_one_key_create_each_job_once(stack: DeployedStack) -> None:
@@ -51,10 +51,10 @@ def test_requests_at_a_time_under_one_key_create_each_job_once(stack: DeployedSt
     ids = [item["job"]["id"] for item in answers[0]["content"] if item["job"]]
 
     def all_ended() -> list[dict[str, Any]] | None:
-        items = job_items(stack.client, stack.outputs["JobsTable"], ids)
+        items = read_job_items(stack.client, stack.outputs["JobsTable"], ids)
         return items if {item["status"] for item in items} == {"COMPLETED"} else None
 
-    items = until(all_ended, seconds=90, what="all COMPLETED")
+    items = wait_until(all_ended, seconds=90, what="all COMPLETED")
     assert Counter(item["attempts"] for item in items) == {1: 49}
     tagged = stack.api.get("/api/v1/jobs", tag="keyed", size=100)["content"]
     assert sorted(job["id"] for job in tagged) == sorted(ids)
@@ -81,5 +81,5 @@ def test_clients_at_a_time_fill_an_order_key_to_its_limit_and_no_further(stack: 
     of_key = [each["id"] for each in waiting if each.get("order_key") == "full"][:3]
     for job_id in of_key:
         stack.api.post(f"/api/v1/jobs/{job_id}/cancel", None)
-    room = until(lambda: create(0) is None, seconds=60, what="room for one", every=0.5)
+    room = wait_until(lambda: create(0) is None, seconds=60, what="room for one", every=0.5)
     assert room

@@ -20,12 +20,12 @@ from leaseway.settings import require_setting
 from leaseway.tasks import Definition, create_task
 from leaseway_local.deployment import template
 from support import tables
-from support.as_function import forget_everything
+from support.as_function import clear_caches
 from support.deployed_stacks import AnyEngine
-from support.http_servers import counting_server
-from support.lambda_runtime import Folders, FunctionError, execution_environment, lay_out
+from support.http_servers import run_counting_server
+from support.lambda_runtime import Folders, FunctionError, lay_out, run_environment
 from support.sample_events import sample_event
-from support.waiting import until
+from support.waiting import wait_until
 
 HANDLERS = {
     found["Properties"]["Handler"].removesuffix(".handler").removesuffix(".app"): found["Properties"]["Handler"]
@@ -62,19 +62,19 @@ def variables(engine: AnyEngine) -> Iterator[dict[str, str]]:
     with pytest.MonkeyPatch.context() as environment:
         for name, value in given.items():
             environment.setenv(name, value)
-        forget_everything()
+        clear_caches()
         for kind in tables.EVERY:
             aws.client("dynamodb").create_table(**kind(f"bootstrap-{kind.__name__}"))
-        queues = {name: tables.queue(aws.client("sqs"), f"bootstrap-{name}") for name in ("jobs", "tasks")}
+        queues = {name: tables.create_queue(aws.client("sqs"), f"bootstrap-{name}") for name in ("jobs", "tasks")}
         for name, url in queues.items():
             given[f"{name}_queue_url".upper()] = url
             environment.setenv(f"{name}_queue_url".upper(), url)
         aws.client("s3").create_bucket(Bucket="bootstrap-bucket")
         for name, text in {"cursor": "k" * 64, "token": "t" * 64, "admin": json.dumps(ADMIN)}.items():
             aws.client("secretsmanager").create_secret(Name=f"bootstrap/{name}", SecretString=text)
-        forget_everything()
+        clear_caches()
         yield given
-    forget_everything()
+    clear_caches()
 
 
 def api(invoke: Invoke) -> None:
@@ -96,7 +96,7 @@ def authorizer(invoke: Invoke) -> None:
 
 
 def first_admin(invoke: Invoke) -> None:
-    with counting_server() as cloudformation:
+    with run_counting_server() as cloudformation:
         invoke(sample_event("first_admin") | {"ResponseURL": cloudformation.url("/answer")})
         assert cloudformation.hits == ["/answer"]
 
@@ -200,7 +200,7 @@ SCENARIOS: dict[str, Callable[[Invoke], None]] = {
 def test_a_packaged_function_does_its_work_under_lambdas_bootstrap(
     name: str, folders: Folders, variables: dict[str, str]
 ) -> None:
-    with execution_environment(folders, HANDLERS[name], variables) as started:
+    with run_environment(folders, HANDLERS[name], variables) as started:
         started.wait_until_ready()
         SCENARIOS[name](started.invoke)
 
@@ -209,16 +209,16 @@ def test_deep_health_is_503_while_a_dependency_is_cut_off(folders: Folders, vari
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="bootstrap-cut-off")
     event = sample_event("api-health") | {"multiValueQueryStringParameters": {"deep": ["1"]}}
-    with execution_environment(folders, HANDLERS["api"], variables | {"BUCKET": "bootstrap-cut-off"}) as started:
+    with run_environment(folders, HANDLERS["api"], variables | {"BUCKET": "bootstrap-cut-off"}) as started:
 
         def status() -> int:
             return started.invoke(event)["statusCode"]
 
         assert status() == 200
         s3.delete_bucket(Bucket="bootstrap-cut-off")
-        until(lambda: status() == 503, seconds=30, what="the bucket to be missed")
+        wait_until(lambda: status() == 503, seconds=30, what="the bucket to be missed")
         s3.create_bucket(Bucket="bootstrap-cut-off")
-        until(lambda: status() == 200, seconds=30, what="the bucket to be found again")
+        wait_until(lambda: status() == 200, seconds=30, what="the bucket to be found again")
 
 
 def test_a_function_that_cannot_start_says_why(folders: Folders, variables: dict[str, str]) -> None:
@@ -226,7 +226,7 @@ def test_a_function_that_cannot_start_says_why(folders: Folders, variables: dict
     broken = variables | {"LEASE_SECONDS": "0"}
 
     with (
-        execution_environment(folders, HANDLERS["worker"], broken) as started,
+        run_environment(folders, HANDLERS["worker"], broken) as started,
         pytest.raises(FunctionError, match="lease_seconds"),
     ):
         started.wait_until_ready()

@@ -13,7 +13,15 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import Change, assert_steady_heartbeats, changes, job_item, kill_worker, log_lines, until
+from support.waiting import (
+    Change,
+    assert_steady_heartbeats,
+    kill_worker,
+    read_job_changes,
+    read_job_item,
+    read_log_lines,
+    wait_until,
+)
 
 LEASE = 4
 DEAD_LETTER_SECONDS = 1
@@ -58,7 +66,7 @@ def read(stack: DeployedStack, job_id: str) -> dict[str, Any]:
 
 
 def item(stack: DeployedStack, job_id: str) -> dict[str, Any]:
-    return job_item(stack.client, stack.outputs["JobsTable"], job_id)
+    return read_job_item(stack.client, stack.outputs["JobsTable"], job_id)
 
 
 def ended(stack: DeployedStack, job_id: str, seconds: float = 120) -> dict[str, Any]:
@@ -66,7 +74,7 @@ def ended(stack: DeployedStack, job_id: str, seconds: float = 120) -> dict[str, 
         job = read(stack, job_id)
         return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
 
-    return until(finished, seconds=seconds, what=f"the end of {job_id}")
+    return wait_until(finished, seconds=seconds, what=f"the end of {job_id}")
 
 
 def running(stack: DeployedStack, job_id: str, attempt: int = 1, seconds: float = 90) -> dict[str, Any]:
@@ -74,11 +82,15 @@ def running(stack: DeployedStack, job_id: str, attempt: int = 1, seconds: float 
         job = read(stack, job_id)
         return job if job["status"] == "RUNNING" and job["attempts"] == attempt else None
 
-    return until(claimed, seconds=seconds, what=f"attempt {attempt} of {job_id}", every=0.05)
+    return wait_until(claimed, seconds=seconds, what=f"attempt {attempt} of {job_id}", every=0.05)
 
 
 def transitions(stack: DeployedStack, job_id: str) -> list[Change]:
-    return [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
+    return [
+        change
+        for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
+        if change.new.get("id") == job_id
+    ]
 
 
 @contextmanager
@@ -136,7 +148,7 @@ def test_a_takeover_has_the_whole_time_to_live(quick: DeployedStack) -> None:
     job_id = sleep(quick, 6_000, ttl_ms=8_000)
     worker, lease_until = running(quick, job_id)["worker"], item(quick, job_id)["lease_until"]
     # A heartbeat shows that the message is hidden no longer than the lease; until then the queue hides it for 900 s.
-    until(lambda: item(quick, job_id)["lease_until"] != lease_until, seconds=30, what="a heartbeat")
+    wait_until(lambda: item(quick, job_id)["lease_until"] != lease_until, seconds=30, what="a heartbeat")
     kill_worker(worker)
 
     # When its message comes back, which is after the deadline
@@ -160,7 +172,7 @@ def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick
     assert {job["status"] for job in jobs} == {"COMPLETED"}
     assert {job["crashes"] for job in jobs} == {1}
     for job_id in job_ids:
-        assert sum(change.ended for change in transitions(quick, job_id)) == 1
+        assert sum(change.ends_the_job for change in transitions(quick, job_id)) == 1
 
 
 def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick: DeployedStack) -> None:
@@ -217,14 +229,14 @@ def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick: Deploy
                     return True
             return False
 
-        until(lose, seconds=60, what="the message")
+        wait_until(lose, seconds=60, what="the message")
     assert read(quick, job_id)["status"] == "CREATED"
 
     def swept() -> bool:
         quick.invoke("SweeperFunction", {})
         return read(quick, job_id)["status"] == "COMPLETED"
 
-    until(swept, seconds=30, what="the sweeper's rescue", every=0.5)
+    wait_until(swept, seconds=30, what="the sweeper's rescue", every=0.5)
 
 
 def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_is_judged(quick: DeployedStack) -> None:
@@ -232,7 +244,7 @@ def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_
     with no_workers(quick):
         job_id = sleep(quick, 10)
         neglected = item(quick, job_id)["created_at"] / 1000 + DEAD_LETTER_SECONDS
-        until(lambda: time.time() > neglected, seconds=10, what="the job to be neglected")
+        wait_until(lambda: time.time() > neglected, seconds=10, what="the job to be neglected")
         received = 0
         while received < 21:
             messages = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=1, VisibilityTimeout=0)
@@ -250,7 +262,7 @@ def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_
 def test_a_message_that_is_no_jobs_is_dropped_by_the_judge(quick: DeployedStack) -> None:
     sqs = quick.client("sqs")
     sqs.send_message(QueueUrl=quick.outputs["DeadLetterQueueUrl"], MessageBody="nonsense")
-    until(lambda: depth(quick, "DeadLetterQueueUrl") == 0, seconds=60, what="an empty dead-letter queue")
+    wait_until(lambda: depth(quick, "DeadLetterQueueUrl") == 0, seconds=60, what="an empty dead-letter queue")
 
 
 def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_five_sweeps(
@@ -278,6 +290,8 @@ def test_a_sleep_of_130_seconds_on_a_lease_of_30_is_delivered_once(long_sleep: t
 
     assert (job["status"], job["attempts"], job["crashes"]) == ("COMPLETED", 1, 0)
     assert_steady_heartbeats(transitions(stack, job_id), lease_ms=30_000)
-    lines = [line for line in log_lines(stack.client, stack.outputs["WorkerFunction"]) if line.get("job_id") == job_id]
+    lines = [
+        line for line in read_log_lines(stack.client, stack.outputs["WorkerFunction"]) if line.get("job_id") == job_id
+    ]
     deliveries = [line for line in lines if line.get("action") in ("claim", "wait", "drop")]
     assert len(deliveries) == 1

@@ -21,7 +21,7 @@ from leaseway_local.connection import ledger_check
 from leaseway_local.connection.api_client import ApiProblem
 from support.commands import RunCommand
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import until
+from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def entries(bank: DeployedStack, user: str, count: int) -> list[dict[str, Any]]:
         found = bank.api.get(f"/api/users/{user}/ledger", size=100)["content"]
         return found if len(found) >= count else None
 
-    return until(listed, seconds=30, what=f"{count} entries of {user}")
+    return wait_until(listed, seconds=30, what=f"{count} entries of {user}")
 
 
 def send(bank: DeployedStack, path: str, body: dict[str, Any], key: str) -> tuple[int, str]:

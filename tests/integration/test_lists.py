@@ -9,11 +9,11 @@ import pytest
 from leaseway.jobs.find.lists import JobPage, page_of_jobs
 from leaseway.jobs.job import JobStatus
 from leaseway.settings import require_setting
-from support.as_function import inside
-from support.call_meter import Meter, metered
+from support.as_function import act_as_function
+from support.call_meter import Meter, meter_calls
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.seed_jobs import EPOCH_MS, job_item, put_jobs
-from support.waiting import until
+from support.seed_jobs import EPOCH_MS, make_job_item, put_jobs
+from support.waiting import wait_until
 
 LISTS = {
     "of an owner": {"owner": "alice"},
@@ -42,15 +42,15 @@ class Reads:
 
 def page_and_reads(**wanted: Any) -> tuple[JobPage, Reads]:
     page_of_jobs(**wanted)  # the first cursor of a process fetches the key that signs it
-    with metered() as meter:
+    with meter_calls() as meter:
         page = page_of_jobs(**wanted)
     assert meter.write_units() == 0
     return page, Reads.of(meter)
 
 
 def measured(stack: Any, jobs: int) -> dict[str, tuple[JobPage, Reads]]:
-    with inside(stack):
-        put_jobs([job_item(n) for n in range(jobs)])
+    with act_as_function(stack):
+        put_jobs([make_job_item(n) for n in range(jobs)])
         return {name: page_and_reads(**wanted, size=20) for name, wanted in LISTS.items()}
 
 
@@ -92,7 +92,7 @@ def test_a_page_deep_inside_costs_what_the_first_one_does(
     pages: tuple[dict[str, Any], dict[str, Any]], large: DeployedStack
 ) -> None:
     _, (first_page, first) = (measurements["of an owner"] for measurements in pages)
-    with inside(large):
+    with act_as_function(large):
         cursor = first_page.cursor
         for _ in range(5):
             page, reads = page_and_reads(owner="alice", size=20, cursor=cursor)
@@ -110,9 +110,9 @@ def test_a_list_that_finds_nothing_reads_at_most_1000_keys(
         {"owner": "alice", "type_name": "HTTP_GET"},
         {"owner": None, "status": JobStatus.COMPLETED, "type_name": "HTTP_GET"},
     ]
-    with inside(large):
+    with act_as_function(large):
         for filters in wanted:
-            with metered() as meter:
+            with meter_calls() as meter:
                 page = page_of_jobs(**filters, size=20)
             read = sum(call.keys for call in meter.calls for charge in call.charges if charge.index)
             assert 900 <= read <= 1_000
@@ -122,8 +122,8 @@ def test_a_list_that_finds_nothing_reads_at_most_1000_keys(
 
 def test_live_jobs_with_one_look_come_once_each(small: DeployedStack) -> None:
     # Given 50 live jobs to be looked at in one millisecond, when pages of 7 are walked, then each comes once
-    with inside(small):
-        put_jobs([job_item(n, owner="live", status="CREATED", look_at=EPOCH_MS) for n in range(50)])
+    with act_as_function(small):
+        put_jobs([make_job_item(n, owner="live", status="CREATED", look_at=EPOCH_MS) for n in range(50)])
         seen, cursor = [], None
         while not seen or cursor:
             page = page_of_jobs(owner=None, status=JobStatus.CREATED, size=7, cursor=cursor)
@@ -136,9 +136,9 @@ def test_totals_follow_10000_jobs(
 ) -> None:
     # Given 10,000 jobs in the table's stream, when the tally has seen them, then every list knows its length
     def counted() -> Any:
-        with inside(large):
+        with act_as_function(large):
             return page_of_jobs(owner="alice", status=JobStatus.COMPLETED, size=20)
 
-    until(lambda: counted().total_elements == most, seconds=180, what=f"{most} jobs counted", every=1)
+    wait_until(lambda: counted().total_elements == most, seconds=180, what=f"{most} jobs counted", every=1)
     page = counted()
     assert page.total_pages == most / 20

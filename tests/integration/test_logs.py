@@ -6,8 +6,8 @@ import httpx
 
 from leaseway_local.engine.paths import Home
 from support.deployed_stacks import PASSWORD, DeployedStack, StackFactory
-from support.forged_tokens import forgeries
-from support.waiting import until
+from support.forged_tokens import forge_tokens
+from support.waiting import wait_until
 
 FUNCTIONS = ("ApiFunction", "AuthorizerFunction", "FirstAdminFunction", "WorkerFunction", "TallyFunction")
 
@@ -21,7 +21,7 @@ def test_no_log_of_a_whole_run_has_a_secret(make_stack: StackFactory, home: Home
     user = stack.as_user(name)
     token = user.auth.token()
     key = stack.client("secretsmanager").get_secret_value(SecretId=stack.outputs["TokenSecret"])["SecretString"]
-    for forged in forgeries(token, key).values():
+    for forged in forge_tokens(token, key).values():
         httpx.get(f"{url}/api/v1/me", headers={"authorization": f"Bearer {forged}"}, trust_env=False)
     for password in [planted["wrong"]] * 4:
         form = {"grant_type": "password", "username": f"no-{name}", "password": password}
@@ -41,7 +41,7 @@ def test_no_log_of_a_whole_run_has_a_secret(make_stack: StackFactory, home: Home
     for answer in made:
         if answer.status_code == 202:
             path = f"/api/v1/jobs/{answer.json()['id']}/result"
-            until(lambda path=path: user.request("GET", path).status_code == 200, seconds=60, what="the job's end")
+            wait_until(lambda path=path: user.request("GET", path).status_code == 200, seconds=60, what="the job's end")
     change = {"current_password": PASSWORD, "new_password": planted["new"]}
     assert user.request("POST", "/api/v1/me/password", json=change).status_code == 200
     # Then no function's log and not the engine's has one of them

@@ -26,11 +26,11 @@ from leaseway.idempotency import IdempotencyKey
 from leaseway.ledger import reverse
 from leaseway.ledger.stream import record_changes
 from leaseway.ledger.verify import verify
-from support.account_stream import records
+from support.account_stream import read_stream_records
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.faulty_wire import wire
+from support.faulty_wire import intercept_calls
 from support.fuzz import count_examples
-from support.waiting import until
+from support.waiting import wait_until
 
 OPENING = 100
 USERS = 3
@@ -105,7 +105,7 @@ class Run:
         self._dying = threading.local()
         for user in range(USERS):
             create_account(self.name(user), OPENING, request_id=uuid.uuid4().hex)
-        until(self._opened, seconds=60, what="the entries of the openings")
+        wait_until(self._opened, seconds=60, what="the entries of the openings")
 
     def name(self, user: int) -> str:
         return f"{self.prefix}-{user}"
@@ -133,7 +133,7 @@ class Run:
                 raise CrashError
             return answer
 
-        with wire(meddle, "UpdateItem", "TransactWriteItems"):
+        with intercept_calls(meddle, "UpdateItem", "TransactWriteItems"):
             yield
 
     def _answer(self, request: Request) -> Any:
@@ -184,7 +184,7 @@ def judge(run: Run) -> None:
     changes = sum(len(request.users) for request, _ in applied)
     assert sum(account.version for account in accounts) == USERS + changes
     for account in accounts:
-        report = until(
+        report = wait_until(
             lambda account=account: _settled(account.user_id), seconds=60, what=f"entries of {account.user_id}"
         )
         assert (report.clean, report.entries) == (True, account.version), report.listed
@@ -197,7 +197,9 @@ def _settled(user: str) -> Any:
 
 def redeliver(stack: DeployedStack) -> None:
     """Deliver what the stream holds once more, shuffled, while the mapping is at it."""
-    stream = records(stack.client("dynamodb"), stack.client("dynamodbstreams"), stack.outputs["AccountsTable"])[-300:]
+    stream = read_stream_records(
+        stack.client("dynamodb"), stack.client("dynamodbstreams"), stack.outputs["AccountsTable"]
+    )[-300:]
     random.shuffle(stream)
     record_changes(stream)
 

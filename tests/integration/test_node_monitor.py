@@ -23,11 +23,11 @@ from leaseway_local import cli
 from leaseway_local.commands import api_access, nodes
 from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.engine.processes import running_with
-from support.as_function import inside
+from support.as_function import act_as_function
 from support.commands import RunCommand
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.node_processes import WITHOUT_WORKERS, nodes_on
-from support.waiting import TERMINAL, changes, until
+from support.node_processes import WITHOUT_WORKERS, run_nodes
+from support.waiting import TERMINAL, read_job_changes, wait_until
 
 REFRESH_MS = 1_000
 LEASE_SECONDS = 2 * REFRESH_MS / 1000
@@ -110,12 +110,12 @@ def lease(stack: DeployedStack) -> dict[str, Any]:
 def messages(stack: DeployedStack) -> list[dict[str, Any]]:
     """All messages in the order in which they were written, each with its payload and its job's last status."""
     written: dict[str, dict[str, Any]] = {}
-    for change in changes(stack.client, stack.outputs["JobsTable"]):
+    for change in read_job_changes(stack.client, stack.outputs["JobsTable"]):
         new = change.new
         if new.get("type") == "MESSAGE" and new["owner"] == "@generator":
             told = written.setdefault(new["id"], {"ends": 0, **json.loads(new["payload"])})
             told["status"] = new["status"]
-            told["ends"] += change.ended
+            told["ends"] += change.ends_the_job
     return list(written.values())
 
 
@@ -132,23 +132,27 @@ def test_a_killed_generator_is_followed_by_one_other_and_no_message_is_lost(
     options = {"nodes": 5, "interval_ms": INTERVAL_MS, "refresh_ms": REFRESH_MS, "failure_percent": 20}
     with monitoring(stack, tmp_path, **options) as monitor:
         # Given five nodes, of which one generates
-        until(lambda: len(monitor.working) == 5, seconds=60, what="five nodes at work")
+        wait_until(lambda: len(monitor.working) == 5, seconds=60, what="five nodes at work")
         assert len(monitor.left()) == 5
         for _ in range(2):
             held = lease(stack)
-            until(lambda: len(messages(stack)) > 5, seconds=30, what="some messages")
-            until(lambda held=held: monitor.node(int(held["node"]))[1:2] == ["generator"], seconds=60, what="its row")
+            wait_until(lambda: len(messages(stack)) > 5, seconds=30, what="some messages")
+            wait_until(
+                lambda held=held: monitor.node(int(held["node"]))[1:2] == ["generator"], seconds=60, what="its row"
+            )
             # When it is killed
             monitor.press("k")
-            taken = until(
+            taken = wait_until(
                 lambda held=held: (now := lease(stack))["epoch"] != held["epoch"] and now,
                 seconds=30, what="another generator", every=0.05,
             )  # fmt: skip
             # Then another is the generator, by the first lease that was granted after the dead one's
             assert (int(taken["epoch"]), taken["node"] != held["node"]) == (int(held["epoch"]) + 1, True)
-            until(lambda held=held: monitor.node(int(held["node"]))[1:2] == ["killed"], seconds=60, what="the dead one")
+            wait_until(
+                lambda held=held: monitor.node(int(held["node"]))[1:2] == ["killed"], seconds=60, what="the dead one"
+            )
         produced = len(messages(stack))
-        until(lambda: len(messages(stack)) > produced + 5, seconds=30, what="messages of the third")
+        wait_until(lambda: len(messages(stack)) > produced + 5, seconds=30, what="messages of the third")
         # And [q] ends all of them
         monitor.press("q")
         assert monitor.process.wait(30) == 0
@@ -164,9 +168,9 @@ def test_a_killed_generator_is_followed_by_one_other_and_no_message_is_lost(
         assert numbers == list(range(1, len(numbers) + 1))
         assert len({message["node"] for message in own if message["epoch"] == epoch}) == 1
     # And all of it is handled, once
-    with nodes_on(stack, tmp_path) as start:
+    with run_nodes(stack, tmp_path) as start:
         start("rest", queues="MESSAGE", concurrency=8, poll_seconds=1)
-        until(lambda: not unhandled(stack), seconds=40, what="all handled", every=0.5)
+        wait_until(lambda: not unhandled(stack), seconds=40, what="all handled", every=0.5)
     ended = messages(stack)
     assert {message["ends"] for message in ended} == {1}
     assert {message["status"] for message in ended} <= {"COMPLETED", "FAILED"}
@@ -175,7 +179,7 @@ def test_a_killed_generator_is_followed_by_one_other_and_no_message_is_lost(
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "SIGKILL"])
 def test_however_a_monitor_ends_no_node_is_left(stack: DeployedStack, tmp_path: Path, how: str) -> None:
     with monitoring(stack, tmp_path, nodes=2, interval_ms=INTERVAL_MS, refresh_ms=REFRESH_MS) as monitor:
-        until(lambda: len(monitor.working) == 2, seconds=60, what="two nodes at work")
+        wait_until(lambda: len(monitor.working) == 2, seconds=60, what="two nodes at work")
         assert len(monitor.left()) == 2
         # (and where it says that their logs are, there they are)
         (logs,) = set(re.findall(r"logsarein(\S+?/nodes)", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\s", "", monitor.written)))
@@ -187,7 +191,7 @@ def test_however_a_monitor_ends_no_node_is_left(stack: DeployedStack, tmp_path: 
             monitor.process.send_signal(getattr(signal, how))
 
         assert monitor.process.wait(30) == (-signal.SIGKILL if how == "SIGKILL" else 0)
-        until(lambda: not monitor.left(), seconds=60, what="the nodes' end")
+        wait_until(lambda: not monitor.left(), seconds=60, what="the nodes' end")
 
 
 def started(stack: DeployedStack, tmp_path: Path, *flags: str) -> subprocess.Popen[bytes]:
@@ -214,7 +218,7 @@ def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(
         told.append(json.loads(line))
     # When another handles what it produced, without being told to report
     by_hand = started(stack, tmp_path)
-    until(lambda: by_hand.poll() is None and b'"action":"finish"' in (tmp_path / "log").read_bytes(),
+    wait_until(lambda: by_hand.poll() is None and b'"action":"finish"' in (tmp_path / "log").read_bytes(),
           seconds=30, what="a handled message")  # fmt: skip
     node.stdin.close()  # the monitor's end
     rest, _ = node.stdout.read(), node.wait(30)
@@ -245,20 +249,22 @@ def test_failed_messages_are_listed_and_drained_once(
     stack: DeployedStack, leaseway: RunCommand, tmp_path: Path
 ) -> None:
     # Given three messages that fail, and one that does not
-    with inside(stack):
+    with act_as_function(stack):
         from leaseway.generator import GeneratorLease, give_up, produce, try_to_become
 
-        held = until(
+        held = wait_until(
             lambda: isinstance(made := try_to_become(1, "test", 20_000), GeneratorLease) and made,
             seconds=30,
             what="the lease",
         )
         jobs = [produce(held, number, 100.0 if number < 4 else 0.0).id for number in (1, 2, 3, 4)]
         give_up(held)
-    with nodes_on(stack, tmp_path) as start:
+    with run_nodes(stack, tmp_path) as start:
         start("handler", queues="MESSAGE", poll_seconds=1)
         done = [f"/api/v1/jobs/{job_id}" for job_id in jobs]
-        until(lambda: all(stack.api.get(path)["status"] in TERMINAL for path in done), seconds=30, what="their ends")
+        wait_until(
+            lambda: all(stack.api.get(path)["status"] in TERMINAL for path in done), seconds=30, what="their ends"
+        )
 
     listed = json.loads(leaseway("errors", "--json").stdout)["content"]
     drained = json.loads(leaseway("errors", "--drain", "--json").stdout)["content"]

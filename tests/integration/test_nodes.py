@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.node_processes import WITHOUT_WORKERS, NodeProcess, nodes_on
-from support.waiting import TERMINAL, changes, until
+from support.node_processes import WITHOUT_WORKERS, NodeProcess, run_nodes
+from support.waiting import TERMINAL, read_job_changes, wait_until
 
 LEASE = WITHOUT_WORKERS["LeaseSeconds"]
 
@@ -24,7 +24,7 @@ def stack(make_stack: StackFactory) -> DeployedStack:
 
 @pytest.fixture
 def start(stack: DeployedStack, tmp_path: Path) -> Iterator[Any]:
-    with nodes_on(stack, tmp_path) as start:
+    with run_nodes(stack, tmp_path) as start:
         yield start
 
 
@@ -42,7 +42,7 @@ def in_status(stack: DeployedStack, job_id: str, *wanted: str, seconds: float = 
         job = read(stack, job_id)
         return job if job["status"] in wanted else None
 
-    return until(found, seconds=seconds, what=f"{job_id} in {wanted}", every=0.05)
+    return wait_until(found, seconds=seconds, what=f"{job_id} in {wanted}", every=0.05)
 
 
 def left_in_queue(stack: DeployedStack, output: str = "JobsQueueUrl") -> int:
@@ -54,8 +54,8 @@ def left_in_queue(stack: DeployedStack, output: str = "JobsQueueUrl") -> int:
 def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_their_messages(
     stack: DeployedStack, start: Callable[..., NodeProcess]
 ) -> None:
-    node: NodeProcess = start("one", typed=True, concurrency=4, poll_seconds=1).started()
-    (began,) = node.actions("start")
+    node: NodeProcess = start("one", typed=True, concurrency=4, poll_seconds=1).wait_until_started()
+    (began,) = node.find_actions("start")
     assert {"normal", "tasks", "MESSAGE"} <= set(began["queues"])
 
     jobs = [sleep(stack, 50) for _ in range(6)]
@@ -63,12 +63,12 @@ def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_th
 
     ended = [in_status(stack, job_id, *TERMINAL) for job_id in (*jobs, message)]
     assert {(job["status"], job["worker"], job["attempts"]) for job in ended} == {("COMPLETED", "one", 1)}
-    until(lambda: left_in_queue(stack) == 0, seconds=60, what="an empty queue")
+    wait_until(lambda: left_in_queue(stack) == 0, seconds=60, what="an empty queue")
     assert node.stop() == 0
 
 
 def test_a_long_job_holds_up_no_free_slot(stack: DeployedStack, start: Callable[..., NodeProcess]) -> None:
-    start("wide", concurrency=2, poll_seconds=1).started()
+    start("wide", concurrency=2, poll_seconds=1).wait_until_started()
     long = sleep(stack, 6_000)
     in_status(stack, long, "RUNNING")
 
@@ -82,7 +82,7 @@ def test_a_long_job_holds_up_no_free_slot(stack: DeployedStack, start: Callable[
 def test_after_sigterm_what_runs_may_finish_and_nothing_new_begins(
     stack: DeployedStack, start: Callable[..., NodeProcess]
 ) -> None:
-    node = start("drained", concurrency=1, poll_seconds=1, drain_seconds=20).started()
+    node = start("drained", concurrency=1, poll_seconds=1, drain_seconds=20).wait_until_started()
     running = sleep(stack, 2_000)
     in_status(stack, running, "RUNNING")
     waiting = sleep(stack, 10)
@@ -99,16 +99,16 @@ def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_atte
     stack: DeployedStack, start: Callable[..., NodeProcess]
 ) -> None:
     # Given a job with a single attempt, running on a node that may drain for a second
-    stopped = start("stopped", concurrency=2, poll_seconds=1, drain_seconds=1).started()
+    stopped = start("stopped", concurrency=2, poll_seconds=1, drain_seconds=1).wait_until_started()
     job_id = sleep(stack, 4_000, max_attempts=1)
     in_status(stack, job_id, "RUNNING")
     # When that node is told to end
     assert stopped.stop() == 0
     # Then the job waits at once, and no end of its lease is waited for: a lease's end would have counted a crash
     assert read(stack, job_id)["status"] == "CREATED"
-    assert stopped.actions("give_back")
+    assert stopped.find_actions("give_back")
     # And another runs it
-    start("other", concurrency=2, poll_seconds=1).started()
+    start("other", concurrency=2, poll_seconds=1).wait_until_started()
     job = in_status(stack, job_id, *TERMINAL)
     assert (job["status"], job["attempts"], job["crashes"]) == ("COMPLETED", 1, 0)
     assert [(each["worker"], each["end"]) for each in job["history"]] == [
@@ -118,12 +118,12 @@ def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_atte
 
 
 def test_a_second_sigterm_gives_back_without_waiting(stack: DeployedStack, start: Callable[..., NodeProcess]) -> None:
-    node = start("hurried", concurrency=1, poll_seconds=1, drain_seconds=60).started()
+    node = start("hurried", concurrency=1, poll_seconds=1, drain_seconds=60).wait_until_started()
     job_id = sleep(stack, 30_000, ttl_ms=60_000)
     in_status(stack, job_id, "RUNNING")
 
     node.process.terminate()
-    until(lambda: not stack_polls(node), seconds=60, what="a node that drains")
+    wait_until(lambda: not stack_polls(node), seconds=60, what="a node that drains")
     assert node.stop(seconds=30) == 0
 
     job = read(stack, job_id)
@@ -132,7 +132,7 @@ def test_a_second_sigterm_gives_back_without_waiting(stack: DeployedStack, start
 
 
 def stack_polls(node: NodeProcess) -> bool:
-    return not node.actions("drain")
+    return not node.find_actions("drain")
 
 
 @pytest.mark.timeout(500)
@@ -145,27 +145,31 @@ def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_wr
     chance = random.Random(6)
     alive = [start(f"n{number}", concurrency=3, poll_seconds=1) for number in range(4)]
     for node in alive:
-        node.started()
+        node.wait_until_started()
     # When twenty of them are killed, one after another, each replaced by a fresh one
     for kill in range(many(20)):
         victim = chance.randrange(4)
-        until(lambda node=alive[victim]: node.actions("claim"), seconds=30, what="a node at work")
+        wait_until(lambda node=alive[victim]: node.find_actions("claim"), seconds=30, what="a node at work")
         alive[victim].kill()
         alive[victim] = start(f"k{kill}", concurrency=3, poll_seconds=1)
         time.sleep(chance.uniform(0.1, 0.5))
 
     # Then every job ends COMPLETED, and its result was written once
     def done() -> set[str]:
-        return {change.new["id"] for change in changes(stack.client, stack.outputs["JobsTable"]) if change.ended}
+        return {
+            change.new["id"]
+            for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
+            if change.ends_the_job
+        }
 
     # The stream is long to read: the queue tells first.
-    until(lambda: left_in_queue(stack) == 0, seconds=240, what="an empty queue", every=0.5)
-    until(lambda: job_ids <= done(), seconds=30, what="a thousand ended jobs", every=1)
+    wait_until(lambda: left_in_queue(stack) == 0, seconds=240, what="an empty queue", every=0.5)
+    wait_until(lambda: job_ids <= done(), seconds=30, what="a thousand ended jobs", every=1)
     ends = Counter()
     statuses = Counter()
     crashes = 0
-    for change in changes(stack.client, stack.outputs["JobsTable"]):
-        if change.ended and change.new["id"] in job_ids:
+    for change in read_job_changes(stack.client, stack.outputs["JobsTable"]):
+        if change.ends_the_job and change.new["id"] in job_ids:
             ends[change.new["id"]] += 1
             statuses[change.new["status"]] += 1
             crashes += change.new["crashes"]

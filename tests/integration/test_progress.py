@@ -9,7 +9,7 @@ import pytest
 
 from leaseway_local.connection.api_client import ApiClient
 from support.deployed_stacks import DeployedStack
-from support.waiting import changes, until
+from support.waiting import read_job_changes, wait_until
 
 NO_PICTURE = {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}
 
@@ -28,7 +28,7 @@ def reaches(api: ApiClient, job_id: str, status: str, seconds: float = 60) -> di
         job = api.get(f"/api/v1/jobs/{job_id}")
         return job if job["status"] == status else None
 
-    return until(there, seconds=seconds, what=f"{job_id} {status}")
+    return wait_until(there, seconds=seconds, what=f"{job_id} {status}")
 
 
 def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(stack: DeployedStack) -> None:
@@ -36,7 +36,7 @@ def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(st
     payload = {"below": 1_000, "duration_ms": 5_000}
     job_id = created(stack.api, type="PRIME_COUNT", payload=payload)
     # When it runs, then it tells how far it is
-    seen = until(
+    seen = wait_until(
         lambda: (job := stack.api.get(f"/api/v1/jobs/{job_id}"))["progress"] is not None and job,
         seconds=60,
         what="progress",
@@ -49,7 +49,7 @@ def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(st
     # And what was written between its claim and its end grew, a write a second
     told = [
         change.new["progress"]
-        for change in changes(stack.client, stack.outputs["JobsTable"])
+        for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
         if change.new.get("id") == job_id and change.old.get("status") == change.new["status"] == "RUNNING"
     ]
     started, finished = (datetime.fromisoformat(ended[name]) for name in ("started_at", "finished_at"))
@@ -60,7 +60,11 @@ def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(st
 def test_who_tells_nothing_is_written_three_times(stack: DeployedStack) -> None:
     job_id = created(stack.api, payload={"duration_ms": 1_500})
     reaches(stack.api, job_id, "COMPLETED")
-    written = [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
+    written = [
+        change
+        for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
+        if change.new.get("id") == job_id
+    ]
     assert len(written) == 3
     assert {"progress", "history", "tags"}.isdisjoint(written[-1].new)
 
@@ -82,7 +86,7 @@ def test_many_jobs_are_tried_again_by_tag_and_keep_the_history_of_their_attempts
     assert (dry["changed"], done["changed"], done["refused"], done["cursor"]) == (0, 3, 0, None)
     # And each has four attempts to tell of, with their workers, times and errors
     for job_id in ids:
-        until(lambda job_id=job_id: stack.api.get(f"/api/v1/jobs/{job_id}")["attempts"] == 4, seconds=60, what="4")
+        wait_until(lambda job_id=job_id: stack.api.get(f"/api/v1/jobs/{job_id}")["attempts"] == 4, seconds=60, what="4")
         job = reaches(stack.api, job_id, "FAILED")
         assert [one["number"] for one in job["history"]] == [1, 2, 3, 4]
         for attempt in job["history"]:

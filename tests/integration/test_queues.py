@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import Change, changes, job_items, kill_worker, scan_jobs, until
+from support.waiting import Change, kill_worker, read_job_changes, read_job_items, scan_jobs, wait_until
 
 LEASE = 3
 SLEEP_50 = {"type": "SLEEP", "payload": {"duration_ms": 50}}
@@ -30,10 +30,10 @@ def completed(stack: DeployedStack, job_ids: Sequence[str], seconds: float = 120
     """The stored jobs, once every one is COMPLETED."""
 
     def all_of_them() -> list[dict[str, Any]] | None:
-        jobs = job_items(stack.client, stack.outputs["JobsTable"], job_ids)
+        jobs = read_job_items(stack.client, stack.outputs["JobsTable"], job_ids)
         return jobs if {job["status"] for job in jobs} == {"COMPLETED"} else None
 
-    return until(all_of_them, seconds=seconds, what="all COMPLETED")
+    return wait_until(all_of_them, seconds=seconds, what="all COMPLETED")
 
 
 def moment(text: str) -> datetime:
@@ -67,7 +67,7 @@ def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack: DeployedStack, man
     with no_workers(stack, "LowQueueUrl"):
         low = stack.create_jobs([SLEEP_50 | {"priority": "low"}] * many(2_000))
         assert depth(stack, "LowQueueUrl") == many(2_000)
-    until(lambda: read(stack, low[0])["status"] != "CREATED", seconds=60, what="the flood")
+    wait_until(lambda: read(stack, low[0])["status"] != "CREATED", seconds=60, what="the flood")
     # When fifty high ones are created behind them
     high = completed(stack, stack.create_jobs([SLEEP_50 | {"priority": "high"}] * many(50)))
     stack.client("sqs").purge_queue(QueueUrl=stack.outputs["LowQueueUrl"])
@@ -101,9 +101,13 @@ def test_jobs_of_one_key_start_one_by_one_as_created_across_a_crash_and_retries(
     ]
     ids = stack.create_jobs([kind | {"order_key": "orders/7"} for kind in kinds])
     # When the first worker is killed in the middle of its job
-    running = until(lambda: of_status(stack, ids[0], "RUNNING"), seconds=40, what="the first one RUNNING", every=0.05)
+    running = wait_until(
+        lambda: of_status(stack, ids[0], "RUNNING"), seconds=40, what="the first one RUNNING", every=0.05
+    )
     kill_worker(running["worker"])
-    jobs = [until(lambda job_id=job_id: ended(stack, job_id), seconds=60, what=f"{job_id}'s end") for job_id in ids]
+    jobs = [
+        wait_until(lambda job_id=job_id: ended(stack, job_id), seconds=60, what=f"{job_id}'s end") for job_id in ids
+    ]
     # Then each ended before the next began, by its first attempt
     assert [job["status"] for job in jobs] == ["COMPLETED", "FAILED", *["COMPLETED"] * 3]
     assert (jobs[0]["crashes"], jobs[1]["attempts"]) == (1, 3)
@@ -126,7 +130,7 @@ def first_claim(stack: DeployedStack, job_id: str) -> Change:
     """When its first attempt began (ms), from the table's stream."""
     return next(
         change.new["started_at"]
-        for change in changes(stack.client, stack.outputs["JobsTable"])
+        for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
         if change.new.get("id") == job_id and change.new["status"] == "RUNNING"
     )
 
@@ -142,5 +146,5 @@ def test_messages_say_whose_they_are(stack: DeployedStack) -> None:
             )
             return found.get("Messages")
 
-        (received,) = until(message, seconds=60, what="the message")
+        (received,) = wait_until(message, seconds=60, what="the message")
     assert received["Attributes"]["MessageGroupId"] == read(stack, job_id)["owner"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import changes, job_items, kill_worker, log_lines, until
+from support.waiting import kill_worker, read_job_changes, read_job_items, read_log_lines, wait_until
 
 LEASE = 4
 WORKERS = 2
@@ -24,7 +24,7 @@ def sleeps(count: int, duration_ms: int) -> list[dict[str, Any]]:
 
 
 def stored(stack: DeployedStack, job_ids: Sequence[str]) -> list[dict[str, Any]]:
-    return job_items(stack.client, stack.outputs["JobsTable"], job_ids)
+    return read_job_items(stack.client, stack.outputs["JobsTable"], job_ids)
 
 
 def all_completed(stack: DeployedStack, job_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -32,11 +32,11 @@ def all_completed(stack: DeployedStack, job_ids: Sequence[str]) -> list[dict[str
         jobs = stored(stack, job_ids)
         return jobs if {job["status"] for job in jobs} == {"COMPLETED"} else None
 
-    return until(completed, seconds=120, what="all COMPLETED")
+    return wait_until(completed, seconds=120, what="all COMPLETED")
 
 
 def invocations(stack: DeployedStack) -> int:
-    lines = log_lines(stack.client, stack.outputs["WorkerFunction"])
+    lines = read_log_lines(stack.client, stack.outputs["WorkerFunction"])
     return sum(line.get("action") == "batch" for line in lines)
 
 
@@ -74,9 +74,9 @@ def test_short_jobs_end_while_every_worker_runs_a_long_one(stack: DeployedStack)
     # Then no long one has ended, and no other invocation was needed
     assert {job["status"] for job in stored(stack, long)} == {"RUNNING"}
     ended = all_completed(stack, [*long, *short])
-    until(lambda: messages_left(stack) == 0, seconds=30, what="no message left")
+    wait_until(lambda: messages_left(stack) == 0, seconds=30, what="no message left")
     assert {job["attempts"] for job in ended} == {1}
-    until(lambda: invocations(stack) > before, seconds=30, what="the logs")
+    wait_until(lambda: invocations(stack) > before, seconds=30, what="the logs")
     assert 1 <= invocations(stack) - before <= WORKERS
 
 
@@ -85,7 +85,7 @@ def test_a_killed_workers_received_jobs_are_finished_by_others_once(stack: Deplo
     with no_mapping(stack):
         job_ids = [*stack.create_jobs(sleeps(1, 6_000)), *stack.create_jobs(sleeps(9, 50))]
         job_ids += [each for _ in range(5) for each in stack.create_jobs(sleeps(10, 700))]
-    until(lambda: stored(stack, job_ids[10:11])[0]["status"] != "CREATED", seconds=60, what="a received job")
+    wait_until(lambda: stored(stack, job_ids[10:11])[0]["status"] != "CREATED", seconds=60, what="a received job")
     [long] = stored(stack, job_ids[:1])
 
     # When it is killed
@@ -93,6 +93,8 @@ def test_a_killed_workers_received_jobs_are_finished_by_others_once(stack: Deplo
 
     # Then every job completes, by one worker each
     jobs = all_completed(stack, job_ids)
-    ends = [change.new["id"] for change in changes(stack.client, stack.outputs["JobsTable"]) if change.ended]
+    ends = [
+        change.new["id"] for change in read_job_changes(stack.client, stack.outputs["JobsTable"]) if change.ends_the_job
+    ]
     assert sorted(each for each in ends if each in job_ids) == sorted(job_ids)
     assert max(job["crashes"] for job in jobs) >= 1

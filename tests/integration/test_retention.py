@@ -15,7 +15,7 @@ from PIL import Image
 
 from leaseway_local.connection.api_client import ApiClient
 from support.deployed_stacks import DeployedStack
-from support.waiting import until
+from support.waiting import wait_until
 
 
 def picture() -> dict[str, Any]:
@@ -29,7 +29,7 @@ def completed(api: ApiClient, job_id: str) -> dict[str, Any]:
         job = api.get(f"/api/v1/jobs/{job_id}")
         return job if job["status"] == "COMPLETED" else None
 
-    return until(ended, seconds=60, what="the job's end")
+    return wait_until(ended, seconds=60, what="the job's end")
 
 
 def objects_of(stack: DeployedStack, job_id: str) -> list[str]:
@@ -51,12 +51,12 @@ def test_a_removed_job_takes_payload_and_picture_along_and_is_counted_no_more(st
     for job_id in (gone, stays):
         completed(api, job_id)
         assert objects_of(stack, job_id) == ["image-1.png", "payload.json"]
-    until(lambda: api.get("/api/v1/jobs", size=1)["totalElements"] == 2, seconds=30, what="both counted")
+    wait_until(lambda: api.get("/api/v1/jobs", size=1)["totalElements"] == 2, seconds=30, what="both counted")
     # When the table removes one
     remove(stack, gone)
     # Then its objects go, the other's stay, and the total follows
-    until(lambda: objects_of(stack, gone) == [], seconds=30, what="the objects' end")
-    until(lambda: api.get("/api/v1/jobs", size=1)["totalElements"] == 1, seconds=30, what="one counted")
+    wait_until(lambda: objects_of(stack, gone) == [], seconds=30, what="the objects' end")
+    wait_until(lambda: api.get("/api/v1/jobs", size=1)["totalElements"] == 1, seconds=30, what="one counted")
     assert objects_of(stack, stays) == ["image-1.png", "payload.json"]
     assert api.request("GET", f"/api/v1/jobs/{gone}").status_code == 404
 

@@ -14,7 +14,7 @@ from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.errors import LocalCloudError
 from support.commands import RunCommand
 from support.deployed_stacks import PASSWORD, AnyEngine, DeployedStack, deploy
-from support.forged_tokens import opened
+from support.forged_tokens import decode_token
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_a_rotation_keeps_sessions_and_is_not_repeated_within_the_hour(
     assert leaseway("rotate-secret").exit_code == 0
     # Then there is another, and the token is still good
     after = manager.get_secret_value(SecretId=secret)
-    assert opened(token)[0]["kid"] == before["VersionId"] != after["VersionId"]
+    assert decode_token(token)[0]["kid"] == before["VersionId"] != after["VersionId"]
     assert before["SecretString"] != after["SecretString"]
     assert len(after["SecretString"]) == 64
     assert who(usual, token)[0] == "admin"

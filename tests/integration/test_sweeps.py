@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import job_item, until
+from support.waiting import read_job_item, wait_until
 
 SWEEPS = 5
 
@@ -42,7 +42,7 @@ def change_jobs(stack: DeployedStack, job_ids: list[str], **values: Any) -> None
 
 def looks_of(stack: DeployedStack, job_ids: list[str]) -> list[int]:
     """When the sweeper looks at the jobs next (ms)."""
-    return [int(job_item(stack.client, stack.outputs["JobsTable"], job_id)["look_at"]) for job_id in job_ids]
+    return [int(read_job_item(stack.client, stack.outputs["JobsTable"], job_id)["look_at"]) for job_id in job_ids]
 
 
 def sweeps_at_once(stack: DeployedStack) -> list[dict[str, Any]]:
@@ -61,7 +61,7 @@ def test_delayed_jobs_are_sent_once_and_first_however_many_wait(
     delayed = idle.create_jobs([{"type": "SLEEP", "payload": {"duration_ms": 1}, "delay_seconds": 1_000}] * 40)
     soon = {"N": str(int(time.time() * 1000) + 800_000)}
     change_jobs(idle, delayed, look_at=past, run_after=soon)
-    until(lambda: max(looks_of(idle, waiting[10:])) < time.time() * 1000, seconds=30, what="every look to be due")
+    wait_until(lambda: max(looks_of(idle, waiting[10:])) < time.time() * 1000, seconds=30, what="every look to be due")
 
     # When sweeps come at once, twice
     reports = sweeps_at_once(idle) + sweeps_at_once(idle)

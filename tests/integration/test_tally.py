@@ -7,11 +7,11 @@ import pytest
 from leaseway import aws
 from leaseway.jobs.find.totals import count_jobs
 from leaseway.settings import require_setting
-from support.as_function import inside
-from support.call_meter import describe, units_of_change
+from support.as_function import act_as_function
+from support.call_meter import describe_table, units_of_change
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.seed_jobs import job_item, put_jobs
-from support.waiting import until
+from support.seed_jobs import make_job_item, put_jobs
+from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -20,12 +20,12 @@ def counted(make_stack: StackFactory) -> DeployedStack:
 
 
 def totals_of(stack: DeployedStack, owner: str) -> dict[str | None, int]:
-    with inside(stack):
+    with act_as_function(stack):
         return {status: count_jobs(owner, status) for status in (None, "CREATED", "RUNNING", "COMPLETED")}
 
 
 def eventually(stack: DeployedStack, owner: str, expected: dict[str | None, int]) -> None:
-    until(lambda: totals_of(stack, owner) == expected, seconds=60, what=f"totals {expected}", every=0.5)
+    wait_until(lambda: totals_of(stack, owner) == expected, seconds=60, what=f"totals {expected}", every=0.5)
 
 
 def test_jobs_that_run_are_counted_where_they_end(counted: DeployedStack) -> None:
@@ -37,12 +37,12 @@ def test_jobs_that_run_are_counted_where_they_end(counted: DeployedStack) -> Non
 
 
 def test_deleted_jobs_are_counted_no_more(counted: DeployedStack) -> None:
-    with inside(counted):
-        put_jobs([job_item(n, owner="leaver") for n in range(5)])
+    with act_as_function(counted):
+        put_jobs([make_job_item(n, owner="leaver") for n in range(5)])
     eventually(counted, "leaver", {None: 5, "CREATED": 0, "RUNNING": 0, "COMPLETED": 5})
-    with inside(counted):
+    with act_as_function(counted):
         for n in range(2):
-            key = {"id": job_item(n, owner="leaver")["id"]}
+            key = {"id": make_job_item(n, owner="leaver")["id"]}
             aws.client("dynamodb").delete_item(TableName=require_setting("jobs_table"), Key=key)
     eventually(counted, "leaver", {None: 3, "CREATED": 0, "RUNNING": 0, "COMPLETED": 3})
 
@@ -51,7 +51,7 @@ def test_a_batch_invoked_again_changes_nothing(counted: DeployedStack) -> None:
     # Given a batch that the function has counted, when it is delivered again, whole and then cut short, then the engine
     # refuses its marker and the totals stay
     def record(number: int) -> dict[str, Any]:
-        image = job_item(number, owner="repeated")
+        image = make_job_item(number, owner="repeated")
         return {"eventID": f"repeated-{number}", "eventName": "INSERT", "dynamodb": {"NewImage": image}}
 
     batch = [record(n) for n in range(7)]
@@ -65,8 +65,10 @@ def test_a_jobs_life_costs_eight_write_units_on_the_deployed_table(counted: Depl
     # Given a job that ran through the deployed functions, when its stream records are billed, then they are 3 writes
     # of 8 units, indexes included
     job_id = counted.api.post("/api/v1/jobs", {"type": "GENERATE_LOGIN", "payload": {"length": 8}})["id"]
-    until(lambda: counted.api.get(f"/api/v1/jobs/{job_id}")["status"] == "COMPLETED", seconds=60, what="the job's end")
-    table = describe(counted.client("dynamodb"), counted.outputs["JobsTable"])
+    wait_until(
+        lambda: counted.api.get(f"/api/v1/jobs/{job_id}")["status"] == "COMPLETED", seconds=60, what="the job's end"
+    )
+    table = describe_table(counted.client("dynamodb"), counted.outputs["JobsTable"])
     images = [images for images in images_of(counted) if images["Keys"]["id"]["S"] == job_id]
     charges = [
         charge for image in images for charge in units_of_change(image.get("OldImage"), image["NewImage"], table)

@@ -13,7 +13,7 @@ from leaseway_local.connection.api_client import ApiClient
 from leaseway_local.demo.samples import samples
 from support.commands import RunCommand
 from support.deployed_stacks import DeployedStack
-from support.waiting import until
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_task_is_created_paused_resumed_and_run(leaseway: RunCommand, name: st
         entries = told(leaseway("tasks", "history", name, "--json"))["content"]
         return [entry for entry in entries if entry["status"] == "COMPLETED"]
 
-    assert until(done, seconds=30, what="the run", every=0.5)[0]["run"]["job_id"] == job_id
+    assert wait_until(done, seconds=30, what="the run", every=0.5)[0]["run"]["job_id"] == job_id
     assert name in leaseway("tasks", "list").stdout
     assert "COMPLETED" in leaseway("tasks", "history", name).stdout
     watched = leaseway("tasks", "watch", "--looks", 1)

@@ -18,9 +18,17 @@ from leaseway import clock
 from leaseway.tasks.tick import tick
 from leaseway_local.connection.engine_choice import EngineName, read_choice
 from leaseway_local.demo.samples import SECONDS, samples
-from support.as_function import inside
+from support.as_function import act_as_function
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import Change, assert_steady_heartbeats, changes, job_item, kill_worker, log_lines, until
+from support.waiting import (
+    Change,
+    assert_steady_heartbeats,
+    kill_worker,
+    read_job_changes,
+    read_job_item,
+    read_log_lines,
+    wait_until,
+)
 
 LEASE = 4
 ENDED = ("COMPLETED", "FAILED", "CANCELLED")
@@ -107,7 +115,7 @@ def running(stack: DeployedStack, task: dict[str, Any], attempt: int = 1, second
         run = run_of(stack, task)
         return run if run and run["status"] == "RUNNING" and run["attempts"] == attempt else None
 
-    return until(claimed, seconds=seconds, what=f"attempt {attempt} of {task['name']}", every=0.05)
+    return wait_until(claimed, seconds=seconds, what=f"attempt {attempt} of {task['name']}", every=0.05)
 
 
 def ended(stack: DeployedStack, task: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
@@ -115,7 +123,7 @@ def ended(stack: DeployedStack, task: dict[str, Any], seconds: float = 120) -> d
         run = run_of(stack, task)
         return run if run and run["status"] in ENDED else None
 
-    return until(over, seconds=seconds, what=f"the end of {task['name']}'s run")
+    return wait_until(over, seconds=seconds, what=f"the end of {task['name']}'s run")
 
 
 def jobs_of(stack: DeployedStack, task: dict[str, Any]) -> list[dict[str, Any]]:
@@ -124,7 +132,11 @@ def jobs_of(stack: DeployedStack, task: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def transitions(stack: DeployedStack, job_id: str) -> list[Change]:
-    return [change for change in changes(stack.client, stack.outputs["JobsTable"]) if change.new.get("id") == job_id]
+    return [
+        change
+        for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
+        if change.new.get("id") == job_id
+    ]
 
 
 def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(
@@ -194,7 +206,7 @@ def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick: DeployedStac
     quick.invoke("SchedulerFunction")
     ended(quick, task)
     started = slot / 1000
-    with inside(quick, "SchedulerFunction"):
+    with act_as_function(quick, "SchedulerFunction"):
         # When a scheduler's clock is an hour behind, and comes back minute by minute
         for minute in range(-60, 1):
             with clock.fixed(lambda minute=minute: started + minute * 60):
@@ -219,7 +231,7 @@ def test_ten_equal_runs_spread_over_five_workers(spread: tuple[DeployedStack, li
         summary = stack.api.get("/api/tasks/stats/summary")
         return summary if summary["overall"]["runs"] >= 10 else None
 
-    summary = until(counted, seconds=30, what="ten counted runs", every=0.5)
+    summary = wait_until(counted, seconds=30, what="ten counted runs", every=0.5)
     runs_by_worker = {figures["worker"]: figures["runs"] for figures in summary["by_worker"]}
     print("runs by worker:", sorted(runs_by_worker.values()))
     assert len(runs_by_worker) == 5
@@ -260,14 +272,14 @@ def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up
         due(quick, task)
         quick.invoke("SchedulerFunction")
         assert history(quick, task)[0]["status"] == "SKIPPED"
-        lease_until = job_item(quick.client, quick.outputs["JobsTable"], victim["job_id"])["lease_until"]
-        until(lambda: time.time() * 1000 > lease_until + 15_000, seconds=40, what="the time of a takeover")
+        lease_until = read_job_item(quick.client, quick.outputs["JobsTable"], victim["job_id"])["lease_until"]
+        wait_until(lambda: time.time() * 1000 > lease_until + 15_000, seconds=40, what="the time of a takeover")
         due(quick, task)
         quick.invoke("SchedulerFunction")
         # Then the next run is there, and the dead one is over
         told = [entry["status"] for entry in history(quick, task)]
         assert told == ["CREATED", "SKIPPED", "CANCELLED"]
-        dead = job_item(quick.client, quick.outputs["JobsTable"], victim["job_id"])
+        dead = read_job_item(quick.client, quick.outputs["JobsTable"], victim["job_id"])
         assert (dead["status"], dead["crashes"]) == ("CANCELLED", 1)
     run = running(quick, task)
     assert run["job_id"] != victim["job_id"]
@@ -321,7 +333,7 @@ def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(
     assert took.total_seconds() >= 120
     assert shown["result"]["frames"] == 12
     assert_steady_heartbeats(transitions(stack, run["job_id"]), lease_ms=30_000)
-    lines = log_lines(stack.client, stack.outputs["WorkerFunction"])
+    lines = read_log_lines(stack.client, stack.outputs["WorkerFunction"])
     deliveries = [line for line in lines if line.get("job_id") == run["job_id"]
                   and line.get("action") in ("claim", "wait", "drop")]  # fmt: skip
     assert len(deliveries) == 1

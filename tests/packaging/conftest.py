@@ -13,12 +13,12 @@ import yaml
 from samtranslator.translator.transform import transform
 
 from leaseway_local.deployment import packaging, template
-from support.packaged import Unpacked
-from support.template_lookup import of_type
+from support.code_folders import CodeFolders
+from support.template_lookup import find_resources
 
 
 @pytest.fixture(scope="session")
-def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
+def code_folders(tmp_path_factory: pytest.TempPathFactory) -> CodeFolders:
     root = tmp_path_factory.mktemp("unpacked")
     archives = {
         "runtime": packaging.build_runtime_layer(),
@@ -28,11 +28,11 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
     for name, archive in archives.items():
         with zipfile.ZipFile(archive.path) as found:
             found.extractall(root / name)
-    return Unpacked(*(root / name for name in archives))
+    return CodeFolders(*(root / name for name in archives))
 
 
 @pytest.fixture(scope="session")
-def in_a_bare_interpreter(unpacked: Unpacked) -> Callable[..., Any]:
+def in_a_bare_interpreter(code_folders: CodeFolders) -> Callable[..., Any]:
     """Runs a script with nothing but what is packaged: it is given the path and more arguments, and prints JSON."""
     environment = {
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -45,13 +45,13 @@ def in_a_bare_interpreter(unpacked: Unpacked) -> Callable[..., Any]:
     def run(script: str, *arguments: str) -> Any:
         # The interpreter that the virtual environment was made from, isolated (-I) and without site-packages (-S).
         done = subprocess.run(
-            [os.path.realpath(sys.executable), "-I", "-S", "-c", script, json.dumps(unpacked.path), *arguments],
+            [os.path.realpath(sys.executable), "-I", "-S", "-c", script, json.dumps(code_folders.path), *arguments],
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
             env=environment,
-            cwd=unpacked.functions.parent,
+            cwd=code_folders.functions.parent,
         )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
@@ -60,20 +60,21 @@ def in_a_bare_interpreter(unpacked: Unpacked) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def described() -> dict:
+def sam_template() -> dict:
     """template.yaml, with long forms only."""
     return template.read()
 
 
 @pytest.fixture(scope="session")
-def translated(described: dict[str, Any]) -> dict[str, Any]:
+def cloudformation_template(sam_template: dict[str, Any]) -> dict[str, Any]:
     """What SAM makes of the template, with its gateway document included as CloudFormation includes it."""
     code = "s3://bucket/code.zip"
     packaged = template.package(
-        described, template.Locations({"layers/core/": code, "layers/runtime/": code}, code, "s3://bucket/gateway.yaml")
+        sam_template,
+        template.Locations({"layers/core/": code, "layers/runtime/": code}, code, "s3://bucket/gateway.yaml"),
     )
-    body = yaml.safe_load(template.gateway_path(described).read_text())
-    for resource in of_type(packaged, template.API_TYPE).values():
+    body = yaml.safe_load(template.gateway_path(sam_template).read_text())
+    for resource in find_resources(packaged, template.API_TYPE).values():
         resource["Properties"]["DefinitionBody"] = body
 
     class NoManagedPolicies:

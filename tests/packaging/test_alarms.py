@@ -7,13 +7,13 @@ import pytest
 
 from leaseway import metrics
 from leaseway_local.deployment import template
-from support.template_lookup import default, of_type, target
+from support.template_lookup import find_resources, resolve_default, resolve_name
 
 ROOT = Path(__file__).parents[2]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text()
 TRIPPED = (ROOT / "tests" / "integration" / "test_monitor.py").read_text()
 DESCRIBED = template.read()
-ALARMS = of_type(DESCRIBED, "AWS::CloudWatch::Alarm")
+ALARMS = find_resources(DESCRIBED, "AWS::CloudWatch::Alarm")
 OF_AWS = {"AWS/SQS": {"ApproximateAgeOfOldestMessage"}, "AWS/Lambda": {"Throttles", "IteratorAge"}}
 
 
@@ -39,8 +39,8 @@ def test_an_alarms_metric_exists_and_is_of_this_stack(alarm: str) -> None:
         assert dimension == {"Name": metrics.SERVICE, "Value": {"Ref": "AWS::StackName"}}
     else:
         assert held["MetricName"] in OF_AWS[held["Namespace"]]
-        assert target(dimension["Value"]) in DESCRIBED["Resources"]
-    assert default(DESCRIBED, held["Threshold"]) > 0
+        assert resolve_name(dimension["Value"]) in DESCRIBED["Resources"]
+    assert resolve_default(DESCRIBED, held["Threshold"]) > 0
 
 
 @pytest.mark.parametrize("alarm", ALARMS)
@@ -59,9 +59,9 @@ def test_the_runbook_lists_the_alarms_and_no_other() -> None:
 
 
 def test_every_queue_has_an_alarm_of_its_age() -> None:
-    watched = {target(alarm["Properties"]["Dimensions"][0]["Value"]) for alarm in ALARMS.values()}
+    watched = {resolve_name(alarm["Properties"]["Dimensions"][0]["Value"]) for alarm in ALARMS.values()}
 
-    assert set(of_type(DESCRIBED, "AWS::SQS::Queue")) <= watched
+    assert set(find_resources(DESCRIBED, "AWS::SQS::Queue")) <= watched
 
 
 def test_every_alarm_is_tripped_by_a_test_and_none_by_hand() -> None:

@@ -12,13 +12,13 @@ import pytest
 from leaseway_local.deployment import layers, packaging
 from leaseway_local.engine.paths import ROOT
 from leaseway_local.errors import LocalCloudError
-from support.packaged import Unpacked
+from support.code_folders import CodeFolders
 
 UNCHECKED_HASH = 0b01  # flags of a .pyc that is never compared with its source
 
 
-def test_every_module_is_compiled_and_never_checked_against_its_source(unpacked: Unpacked) -> None:
-    for folder in (unpacked.runtime, unpacked.core, unpacked.functions):
+def test_every_module_is_compiled_and_never_checked_against_its_source(code_folders: CodeFolders) -> None:
+    for folder in (code_folders.runtime, code_folders.core, code_folders.functions):
         modules = list(folder.rglob("*.py"))
         assert modules
         for module in modules:
@@ -27,21 +27,21 @@ def test_every_module_is_compiled_and_never_checked_against_its_source(unpacked:
             assert struct.unpack("<I", compiled.read_bytes()[4:8])[0] == UNCHECKED_HASH
 
 
-def test_botocore_describes_only_the_services_in_use(unpacked: Unpacked) -> None:
-    data = unpacked.runtime / "python" / "botocore" / "data"
+def test_botocore_describes_only_the_services_in_use(code_folders: CodeFolders) -> None:
+    data = code_folders.runtime / "python" / "botocore" / "data"
 
     assert {folder.name for folder in data.iterdir() if folder.is_dir()} == layers.BOTOCORE_SERVICES
 
 
-def test_the_runtime_layer_stays_small(unpacked: Unpacked) -> None:
+def test_the_runtime_layer_stays_small(code_folders: CodeFolders) -> None:
     """Lambda refuses 250 MB, and a warm function's process unpacks the layer each time it starts."""
-    size = sum(file.stat().st_size for file in unpacked.runtime.rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in code_folders.runtime.rglob("*") if file.is_file())
 
     assert size < 40_000_000
 
 
-def test_the_layers_hold_no_tools_and_no_tests(unpacked: Unpacked) -> None:
-    for layer in (unpacked.runtime, unpacked.core):
+def test_the_layers_hold_no_tools_and_no_tests(code_folders: CodeFolders) -> None:
+    for layer in (code_folders.runtime, code_folders.core):
         top = {entry.name for entry in (layer / "python").iterdir()}
         assert not top & {"boto3", "pip", "setuptools", "click", "inquirer", "pytest", "moto", "leaseway_local", "bin"}
         assert not [folder for folder in layer.rglob("tests") if folder.is_dir()]
@@ -62,7 +62,7 @@ def test_equal_content_is_built_once_and_makes_equal_bytes(tmp_path: Path) -> No
     [("functions", "build-ApiFunction", "functions"), ("layers/core", "build-CoreLayer", "core")],
 )
 def test_sam_builds_what_the_deployer_builds(
-    makefile: str, target: str, folder: str, unpacked: Unpacked, tmp_path: Path
+    makefile: str, target: str, folder: str, code_folders: CodeFolders, tmp_path: Path
 ) -> None:
     """`sam build` runs these Makefiles; the runtime layer's differs from the laptop's by its platform."""
     made = [
@@ -75,7 +75,7 @@ def test_sam_builds_what_the_deployer_builds(
     ]
     subprocess.run(made, check=True, cwd=tmp_path)
 
-    deployed = getattr(unpacked, folder)
+    deployed = getattr(code_folders, folder)
     assert names(tmp_path) == names(deployed)
     sources = [name for name in names(deployed) if name.suffix != ".pyc"]  # sets are compiled in any order
     assert all((tmp_path / name).read_bytes() == (deployed / name).read_bytes() for name in sources)

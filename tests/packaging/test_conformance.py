@@ -14,8 +14,16 @@ from typing import Any
 import pytest
 
 from leaseway_local.engine.paths import ROOT
-from support.packaged import Unpacked
-from support.template_lookup import bounds, default, listed, of_type, properties, statements, target
+from support.code_folders import CodeFolders
+from support.template_lookup import (
+    as_list,
+    find_resources,
+    list_statements,
+    properties_of,
+    resolve_bounds,
+    resolve_default,
+    resolve_name,
+)
 
 # CloudFormation: resources, parameters and outputs of a template, bytes of one that comes from a bucket.
 RESOURCES, PARAMETERS, OUTPUTS, TEMPLATE_BYTES = 500, 200, 200, 1_000_000
@@ -57,51 +65,52 @@ DATA = ("AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::SQS::Queue")
 
 
 @pytest.fixture(scope="module")
-def mappings(translated: dict[str, Any]) -> dict[str, Any]:
-    return of_type(translated, MAPPING)
+def mappings(cloudformation_template: dict[str, Any]) -> dict[str, Any]:
+    return find_resources(cloudformation_template, MAPPING)
 
 
 @pytest.fixture(scope="module")
-def queue_mappings(described: dict[str, Any], mappings: dict[str, Any]) -> list[tuple[dict[str, Any], str, str]]:
+def queue_mappings(sam_template: dict[str, Any], mappings: dict[str, Any]) -> list[tuple[dict[str, Any], str, str]]:
     """(mapping, logical name of its queue, logical name of its function)."""
     named = [
         (
             found["Properties"],
-            target(found["Properties"]["EventSourceArn"]),
-            target(found["Properties"]["FunctionName"]),
+            resolve_name(found["Properties"]["EventSourceArn"]),
+            resolve_name(found["Properties"]["FunctionName"]),
         )
         for found in mappings.values()
     ]
-    return [each for each in named if described["Resources"][each[1]]["Type"] == "AWS::SQS::Queue"]
+    return [each for each in named if sam_template["Resources"][each[1]]["Type"] == "AWS::SQS::Queue"]
 
 
 @pytest.fixture(scope="module")
-def stream_mappings(described: dict[str, Any], mappings: dict[str, Any]) -> list[dict[str, Any]]:
+def stream_mappings(sam_template: dict[str, Any], mappings: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         found["Properties"]
         for found in mappings.values()
-        if described["Resources"][target(found["Properties"]["EventSourceArn"])]["Type"] == "AWS::DynamoDB::Table"
+        if sam_template["Resources"][resolve_name(found["Properties"]["EventSourceArn"])]["Type"]
+        == "AWS::DynamoDB::Table"
     ]
 
 
 def is_fifo(described: dict[str, Any], queue: str) -> bool:
-    return properties(described, queue).get("FifoQueue") is True
+    return properties_of(described, queue).get("FifoQueue") is True
 
 
 def test_a_mapped_queue_hides_its_messages_as_long_as_its_function_may_run(
-    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str, str]]
+    sam_template: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str, str]]
 ) -> None:
     """Lambda refuses the mapping otherwise."""
     assert queue_mappings
     for _, queue, function in queue_mappings:
-        least, _ = bounds(described, properties(described, queue).get("VisibilityTimeout", 30))
-        _, longest = bounds(described, properties(described, function)["Timeout"])
+        least, _ = resolve_bounds(sam_template, properties_of(sam_template, queue).get("VisibilityTimeout", 30))
+        _, longest = resolve_bounds(sam_template, properties_of(sam_template, function)["Timeout"])
         assert least >= longest, f"{queue} for {function}"
 
 
 def test_no_queue_or_stream_is_mapped_to_one_function_twice(mappings: dict[str, Any]) -> None:
     pairs = Counter(
-        (target(found["Properties"]["EventSourceArn"]), target(found["Properties"]["FunctionName"]))
+        (resolve_name(found["Properties"]["EventSourceArn"]), resolve_name(found["Properties"]["FunctionName"]))
         for found in mappings.values()
     )
 
@@ -117,15 +126,15 @@ def test_no_queue_has_two_functions_that_take_messages_from_each_other(
 
 
 def test_a_mapping_keeps_within_what_lambda_admits(
-    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str, str]]
+    sam_template: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str, str]]
 ) -> None:
     for mapping, queue, _ in queue_mappings:
-        least, most = bounds(described, mapping["ScalingConfig"]["MaximumConcurrency"])
+        least, most = resolve_bounds(sam_template, mapping["ScalingConfig"]["MaximumConcurrency"])
         assert 2 <= least <= most <= 1_000, queue
-        _, largest_batch = bounds(described, mapping["BatchSize"])
+        _, largest_batch = resolve_bounds(sam_template, mapping["BatchSize"])
         assert largest_batch <= 10, f"{queue}: a larger batch needs a window, which a local engine ignores"
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"], queue
-        assert not (is_fifo(described, queue) and "MaximumBatchingWindowInSeconds" in mapping), queue
+        assert not (is_fifo(sam_template, queue) and "MaximumBatchingWindowInSeconds" in mapping), queue
 
 
 def test_a_mapping_has_few_filters_and_they_are_json(mappings: dict[str, Any]) -> None:
@@ -137,89 +146,99 @@ def test_a_mapping_has_few_filters_and_they_are_json(mappings: dict[str, Any]) -
             assert len(each["Pattern"]) <= FILTER_CHARACTERS, name
 
 
-def test_a_parameter_that_turns_a_schedule_off_does(described: dict[str, Any], translated: dict[str, Any]) -> None:
+def test_a_parameter_that_turns_a_schedule_off_does(
+    sam_template: dict[str, Any], cloudformation_template: dict[str, Any]
+) -> None:
     """SAM takes any reference for true: `Enabled: !Ref SweeperEnabled` would be ENABLED whatever its value."""
-    rules = of_type(translated, "AWS::Events::Rule")
+    rules = find_resources(cloudformation_template, "AWS::Events::Rule")
 
     assert rules
     for name, rule in rules.items():
         condition, if_true, if_false = rule["Properties"]["State"]["Fn::If"]
         assert (if_true, if_false) == ("ENABLED", "DISABLED"), name
-        parameter, value = described["Conditions"][condition]["Fn::Equals"]
-        assert (described["Parameters"][parameter["Ref"]]["AllowedValues"], value) == (["true", "false"], "true"), name
+        parameter, value = sam_template["Conditions"][condition]["Fn::Equals"]
+        assert (sam_template["Parameters"][parameter["Ref"]]["AllowedValues"], value) == (["true", "false"], "true"), (
+            name
+        )
 
 
 def test_no_more_than_two_functions_read_a_stream(stream_mappings: list[dict[str, Any]]) -> None:
     """A third reader of a shard is throttled, and throttles the others."""
-    readers = Counter(target(mapping["EventSourceArn"]) for mapping in stream_mappings)
+    readers = Counter(resolve_name(mapping["EventSourceArn"]) for mapping in stream_mappings)
 
     assert readers
     assert max(readers.values()) <= STREAM_READERS, readers
 
 
-def test_every_queue_of_jobs_ends_in_a_dead_letter_queue_of_its_own_kind(described: dict[str, Any]) -> None:
-    queues = of_type(described, "AWS::SQS::Queue")
+def test_every_queue_of_jobs_ends_in_a_dead_letter_queue_of_its_own_kind(sam_template: dict[str, Any]) -> None:
+    queues = find_resources(sam_template, "AWS::SQS::Queue")
     ends = {
-        target(queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"])
+        resolve_name(queue["Properties"]["RedrivePolicy"]["deadLetterTargetArn"])
         for queue in queues.values()
         if "RedrivePolicy" in queue["Properties"]
     }
 
     assert ends
     for name in queues.keys() - ends:
-        redrive = properties(described, name)["RedrivePolicy"]
+        redrive = properties_of(sam_template, name)["RedrivePolicy"]
         # Where order is kept a retry keeps its message, so receives count attempts too.
-        receives = 100 if is_fifo(described, name) else 20
-        assert default(described, redrive["maxReceiveCount"]) == receives, f"{name}: crashes have a limit of their own"
-        assert is_fifo(described, target(redrive["deadLetterTargetArn"])) == is_fifo(described, name), name
-    assert all("RedrivePolicy" not in properties(described, name) for name in ends)
+        receives = 100 if is_fifo(sam_template, name) else 20
+        assert resolve_default(sam_template, redrive["maxReceiveCount"]) == receives, (
+            f"{name}: crashes have a limit of their own"
+        )
+        assert is_fifo(sam_template, resolve_name(redrive["deadLetterTargetArn"])) == is_fifo(sam_template, name), name
+    assert all("RedrivePolicy" not in properties_of(sam_template, name) for name in ends)
 
 
-def test_a_dead_letter_queue_outlives_the_queues_before_it(described: dict[str, Any]) -> None:
+def test_a_dead_letter_queue_outlives_the_queues_before_it(sam_template: dict[str, Any]) -> None:
     """A message keeps its age when it is moved."""
-    for name, queue in of_type(described, "AWS::SQS::Queue").items():
+    for name, queue in find_resources(sam_template, "AWS::SQS::Queue").items():
         redrive = queue["Properties"].get("RedrivePolicy")
         if redrive:
-            kept = properties(described, target(redrive["deadLetterTargetArn"])).get("MessageRetentionPeriod", 345_600)
+            kept = properties_of(sam_template, resolve_name(redrive["deadLetterTargetArn"])).get(
+                "MessageRetentionPeriod", 345_600
+            )
             assert kept >= queue["Properties"].get("MessageRetentionPeriod", 345_600), name
 
 
 def test_reserved_concurrency_is_enough_for_the_mappings_it_serves(
-    described: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str, str]]
+    sam_template: dict[str, Any], queue_mappings: list[tuple[dict[str, Any], str, str]]
 ) -> None:
     """Where it is not, mappings take messages that they cannot hand over, and these run out of receives."""
-    for name, function in of_type(described, "AWS::Serverless::Function").items():
+    for name, function in find_resources(sam_template, "AWS::Serverless::Function").items():
         reserved = function["Properties"].get("ReservedConcurrentExecutions")
         needed = sum(
-            bounds(described, mapping["ScalingConfig"]["MaximumConcurrency"])[1]
+            resolve_bounds(sam_template, mapping["ScalingConfig"]["MaximumConcurrency"])[1]
             for mapping, _, served in queue_mappings
             if served == name
         )
-        assert reserved is None or bounds(described, reserved)[0] >= needed, name
+        assert reserved is None or resolve_bounds(sam_template, reserved)[0] >= needed, name
 
 
-def test_a_function_ends_before_what_calls_it_gives_up(described: dict[str, Any], translated: dict[str, Any]) -> None:
-    for name, function in of_type(translated, "AWS::Lambda::Function").items():
-        _, longest = bounds(described, function["Properties"]["Timeout"])
+def test_a_function_ends_before_what_calls_it_gives_up(
+    sam_template: dict[str, Any], cloudformation_template: dict[str, Any]
+) -> None:
+    for name, function in find_resources(cloudformation_template, "AWS::Lambda::Function").items():
+        _, longest = resolve_bounds(sam_template, function["Properties"]["Timeout"])
         assert longest <= LONGEST_SECONDS, name
         assert len(function["Properties"].get("Layers", [])) <= LAYERS, name
     for name in ("ApiFunction", "AuthorizerFunction"):
-        assert bounds(described, properties(described, name)["Timeout"])[1] <= GATEWAY_SECONDS, name
+        assert resolve_bounds(sam_template, properties_of(sam_template, name)["Timeout"])[1] <= GATEWAY_SECONDS, name
 
 
-def test_the_door_knows_tls_only(described: dict[str, Any], translated: dict[str, Any]) -> None:
+def test_the_door_knows_tls_only(sam_template: dict[str, Any], cloudformation_template: dict[str, Any]) -> None:
     """A REST API's own address answers HTTPS and nothing else; a function's URL or a domain would need a look."""
-    assert list(of_type(translated, "AWS::ApiGateway::RestApi")) == ["Api"]
+    assert list(find_resources(cloudformation_template, "AWS::ApiGateway::RestApi")) == ["Api"]
     for kind in ("AWS::Lambda::Url", "AWS::ApiGateway::DomainName", "AWS::ApiGatewayV2::Api"):
-        assert not of_type(translated, kind)
-    address = described["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"]
+        assert not find_resources(cloudformation_template, kind)
+    address = sam_template["Outputs"]["ApiUrl"]["Value"]["Fn::Sub"]
     assert address.startswith("https://${Api}.execute-api.")
 
 
-def test_a_function_with_its_layers_fits_into_an_environment(unpacked: Unpacked) -> None:
+def test_a_function_with_its_layers_fits_into_an_environment(code_folders: CodeFolders) -> None:
     size = sum(
         path.stat().st_size
-        for folder in (unpacked.runtime, unpacked.core, unpacked.functions)
+        for folder in (code_folders.runtime, code_folders.core, code_folders.functions)
         for path in folder.rglob("*")
         if path.is_file()
     )
@@ -227,22 +246,22 @@ def test_a_function_with_its_layers_fits_into_an_environment(unpacked: Unpacked)
     assert size <= UNZIPPED_BYTES * 0.5, "half is for the job types of those who build on this"
 
 
-def test_sam_builds_every_archive_by_our_recipe(described: dict[str, Any]) -> None:
+def test_sam_builds_every_archive_by_our_recipe(sam_template: dict[str, Any]) -> None:
     """SAM's own builder would leave out the compiled modules, which are half of a cold start."""
     for kind in ("AWS::Serverless::Function", "AWS::Serverless::LayerVersion"):
-        for name, resource in of_type(described, kind).items():
+        for name, resource in find_resources(sam_template, kind).items():
             assert resource["Metadata"] == {"BuildMethod": "makefile"}, name
 
 
 @pytest.mark.parametrize("environment", ["default", "staging", "prod"])
-def test_samconfig_deploys_what_the_template_admits(environment: str, described: dict[str, Any]) -> None:
+def test_samconfig_deploys_what_the_template_admits(environment: str, sam_template: dict[str, Any]) -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]["deploy"]["parameters"]
 
     assert len(settings["stack_name"]) <= len(LONGEST_STACK_NAME)
     assert settings["capabilities"].split() == ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
     for override in settings["parameter_overrides"]:
         name, _, value = override.partition("=")
-        parameter = described["Parameters"][name]
+        parameter = sam_template["Parameters"][name]
         assert value in map(str, parameter.get("AllowedValues", [value])), override
         if "MinValue" in parameter:
             assert parameter["MinValue"] <= float(value) <= parameter["MaxValue"], override
@@ -250,44 +269,45 @@ def test_samconfig_deploys_what_the_template_admits(environment: str, described:
     assert data_is_kept == (environment != "default")
 
 
-def test_no_variable_has_a_name_that_lambda_reserves(translated: dict[str, Any]) -> None:
-    for name, function in of_type(translated, "AWS::Lambda::Function").items():
+def test_no_variable_has_a_name_that_lambda_reserves(cloudformation_template: dict[str, Any]) -> None:
+    for name, function in find_resources(cloudformation_template, "AWS::Lambda::Function").items():
         for variable in function["Properties"]["Environment"]["Variables"]:
             assert not RESERVED_VARIABLES.fullmatch(variable), f"{name}: {variable}"
 
 
-def test_names_fit_with_the_stacks_name_in_them(described: dict[str, Any]) -> None:
+def test_names_fit_with_the_stacks_name_in_them(sam_template: dict[str, Any]) -> None:
     for kind, key in (("AWS::Serverless::Function", "FunctionName"), ("AWS::Serverless::LayerVersion", "LayerName")):
-        for name, resource in of_type(described, kind).items():
+        for name, resource in find_resources(sam_template, kind).items():
             full = resource["Properties"][key]["Fn::Sub"].replace("${AWS::StackName}", LONGEST_STACK_NAME)
             assert re.fullmatch(r"[A-Za-z0-9-_]+", full), name
             assert len(full) <= NAME, name
 
 
-def test_a_functions_policy_is_small(translated: dict[str, Any]) -> None:
+def test_a_functions_policy_is_small(cloudformation_template: dict[str, Any]) -> None:
     """Each permission is a statement in it; near 49 of them it is full."""
     admitted = Counter(
-        target(found["Properties"]["FunctionName"]) for found in of_type(translated, "AWS::Lambda::Permission").values()
+        resolve_name(found["Properties"]["FunctionName"])
+        for found in find_resources(cloudformation_template, "AWS::Lambda::Permission").values()
     )
     statement = 420  # bytes of one with the longest ARNs
 
     assert max(admitted.values()) * statement <= POLICY_BYTES, admitted
 
 
-def test_a_roles_policies_fit(described: dict[str, Any]) -> None:
-    for name, role in of_type(described, "AWS::IAM::Role").items():
+def test_a_roles_policies_fit(sam_template: dict[str, Any]) -> None:
+    for name, role in find_resources(sam_template, "AWS::IAM::Role").items():
         text = json.dumps(role["Properties"]["Policies"], separators=(",", ":"))
         # Names become ARNs: a Fn::GetAtt of some 35 characters is some 100 on AWS.
         length = len(text) + 70 * text.count("Fn::GetAtt") + 70 * text.count("Fn::Sub")
         assert length <= ROLE_CHARACTERS, f"{name}: about {length}"
 
 
-def test_no_role_names_an_action_or_an_object_that_may_be_any(described: dict[str, Any]) -> None:
-    for name, role in of_type(described, "AWS::IAM::Role").items():
-        for statement in statements(role):
+def test_no_role_names_an_action_or_an_object_that_may_be_any(sam_template: dict[str, Any]) -> None:
+    for name, role in find_resources(sam_template, "AWS::IAM::Role").items():
+        for statement in list_statements(role):
             assert statement["Effect"] == "Allow", name
-            assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", action) for action in listed(statement["Action"])), name
-            assert "*" not in listed(statement["Resource"]), name
+            assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+", action) for action in as_list(statement["Action"])), name
+            assert "*" not in as_list(statement["Resource"]), name
             assert "NotAction" not in statement, name
             assert "NotResource" not in statement, name
 
@@ -297,8 +317,8 @@ def with_optional(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [part["Fn::If"][1] if "Fn::If" in part else part for part in parts]
 
 
-def test_a_table_declares_its_key_attributes_and_no_others(described: dict[str, Any]) -> None:
-    for name, table in of_type(described, "AWS::DynamoDB::Table").items():
+def test_a_table_declares_its_key_attributes_and_no_others(sam_template: dict[str, Any]) -> None:
+    for name, table in find_resources(sam_template, "AWS::DynamoDB::Table").items():
         held = table["Properties"]
         indexes = with_optional(held.get("GlobalSecondaryIndexes", []))
         keys = {key["AttributeName"] for each in (held, *indexes) for key in each["KeySchema"]}
@@ -309,44 +329,46 @@ def test_a_table_declares_its_key_attributes_and_no_others(described: dict[str, 
         assert all(re.fullmatch(r"[A-Za-z0-9_.-]{3,255}", index["IndexName"]) for index in indexes), name
 
 
-def test_what_holds_data_survives_the_stack_and_its_changes(described: dict[str, Any]) -> None:
+def test_what_holds_data_survives_the_stack_and_its_changes(sam_template: dict[str, Any]) -> None:
     for kind in DATA:
-        for name, resource in of_type(described, kind).items():
+        for name, resource in find_resources(sam_template, kind).items():
             assert resource["DeletionPolicy"] == "RetainExceptOnCreate", name
             assert resource["UpdateReplacePolicy"] == "Retain", name
 
 
-def test_what_holds_data_has_no_name_of_its_own(described: dict[str, Any]) -> None:
+def test_what_holds_data_has_no_name_of_its_own(sam_template: dict[str, Any]) -> None:
     """A replacement could not be made beside the old one, which is retained."""
     for kind, key in zip(DATA, ("TableName", "BucketName", "QueueName"), strict=True):
-        for name, resource in of_type(described, kind).items():
+        for name, resource in find_resources(sam_template, kind).items():
             assert key not in resource["Properties"], name
 
 
-def test_every_log_group_forgets(described: dict[str, Any], translated: dict[str, Any]) -> None:
-    groups = of_type(described, "AWS::Logs::LogGroup")
+def test_every_log_group_forgets(sam_template: dict[str, Any], cloudformation_template: dict[str, Any]) -> None:
+    groups = find_resources(sam_template, "AWS::Logs::LogGroup")
 
     assert all("RetentionInDays" in group["Properties"] for group in groups.values())
-    for name, function in of_type(translated, "AWS::Lambda::Function").items():
-        assert target(function["Properties"]["LoggingConfig"]["LogGroup"]) in groups, name
+    for name, function in find_resources(cloudformation_template, "AWS::Lambda::Function").items():
+        assert resolve_name(function["Properties"]["LoggingConfig"]["LogGroup"]) in groups, name
 
 
-def test_an_alarm_looks_back_no_longer_than_a_day(described: dict[str, Any]) -> None:
-    for name, alarm in of_type(described, "AWS::CloudWatch::Alarm").items():
+def test_an_alarm_looks_back_no_longer_than_a_day(sam_template: dict[str, Any]) -> None:
+    for name, alarm in find_resources(sam_template, "AWS::CloudWatch::Alarm").items():
         held = alarm["Properties"]
         if "Period" in held:
             assert held["Period"] in (10, 30) or held["Period"] % 60 == 0, name
-            assert held["Period"] * _most_periods(described, held["EvaluationPeriods"]) <= ALARM_SECONDS, name
+            assert held["Period"] * _most_periods(sam_template, held["EvaluationPeriods"]) <= ALARM_SECONDS, name
 
 
 def _most_periods(described: dict[str, Any], periods: Any) -> int:
     return int(described["Parameters"][periods["Ref"]]["MaxValue"] if isinstance(periods, dict) else periods)
 
 
-def test_the_template_is_within_cloudformations_limits(described: dict[str, Any], translated: dict[str, Any]) -> None:
-    assert len(translated["Resources"]) <= RESOURCES
-    assert len(described["Parameters"]) <= PARAMETERS
-    assert len(described["Outputs"]) <= OUTPUTS
+def test_the_template_is_within_cloudformations_limits(
+    sam_template: dict[str, Any], cloudformation_template: dict[str, Any]
+) -> None:
+    assert len(cloudformation_template["Resources"]) <= RESOURCES
+    assert len(sam_template["Parameters"]) <= PARAMETERS
+    assert len(sam_template["Outputs"]) <= OUTPUTS
     assert len((ROOT / "template.yaml").read_bytes()) <= TEMPLATE_BYTES
 
 

@@ -15,8 +15,8 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from leaseway import metrics
 from leaseway.prometheus import FAMILIES, MetricKind
 from leaseway_local.commands import prometheus
-from support.dashboard_lines import OF_AWS
-from support.grafana_dashboards import DASHBOARDS, GRAFANA, expressions, targets
+from support.dashboard_lines import AWS_METRICS
+from support.grafana_dashboards import DASHBOARDS, GRAFANA, list_expressions, list_targets
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOUDWATCH = [name for name in DASHBOARDS if name.startswith("cloudwatch-")]
@@ -56,7 +56,7 @@ def unknown(expression: str) -> list[str]:
 # ---- Names -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("expression", expressions())
+@pytest.mark.parametrize("expression", list_expressions())
 def test_an_expression_names_what_metrics_has(expression: str) -> None:
     assert list(asked_for(expression))
     assert unknown(expression) == []
@@ -79,7 +79,7 @@ def test_a_name_or_label_that_metrics_does_not_have_is_found(expression: str) ->
 
 
 def test_the_dashboards_show_every_metric_of_the_page() -> None:
-    named = {re.sub(r"_(bucket|sum|count)$", "", name) for each in expressions() for name, _ in asked_for(each)}
+    named = {re.sub(r"_(bucket|sum|count)$", "", name) for each in list_expressions() for name, _ in asked_for(each)}
     assert named == set(FAMILIES)
 
 
@@ -88,19 +88,19 @@ def test_the_documented_queries_are_on_them_word_for_word() -> None:
         "sum(app_active_tasks_total)",
         "rate(http_requests_total[1m])",
         "rate(http_request_duration_seconds_sum[5m]) / rate(http_request_duration_seconds_count[5m])",
-    } <= set(expressions())
+    } <= set(list_expressions())
 
 
 @pytest.mark.parametrize("name", CLOUDWATCH)
 def test_a_query_of_cloudwatch_names_a_metric_that_there_is_under_its_dimensions(name: str) -> None:
-    for target in targets(name):
+    for target in list_targets(name):
         dimensions = set(target["dimensions"])
         if target["namespace"] == metrics.NAMESPACE:
             assert target["dimensions"][metrics.SERVICE] == "${stack}"
             known = {frozenset(names) for names in metrics.CATALOGUE[target["metricName"]].by}
             assert frozenset(dimensions - {metrics.SERVICE}) in known, target
         else:
-            dimension, names = OF_AWS[target["namespace"]]
+            dimension, names = AWS_METRICS[target["namespace"]]
             assert (dimensions, target["metricName"] in names) == ({dimension}, True)
 
 
@@ -121,7 +121,7 @@ def test_the_service_on_cloudwatch_is_the_stacks_own_dashboard() -> None:
 
 @pytest.mark.parametrize("name", CLOUDWATCH)
 def test_a_query_uses_no_variable_that_its_dashboard_lacks(name: str) -> None:
-    said = json.dumps([target["dimensions"] for target in targets(name)])
+    said = json.dumps([target["dimensions"] for target in list_targets(name)])
     defined = {variable["name"] for variable in DASHBOARDS[name]["templating"]["list"]}
     assert set(re.findall(r"\$\{?(\w+)", said)) <= defined
     assert "${AWS" not in json.dumps(DASHBOARDS[name])
@@ -139,7 +139,7 @@ def test_every_panel_asks_a_source_that_is_provisioned() -> None:
     sources = {source["uid"]: source["type"] for source in provisioned("datasources")["datasources"]}
     for name, board in DASHBOARDS.items():
         charts = [panel for panel in board["panels"] if panel["type"] != "row"]
-        asked = {(one["datasource"]["uid"], one["datasource"]["type"]) for one in (*charts, *targets(name))}
+        asked = {(one["datasource"]["uid"], one["datasource"]["type"]) for one in (*charts, *list_targets(name))}
         assert asked == {(f"leaseway-{name.partition('-')[0]}", sources[f"leaseway-{name.partition('-')[0]}"])}
 
 
@@ -177,7 +177,7 @@ def test_prometheus_reads_the_file_that_is_mounted_and_may_not_be_made_up() -> N
 
 
 def test_the_shortest_range_that_is_asked_for_holds_some_scrapes() -> None:
-    ranges = {int(number) * 60 for each in expressions() for number in re.findall(r"\[(\d+)m\]", each)}
+    ranges = {int(number) * 60 for each in list_expressions() for number in re.findall(r"\[(\d+)m\]", each)}
     assert min(ranges) >= 4 * prometheus.SCRAPE_SECONDS
     (source,) = [one for one in provisioned("datasources")["datasources"] if one["type"] == "prometheus"]
     assert source["jsonData"]["timeInterval"] == f"{prometheus.SCRAPE_SECONDS}s"

@@ -10,7 +10,7 @@ import pytest
 
 from api.access import ROUTES
 from leaseway_local.deployment import template
-from support.packaged import Unpacked
+from support.code_folders import CodeFolders
 
 RARE = {"PIL", "PIL.Image", "argon2", "boto3", "can_ada", "h11", "jwt", "pip", "setuptools", "zxcvbn"}
 HANDLERS = [resource["Properties"]["Handler"] for resource in template.read()["Resources"].values()
@@ -52,12 +52,12 @@ print(json.dumps([aws.client(name).meta.service_model.service_name for name in j
 
 @pytest.mark.parametrize("handler", HANDLERS)
 def test_a_function_imports_with_nothing_but_what_is_packaged(
-    handler: str, unpacked: Unpacked, in_a_bare_interpreter: Callable[..., Any]
+    handler: str, code_folders: CodeFolders, in_a_bare_interpreter: Callable[..., Any]
 ) -> None:
     report = in_a_bare_interpreter(REPORT, handler)
 
     assert report["callable"]
-    allowed = (*unpacked.path, sys.base_prefix, os.path.dirname(os.__file__))
+    allowed = (*code_folders.path, sys.base_prefix, os.path.dirname(os.__file__))
     foreign = [file for file in report["files"] if not file.startswith(allowed)]
     assert foreign == []
 

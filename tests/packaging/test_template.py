@@ -15,7 +15,14 @@ from leaseway.jobs.create.build import DAY_MS, LONGEST_DELAY_MS
 from leaseway.jobs.types import _discover
 from leaseway.settings import Settings
 from leaseway_local.deployment import template
-from support.template_lookup import default, listed, of_type, properties, statements, target
+from support.template_lookup import (
+    as_list,
+    find_resources,
+    list_statements,
+    properties_of,
+    resolve_default,
+    resolve_name,
+)
 
 FUNCTIONS = {
     "ApiFunction",
@@ -56,13 +63,13 @@ def test_the_template_is_clean_for_cfn_lint() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_sam_translates_the_template(translated: dict[str, Any]) -> None:
-    assert set(of_type(translated, "AWS::Lambda::Function")) == FUNCTIONS
+def test_sam_translates_the_template(cloudformation_template: dict[str, Any]) -> None:
+    assert set(find_resources(cloudformation_template, "AWS::Lambda::Function")) == FUNCTIONS
 
 
-def test_one_permission_a_function_admits_the_gateway(translated: dict[str, Any]) -> None:
+def test_one_permission_a_function_admits_the_gateway(cloudformation_template: dict[str, Any]) -> None:
     """One a route would overflow the function's policy near 49 routes, on AWS only."""
-    permissions = of_type(translated, "AWS::Lambda::Permission").values()
+    permissions = find_resources(cloudformation_template, "AWS::Lambda::Permission").values()
 
     of_gateway = [p for p in permissions if p["Properties"]["Principal"] == "apigateway.amazonaws.com"]
     admitted = [p["Properties"]["FunctionName"]["Fn::GetAtt"][0] for p in of_gateway]
@@ -76,45 +83,45 @@ def test_the_template_has_no_aliases() -> None:
     assert not [token for token in tokens if isinstance(token, (yaml.AliasToken, yaml.AnchorToken))]
 
 
-def test_the_gateway_document_uses_long_forms_of_what_the_template_has(described: dict[str, Any]) -> None:
-    text = template.gateway_path(described).read_text()
+def test_the_gateway_document_uses_long_forms_of_what_the_template_has(sam_template: dict[str, Any]) -> None:
+    text = template.gateway_path(sam_template).read_text()
 
     assert not re.search(r":\s+!\w", text), "an included document may not use short forms"
     named = set(re.findall(r"\$\{(\w+)\.Arn\}", text))
-    assert named <= set(described["Resources"])
+    assert named <= set(sam_template["Resources"])
     assert "ApiFunction" in named
 
 
-def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(described: dict[str, Any]) -> None:
+def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(sam_template: dict[str, Any]) -> None:
     for queue, function in (
         *((queue, "WorkerFunction") for queue in WORKED),
         ("DeadLetterQueue", "DeadLetterFunction"),
     ):
-        visibility = properties(described, queue)["VisibilityTimeout"]
-        timeout = properties(described, function)["Timeout"]
-        assert default(described, visibility) >= timeout
+        visibility = properties_of(sam_template, queue)["VisibilityTimeout"]
+        timeout = properties_of(sam_template, function)["Timeout"]
+        assert resolve_default(sam_template, visibility) >= timeout
         if isinstance(visibility, dict):
-            assert described["Parameters"][visibility["Ref"]]["MinValue"] >= timeout
+            assert sam_template["Parameters"][visibility["Ref"]]["MinValue"] >= timeout
 
 
 @pytest.mark.parametrize("event", ["Jobs", "HighJobs", "LowJobs"])
 def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(
-    described: dict[str, Any], event: str
+    sam_template: dict[str, Any], event: str
 ) -> None:
-    mapping = properties(described, "WorkerFunction")["Events"][event]["Properties"]
+    mapping = properties_of(sam_template, "WorkerFunction")["Events"][event]["Properties"]
 
-    assert default(described, mapping["BatchSize"]) == 10, "a batch is what a worker runs side by side"
+    assert resolve_default(sam_template, mapping["BatchSize"]) == 10, "a batch is what a worker runs side by side"
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     concurrency = mapping["ScalingConfig"]["MaximumConcurrency"]
-    assert described["Parameters"][concurrency["Ref"]]["MinValue"] == 2
-    redrive = properties(described, target(mapping["Queue"]))["RedrivePolicy"]
-    assert default(described, redrive["maxReceiveCount"]) == 20
+    assert sam_template["Parameters"][concurrency["Ref"]]["MinValue"] == 2
+    redrive = properties_of(sam_template, resolve_name(mapping["Queue"]))["RedrivePolicy"]
+    assert resolve_default(sam_template, redrive["maxReceiveCount"]) == 20
 
 
-def test_each_priority_has_workers_that_no_other_can_take(described: dict[str, Any]) -> None:
-    events = properties(described, "WorkerFunction")["Events"]
+def test_each_priority_has_workers_that_no_other_can_take(sam_template: dict[str, Any]) -> None:
+    events = properties_of(sam_template, "WorkerFunction")["Events"]
     bounds_of = {
-        target(event["Properties"]["Queue"]): event["Properties"]["ScalingConfig"]["MaximumConcurrency"]["Ref"]
+        resolve_name(event["Properties"]["Queue"]): event["Properties"]["ScalingConfig"]["MaximumConcurrency"]["Ref"]
         for event in (events["Jobs"], events["HighJobs"], events["LowJobs"])
     }
 
@@ -126,13 +133,13 @@ def test_each_priority_has_workers_that_no_other_can_take(described: dict[str, A
 
 
 def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has_none(
-    described: dict[str, Any],
+    sam_template: dict[str, Any],
 ) -> None:
-    shown = described["Globals"]["Function"]["Environment"]["Variables"]["TYPE_QUEUE_URLS"]["Fn::Sub"]
+    shown = sam_template["Globals"]["Function"]["Environment"]["Variables"]["TYPE_QUEUE_URLS"]["Fn::Sub"]
     queues = dict(pair.split("=") for pair in shown.split(","))
     mappings = {
-        target(event["Properties"]["Queue"]): event["Properties"]
-        for function in of_type(described, "AWS::Serverless::Function").values()
+        resolve_name(event["Properties"]["Queue"]): event["Properties"]
+        for function in find_resources(sam_template, "AWS::Serverless::Function").values()
         for event in function["Properties"].get("Events", {}).values()
         if event["Type"] == "SQS"
     }
@@ -148,26 +155,26 @@ def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has
             assert mapping["BatchSize"] * mapping["ScalingConfig"]["MaximumConcurrency"] == kind.limit, name
 
 
-def test_every_mapping_of_the_worker_is_turned_off_by_a_boolean(described: dict[str, Any]) -> None:
+def test_every_mapping_of_the_worker_is_turned_off_by_a_boolean(sam_template: dict[str, Any]) -> None:
     """The text "false" is true to some engines, and nodes would share each queue with Lambda there."""
-    events = properties(described, "WorkerFunction")["Events"].values()
+    events = properties_of(sam_template, "WorkerFunction")["Events"].values()
 
     assert {json.dumps(event["Properties"]["Enabled"]) for event in events} == {
         json.dumps({"Fn::If": ["WorkersTakeJobs", True, False]})
     }
 
 
-def test_a_run_of_a_task_shares_its_worker_with_nobody(described: dict[str, Any]) -> None:
-    mapping = properties(described, "WorkerFunction")["Events"]["TaskRuns"]["Properties"]
+def test_a_run_of_a_task_shares_its_worker_with_nobody(sam_template: dict[str, Any]) -> None:
+    mapping = properties_of(sam_template, "WorkerFunction")["Events"]["TaskRuns"]["Properties"]
 
     assert mapping["BatchSize"] == 1
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    concurrency = described["Parameters"][mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"]]
+    concurrency = sam_template["Parameters"][mapping["ScalingConfig"]["MaximumConcurrency"]["Ref"]]
     assert (concurrency["MinValue"], concurrency["Default"]) == (2, 5)
 
 
-def test_the_tally_never_gives_up_and_never_splits_a_batch(described: dict[str, Any]) -> None:
-    mapping = properties(described, "TallyFunction")["Events"]["JobChanges"]["Properties"]
+def test_the_tally_never_gives_up_and_never_splits_a_batch(sam_template: dict[str, Any]) -> None:
+    mapping = properties_of(sam_template, "TallyFunction")["Events"]["JobChanges"]["Properties"]
 
     assert (mapping["BatchSize"], mapping["StartingPosition"]) == (100, "TRIM_HORIZON")
     assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, -1)
@@ -175,8 +182,8 @@ def test_the_tally_never_gives_up_and_never_splits_a_batch(described: dict[str, 
     assert "FunctionResponseTypes" not in mapping
 
 
-def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(described: dict[str, Any]) -> None:
-    mapping = properties(described, "RetentionFunction")["Events"]["RemovedJobs"]["Properties"]
+def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(sam_template: dict[str, Any]) -> None:
+    mapping = properties_of(sam_template, "RetentionFunction")["Events"]["RemovedJobs"]["Properties"]
     (wanted,) = mapping["FilterCriteria"]["Filters"]
 
     assert json.loads(wanted["Pattern"]) == {"eventName": ["REMOVE"]}
@@ -185,11 +192,11 @@ def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(des
     assert "FunctionResponseTypes" not in mapping
 
 
-def test_no_object_goes_before_its_job(described: dict[str, Any]) -> None:
-    default = {name: described["Parameters"][name]["Default"] for name in ("RetentionDays", "ObjectDays")}
+def test_no_object_goes_before_its_job(sam_template: dict[str, Any]) -> None:
+    default = {name: sam_template["Parameters"][name]["Default"] for name in ("RetentionDays", "ObjectDays")}
     (net,) = [
         rule
-        for rule in properties(described, "Bucket")["LifecycleConfiguration"]["Rules"]
+        for rule in properties_of(sam_template, "Bucket")["LifecycleConfiguration"]["Rules"]
         if "ExpirationInDays" in rule
     ]
 
@@ -197,50 +204,50 @@ def test_no_object_goes_before_its_job(described: dict[str, Any]) -> None:
     assert default["ObjectDays"] > LONGEST_DELAY_MS / DAY_MS + default["RetentionDays"] + 1
 
 
-def test_the_ledger_never_gives_up_and_its_age_calls(described: dict[str, Any]) -> None:
-    mapping = properties(described, "LedgerFunction")["Events"]["AccountChanges"]["Properties"]
-    alarm = properties(described, "LedgerBehindAlarm")
+def test_the_ledger_never_gives_up_and_its_age_calls(sam_template: dict[str, Any]) -> None:
+    mapping = properties_of(sam_template, "LedgerFunction")["Events"]["AccountChanges"]["Properties"]
+    alarm = properties_of(sam_template, "LedgerBehindAlarm")
 
     assert (mapping["MaximumRetryAttempts"], mapping["MaximumRecordAgeInSeconds"]) == (-1, -1)
     assert mapping["StartingPosition"] == "TRIM_HORIZON"
     assert mapping["BisectBatchOnFunctionError"] is True
     assert "FunctionResponseTypes" not in mapping
-    assert (alarm["MetricName"], default(described, alarm["Threshold"])) == ("IteratorAge", 300_000)
+    assert (alarm["MetricName"], resolve_default(sam_template, alarm["Threshold"])) == ("IteratorAge", 300_000)
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "LedgerFunction"}}]
 
 
-def test_no_role_may_change_or_delete_an_entry(described: dict[str, Any]) -> None:
-    for name, role in of_type(described, "AWS::IAM::Role").items():
-        for statement in statements(role):
-            if {"Fn::GetAtt": ["LedgerTable", "Arn"]} in listed(statement["Resource"]):
-                assert not {"dynamodb:UpdateItem", "dynamodb:DeleteItem"} & set(listed(statement["Action"])), name
+def test_no_role_may_change_or_delete_an_entry(sam_template: dict[str, Any]) -> None:
+    for name, role in find_resources(sam_template, "AWS::IAM::Role").items():
+        for statement in list_statements(role):
+            if {"Fn::GetAtt": ["LedgerTable", "Arn"]} in as_list(statement["Resource"]):
+                assert not {"dynamodb:UpdateItem", "dynamodb:DeleteItem"} & set(as_list(statement["Action"])), name
 
 
-def test_data_is_retained_recoverable_and_protected(described: dict[str, Any]) -> None:
-    assert set(of_type(described, "AWS::DynamoDB::Table")) == TABLES
-    for name in (*TABLES, "Bucket", *of_type(described, "AWS::SQS::Queue")):
-        assert described["Resources"][name]["DeletionPolicy"] == "RetainExceptOnCreate"
-        assert described["Resources"][name]["UpdateReplacePolicy"] == "Retain"
+def test_data_is_retained_recoverable_and_protected(sam_template: dict[str, Any]) -> None:
+    assert set(find_resources(sam_template, "AWS::DynamoDB::Table")) == TABLES
+    for name in (*TABLES, "Bucket", *find_resources(sam_template, "AWS::SQS::Queue")):
+        assert sam_template["Resources"][name]["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert sam_template["Resources"][name]["UpdateReplacePolicy"] == "Retain"
     for name in TABLES:
-        table = properties(described, name)
+        table = properties_of(sam_template, name)
         assert table["BillingMode"] == "PAY_PER_REQUEST"
         assert table["DeletionProtectionEnabled"] == {"Ref": "DeletionProtection"}
         recovery = table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"]
         assert recovery == {"Ref": "PointInTimeRecovery"}
-    assert described["Parameters"]["DeletionProtection"]["Default"] == "true"
-    assert described["Parameters"]["PointInTimeRecovery"]["Default"] == "true"
+    assert sam_template["Parameters"]["DeletionProtection"]["Default"] == "true"
+    assert sam_template["Parameters"]["PointInTimeRecovery"]["Default"] == "true"
 
 
-def test_expired_items_are_removed_by_the_tables_themselves(described: dict[str, Any]) -> None:
+def test_expired_items_are_removed_by_the_tables_themselves(sam_template: dict[str, Any]) -> None:
     for name in ("JobsTable", "TotalsTable", "IdempotencyTable", "UsersTable", "HistoryTable"):
-        assert properties(described, name)["TimeToLiveSpecification"] == {
+        assert properties_of(sam_template, name)["TimeToLiveSpecification"] == {
             "AttributeName": "expires_at",
             "Enabled": True,
         }
 
 
-def test_the_indexes_hold_keys_only(described: dict[str, Any]) -> None:
-    declared = properties(described, "JobsTable")["GlobalSecondaryIndexes"]
+def test_the_indexes_hold_keys_only(sam_template: dict[str, Any]) -> None:
+    declared = properties_of(sam_template, "JobsTable")["GlobalSecondaryIndexes"]
     (optional,) = [index["Fn::If"] for index in declared if "Fn::If" in index]
     always = [index for index in declared if "IndexName" in index]
 
@@ -249,88 +256,88 @@ def test_the_indexes_hold_keys_only(described: dict[str, Any]) -> None:
     assert {index["Projection"]["ProjectionType"] for index in [*always, optional[1]]} == {"KEYS_ONLY"}
 
 
-def test_an_index_that_costs_a_unit_a_job_is_off_by_default(described: dict[str, Any]) -> None:
-    assert described["Parameters"]["EndedIndex"]["Default"] == "false"
+def test_an_index_that_costs_a_unit_a_job_is_off_by_default(sam_template: dict[str, Any]) -> None:
+    assert sam_template["Parameters"]["EndedIndex"]["Default"] == "false"
 
 
-def test_the_bucket_is_private_and_encrypted(described: dict[str, Any]) -> None:
-    bucket = properties(described, "Bucket")
+def test_the_bucket_is_private_and_encrypted(sam_template: dict[str, Any]) -> None:
+    bucket = properties_of(sam_template, "Bucket")
 
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
 
 
-def test_queues_and_bucket_refuse_plain_http_and_the_public(described: dict[str, Any]) -> None:
+def test_queues_and_bucket_refuse_plain_http_and_the_public(sam_template: dict[str, Any]) -> None:
     """The local engine asks them with AUTH only, and the bucket's not even then."""
-    assert described["Parameters"]["RefusePlainHttp"]["Default"] == "true"
+    assert sam_template["Parameters"]["RefusePlainHttp"]["Default"] == "true"
     covered = set()
     for kind in ("AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy"):
-        for policy in of_type(described, kind).values():
+        for policy in find_resources(sam_template, kind).values():
             (statement,) = policy["Properties"]["PolicyDocument"]["Statement"]
             assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
             assert statement["Action"] in ("sqs:*", "s3:*")
             assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-            for resource in listed(statement["Resource"]):
+            for resource in as_list(statement["Resource"]):
                 covered.add(resource["Fn::Sub"] if "Fn::Sub" in resource else resource["Fn::GetAtt"][0])
             (target,) = policy["Properties"].get("Queues") or [policy["Properties"]["Bucket"]]
             assert target["Ref"] in covered
-    assert covered == set(of_type(described, "AWS::SQS::Queue")) | {"Bucket", "${Bucket.Arn}/*"}
-    assert set(properties(described, "Bucket")["PublicAccessBlockConfiguration"].values()) == {True}
+    assert covered == set(find_resources(sam_template, "AWS::SQS::Queue")) | {"Bucket", "${Bucket.Arn}/*"}
+    assert set(properties_of(sam_template, "Bucket")["PublicAccessBlockConfiguration"].values()) == {True}
 
 
-def test_the_gateway_is_throttled_by_parameters(described: dict[str, Any]) -> None:
-    (settings,) = properties(described, "Api")["MethodSettings"]
+def test_the_gateway_is_throttled_by_parameters(sam_template: dict[str, Any]) -> None:
+    (settings,) = properties_of(sam_template, "Api")["MethodSettings"]
     assert (settings["ResourcePath"], settings["HttpMethod"]) == ("/*", "*")
     assert settings["ThrottlingRateLimit"] == {"Ref": "ThrottleRate"}
     assert settings["ThrottlingBurstLimit"] == {"Ref": "ThrottleBurst"}
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
-def test_a_function_has_a_role_and_a_log_group_of_its_own(described: dict[str, Any], function: str) -> None:
-    held = properties(described, function)
+def test_a_function_has_a_role_and_a_log_group_of_its_own(sam_template: dict[str, Any], function: str) -> None:
+    held = properties_of(sam_template, function)
 
     role = held["Role"]["Fn::GetAtt"][0]
-    group = properties(described, held["LoggingConfig"]["LogGroup"]["Ref"])
+    group = properties_of(sam_template, held["LoggingConfig"]["LogGroup"]["Ref"])
     assert role == function.replace("Function", "Role")
     assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
     assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{held['FunctionName']['Fn::Sub']}"
 
 
-def test_no_role_may_do_anything_it_does_not_name(described: dict[str, Any]) -> None:
-    for name, role in of_type(described, "AWS::IAM::Role").items():
+def test_no_role_may_do_anything_it_does_not_name(sam_template: dict[str, Any]) -> None:
+    for name, role in find_resources(sam_template, "AWS::IAM::Role").items():
         assert "ManagedPolicyArns" not in role["Properties"], name
-        for statement in statements(role):
-            for action in listed(statement["Action"]):
+        for statement in list_statements(role):
+            for action in as_list(statement["Action"]):
                 assert "*" not in action, f"{name} may {action}"
-            for resource in listed(statement["Resource"]):
+            for resource in as_list(statement["Resource"]):
                 text = resource.get("Fn::Sub", "") if isinstance(resource, dict) else resource
                 assert "*" not in text or text.endswith(OPEN_ENDED), f"{name} reaches {text}"
 
 
-def test_only_the_functions_that_move_jobs_may_write_them(described: dict[str, Any]) -> None:
+def test_only_the_functions_that_move_jobs_may_write_them(sam_template: dict[str, Any]) -> None:
     writers = {
         name
-        for name, role in of_type(described, "AWS::IAM::Role").items()
-        for statement in statements(role)
-        if {"dynamodb:UpdateItem", "dynamodb:PutItem"} & set(listed(statement["Action"]))
-        and {"Fn::GetAtt": ["JobsTable", "Arn"]} in listed(statement["Resource"])
+        for name, role in find_resources(sam_template, "AWS::IAM::Role").items()
+        for statement in list_statements(role)
+        if {"dynamodb:UpdateItem", "dynamodb:PutItem"} & set(as_list(statement["Action"]))
+        and {"Fn::GetAtt": ["JobsTable", "Arn"]} in as_list(statement["Resource"])
     }
 
     assert writers == {"ApiRole", "WorkerRole", "SweeperRole", "SchedulerRole", "DeadLetterRole"}
 
 
-def test_every_variable_of_the_functions_is_a_setting(described: dict[str, Any]) -> None:
-    variables = described["Globals"]["Function"]["Environment"]["Variables"]
+def test_every_variable_of_the_functions_is_a_setting(sam_template: dict[str, Any]) -> None:
+    variables = sam_template["Globals"]["Function"]["Environment"]["Variables"]
 
     assert set(map(str.lower, variables)) <= set(Settings.__struct_fields__)
 
 
-def test_parameters_of_settings_have_the_settings_own_bounds(described: dict[str, Any]) -> None:
+def test_parameters_of_settings_have_the_settings_own_bounds(sam_template: dict[str, Any]) -> None:
     fields = {field.name: field for field in inspect.type_info(Settings).fields}
-    variables = described["Globals"]["Function"]["Environment"]["Variables"]
+    variables = sam_template["Globals"]["Function"]["Environment"]["Variables"]
     compared = 0
     for variable, value in variables.items():
-        field, parameter = fields[variable.lower()], described["Parameters"].get(value.get("Ref", ""))
+        field, parameter = fields[variable.lower()], sam_template["Parameters"].get(value.get("Ref", ""))
         if parameter is None:
             continue
         compared += 1
@@ -343,21 +350,21 @@ def test_parameters_of_settings_have_the_settings_own_bounds(described: dict[str
     assert compared > 10
 
 
-def test_the_longest_sweep_ends_half_a_minute_before_its_function_is_stopped(described: dict[str, Any]) -> None:
-    longest = described["Parameters"]["SweepSeconds"]["MaxValue"]
+def test_the_longest_sweep_ends_half_a_minute_before_its_function_is_stopped(sam_template: dict[str, Any]) -> None:
+    longest = sam_template["Parameters"]["SweepSeconds"]["MaxValue"]
 
-    assert longest + 30 <= properties(described, "SweeperFunction")["Timeout"]
+    assert longest + 30 <= properties_of(sam_template, "SweeperFunction")["Timeout"]
 
 
-def test_the_outputs_say_where_everything_is(described: dict[str, Any]) -> None:
-    assert set(described["Outputs"]) >= FUNCTIONS | TABLES | {
+def test_the_outputs_say_where_everything_is(sam_template: dict[str, Any]) -> None:
+    assert set(sam_template["Outputs"]) >= FUNCTIONS | TABLES | {
         "ApiUrl",
-        *(f"{queue}Url" for queue in of_type(described, "AWS::SQS::Queue")),
+        *(f"{queue}Url" for queue in find_resources(sam_template, "AWS::SQS::Queue")),
         "Bucket",
     }
 
 
-def test_the_functions_environment_fits_with_room_for_what_is_written_into_it(described: dict[str, Any]) -> None:
+def test_the_functions_environment_fits_with_room_for_what_is_written_into_it(sam_template: dict[str, Any]) -> None:
     """Lambda takes 4 KB of names and values; queues and secrets have long addresses, and nothing local minds."""
     stack, region, account = "leaseway-production-in-the-south", "ap-southeast-3", "123456789012"
 
@@ -368,17 +375,17 @@ def test_the_functions_environment_fits_with_room_for_what_is_written_into_it(de
             return re.sub(r"\$\{(\w+)\}", lambda found: long(name, {"Ref": found[1]}), value["Fn::Sub"])
         if "Fn::GetAtt" in value:
             return f"arn:aws:secretsmanager:{region}:{account}:secret:{value['Fn::GetAtt'][0]}-123456789012-123456"
-        if value["Ref"] in described["Parameters"]:
-            parameter = described["Parameters"][value["Ref"]]
+        if value["Ref"] in sam_template["Parameters"]:
+            parameter = sam_template["Parameters"][value["Ref"]]
             return str(parameter.get("MaxValue", parameter["Default"]))
         if value["Ref"] == "AWS::StackName":
             return stack
         physical = f"{stack}-{value['Ref']}-123456789012"
-        is_queue = described["Resources"][value["Ref"]]["Type"] == "AWS::SQS::Queue"
+        is_queue = sam_template["Resources"][value["Ref"]]["Type"] == "AWS::SQS::Queue"
         return f"https://sqs.{region}.amazonaws.com/{account}/{physical}.fifo" if is_queue else physical
 
-    for function in of_type(described, "AWS::Serverless::Function").values():
+    for function in find_resources(sam_template, "AWS::Serverless::Function").values():
         own = function["Properties"].get("Environment", {}).get("Variables", {})
-        variables = described["Globals"]["Function"]["Environment"]["Variables"] | own
+        variables = sam_template["Globals"]["Function"]["Environment"]["Variables"] | own
         size = sum(len(name) + len(long(name, value)) for name, value in variables.items())
         assert 2_000 < size <= 4_096 - 1_024, size

@@ -8,13 +8,13 @@ import pytest
 from leaseway_local.engine.paths import Home
 from prometheus.prometheus_server import Prometheus, prometheus_on
 from support.deployed_stacks import DeployedStack
-from support.monitored_stack import Watched
+from support.monitored_stack import MonitoredStack
 
 
 @pytest.fixture(scope="session")
 def scraped(tmp_path_factory: Any) -> Iterator[DeployedStack]:
     """The stack, as `leaseway up` leaves it."""
-    watched = Watched(Home(tmp_path_factory.mktemp("watched")), LogFormat="json")
+    watched = MonitoredStack(Home(tmp_path_factory.mktemp("watched")), LogFormat="json")
     yield watched.stack
     watched.stop()
 

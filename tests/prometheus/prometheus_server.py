@@ -16,7 +16,7 @@ import yaml
 from leaseway_local.commands.prometheus import configuration
 from leaseway_local.engine.processes import free_port
 from support.deployed_stacks import PASSWORD, DeployedStack
-from support.waiting import until
+from support.waiting import wait_until
 
 HOW_TO = Path(__file__).parents[2] / "docs" / "how-to" / "scrape-with-prometheus.md"
 SCRAPER = "prometheus"
@@ -62,9 +62,9 @@ class Prometheus:
         (found,) = self.query(selector, at).values()
         return [(float(moment), float(value)) for moment, value in found]
 
-    def becomes(self, wanted: float | None, expression: str, seconds: float = 120) -> None:
+    def wait_for_value(self, wanted: float | None, expression: str, seconds: float = 120) -> None:
         """Wait until an instant query has that value."""
-        until(
+        wait_until(
             lambda: self.value(expression) == wanted,
             seconds=seconds,
             what=f"{expression} to be {wanted} and not {self.value(expression)}",
@@ -90,8 +90,8 @@ def prometheus_on(stack: DeployedStack, folder: Path) -> Iterator[Prometheus]:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         running = Prometheus(f"http://127.0.0.1:{port}")
-        until(lambda: ready(running, process, folder), seconds=60, what="Prometheus to be ready")
-        running.becomes(1, 'up{job="leaseway"}')
+        wait_until(lambda: ready(running, process, folder), seconds=60, what="Prometheus to be ready")
+        running.wait_for_value(1, 'up{job="leaseway"}')
         yield running
     finally:
         process.terminate()
@@ -138,7 +138,7 @@ def covering(running: Prometheus, selector: str, seconds: float) -> None:
         samples = running.samples(f"{selector}[{seconds:.0f}s]", now)
         return samples[0][0] <= now - seconds + 2 * SCRAPE_SECONDS
 
-    until(covered, seconds=seconds + 60, what=f"{seconds} s of {selector}", every=1)
+    wait_until(covered, seconds=seconds + 60, what=f"{seconds} s of {selector}", every=1)
 
 
 def lint(page: str) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 from leaseway.prometheus import FAMILIES
 from prometheus.prometheus_server import Prometheus, covering, lint
 from support.deployed_stacks import DeployedStack
-from support.prometheus_page import samples
-from support.waiting import log_lines, until
+from support.prometheus_page import parse_samples
+from support.waiting import read_log_lines, wait_until
 
 REQUESTS = 45
 # A route that nothing but this test asks for.
@@ -23,7 +23,7 @@ JOB = {"type": "SLEEP", "payload": {"duration_ms": 600_000}, "ttl_ms": 700_000}
 def first_of_a_series(scraped: DeployedStack, prometheus: Prometheus) -> None:
     """One request that Prometheus knows of, early: a rate needs a minute of what was before."""
     asked(scraped, 1)
-    prometheus.becomes(1, f"http_requests_total{ROUTE}")
+    prometheus.wait_for_value(1, f"http_requests_total{ROUTE}")
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def three_environments(stack: DeployedStack) -> None:
 
 def test_promtool_objects_only_to_the_name_kept_for_compatibility(scraped: DeployedStack) -> None:
     page = scraped.api.request("GET", "/metrics").text
-    assert samples(page)
+    assert parse_samples(page)
     assert [line for line in lint(page) if not line.startswith("app_active_tasks_total ")] == []
 
 
@@ -70,21 +70,21 @@ def test_a_new_worker_appears_by_itself_and_the_sum_is_what_runs(
         job = scraped.api.post("/api/v1/jobs", JOB | options)["id"]
         jobs.append(job)
         path = f"/api/v1/jobs/{job}"
-        return str(until(lambda: scraped.api.get(path).get("worker"), seconds=60, what=f"a worker for {job}"))
+        return str(wait_until(lambda: scraped.api.get(path).get("worker"), seconds=60, what=f"a worker for {job}"))
 
-    prometheus.becomes(None, "sum(app_active_tasks_total)")
+    prometheus.wait_for_value(None, "sum(app_active_tasks_total)")
     created = prometheus.value("sum(leaseway_jobs_created_total)") or 0
     first = begun()
-    prometheus.becomes(1, "sum(app_active_tasks_total)")
+    prometheus.wait_for_value(1, "sum(app_active_tasks_total)")
     # A worker at work takes no other batch: the next job's is another, which nobody has told Prometheus of
     second = begun(priority="high")
     assert second != first
-    prometheus.becomes(2, "sum(app_active_tasks_total)")
+    prometheus.wait_for_value(2, "sum(app_active_tasks_total)")
     by_worker = prometheus.query("sum by (worker) (app_active_tasks_total)")
     assert by_worker == {(("worker", worker),): 1 for worker in (first, second)}
     scraped.api.post(f"/api/v1/jobs/{jobs[0]}/cancel", None)
-    prometheus.becomes(1, "sum(app_active_tasks_total)")
-    prometheus.becomes(created + 2, "sum(leaseway_jobs_created_total)")
+    prometheus.wait_for_value(1, "sum(app_active_tasks_total)")
+    prometheus.wait_for_value(created + 2, "sum(leaseway_jobs_created_total)")
 
 
 def test_requests_over_three_environments_are_exactly_so_many_and_the_rates_are_theirs(
@@ -92,20 +92,20 @@ def test_requests_over_three_environments_are_exactly_so_many_and_the_rates_are_
 ) -> None:
     # Given three environments, and a series that Prometheus has seen for a minute
     three_environments(scraped)
-    prometheus.becomes(3, 'http_requests_total{route="/api/v1/jobs/claim"}')
+    prometheus.wait_for_value(3, 'http_requests_total{route="/api/v1/jobs/claim"}')
     assert (prometheus.value('leaseway_cold_starts_total{function="api"}') or 0) >= 3
     covering(prometheus, f"http_requests_total{ROUTE}", 60)
     # When N requests are answered
     asked(scraped, REQUESTS)
     # Then it says N, in all and by bucket
-    prometheus.becomes(1 + REQUESTS, f"http_requests_total{ROUTE}")
+    prometheus.wait_for_value(1 + REQUESTS, f"http_requests_total{ROUTE}")
     at = last_scrape(prometheus)
     assert prometheus.value('http_request_duration_seconds_bucket{route="/openapi.json",le="+Inf"}', at) == 1 + REQUESTS
     # And the rate is what came in the minute: never below it, and above it by no more than the minute lacks in samples
     count = rate(prometheus, "http_requests_total", at)
     assert count.least <= count.told <= count.most
     # And the average time is that of the log's own lines
-    logged = log_lines(scraped.client, scraped.outputs["ApiFunction"])
+    logged = read_log_lines(scraped.client, scraped.outputs["ApiFunction"])
     durations = [line["ms"] for line in logged if line.get("route") == "/openapi.json"]
     assert len(durations) == 1 + REQUESTS
     assert prometheus.value(f"http_request_duration_seconds_sum{ROUTE}", at) == pytest.approx(sum(durations) / 1000)

@@ -10,8 +10,8 @@ import yaml
 from leaseway_local.commands.prometheus import configuration
 from prometheus.prometheus_server import Prometheus, binary
 from support.deployed_stacks import DeployedStack
-from support.grafana_dashboards import expressions
-from support.waiting import until
+from support.grafana_dashboards import list_expressions
+from support.waiting import wait_until
 
 FAILING = {"type": "HTTP_GET", "payload": {"url": "http://nowhere.invalid/"}, "max_attempts": 1}
 # Nothing fails so while nothing is wrong.
@@ -27,13 +27,13 @@ def at_work(scraped: DeployedStack) -> Iterator[DeployedStack]:
     quick = api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"]
     failed = api.post("/api/v1/jobs", FAILING)["id"]
     for job, status in ((quick, "COMPLETED"), (failed, "FAILED")):
-        until(lambda job=job, status=status: _status(scraped, job) == status, seconds=90, what=f"{job} {status}")
+        wait_until(lambda job=job, status=status: _status(scraped, job) == status, seconds=90, what=f"{job} {status}")
     api.post(f"/api/v1/jobs/{failed}/retry", None)
     running, waiting = (
         api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 600_000}, "ttl_ms": 700_000, **later})
         for later in ({}, {"delay_seconds": 900})
     )
-    until(lambda: _status(scraped, running["id"]) == "RUNNING", seconds=90, what="the running job")
+    wait_until(lambda: _status(scraped, running["id"]) == "RUNNING", seconds=90, what="the running job")
     gone = api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}, "delay_seconds": 900})["id"]
     api.post(f"/api/v1/jobs/{gone}/cancel", None)
     yield scraped
@@ -45,14 +45,14 @@ def _status(stack: DeployedStack, job: str) -> str:
     return str(stack.api.get(f"/api/v1/jobs/{job}")["status"])
 
 
-@pytest.mark.parametrize("expression", expressions())
+@pytest.mark.parametrize("expression", list_expressions())
 def test_prometheus_answers_every_expression_of_grafana(
     at_work: DeployedStack, prometheus: Prometheus, expression: str
 ) -> None:
     assert (
         prometheus.query(expression) == {}
         if expression in UNHEARD
-        else until(lambda: prometheus.query(expression), seconds=90, what=f"an answer to {expression}", every=0.5)
+        else wait_until(lambda: prometheus.query(expression), seconds=90, what=f"an answer to {expression}", every=0.5)
     )
 
 

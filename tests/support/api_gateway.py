@@ -12,16 +12,16 @@ REQUEST_ID = "5f0c8a52-0f5e-4f2b-9d4e-2f5a0b7c9d11"
 ADDRESS = "203.0.113.7"
 
 ADMIN = {"state": "valid", "subject": "admin", "role": "Admin", "expires_at": "99999999999"}
-"""What the authorizer says of an Admin's token."""
+"""The context that the authorizer returns for an Admin's token."""
 
 
-def user(name: str) -> dict[str, str]:
-    """What the authorizer says of a User's token."""
+def make_caller(name: str) -> dict[str, str]:
+    """Return the context that the authorizer returns for a User's token."""
     return {**ADMIN, "subject": name, "role": "User"}
 
 
 @dataclass(frozen=True)
-class Answered:
+class ApiResponse:
     """What the gateway would send to the client."""
 
     status: int
@@ -34,7 +34,7 @@ class Answered:
         return json.loads(self.text, parse_float=Decimal)
 
 
-def event(
+def make_event(
     method: str,
     route: str,
     *,
@@ -47,7 +47,7 @@ def event(
     caller: dict[str, str] | None = ADMIN,
     at: str | None = None,
 ) -> dict[str, Any]:
-    """A proxy event as API Gateway makes it: absent parts are null."""
+    """Make a proxy event as API Gateway does: absent parts are null."""
     return {
         "resource": route,
         "path": at or route,
@@ -71,21 +71,28 @@ def event(
     }
 
 
-def call(method: str, route: str, **parts: Any) -> Answered:
+def call(method: str, route: str, **parts: Any) -> ApiResponse:
     """Send a request to the function."""
-    answer = handler(event(method, route, **parts), None)
+    answer = handler(make_event(method, route, **parts), None)
     # Lambda serialises the answer: what does not survive that is a 502 at the gateway.
     answer = json.loads(json.dumps(answer))
-    return Answered(answer["statusCode"], answer["headers"], answer["body"])
+    return ApiResponse(answer["statusCode"], answer["headers"], answer["body"])
 
 
-def post(route: str, body: Any, **parts: Any) -> Answered:
+def post(route: str, body: Any, **parts: Any) -> ApiResponse:
     """POST `body`, which is text as it is or anything that JSON can say."""
     text = body if isinstance(body, str) else json.dumps(body)
     headers = {"content-type": "application/json", **parts.pop("headers", {})}
     return call("POST", route, body=text, headers=headers, **parts)
 
 
-def base64_text(text: bytes) -> str:
-    """How the gateway hands over a body of a binary media type."""
+def encode_base64(text: bytes) -> str:
+    """Encode a body as the gateway does one of a binary media type."""
     return base64.b64encode(text).decode()
+
+
+# Earlier names, until no branch uses them.
+user = make_caller
+event = make_event
+Answered = ApiResponse
+base64_text = encode_base64

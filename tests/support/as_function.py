@@ -13,8 +13,8 @@ from leaseway.settings import settings
 
 
 @contextmanager
-def inside(stack: Any, function: str = "ApiFunction") -> Iterator[None]:
-    """While the block runs, `leaseway` works on the deployed stack as that function would."""
+def act_as_function(stack: Any, function: str = "ApiFunction") -> Iterator[None]:
+    """Give this process the environment of a deployed function while the block runs."""
     described = stack.client("lambda").get_function_configuration(FunctionName=stack.outputs[function])
     own = {
         "AWS_ENDPOINT_URL": stack.outputs.endpoint_url,
@@ -25,12 +25,12 @@ def inside(stack: Any, function: str = "ApiFunction") -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         for name, value in (described["Environment"]["Variables"] | own).items():
             environment.setenv(name, value)
-        forget_everything()
+        clear_caches()
         yield
-    forget_everything()
+    clear_caches()
 
 
-def forget_everything() -> None:
+def clear_caches() -> None:
     """Drop what the process caches: settings, clients, keys, and the connections that pynamodb's models keep."""
     settings.cache_clear()
     aws.forget()
@@ -38,3 +38,8 @@ def forget_everything() -> None:
     key_ring.cache_clear()
     for model in Table.__subclasses__():
         model._connection = None
+
+
+# Earlier names, until no branch uses them.
+inside = act_as_function
+forget_everything = clear_caches

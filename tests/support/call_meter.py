@@ -1,6 +1,6 @@
 """A meter for AWS calls: how many, and what DynamoDB would bill for them, indexes, refusals and transactions included.
 
-    with metered() as meter:
+    with meter_calls() as meter:
         change_balance("1", -200, request_id="r1")
     assert meter.count("dynamodb") == 1              # calls on the wire, SDK retries counted too
     assert meter.writes("accounts") == 1             # item writes, granted or refused
@@ -11,7 +11,7 @@ The block starts with fresh clients (`leaseway.aws.forget()`), so everything tha
 `leaseway.aws` is seen: pynamodb models, botocore clients, threads. It works under moto and against a local engine.
 Neither engine's own ConsumedCapacity is used: moto's is a constant, MiniStack's leaves out the size of what a query
 read. Units are computed from the items themselves, read before and after each call through a client that is not
-metered, so a figure is exact as long as nobody else writes the same items meanwhile.
+metered, so a figure is exact as long as nothing else writes the same items at the same time.
 
 What runs in another process (a function of the local cloud) is out of a hook's sight. For that, feed the table's
 stream to `units_of_change(old, new, table)`: applied writes only, refused ones leave no record.
@@ -19,7 +19,7 @@ stream to `units_of_change(old, new, table)`: applied writes only, refused ones 
 The rules, as DynamoDB bills (on demand and provisioned alike):
 - a write costs its larger image, old or new, a unit each begun KB, at least 1; a transaction's item costs double;
 - a refused condition costs the item that refused it, at least 1, and no index; a cancelled transaction, every item;
-- an index costs 1 for an entry added, removed or changed in a projected attribute, 2 where its key moved;
+- an index costs 1 for an entry added, removed or changed in a projected attribute, 2 if its key changed;
   in a transaction, too, the index part is billed once (it is written asynchronously);
 - a consistent read costs 1 a begun 4 KB, an eventual one half, at least for 1 byte; a Query adds up what it looked at
   before it rounds, a BatchGetItem rounds each item.
@@ -68,13 +68,13 @@ class Call:
 
 
 class Meter:
-    """The calls of one `metered()` block."""
+    """The calls of one `meter_calls()` block."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
 
     def count(self, service: str | None = None, operation: str | None = None) -> int:
-        """Requests on the wire, of one service and one operation where named."""
+        """Requests on the wire, of one service and one operation if they are named."""
         return sum(service in (None, call.service) and operation in (None, call.operation) for call in self.calls)
 
     def operations(self) -> Counter[str]:
@@ -86,11 +86,11 @@ class Meter:
         return sum(charge.write_units > 0 and charge.index is None for charge in self._charges(table))
 
     def write_units(self, table: str | None = None) -> float:
-        """Write units, of a table with its indexes where named."""
+        """Write units, of one table with its indexes if it is named."""
         return sum(charge.write_units for charge in self._charges(table))
 
     def read_units(self, table: str | None = None) -> float:
-        """Read units, of a table with its indexes where named."""
+        """Read units, of one table with its indexes if it is named."""
         return sum(charge.read_units for charge in self._charges(table))
 
     def keys(self) -> int:
@@ -109,18 +109,18 @@ class Meter:
 
 
 @contextmanager
-def metered() -> Iterator[Meter]:
+def meter_calls() -> Iterator[Meter]:
     """Count every call made through `leaseway.aws` inside the block."""
     aws.forget()
     hook = _Hook(Meter())
     events = aws.session().get_component("event_emitter")
-    events.register("request-created", hook.sent)
-    events.register("response-received", hook.answered)
+    events.register("request-created", hook.note_request)
+    events.register("response-received", hook.note_answer)
     try:
         yield hook.meter
     finally:
-        events.unregister("request-created", hook.sent)
-        events.unregister("response-received", hook.answered)
+        events.unregister("request-created", hook.note_request)
+        events.unregister("response-received", hook.note_answer)
         aws.forget()
 
 
@@ -143,23 +143,23 @@ def units_of_change(old: Item | None, new: Item | None, table: Table, *, factor:
     return charges
 
 
-def describe(client: Any, name: str) -> Table:
+def describe_table(client: Any, name: str) -> Table:
     """DescribeTable's "Table"."""
     return dict(client.describe_table(TableName=name)["Table"])
 
 
 def _size_of_value(value: dict[str, Any]) -> int:
-    kind, held = next(iter(value.items()))
+    kind, content = next(iter(value.items()))
     if kind == "N":
-        digits = len(Decimal(held).normalize().as_tuple().digits)
-        return math.ceil(digits / 2) + 1 + (held.startswith("-"))
+        digits = len(Decimal(content).normalize().as_tuple().digits)
+        return math.ceil(digits / 2) + 1 + (content.startswith("-"))
     if kind == "M":
-        return 3 + sum(1 + len(name.encode()) + _size_of_value(inner) for name, inner in held.items())
+        return 3 + sum(1 + len(name.encode()) + _size_of_value(inner) for name, inner in content.items())
     if kind == "L":
-        return 3 + sum(1 + _size_of_value(inner) for inner in held)
+        return 3 + sum(1 + _size_of_value(inner) for inner in content)
     if kind in ("SS", "NS", "BS"):
-        return sum(_size_of_value({kind[0]: inner}) for inner in held)
-    return 1 if kind in ("BOOL", "NULL") else len(held.encode() if isinstance(held, str) else held)
+        return sum(_size_of_value({kind[0]: inner}) for inner in content)
+    return 1 if kind in ("BOOL", "NULL") else len(content.encode() if isinstance(content, str) else content)
 
 
 def _kilobytes(size: int) -> int:
@@ -171,14 +171,14 @@ def _key_names(keyed: Table) -> list[str]:
 
 
 def _entry(item: Item | None, index: Table, table: Table) -> Item | None:
-    """The item's entry in an index; None where it has none."""
+    """The item's entry in an index; None if it has none."""
     if item is None or any(name not in item for name in _key_names(index)):
         return None
     projection = index["Projection"]
     if projection["ProjectionType"] == "ALL":
         return item
-    kept = {*_key_names(index), *_key_names(table), *projection.get("NonKeyAttributes", [])}
-    return {name: value for name, value in item.items() if name in kept}
+    projected_names = {*_key_names(index), *_key_names(table), *projection.get("NonKeyAttributes", [])}
+    return {name: value for name, value in item.items() if name in projected_names}
 
 
 def _index_units(old: Item | None, new: Item | None, keys: list[str]) -> int:
@@ -193,7 +193,7 @@ def _read_units(size: int, consistent: bool) -> float:
     return max(1, math.ceil(size / 4096)) * (1.0 if consistent else 0.5)
 
 
-Touched = tuple[str, Item]
+TableKey = tuple[str, Item]
 """A table's name and an item's key."""
 
 
@@ -206,64 +206,64 @@ class _Hook:
         self._tables: dict[str, Table] = {}
         self._thread = threading.local()
 
-    def sent(self, request: Any, operation_name: str, **_: Any) -> None:
+    def note_request(self, request: Any, operation_name: str, **_: Any) -> None:
         body = request.data
         self._thread.request = {}
         if "X-Amz-Target" in request.headers and b"DynamoDB" in _bytes(request.headers["X-Amz-Target"]):
             self._thread.request = json.loads(body)
-            self._thread.before = self._images(self._written(operation_name))
+            self._thread.before = self._read_images(self._list_written_keys(operation_name))
 
-    def answered(self, event_name: str, parsed_response: dict[str, Any] | None, **_: Any) -> None:
+    def note_answer(self, event_name: str, parsed_response: dict[str, Any] | None, **_: Any) -> None:
         _, service, operation = event_name.split(".")
         error = (parsed_response or {}).get("Error", {}).get("Code")
         call = Call(service, operation, error=error)
         if service == "dynamodb" and (error is None or error in _REFUSED):
-            written = self._written(operation)
+            written = self._list_written_keys(operation)
             if written:
                 call.charges = self._write_charges(operation, written, refused=error is not None)
             elif parsed_response:
                 self._read(call, parsed_response)
         self.meter.calls.append(call)
 
-    def _written(self, operation: str) -> list[Touched]:
+    def _list_written_keys(self, operation: str) -> list[TableKey]:
         request = self._thread.request
         match operation:
             case "PutItem":
-                return [self._touched(request["TableName"], request["Item"])]
+                return [self._table_key(request["TableName"], request["Item"])]
             case "UpdateItem" | "DeleteItem":
-                return [self._touched(request["TableName"], request["Key"])]
+                return [self._table_key(request["TableName"], request["Key"])]
             case "TransactWriteItems":
                 actions = [action for item in request["TransactItems"] for action in item.values()]
-                return [self._touched(action["TableName"], action.get("Key") or action["Item"]) for action in actions]
+                return [self._table_key(action["TableName"], action.get("Key") or action["Item"]) for action in actions]
             case "BatchWriteItem":
                 puts = [(name, put) for name, writes in request["RequestItems"].items() for put in writes]
                 return [
-                    self._touched(
+                    self._table_key(
                         name, put["PutRequest"]["Item"] if "PutRequest" in put else put["DeleteRequest"]["Key"]
                     )
                     for name, put in puts
                 ]
         return []
 
-    def _touched(self, table: str, item: Item) -> Touched:
+    def _table_key(self, table: str, item: Item) -> TableKey:
         name = table.rsplit("/", 1)[-1]
         return name, {key: item[key] for key in _key_names(self._table(name))}
 
-    def _images(self, touched: list[Touched]) -> list[Item | None]:
-        """The items of those keys, None where there is none."""
-        found: dict[tuple[str, str], Item] = {}
+    def _read_images(self, touched: list[TableKey]) -> list[Item | None]:
+        """The items of those keys, None if there is none."""
+        images: dict[tuple[str, str], Item] = {}
         for start in range(0, len(touched), 100):
-            asked: dict[str, Any] = {}
+            requests: dict[str, Any] = {}
             for table, key in touched[start : start + 100]:
-                asked.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
-            while asked:
-                answer = self._client.batch_get_item(RequestItems=asked)
+                requests.setdefault(table, {"Keys": [], "ConsistentRead": True})["Keys"].append(key)
+            while requests:
+                answer = self._client.batch_get_item(RequestItems=requests)
                 for table, items in answer["Responses"].items():
-                    found |= {(table, _identity(self._touched(table, item)[1])): item for item in items}
-                asked = answer.get("UnprocessedKeys", {})
-        return [found.get((table, _identity(key))) for table, key in touched]
+                    images |= {(table, _identity(self._table_key(table, item)[1])): item for item in items}
+                requests = answer.get("UnprocessedKeys", {})
+        return [images.get((table, _identity(key))) for table, key in touched]
 
-    def _write_charges(self, operation: str, written: list[Touched], *, refused: bool) -> list[Charge]:
+    def _write_charges(self, operation: str, written: list[TableKey], *, refused: bool) -> list[Charge]:
         factor = 2 if operation == "TransactWriteItems" else 1
         before = self._thread.before
         if refused:
@@ -271,7 +271,7 @@ class _Hook:
                 Charge(table, None, write_units=factor * _kilobytes(size_of(old)))
                 for (table, _), old in zip(written, before, strict=True)
             ]
-        after = self._images(written)
+        after = self._read_images(written)
         return [
             charge
             for (table, _), old, new in zip(written, before, after, strict=True)
@@ -282,16 +282,17 @@ class _Hook:
         request = self._thread.request
         match call.operation:
             case "GetItem":
-                item = self._images([self._touched(request["TableName"], request["Key"])])[0]
+                item = self._read_images([self._table_key(request["TableName"], request["Key"])])[0]
                 units = _read_units(size_of(item), request.get("ConsistentRead", False))
                 call.charges, call.keys = [Charge(request["TableName"], None, read_units=units)], 1
             case "BatchGetItem":
                 self._read_batch(call, request, answer)
             case "TransactGetItems":
                 gets = [
-                    self._touched(entry["Get"]["TableName"], entry["Get"]["Key"]) for entry in request["TransactItems"]
+                    self._table_key(entry["Get"]["TableName"], entry["Get"]["Key"])
+                    for entry in request["TransactItems"]
                 ]
-                sizes = zip(gets, self._images(gets), strict=True)
+                sizes = zip(gets, self._read_images(gets), strict=True)
                 call.charges = [
                     Charge(table, None, read_units=2 * _read_units(size_of(item), True)) for (table, _), item in sizes
                 ]
@@ -300,11 +301,11 @@ class _Hook:
                 self._read_range(call, request)
 
     def _read_batch(self, call: Call, request: dict[str, Any], answer: dict[str, Any]) -> None:
-        for table, asked in request["RequestItems"].items():
+        for table, keys_and_options in request["RequestItems"].items():
             skipped = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
-            keys = [self._touched(table, key) for key in asked["Keys"] if key not in skipped]
-            consistent = asked.get("ConsistentRead", False)
-            units = sum(_read_units(size_of(item), consistent) for item in self._images(keys))
+            keys = [self._table_key(table, key) for key in keys_and_options["Keys"] if key not in skipped]
+            consistent = keys_and_options.get("ConsistentRead", False)
+            units = sum(_read_units(size_of(item), consistent) for item in self._read_images(keys))
             call.charges.append(Charge(table, None, read_units=units))
             call.keys += len(keys)
 
@@ -312,23 +313,27 @@ class _Hook:
         # What a filter or a projection hides was read and is billed: ask again without them.
         hiding = ("FilterExpression", "ProjectionExpression", "Select")
         whole = {name: value for name, value in request.items() if name not in hiding}
-        items, call.keys = self._range(call.operation, whole)
+        items, call.keys = self._read_without_filters(call.operation, whole)
         units = _read_units(sum(map(size_of, items)), request.get("ConsistentRead", False))
         call.charges = [Charge(request["TableName"], request.get("IndexName"), read_units=units)]
 
-    def _range(self, operation: str, request: dict[str, Any]) -> tuple[list[Item], int]:
+    def _read_without_filters(self, operation: str, request: dict[str, Any]) -> tuple[list[Item], int]:
         names, values = "ExpressionAttributeNames", "ExpressionAttributeValues"
         text = request.get("KeyConditionExpression", "")
         # An engine refuses names and values that no expression uses; the filter's own go with the filter.
-        for given in (names, values):
-            used = {name: value for name, value in request.get(given, {}).items() if _mentions(text, name)}
-            request = {**request, given: used} if used else {key: v for key, v in request.items() if key != given}
+        for placeholders in (names, values):
+            used = {name: value for name, value in request.get(placeholders, {}).items() if _mentions(text, name)}
+            request = (
+                {**request, placeholders: used}
+                if used
+                else {key: v for key, v in request.items() if key != placeholders}
+            )
         answer = self._client.query(**request) if operation == "Query" else self._client.scan(**request)
         return answer["Items"], answer["ScannedCount"]
 
     def _table(self, name: str) -> Table:
         if name not in self._tables:
-            self._tables[name] = describe(self._client, name)
+            self._tables[name] = describe_table(self._client, name)
         return self._tables[name]
 
 
@@ -343,3 +348,8 @@ def _mentions(expression: str, name: str) -> bool:
 
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
+
+
+# Earlier names, until no branch uses them.
+metered = meter_calls
+describe = describe_table

@@ -24,18 +24,18 @@ class CommandEnd(NamedTuple):
     err: str
 
 
-def every_command() -> dict[tuple[str, ...], Any]:
-    """Every command by its words, such as `jobs list`, as the parser has it."""
-    return dict(_leaves((), typer.main.get_command(cli.app)))
+def list_commands() -> dict[tuple[str, ...], Any]:
+    """Return every command by its words, such as `jobs list`, as the parser has it."""
+    return dict(_walk_commands((), typer.main.get_command(cli.app)))
 
 
-def _leaves(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _walk_commands(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     children = getattr(command, "commands", None)
     if children is None:
         yield words, command
         return
     for name, child in children.items():
-        yield from _leaves((*words, name), child)
+        yield from _walk_commands((*words, name), child)
 
 
 def run_command(*arguments: str, stdin: str = "") -> CommandEnd:

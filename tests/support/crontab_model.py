@@ -7,37 +7,43 @@ from zoneinfo import ZoneInfo
 MINUTE = timedelta(minutes=1)
 
 
-def cron_slots(expression: str, zone: str, start: int, end: int) -> list[int]:
-    """The slots in (start, end], milliseconds, of an expression whose day and month are `*`."""
+def list_cron_slots(expression: str, zone: str, start: int, end: int) -> list[int]:
+    """List the slots in (start, end], milliseconds, of an expression whose day and month are `*`."""
     minute, hour, _, _, weekday = expression.split()
-    minutes, hours, weekdays = field(minute, range(60)), field(hour, range(24)), field(weekday, range(7))
+    minutes, hours, weekdays = (
+        parse_field(minute, range(60)),
+        parse_field(hour, range(24)),
+        parse_field(weekday, range(7)),
+    )
     place = ZoneInfo(zone)
     every_time = minute.startswith("*") or hour.startswith("*")
-    found = _elapsed(start, end, place) if every_time else _wall_clock(start, end, place, minutes, hours)
+    moments = (
+        _walk_every_minute(start, end, place) if every_time else _walk_times_of_day(start, end, place, minutes, hours)
+    )
     return sorted(
         {
             int(moment.timestamp()) * 1000
-            for moment, wanted in found
-            if wanted.minute in minutes and wanted.hour in hours and (wanted.weekday() + 1) % 7 in weekdays
+            for moment, local in moments
+            if local.minute in minutes and local.hour in hours and (local.weekday() + 1) % 7 in weekdays
             and start < moment.timestamp() * 1000 <= end
         }
     )  # fmt: skip
 
 
-def interval_slots(seconds: int, anchor: int, start: int, end: int) -> list[int]:
-    """The slots in (start, end] of an interval."""
+def list_interval_slots(seconds: int, anchor: int, start: int, end: int) -> list[int]:
+    """List the slots in (start, end] of an interval."""
     step = seconds * 1000
     return [slot for slot in range(anchor + step, end + 1, step) if slot > start]
 
 
-def field(text: str, values: range) -> set[int]:
-    """The values of one field: `*`, `*/n`, `a` or `a,b`."""
+def parse_field(text: str, values: range) -> set[int]:
+    """Return the values of one field: `*`, `*/n`, `a` or `a,b`."""
     if text.startswith("*"):
         return set(values[:: int(text[2:] or 1)])
     return {int(part) for part in text.split(",")}
 
 
-def _elapsed(start: int, end: int, place: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
+def _walk_every_minute(start: int, end: int, place: ZoneInfo) -> Iterator[tuple[datetime, datetime]]:
     """Every minute that passes, and what the clock shows in it."""
     moment = datetime.fromtimestamp(start // 60_000 * 60, UTC)
     while moment.timestamp() * 1000 <= end:
@@ -45,7 +51,7 @@ def _elapsed(start: int, end: int, place: ZoneInfo) -> Iterator[tuple[datetime, 
         moment += MINUTE
 
 
-def _wall_clock(
+def _walk_times_of_day(
     start: int, end: int, place: ZoneInfo, minutes: set[int], hours: set[int]
 ) -> Iterator[tuple[datetime, datetime]]:
     """Every time of day once a day: when the clock first shows it, or right after the gap that leaves it out."""
@@ -53,17 +59,17 @@ def _wall_clock(
     while day <= datetime.fromtimestamp(end / 1000, place).date():
         for hour in hours:
             for minute in minutes:
-                wanted = datetime.combine(day, time(hour, minute), place)
-                yield _first_shown(wanted, day, place), wanted
+                local_time = datetime.combine(day, time(hour, minute), place)
+                yield _find_first_shown(local_time, day, place), local_time
         day += timedelta(days=1)
 
 
-def _first_shown(wanted: datetime, day: date, place: ZoneInfo) -> datetime:
-    shown = wanted.astimezone(UTC).astimezone(place)
-    if shown.replace(tzinfo=None) == wanted.replace(tzinfo=None):
-        return wanted
+def _find_first_shown(local_time: datetime, day: date, place: ZoneInfo) -> datetime:
+    round_trip = local_time.astimezone(UTC).astimezone(place)
+    if round_trip.replace(tzinfo=None) == local_time.replace(tzinfo=None):
+        return local_time
     # In a gap: go through the day's real minutes to the first that shows something later.
     moment = datetime.combine(day, time(0), place).astimezone(UTC)
-    while moment.astimezone(place).replace(tzinfo=None) < wanted.replace(tzinfo=None):
+    while moment.astimezone(place).replace(tzinfo=None) < local_time.replace(tzinfo=None):
         moment += MINUTE
     return moment

@@ -6,7 +6,7 @@ from typing import Any
 
 SOURCE = Path(__file__).parents[2] / "infra" / "dashboard.json"
 # What AWS, or the monitor in its place, has of these two.
-OF_AWS = {
+AWS_METRICS = {
     "AWS/Lambda": ("FunctionName", {"Duration", "Errors", "Throttles", "Invocations"}),
     "AWS/SQS": (
         "QueueName",
@@ -21,12 +21,12 @@ OF_AWS = {
 Line = list[Any]
 
 
-def lines() -> list[Line]:
-    """Namespace, name, dimensions by name, and options of each line of the dashboard."""
+def read_dashboard_lines() -> list[Line]:
+    """Read namespace, name, dimensions by name, and options of each line of the dashboard."""
     body = json.loads(SOURCE.read_text())
-    found = []
+    lines = []
     for widget in body["widgets"]:
         for namespace, name, *dimensions, options in widget["properties"].get("metrics", []):
             pairs = dict(zip(dimensions[::2], dimensions[1::2], strict=True))
-            found.append([namespace, name, pairs, options])
-    return found
+            lines.append([namespace, name, pairs, options])
+    return lines

@@ -25,7 +25,7 @@ PASSWORD = "orbit-lantern-mosaic"
 
 @dataclass(frozen=True)
 class LocalStack:
-    """A LocalStack that runs already; what tests need to know of it is what they know of an engine of their own."""
+    """A LocalStack that already runs, with what tests read of an engine of their own."""
 
     host: str
 
@@ -53,27 +53,27 @@ class DeployedStack:
     admin: SignIn
 
     def as_user(self, name: str) -> ApiClient:
-        """The API as that User sees it; registered at the first use."""
-        with self.as_nobody() as api:
+        """Return a client signed in as that User, who is registered at the first use."""
+        with self.as_anonymous() as api:
             answer = api.request("POST", "/auth/register", json={"username": name, "password": PASSWORD})
             assert answer.status_code in (201, 409), answer.text
         return ApiClient(self.outputs.api_url, auth=SignIn(self.outputs.api_url, name, PASSWORD))
 
-    def as_nobody(self, **headers: str) -> ApiClient:
-        """The API without a token, or with what the headers say."""
+    def as_anonymous(self, **headers: str) -> ApiClient:
+        """Return a client without a token, or with the authorization in `headers`."""
         return ApiClient(self.outputs.api_url, headers=headers)
 
     def create_jobs(self, bodies: Sequence[Mapping[str, Any]]) -> list[str]:
         """Create the jobs, a hundred a request; returns their ids in order."""
         ids = []
         for first in range(0, len(bodies), 100):
-            made = self.api.post("/api/v1/jobs/batch", {"jobs": bodies[first : first + 100]})
-            assert made["refused"] == 0, made
-            ids += [item["job"]["id"] for item in made["content"]]
+            answer = self.api.post("/api/v1/jobs/batch", {"jobs": bodies[first : first + 100]})
+            assert answer["refused"] == 0, answer
+            ids += [item["job"]["id"] for item in answer["content"]]
         return ids
 
     def retire(self) -> None:
-        """For good: hand no message, no change and no tick of a schedule to its functions any more, and remove them."""
+        """Remove its functions and all that invokes them: schedules and event source mappings."""
         functions, events = self.client("lambda"), self.client("events")
         for rule in events.list_rules(NamePrefix=f"{self.name}-")["Rules"]:
             events.disable_rule(Name=rule["Name"])
@@ -91,7 +91,7 @@ class DeployedStack:
         return self.clients.get(service)
 
     def invoke(self, function: str, payload: Any = None) -> Any:
-        """Invoke a function by its output's name, such as `SweeperFunction`, and return what it answered."""
+        """Invoke a function by its output's name, such as `SweeperFunction`, and return its result."""
         answer = self.client("lambda").invoke(
             FunctionName=self.outputs[function], Payload=json.dumps({} if payload is None else payload)
         )
@@ -106,7 +106,7 @@ StackFactory = Callable[..., DeployedStack]
 
 
 def start_engine(home: Home, **variables: str) -> DaemonRecord:
-    """Start an engine on a port that is free, asking anew when another program was quicker."""
+    """Start an engine on a free port; try another port if a program takes that one first."""
     for _ in range(5):
         try:
             return Engine(home).start(free_port(), variables=variables)
@@ -123,8 +123,14 @@ def deploy(
     parameters: dict[str, str] | None = None,
     overlay: Path | None = None,
 ) -> DeployedStack:
-    """Deploy a stack to a running engine. Lines go to the meter where asked for: they double a request's work."""
+    """Deploy a stack to a running engine. Log lines go to the meter only by parameter."""
     parameters = {"MeterSubscribed": "false"} | (parameters or {})
     clients = Clients(Target.LOCALSTACK if isinstance(engine, LocalStack) else Target.LOCAL, engine.host)
-    made = Deployer(clients, home, name, parameters, overlay).deploy()
-    return DeployedStack(name, made.outputs, ApiClient(made.outputs.api_url, auth=made.admin), clients, made.admin)
+    deployment = Deployer(clients, home, name, parameters, overlay).deploy()
+    return DeployedStack(
+        name,
+        deployment.outputs,
+        ApiClient(deployment.outputs.api_url, auth=deployment.admin),
+        clients,
+        deployment.admin,
+    )

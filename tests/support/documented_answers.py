@@ -17,8 +17,8 @@ def _document() -> dict[str, Any]:
     return document
 
 
-def answer_of(method: str, path: str, *, nulls: bool = True) -> Any:
-    """The answer of the operation that serves a path, or None if it has no JSON; lists have one item.
+def sample_answer(method: str, path: str, *, nulls: bool = True) -> Any:
+    """Make an answer of the operation that serves a path, or None if it has no JSON; lists have one item.
 
     With `nulls` every value that may be null is null, else none.
     """

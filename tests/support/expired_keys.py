@@ -5,7 +5,7 @@ from leaseway.settings import require_setting
 
 
 def expire_keys() -> None:
-    """Let every key that was ever sent have expired."""
+    """Move the expiry of every stored key into the past."""
     table, client = require_setting("idempotency_table"), aws.client("dynamodb")
     names = [key["AttributeName"] for key in client.describe_table(TableName=table)["Table"]["KeySchema"]]
     for record in client.scan(TableName=table)["Items"]:

@@ -1,4 +1,4 @@
-"""A hand on the wire between Leaseway and DynamoDB: calls dropped, repeated, overtaken, their answers lost."""
+"""Faults between Leaseway and DynamoDB: calls dropped, repeated or overtaken, and answers lost."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -9,25 +9,25 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from leaseway import aws
 
-Meddle = Callable[..., Any]
-"""Gets the call, and its request where it takes two arguments."""
+Interceptor = Callable[..., Any]
+"""Called with the call, and with its request too if it takes two arguments."""
 
 
 @contextmanager
-def wire(meddle: Meddle, *operations: str) -> Iterator[list[str]]:
-    """Every call of these operations on the accounts' client passes through `meddle`; yields all calls' names."""
+def intercept_calls(interceptor: Interceptor, *operations: str) -> Iterator[list[str]]:
+    """Pass every call of these operations on the accounts' client to `interceptor`; yield the names of all calls."""
     client = aws.client("dynamodb", attempts=1)
     original, calls = client._make_api_call, []
-    wants_request = len(inspect.signature(meddle).parameters) == 2
+    wants_request = len(inspect.signature(interceptor).parameters) == 2
 
-    def through(name: str, request: dict[str, Any]) -> Any:
+    def intercept(name: str, request: dict[str, Any]) -> Any:
         calls.append(name)
         if name not in operations:
             return original(name, request)
         call = lambda: original(name, request)  # noqa: E731
-        return meddle(call, request) if wants_request else meddle(call)
+        return interceptor(call, request) if wants_request else interceptor(call)
 
-    client._make_api_call = through
+    client._make_api_call = intercept
     try:
         yield calls
     finally:
@@ -35,8 +35,8 @@ def wire(meddle: Meddle, *operations: str) -> Iterator[list[str]]:
 
 
 @contextmanager
-def lost_answer(operation: str, *, attempts: int = 3) -> Iterator[list[str]]:
-    """The answer to the first call of that operation is lost after it was applied, so that it is sent again.
+def lose_first_answer(operation: str, *, attempts: int = 3) -> Iterator[list[str]]:
+    """Lose the answer to the first call of that operation after it was applied, so that it is sent again.
 
     `attempts` names the client. Yields the operations that were sent, repeats included.
     """
@@ -56,16 +56,23 @@ def lost_answer(operation: str, *, attempts: int = 3) -> Iterator[list[str]]:
         client._endpoint._do_get_response = original
 
 
-def refused(code: str, status: int, operation: str = "UpdateItem") -> ClientError:
-    """DynamoDB's error of that code and HTTP status."""
+def make_client_error(code: str, status: int, operation: str = "UpdateItem") -> ClientError:
+    """Make DynamoDB's error of that code and HTTP status."""
     return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}, operation)
 
 
-def cancelled(*codes: str) -> ClientError:
-    """A transaction cancelled for these reasons, one a part."""
+def make_cancellation(*codes: str) -> ClientError:
+    """Make the error of a transaction cancelled for these reasons, one per part."""
     response: Any = {
         "Error": {"Code": "TransactionCanceledException"},
         "CancellationReasons": [{"Code": code} for code in codes],
         "ResponseMetadata": {"HTTPStatusCode": 400},
     }
     return ClientError(response, "TransactWriteItems")
+
+
+# Earlier names, until no branch uses them.
+wire = intercept_calls
+refused = make_client_error
+cancelled = make_cancellation
+lost_answer = lose_first_answer

@@ -1,4 +1,4 @@
-"""Tokens that a deployment must refuse, made with everything an attacker could have, and with what he could not."""
+"""Tokens that a deployment must refuse, made with all that an attacker could have and with a secret that none could."""
 
 import base64
 import hashlib
@@ -10,38 +10,47 @@ from typing import Any
 PUBLIC_KEY = "-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcN\n-----END PUBLIC KEY-----\n"
 
 
-def part(value: Any) -> str:
-    """One part of a token: JSON, or bytes as they are."""
+def encode_part(value: Any) -> str:
+    """Encode one part of a token: JSON, or bytes as they are."""
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def opened(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A token's header and claims, unchecked."""
+def decode_token(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Decode a token's header and claims without checking it."""
     header, claims = (json.loads(base64.urlsafe_b64decode(f"{text}==")) for text in token.split(".")[:2])
     return header, claims
 
 
-def signed(header: dict[str, Any], claims: dict[str, Any], key: str) -> str:
-    """HMAC over header and claims, whatever the header says."""
-    text = f"{part(header)}.{part(claims)}"
-    return f"{text}.{part(hmac.new(key.encode(), text.encode(), hashlib.sha256).digest())}"
+def sign_token(header: dict[str, Any], claims: dict[str, Any], key: str) -> str:
+    """Sign header and claims by HMAC, even if the header names another algorithm."""
+    text = f"{encode_part(header)}.{encode_part(claims)}"
+    return f"{text}.{encode_part(hmac.new(key.encode(), text.encode(), hashlib.sha256).digest())}"
 
 
-def forgeries(good: str, key: str) -> dict[str, str]:
-    """Variations of a good token. `key` is the deployment's own secret: only the test has that."""
-    header, claims = opened(good)
-    unsigned = f"{part(header | {'alg': 'none'})}.{part(claims)}."
+def forge_tokens(good: str, key: str) -> dict[str, str]:
+    """Make forgeries of a valid token. `key` is the deployment's own secret: only the test has that."""
+    header, claims = decode_token(good)
+    unsigned = f"{encode_part(header | {'alg': 'none'})}.{encode_part(claims)}."
     return {
         "garbage": "garbage",
-        "expired": signed(header, claims | {"iat": claims["iat"] - 7_200, "exp": claims["exp"] - 7_200}, key),
-        "wrong signature": signed(header, claims, "x" * 64),
+        "expired": sign_token(header, claims | {"iat": claims["iat"] - 7_200, "exp": claims["exp"] - 7_200}, key),
+        "wrong signature": sign_token(header, claims, "x" * 64),
         "alg none": unsigned,
         "alg none with a signature": unsigned + good.rpartition(".")[2],
-        "HS/RS swap": signed(header | {"alg": "RS256"}, claims, PUBLIC_KEY),
-        "RS key as HS secret": signed(header, claims, PUBLIC_KEY),
-        "another audience": signed(header, claims | {"aud": "another-api"}, key),
-        "another issuer": signed(header, claims | {"iss": "another"}, key),
-        "altered role": ".".join([part(header), part(claims | {"role": "Admin"}), good.rpartition(".")[2]]),
-        "unknown key": signed(header | {"kid": "0" * 36}, claims, key),
+        "HS/RS swap": sign_token(header | {"alg": "RS256"}, claims, PUBLIC_KEY),
+        "RS key as HS secret": sign_token(header, claims, PUBLIC_KEY),
+        "another audience": sign_token(header, claims | {"aud": "another-api"}, key),
+        "another issuer": sign_token(header, claims | {"iss": "another"}, key),
+        "altered role": ".".join(
+            [encode_part(header), encode_part(claims | {"role": "Admin"}), good.rpartition(".")[2]]
+        ),
+        "unknown key": sign_token(header | {"kid": "0" * 36}, claims, key),
     }
+
+
+# Earlier names, until no branch uses them.
+part = encode_part
+opened = decode_token
+signed = sign_token
+forgeries = forge_tokens

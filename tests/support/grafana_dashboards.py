@@ -1,4 +1,4 @@
-"""Grafana's dashboards as they lie in infra/grafana, for tests of what they ask for."""
+"""Grafana's dashboards in infra/grafana and their queries."""
 
 import json
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ GRAFANA = Path(__file__).resolve().parents[2] / "infra" / "grafana"
 DASHBOARDS = {file.stem: json.loads(file.read_text()) for file in sorted((GRAFANA / "dashboards").iterdir())}
 
 
-def targets(name: str) -> Iterator[dict[str, Any]]:
-    """Every query of a dashboard."""
+def list_targets(name: str) -> Iterator[dict[str, Any]]:
+    """List every query of a dashboard."""
     for panel in DASHBOARDS[name]["panels"]:
         yield from panel.get("targets", [])
 
 
-def expressions() -> list[str]:
-    """Every expression of PromQL on a dashboard, once."""
-    return sorted({target["expr"] for name in DASHBOARDS for target in targets(name) if "expr" in target})
+def list_expressions() -> list[str]:
+    """List every PromQL expression of the dashboards, each once."""
+    return sorted({target["expr"] for name in DASHBOARDS for target in list_targets(name) if "expr" in target})

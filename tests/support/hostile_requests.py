@@ -1,4 +1,4 @@
-"""Hostile requests: what nobody should send, and how each is refused. Unit and integration tests share the table."""
+"""Hostile requests and how each is refused. Unit and integration tests share the table."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ JSON = "application/json"
 
 
 @dataclass(frozen=True)
-class Hostile:
+class HostileRequest:
     """One request and its refusal."""
 
     name: str
@@ -37,20 +37,22 @@ class Hostile:
         return url
 
 
-def _body(route: str, name: str, body: str | bytes, refusal: tuple[int, str, str | None], **parts: Any) -> Hostile:
+def _make_post(
+    route: str, name: str, body: str | bytes, refusal: tuple[int, str, str | None], **parts: Any
+) -> HostileRequest:
     status, code, wrong = refusal
     raw = body.encode() if isinstance(body, str) else body
-    return Hostile(name, "POST", route, status, code, wrong, body=raw, **parts)
+    return HostileRequest(name, "POST", route, status, code, wrong, body=raw, **parts)
 
 
 UPDATE, USERS, JOBS, UPLOADS = "/api/users/update-balance", "/api/users", "/api/v1/jobs", "/api/v1/uploads"
 
 
-def invalid(wrong: str | None = None) -> tuple[int, str, str | None]:
+def refuse_as_invalid(wrong: str | None = None) -> tuple[int, str, str | None]:
     return 400, "INVALID_INPUT", wrong
 
 
-def broken_bodies() -> Iterator[Hostile]:
+def vary_bodies() -> Iterator[HostileRequest]:
     whole = f'{{"userId": "{VICTIM}", "amount": 1}}'
     bodies: dict[str, str | bytes] = {
         "empty": "",
@@ -78,15 +80,15 @@ def broken_bodies() -> Iterator[Hostile]:
         "XML": f"<userId>{VICTIM}</userId>",
     }
     for name, body in bodies.items():
-        yield _body(UPDATE, f"body: {name}", body, invalid())
+        yield _make_post(UPDATE, f"body: {name}", body, refuse_as_invalid())
     for size in (300 * KIB, 256 * KIB + 1):
         padded = whole + " " * (size - len(whole))
-        yield _body(UPDATE, f"body: {size} bytes", padded, (413, "BODY_TOO_LARGE", None))
+        yield _make_post(UPDATE, f"body: {size} bytes", padded, (413, "BODY_TOO_LARGE", None))
     long = f'{{"userId": "{VICTIM}", "amount": 1, "reference": "{"x" * 300 * KIB}"}}'
-    yield _body(UPDATE, "body: long reference", long, (413, "BODY_TOO_LARGE", None))
+    yield _make_post(UPDATE, "body: long reference", long, (413, "BODY_TOO_LARGE", None))
 
 
-def members() -> Iterator[Hostile]:
+def vary_members() -> Iterator[HostileRequest]:
     whole = f'"userId": "{VICTIM}", "amount": 1'
     cases = {
         "no amount": (f'"userId": "{VICTIM}"', "amount"),
@@ -103,22 +105,26 @@ def members() -> Iterator[Hostile]:
         "reference with a line end": (whole + ', "reference": "a\\n"', "reference"),
     }
     for name, (text, wrong) in cases.items():
-        yield _body(UPDATE, f"members: {name}", f"{{{text}}}", invalid(wrong))
+        yield _make_post(UPDATE, f"members: {name}", f"{{{text}}}", refuse_as_invalid(wrong))
 
 
-def user_ids() -> Iterator[Hostile]:
+def vary_user_ids() -> Iterator[HostileRequest]:
     wrong = {
         *("null", "true", "1.5", "1e2", "{}", "[]", "-1", '""', '" "', '"a b"', '"a/b"', '"../a"', '"."', '".."'),
         *('"a\\"b"', '"a\'b"', '"a\\\\b"', '"a%2Fb"', '"a#b"', '"a?b"', '"a\\u0000"', '"victim\\n"', '"vict\\u0131m"'),
         *(f'"{"x" * 129}"', "9" * 200, '"-1"', '"${jndi:x}"', '"<b>"', '"a;b"'),
     }
     for text in sorted(wrong):
-        yield _body(UPDATE, f"userId: {text[:20]}", f'{{"userId": {text}, "amount": 1}}', invalid("userId"))
-        yield _body(USERS, f"new userId: {text[:20]}", f'{{"userId": {text}}}', invalid("userId"))
-    yield _body(UPDATE, "userId: 5,000 digits", f'{{"userId": {"9" * 5_000}, "amount": 1}}', invalid("userId"))
+        yield _make_post(
+            UPDATE, f"userId: {text[:20]}", f'{{"userId": {text}, "amount": 1}}', refuse_as_invalid("userId")
+        )
+        yield _make_post(USERS, f"new userId: {text[:20]}", f'{{"userId": {text}}}', refuse_as_invalid("userId"))
+    yield _make_post(
+        UPDATE, "userId: 5,000 digits", f'{{"userId": {"9" * 5_000}, "amount": 1}}', refuse_as_invalid("userId")
+    )
 
 
-def amounts() -> Iterator[Hostile]:
+def vary_amounts() -> Iterator[HostileRequest]:
     not_amounts = {
         *("null", "true", "{}", "[]", "[1]", '""', '"abc"', '"1,5"', '" 1"', '"1 "', '"1_0"', '"0x10"', '"+1"', '"01"'),
         *('".5"', '"1."', '"NaN"', '"nan"', '"sNaN"', '"Infinity"', '"-Infinity"', '"inf"', '"\\u0661"', '"1\\u0000"'),
@@ -141,14 +147,18 @@ def amounts() -> Iterator[Hostile]:
         *("0.1000000000000000055511151231257827", "123456789012345678901234567890", "10000000000.01"),
     }
     for text in sorted(not_amounts | bad_values | {"0", "-0", "0.00", '"0"', "0e5"}):
-        yield _body(UPDATE, f"amount: {text[:20]}", f'{{"userId": "{VICTIM}", "amount": {text}}}', invalid("amount"))
+        yield _make_post(
+            UPDATE, f"amount: {text[:20]}", f'{{"userId": "{VICTIM}", "amount": {text}}}', refuse_as_invalid("amount")
+        )
     for text in ("NaN", "Infinity", "-Infinity", "+1", "01", ".5", "1.", "0x10", "1_0", "--1", "1e", "'1'"):
-        yield _body(UPDATE, f"amount: {text}", f'{{"userId": "{VICTIM}", "amount": {text}}}', invalid())
+        yield _make_post(UPDATE, f"amount: {text}", f'{{"userId": "{VICTIM}", "amount": {text}}}', refuse_as_invalid())
     for text in sorted(not_amounts | bad_values | {"-1", "-0.01"}):
-        yield _body(USERS, f"opening: {text[:20]}", f'{{"userId": "fresh", "balance": {text}}}', invalid("balance"))
+        yield _make_post(
+            USERS, f"opening: {text[:20]}", f'{{"userId": "fresh", "balance": {text}}}', refuse_as_invalid("balance")
+        )
 
 
-def new_jobs() -> Iterator[Hostile]:
+def vary_new_jobs() -> Iterator[HostileRequest]:
     sleep = '"type": "SLEEP", "payload": {"duration_ms": 1}'
     cases = {
         "no type": ('"payload": {}', "type"),
@@ -177,19 +187,19 @@ def new_jobs() -> Iterator[Hostile]:
         "own status": (sleep + ', "status": "COMPLETED"', "status"),
     }
     for name, (text, wrong) in cases.items():
-        yield _body(JOBS, f"job: {name}", f"{{{text}}}", invalid(wrong))
+        yield _make_post(JOBS, f"job: {name}", f"{{{text}}}", refuse_as_invalid(wrong))
     for text in ("NOPE", "sleep", "SLEEP ", "", "SLEEP\\u0000", "../sleep", "__init__"):
         body = f'{{"type": "{text}", "payload": {{}}}}'
-        yield _body(JOBS, f"job: type {text!r}", body, (400, "UNKNOWN_JOB_TYPE", "type"))
+        yield _make_post(JOBS, f"job: type {text!r}", body, (400, "UNKNOWN_JOB_TYPE", "type"))
     for text in ("840001", "1000000000", "9" * 30):
         body = f'{{{sleep}, "ttl_ms": {text}}}'
-        yield _body(JOBS, f"job: ttl of {text[:12]} ms", body, (400, "TTL_TOO_LONG", "ttl_ms"))
+        yield _make_post(JOBS, f"job: ttl of {text[:12]} ms", body, (400, "TTL_TOO_LONG", "ttl_ms"))
     deep = '{"duration_ms": ' + '{"a":' * 20_000 + "1" + "}" * 20_001
-    yield _body(JOBS, "job: deep payload", f'{{"type": "SLEEP", "payload": {deep}}}', invalid())
-    yield _body(JOBS, "job: payload out of range", f"{{{sleep.replace('1}', '1e400}')}}}", invalid())
+    yield _make_post(JOBS, "job: deep payload", f'{{"type": "SLEEP", "payload": {deep}}}', refuse_as_invalid())
+    yield _make_post(JOBS, "job: payload out of range", f"{{{sleep.replace('1}', '1e400}')}}}", refuse_as_invalid())
 
 
-def new_uploads() -> Iterator[Hostile]:
+def vary_new_uploads() -> Iterator[HostileRequest]:
     cases = {
         "another type": ('"content_type": "text/html", "size": 1', "content_type"),
         "type in capitals": ('"content_type": "IMAGE/PNG", "size": 1', "content_type"),
@@ -202,32 +212,34 @@ def new_uploads() -> Iterator[Hostile]:
         "own key": ('"content_type": "image/png", "size": 1, "key": "owners/root/x"', "key"),
     }
     for name, (text, wrong) in cases.items():
-        yield _body(UPLOADS, f"upload: {name}", f"{{{text}}}", invalid(wrong))
+        yield _make_post(UPLOADS, f"upload: {name}", f"{{{text}}}", refuse_as_invalid(wrong))
 
 
-def media_types() -> Iterator[Hostile]:
+def vary_media_types() -> Iterator[HostileRequest]:
     whole = f'{{"userId": "{VICTIM}", "amount": 1}}'
     kinds = ("text/plain", "application/x-www-form-urlencoded", "application/xml", "multipart/form-data; boundary=x")
     for kind in (*kinds, "application/jsonp", "text/json", "json", "*/*"):
         refusal = (415, "UNSUPPORTED_MEDIA_TYPE", None)
-        yield _body(UPDATE, f"content type: {kind}", whole, refusal, content_type=kind)
+        yield _make_post(UPDATE, f"content type: {kind}", whole, refusal, content_type=kind)
 
 
-def ids() -> Iterator[Hostile]:
+def vary_ids() -> Iterator[HostileRequest]:
     strange = ("a/b", "../../etc/passwd", 'a"b', "a'b", "a b", "a\\b", "a%2Fb", "a\x00b", "a\nb", "<b>", "é", "x" * 129)
     for user in strange:
         path = {"userId": user}
-        yield Hostile(
+        yield HostileRequest(
             f"balance of {user[:20]!r}", "GET", "/api/users/{userId}/balance", 400, "INVALID_INPUT", "userId", path
         )
     for job in (*strange, "0" * 31, "0" * 33, "G" * 32, "A" * 32, "0" * 32 + "\n", "0" * 3_000):
         for route in ("/api/v1/jobs/{id}", "/api/v1/jobs/{id}/result"):
-            yield Hostile(f"{route} of {job[:20]!r}", "GET", route, 404, "JOB_NOT_FOUND", path={"id": job})
+            yield HostileRequest(f"{route} of {job[:20]!r}", "GET", route, 404, "JOB_NOT_FOUND", path={"id": job})
     for asset in (*strange, "..", "../app.py", "index.html"):
-        yield Hostile(f"docs: {asset[:20]!r}", "GET", "/docs/{asset}", 404, "ASSET_NOT_FOUND", path={"asset": asset})
+        yield HostileRequest(
+            f"docs: {asset[:20]!r}", "GET", "/docs/{asset}", 404, "ASSET_NOT_FOUND", path={"asset": asset}
+        )
 
 
-def lists() -> Iterator[Hostile]:
+def vary_lists() -> Iterator[HostileRequest]:
     numbers = ("", " 1", "abc", "1.5", "1e1", "0x1", "+1", "1_0", "\u0661", "NaN", "null", "1\x00", "1;2")
     wrong: dict[str, tuple[str, ...]] = {
         "size": (*numbers, "-1", "0", "101", "1000000000", "9" * 18, "9" * 30, "-9999999999999999999"),
@@ -241,7 +253,7 @@ def lists() -> Iterator[Hostile]:
     }
     for name, values in wrong.items():
         for value in values:
-            yield _list(f"{name}={value[:20]!r}", 400, "INVALID_INPUT", name or None, (name, value))
+            yield _make_list_request(f"{name}={value[:20]!r}", 400, "INVALID_INPUT", name or None, (name, value))
     for value in (
         "",
         "x",
@@ -257,19 +269,19 @@ def lists() -> Iterator[Hostile]:
         "%00",
         "a\x00",
     ):
-        yield _list(f"cursor={value[:20]!r}", 400, "INVALID_CURSOR", "cursor", ("cursor", value))
+        yield _make_list_request(f"cursor={value[:20]!r}", 400, "INVALID_CURSOR", "cursor", ("cursor", value))
     for page, size in (("11", "100"), ("1001", "1"), ("1000000000", "1"), ("9" * 18, "100")):
-        yield _list(f"page {page} of {size}", 400, "USE_CURSOR", "page", ("page", page), ("size", size))
-    yield _list("size twice", 400, "INVALID_INPUT", "size", ("size", "1"), ("size", "2"))
-    yield _list("page and cursor", 400, "INVALID_INPUT", "page", ("page", "0"), ("cursor", "x"))
-    yield _list("everybody's of any status", 400, "INVALID_INPUT", "status", ("owner", "*"))
+        yield _make_list_request(f"page {page} of {size}", 400, "USE_CURSOR", "page", ("page", page), ("size", size))
+    yield _make_list_request("size twice", 400, "INVALID_INPUT", "size", ("size", "1"), ("size", "2"))
+    yield _make_list_request("page and cursor", 400, "INVALID_INPUT", "page", ("page", "0"), ("cursor", "x"))
+    yield _make_list_request("everybody's of any status", 400, "INVALID_INPUT", "status", ("owner", "*"))
 
 
-def _list(name: str, status: int, code: str, wrong: str | None, *query: tuple[str, str]) -> Hostile:
-    return Hostile(f"list: {name}", "GET", JOBS, status, code, wrong, query=query)
+def _make_list_request(name: str, status: int, code: str, wrong: str | None, *query: tuple[str, str]) -> HostileRequest:
+    return HostileRequest(f"list: {name}", "GET", JOBS, status, code, wrong, query=query)
 
 
-def wrong_methods() -> Iterator[Hostile]:
+def vary_methods() -> Iterator[HostileRequest]:
     for method, route in (
         ("DELETE", USERS),
         ("GET", UPDATE),
@@ -279,7 +291,18 @@ def wrong_methods() -> Iterator[Hostile]:
         ("POST", "/health"),
         ("POST", "/openapi.json"),
     ):
-        yield Hostile(f"{method} {route}", method, route, 405, "METHOD_NOT_ALLOWED", body=b"{}")
+        yield HostileRequest(f"{method} {route}", method, route, 405, "METHOD_NOT_ALLOWED", body=b"{}")
 
 
-TABLES = (broken_bodies, members, user_ids, amounts, new_jobs, new_uploads, media_types, ids, lists, wrong_methods)
+TABLES = (
+    vary_bodies,
+    vary_members,
+    vary_user_ids,
+    vary_amounts,
+    vary_new_jobs,
+    vary_new_uploads,
+    vary_media_types,
+    vary_ids,
+    vary_lists,
+    vary_methods,
+)

@@ -1,4 +1,4 @@
-"""Real servers on 127.0.0.1 that count who came, for everything that asks over HTTP."""
+"""Real servers on 127.0.0.1 that record their requests, for tests of outbound HTTP."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ class Reply:
 
 
 class CountingServer:
-    """Answers what `replies` says for a path (query included), 200 "hello" elsewhere. `hits` are the paths asked."""
+    """Answers by `replies` for a path with its query, else 200 "hello". `hits` are the requested paths."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -37,7 +37,9 @@ class CountingServer:
 
 
 @contextmanager
-def counting_server(wrap: Callable[[socket.socket], socket.socket] = lambda plain: plain) -> Iterator[CountingServer]:
+def run_counting_server(
+    wrap: Callable[[socket.socket], socket.socket] = lambda plain: plain,
+) -> Iterator[CountingServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -81,7 +83,7 @@ def counting_server(wrap: Callable[[socket.socket], socket.socket] = lambda plai
 
 
 @contextmanager
-def scripted_server(
+def run_scripted_server(
     script: Callable[[socket.socket, threading.Event], None],
     wrap: Callable[[socket.socket], socket.socket] = lambda plain: plain,
 ) -> Iterator[tuple[str, list[object]]]:
@@ -109,3 +111,8 @@ def scripted_server(
         over.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
+
+
+# Earlier names, until no branch uses them.
+counting_server = run_counting_server
+scripted_server = run_scripted_server

@@ -13,7 +13,7 @@ from PIL import Image
 from leaseway import aws
 from leaseway.jobs.queue import Queue
 from leaseway.settings import settings
-from support.as_function import forget_everything
+from support.as_function import clear_caches
 
 Right = tuple[str, str]
 """An action and the logical name of its resource, such as `dynamodb:Query` of `JobsTable/index/live`."""
@@ -27,23 +27,23 @@ TRANSACTED = {"Put": "PutItem", "Update": "UpdateItem", "Delete": "DeleteItem", 
 # ---- What the template grants ------------------------------------------------------------------------------------
 
 
-def granted(role: dict[str, Any]) -> set[Right]:
-    """Every right of a role but that to write its own log."""
+def list_granted_rights(role: dict[str, Any]) -> set[Right]:
+    """List every right of a role except that to write its own log."""
     return {
-        (action, _resource(resource))
+        (action, _name_resource(resource))
         for policy in role["Properties"]["Policies"]
         for statement in policy["PolicyDocument"]["Statement"]
-        for action in _listed(statement["Action"])
+        for action in _as_list(statement["Action"])
         if action not in LOGS
-        for resource in _listed(statement["Resource"])
+        for resource in _as_list(statement["Resource"])
     }
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _resource(value: dict[str, Any]) -> str:
+def _name_resource(value: dict[str, Any]) -> str:
     if "Fn::Sub" in value:
         return str(value["Fn::Sub"]).replace("${", "").replace(".Arn}", "")
     name, attribute = value["Fn::GetAtt"]
@@ -53,7 +53,7 @@ def _resource(value: dict[str, Any]) -> str:
 # ---- What the code calls -----------------------------------------------------------------------------------------
 
 
-class Calls:
+class CallRecorder:
     """The rights that calls needed. `names` leads from the kind and name of a thing to its name in the template."""
 
     def __init__(self, names: dict[tuple[str, str], str]) -> None:
@@ -62,8 +62,8 @@ class Calls:
         self._listens = False
 
     @contextmanager
-    def of_the_function(self) -> Iterator[None]:
-        """Only what happens inside is the function's own; the rest is the test's."""
+    def record(self) -> Iterator[None]:
+        """Record the calls inside the block: those outside it are the test's own."""
         self._listens = True
         try:
             yield
@@ -93,31 +93,31 @@ class Calls:
             yield "s3:ListBucket", "Bucket"
             return
         # A form to upload with is signed here, for a PutObject; making it looks CreateBucket up.
-        shown = {"HeadObject": "GetObject", "CreateBucket": "PutObject", "DeleteObjects": "DeleteObject"}
-        yield f"s3:{shown.get(operation, operation)}", OBJECTS
+        names = {"HeadObject": "GetObject", "CreateBucket": "PutObject", "DeleteObjects": "DeleteObject"}
+        yield f"s3:{names.get(operation, operation)}", OBJECTS
 
     def _secretsmanager(self, operation: str, params: dict[str, Any]) -> Iterator[Right]:
         yield f"secretsmanager:{operation}", self._names["SECRET", params["SecretId"]]
 
 
-def listen_to_every_client(described: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Calls:
+def listen_to_every_client(template: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> CallRecorder:
     """Record the calls of clients that are made from now on, by the names that the template gives their resources."""
     admin = json.dumps({"username": "admin", "password": PASSWORD})
     aws.client("secretsmanager").create_secret(Name="leaseway-admin", SecretString=admin)
     monkeypatch.setenv("ADMIN_SECRET", "leaseway-admin")
-    forget_everything()
+    clear_caches()
     names = {("SECRET", "leaseway-admin"): "AdminSecret"}
-    for variable, source in described["Globals"]["Function"]["Environment"]["Variables"].items():
+    for variable, source in template["Globals"]["Function"]["Environment"]["Variables"].items():
         kind = variable.rpartition("_")[2]
         if variable == "TYPE_QUEUE_URLS":
-            shown = dict(pair.split("=") for pair in source["Fn::Sub"].split(","))
-            names |= {("URL", Queue(name).url): shown[name].strip("${}") for name in shown}
+            queues_by_name = dict(pair.split("=") for pair in source["Fn::Sub"].split(","))
+            names |= {("URL", Queue(name).url): queues_by_name[name].strip("${}") for name in queues_by_name}
         if kind in ("TABLE", "URL", "SECRET"):
             names[kind, getattr(settings(), variable.lower())] = source.get("Ref") or source["Fn::GetAtt"][0]
-    listening = Calls(names)
+    recorder = CallRecorder(names)
     # Clients take the session's hooks along when they are made: none has been yet.
-    aws.session().get_component("event_emitter").register("before-parameter-build", listening.note)
-    return listening
+    aws.session().get_component("event_emitter").register("before-parameter-build", recorder.note)
+    return recorder
 
 
 # ---- Payloads that need the bucket, or fail ---------------------------------------------------------------------
@@ -125,9 +125,9 @@ def listen_to_every_client(described: dict[str, Any], monkeypatch: pytest.Monkey
 
 def large_picture() -> dict[str, Any]:
     """A payload that lies in the bucket."""
-    drawn = io.BytesIO()
-    Image.effect_noise((100, 100), 100).save(drawn, "PNG")
-    payload = {"source": {"base64": base64.b64encode(drawn.getvalue()).decode()}, "width": 1, "height": 1}
+    picture = io.BytesIO()
+    Image.effect_noise((100, 100), 100).save(picture, "PNG")
+    payload = {"source": {"base64": base64.b64encode(picture.getvalue()).decode()}, "width": 1, "height": 1}
     assert len(json.dumps(payload)) > settings().inline_bytes
     return payload
 

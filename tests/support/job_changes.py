@@ -4,6 +4,10 @@ from leaseway.counters import CounterChange
 from leaseway.tally.job_totals import Group, move
 
 
-def job_change(event_id: str, before: Group | None, after: Group | None) -> CounterChange:
-    """A record of the jobs stream that moves a job from one group to another."""
+def make_job_change(event_id: str, before: Group | None, after: Group | None) -> CounterChange:
+    """Make a record of the jobs stream that moves a job from one group to another."""
     return CounterChange(event_id, move(before, after))
+
+
+# Earlier names, until no branch uses them.
+job_change = make_job_change

@@ -8,18 +8,24 @@ from leaseway.jobs.lease import Lease
 from leaseway.jobs.run import claim
 
 
-def sleep_job(*, key: IdempotencyKey | None = None, **options: Any) -> Job:
-    """A job of ann's that sleeps for 10 ms."""
+def create_sleep_job(*, key: IdempotencyKey | None = None, **options: Any) -> Job:
+    """Create a job of ann's that sleeps for 10 ms."""
     return create_job("ann", "SLEEP", {"duration_ms": 10}, Options(**options), key=key)
 
 
-def claimed(created: Job, worker: str = "w1") -> Lease:
-    """The lease under which that worker holds the job, with a message hidden; fails if the claim is refused."""
-    outcome = claim.claim(created.id, worker, message_id="5fea7756-0ea4-451a-a703-a558b933e274")
+def claim_job(job: Job, worker: str = "w1") -> Lease:
+    """Claim the job for that worker, with a message hidden, and return the lease; fail if the claim is refused."""
+    outcome = claim.claim(job.id, worker, message_id="5fea7756-0ea4-451a-a703-a558b933e274")
     assert isinstance(outcome, claim.Claimed)
     return outcome.lease
 
 
-def read(created: Job) -> Job:
-    """The job as it is now."""
-    return get_job(created.id, owner=None)
+def read_job(job: Job) -> Job:
+    """Read the job again."""
+    return get_job(job.id, owner=None)
+
+
+# Earlier names, until no branch uses them.
+sleep_job = create_sleep_job
+claimed = claim_job
+read = read_job

@@ -1,11 +1,11 @@
-"""Lambda's own bootstrap around a packaged function, and the small Runtime API that it asks for events.
+"""Lambda's own bootstrap around a packaged function, and the small Runtime API that it polls for events.
 
-    with execution_environment(lay_out(folder), "worker.app.handler", variables) as started:
-        started.wait_until_ready()
-        answer = started.invoke(event)
+    with run_environment(lay_out(folder), "worker.app.handler", variables) as bootstrap:
+        bootstrap.wait_until_ready()
+        answer = bootstrap.invoke(event)
 
 The process sees what Lambda would show it: the function's code, both layers merged into one folder as under /opt, and
-awslambdaric with what it needs. There is no site-packages folder and no variable but those given.
+awslambdaric with what it needs. There is no site-packages folder and no variable but those passed in.
 The protocol: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
@@ -32,7 +32,7 @@ BOOTSTRAP = ("awslambdaric", "simplejson", "snapshot-restore-py")
 """Lambda's bootstrap and what it requires; on AWS they lie under /var/runtime."""
 
 PATIENCE = 60
-"""Seconds after which an answer that has not come never will."""
+"""Seconds after which a missing answer fails the test."""
 
 
 class FunctionError(AssertionError):
@@ -76,11 +76,11 @@ class _RuntimeApi(ThreadingHTTPServer):
         self.events: queue.Queue[bytes] = queue.Queue()
         self.answers: queue.Queue[Any] = queue.Queue()
         self.errors: queue.Queue[Any] = queue.Queue()
-        self.asked = threading.Event()
-        """Set when the function has been imported and asks for its first event."""
+        self.is_ready = threading.Event()
+        """Set when the function has been imported and requests its first event."""
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # An environment is ended while it waits for an event: nobody is left to answer.
+        # An environment is ended while it waits for an event: it reads no answer.
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -90,7 +90,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _RuntimeApi
 
     def do_GET(self) -> None:
-        self.server.asked.set()
+        self.server.is_ready.set()
         event = self.server.events.get()
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", f"request-{time.monotonic_ns()}")
@@ -113,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-class Started:
+class Bootstrap:
     """A bootstrap that runs."""
 
     def __init__(self, api: _RuntimeApi, process: "subprocess.Popen[bytes]") -> None:
@@ -122,10 +122,10 @@ class Started:
 
     def wait_until_ready(self) -> None:
         """Return when the handler's module has been imported."""
-        self._wait_for(self._api.asked.is_set)
+        self._wait_for(self._api.is_ready.is_set)
 
     def invoke(self, event: Any) -> Any:
-        """Hand over an event; what the function answers."""
+        """Send an event and return what the function answers."""
         self._api.events.put(json.dumps(event).encode())
         self._wait_for(lambda: not self._api.answers.empty())
         return self._api.answers.get()
@@ -148,7 +148,7 @@ class Started:
 
 
 @contextmanager
-def execution_environment(folders: Folders, handler: str, variables: Mapping[str, str]) -> Iterator[Started]:
+def run_environment(folders: Folders, handler: str, variables: Mapping[str, str]) -> Iterator[Bootstrap]:
     """One execution environment of a function, ended with the block."""
     api = _RuntimeApi()
     threading.Thread(target=api.serve_forever, daemon=True).start()
@@ -168,9 +168,13 @@ def execution_environment(folders: Folders, handler: str, variables: Mapping[str
         stdout=subprocess.DEVNULL,
     )
     try:
-        yield Started(api, process)
+        yield Bootstrap(api, process)
     finally:
         process.kill()
         process.wait()
         api.shutdown()
         api.server_close()
+
+
+# Earlier names, until no branch uses them.
+execution_environment = run_environment

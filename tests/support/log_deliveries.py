@@ -1,4 +1,4 @@
-"""What CloudWatch Logs hands to the meter function."""
+"""What CloudWatch Logs delivers to the meter function."""
 
 import base64
 import gzip
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 
-def delivery(
+def make_delivery(
     lines: Iterable[str], *, first: int = 0, stream: str = "one", kind: str = "DATA_MESSAGE"
 ) -> dict[str, Any]:
-    """Lines of one log stream, with ids that count from `first`."""
+    """Make a delivery of lines of one log stream, with ids that count from `first`."""
     events = [{"id": str(number), "timestamp": 0, "message": line} for number, line in enumerate(lines, start=first)]
-    said = {"messageType": kind, "logGroup": "/aws/lambda/api", "logStream": stream, "logEvents": events}
-    return {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(said).encode())).decode()}}
+    document = {"messageType": kind, "logGroup": "/aws/lambda/api", "logStream": stream, "logEvents": events}
+    return {"awslogs": {"data": base64.b64encode(gzip.compress(json.dumps(document).encode())).decode()}}

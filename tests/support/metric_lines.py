@@ -1,4 +1,4 @@
-"""What metric lines mean to CloudWatch, and a transfer that is overtaken, which is hard to bring about."""
+"""Metric lines as CloudWatch reads them, and a way to overtake a transfer while it is planned."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from leaseway.accounts import change_balance, settlement, transfer
 Line = dict[str, Any]
 
 
-def points(lines: list[Line]) -> dict[tuple[str, ...], list[float]]:
-    """Values by metric and dimensions, as CloudWatch reads them out of the lines."""
-    found: dict[tuple[str, ...], list[float]] = {}
+def collect_points(lines: list[Line]) -> dict[tuple[str, ...], list[float]]:
+    """Collect values by metric and dimensions, as CloudWatch reads them out of the lines."""
+    values: dict[tuple[str, ...], list[float]] = {}
     for line in lines:
         for directive in line["_aws"]["CloudWatchMetrics"]:
             assert directive["Namespace"] == "Leaseway"
@@ -19,20 +19,24 @@ def points(lines: list[Line]) -> dict[tuple[str, ...], list[float]]:
                 assert names[-1] == "service" or "service" in names
                 by = tuple(line[name] for name in names if name != "service")
                 for metric in directive["Metrics"]:
-                    found.setdefault((metric["Name"], *by), []).extend(line[metric["Name"]])
-    return found
+                    values.setdefault((metric["Name"], *by), []).extend(line[metric["Name"]])
+    return values
 
 
-def transfer_overtaken(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ann sends ben 1, and is paid 1 while that is planned."""
+def overtake_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transfer 1 from ann to ben, and credit ann 1 while the transfer is planned."""
     real = settlement._Settlement.read
 
-    def overtaken(self: Any, user: str) -> Any:
+    def read_and_overtake(self: Any, user: str) -> Any:
         account = real(self, user)
         if user == "ben":
             change_balance("ann", 1, request_id="o")
         return account
 
     with monkeypatch.context() as patch:
-        patch.setattr(settlement._Settlement, "read", overtaken)
+        patch.setattr(settlement._Settlement, "read", read_and_overtake)
         transfer("ann", "ben", 1, owner=None, request_id="t")
+
+
+# Earlier names, until no branch uses them.
+points = collect_points

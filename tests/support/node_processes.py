@@ -1,4 +1,4 @@
-"""Real node processes for the integration tests, and where they tell of themselves."""
+"""Real node processes for the integration tests, and their logs."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from leaseway_local.commands import nodes
-from support.waiting import until
+from support.waiting import wait_until
 
 WITHOUT_WORKERS: dict[str, Any] = {
     "LeaseSeconds": 3,
@@ -20,7 +20,7 @@ WITHOUT_WORKERS: dict[str, Any] = {
     "SweeperEnabled": False,
     "LogFormat": "json",
 }
-"""Parameters of a stack on which nothing takes a job but nodes, and the sweeper only when a test wants it."""
+"""Parameters of a stack on which only nodes claim jobs, and on which the sweeper runs only if a test invokes it."""
 
 
 class NodeProcess:
@@ -37,12 +37,14 @@ class NodeProcess:
     ) -> None:
         """Start it with `variables` in its environment.
 
-        `typed` goes by the command as a person types it, which finds the deployment first.
+        With `typed`, run the command as a person types it, which finds the deployment first.
         """
-        given = {f"--{name.replace('_', '-')}": value for name, value in options.items() if value is not True}
+        options_with_values = {
+            f"--{name.replace('_', '-')}": value for name, value in options.items() if value is not True
+        }
         flags = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is True]
         environment = nodes.with_code(nodes.environment_of(stack.clients, stack.name) | variables)
-        command = nodes.command(given, flags)
+        command = nodes.command(options_with_values, flags)
         if typed:
             environment = nodes.with_code(os.environ) | {"LOCALSTACK_HOST": str(stack.clients.host)}
             aimed = ["node", "--target", "localstack", "--stack", stack.name]
@@ -71,24 +73,24 @@ class NodeProcess:
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
-    def actions(self, *wanted: str) -> list[dict[str, Any]]:
-        return [line for line in self.lines() if line.get("action") in wanted]
+    def find_actions(self, *names: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines() if line.get("action") in names]
 
-    def started(self, seconds: float = 30) -> "NodeProcess":
-        """This node, once it works."""
-        until(lambda: self.actions("start"), seconds=seconds, what="a started node")
+    def wait_until_started(self, seconds: float = 30) -> "NodeProcess":
+        """Wait until it has started, and return it."""
+        wait_until(lambda: self.find_actions("start"), seconds=seconds, what="a started node")
         return self
 
 
 @contextmanager
-def nodes_on(stack: Any, folder: Path) -> Iterator[Any]:
-    """Starts nodes: `start(name, **options)`. None outlives the block."""
+def run_nodes(stack: Any, folder: Path) -> Iterator[Any]:
+    """Yield `start(name, **options)`, which starts a node. None outlives the block."""
     started: list[NodeProcess] = []
 
     def start(name: str, **options: Any) -> NodeProcess:
-        made = NodeProcess(stack, folder / f"{name}-{len(started)}.log", name=name, **options)
-        started.append(made)
-        return made
+        process = NodeProcess(stack, folder / f"{name}-{len(started)}.log", name=name, **options)
+        started.append(process)
+        return process
 
     try:
         yield start

@@ -7,14 +7,14 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
-from support.api_gateway import Answered, call
+from support.api_gateway import ApiResponse, call
 
 DOCUMENT: dict[str, Any] = json.loads(call("GET", "/openapi.json").text)
 _REGISTRY: Any = Registry().with_resource("urn:api", Resource.from_contents(DOCUMENT, DRAFT202012))
 
 
 def get_operation(path: str, method: str) -> dict[str, Any]:
-    """Return what the document says of a method of a path."""
+    """Return the operation of a method of a path."""
     operation: dict[str, Any] = DOCUMENT["paths"][path][method]
     return operation
 
@@ -25,7 +25,7 @@ def allows(schema: dict[str, Any], value: Any) -> bool:
     return bool(Draft202012Validator(whole, registry=_REGISTRY).is_valid(value))
 
 
-def require_documented(path: str, method: str, answer: Answered) -> None:
+def require_documented(path: str, method: str, answer: ApiResponse) -> None:
     """Fail unless the document has the answer's status and, for JSON, a schema that admits its body."""
     responses = get_operation(path, method)["responses"]
     assert answer.status < 500, answer.text

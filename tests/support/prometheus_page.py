@@ -6,10 +6,14 @@ Samples = dict[tuple[str, ...], float]
 """Values by name and labels' values: `samples["http_requests_total", "GET", "/health", "2xx"]`."""
 
 
-def samples(text: str) -> Samples:
-    """What a page says."""
+def parse_samples(text: str) -> Samples:
+    """Parse the samples of a page."""
     return {
         (sample.name, *sample.labels.values()): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
+
+
+# Earlier names, until no branch uses them.
+samples = parse_samples

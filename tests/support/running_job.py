@@ -24,7 +24,7 @@ class RunningJob(RunContext):
             updated_at=now,
         )
         super().__init__(Lease(job=job, fence=attempt, token="token", until=now + ttl_ms, deadline=now + ttl_ms))
-        self.told: list[tuple[float, str | None]] = []
+        self.progress_reports: list[tuple[float, str | None]] = []
 
     def progress(self, fraction: float, note: str | None = None) -> None:
-        self.told.append((fraction, note))
+        self.progress_reports.append((fraction, note))

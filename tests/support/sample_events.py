@@ -11,5 +11,5 @@ JOB_ID = "0123456789abcdef0123456789abcdef"
 
 
 def sample_event(name: str, *, job_id: str = JOB_ID) -> Any:
-    """An event by its file's name, about the job of that id."""
+    """Read an event by its file's name, about the job of that id."""
     return json.loads((FOLDER / f"{name}.json").read_text().replace(JOB_ID, job_id))

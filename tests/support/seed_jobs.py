@@ -13,16 +13,16 @@ from leaseway.settings import require_setting
 EPOCH_MS = 1_700_000_000_000
 
 
-def job_item(
+def make_job_item(
     number: int, owner: str = "alice", status: str = "COMPLETED", type_name: str = "SLEEP", **more: Any
 ) -> Any:
-    """The item of job `number`, created that many milliseconds after EPOCH_MS. Ids are spread like random ones."""
+    """Make the item of job `number`, created that many milliseconds after EPOCH_MS. Ids are spread like random ones."""
     job_id = hashlib.md5(f"{owner}/{number}".encode()).hexdigest()
-    kept, created = JobStatus(status), EPOCH_MS + number
+    job_status, created = JobStatus(status), EPOCH_MS + number
     keys = {"owner_key": model.owner_key(owner, job_id), "created_key": model.created_key(created, job_id)}
-    if kept.is_terminal:
-        keys["owner_outcome_key"] = model.owner_outcome_key(owner, kept, job_id)
-        keys["outcome_key"] = model.outcome_key(kept, job_id)
+    if job_status.is_terminal:
+        keys["owner_outcome_key"] = model.owner_outcome_key(owner, job_status, job_id)
+        keys["outcome_key"] = model.outcome_key(job_status, job_id)
     else:
         keys |= {"live_key": model.live_key(job_id), "look_at": created + 120_000}
     numbers = {"ttl_ms": 60_000, "attempts": 1, "crashes": 0, "max_attempts": 3, "fence": 1, "version": 3}
@@ -38,3 +38,7 @@ def put_jobs(items: Sequence[Any]) -> None:
     while left:
         answer = aws.client("dynamodb").batch_write_item(RequestItems={table: left[:25]})
         left = answer["UnprocessedItems"].get(table, []) + left[25:]
+
+
+# Earlier names, until no branch uses them.
+job_item = make_job_item

@@ -12,8 +12,8 @@ from leaseway_local.engine.ministack import Engine
 from leaseway_local.engine.paths import Home
 from support.deployed_stacks import AnyEngine, DeployedStack, LocalStack, StackFactory, deploy, start_engine
 
-OF_THIS_PROCESS = f"-{process}" if (process := os.environ.get("PYTEST_XDIST_WORKER")) else ""
-"""What tells its stacks from those of the process beside it."""
+PROCESS_SUFFIX = f"-{process}" if (process := os.environ.get("PYTEST_XDIST_WORKER")) else ""
+"""Distinguishes its stacks from those of another pytest process."""
 
 
 @pytest.fixture(scope="session")
@@ -28,31 +28,31 @@ def engine(home: Home) -> Iterator[AnyEngine]:
     if read_choice() is EngineName.LOCALSTACK:
         yield LocalStack(os.environ["LOCALSTACK_HOST"])
         return
-    record = start_engine(home, PERSIST_STATE="0")  # nothing of it is wanted after the session
+    record = start_engine(home, PERSIST_STATE="0")  # nothing is read after the session
     yield record
     Engine(home).stop()
     assert not Engine(home).functions(), "the engine left functions running"
 
 
 @pytest.fixture(scope="session")
-def deployed() -> dict[tuple, DeployedStack]:
+def stacks() -> dict[tuple, DeployedStack]:
     """The stacks that were deployed so far, each by its name, overlay and parameters."""
     return {}
 
 
 @pytest.fixture(scope="session")
-def make_stack(engine: AnyEngine, home: Home, deployed: dict[tuple[Any, ...], DeployedStack]) -> Iterator[StackFactory]:
+def make_stack(engine: AnyEngine, home: Home, stacks: dict[tuple[Any, ...], DeployedStack]) -> Iterator[StackFactory]:
     """Deploys a stack: `make_stack(name, overlay=folder with more functions code, **template parameters)`."""
 
     def make(name: str, *, overlay: Path | None = None, **parameters: Any) -> DeployedStack:
-        given = {key: _as_parameter(value) for key, value in parameters.items()}
-        wanted = (name, overlay, tuple(sorted(given.items())))
-        if wanted not in deployed:
-            deployed[wanted] = deploy(engine, home, f"leaseway-{name}{OF_THIS_PROCESS}", given, overlay)
-        return deployed[wanted]
+        texts = {key: _as_parameter(value) for key, value in parameters.items()}
+        stack_key = (name, overlay, tuple(sorted(texts.items())))
+        if stack_key not in stacks:
+            stacks[stack_key] = deploy(engine, home, f"leaseway-{name}{PROCESS_SUFFIX}", texts, overlay)
+        return stacks[stack_key]
 
     yield make
-    for stack in deployed.values():
+    for stack in stacks.values():
         stack.api.close()
 
 

@@ -1,4 +1,4 @@
-"""A deployment that answers what a test wants: AWS and the HTTP API, in this process and without a socket.
+"""A deployment with scripted answers: AWS and the HTTP API, in this process and without a socket.
 
 The requests of httpx and of botocore end here, in the thread that makes them, so that Hypothesis may draw the answers.
 """
@@ -53,7 +53,7 @@ class ApiRequest(NamedTuple):
 
 
 class StubDeployment:
-    """Answers AWS as a healthy deployment does; `answer_api` and `overrides` (by action) say what else."""
+    """Answers AWS as a healthy deployment does; `answer_api` and `overrides` (by action) take precedence."""
 
     def __init__(self, answer_api: Callable[[ApiRequest], Answer]) -> None:
         self.answer_api = answer_api
@@ -86,7 +86,7 @@ class StubDeployment:
         return _healthy_answer(action)
 
     @contextmanager
-    def installed(self) -> Iterator[None]:
+    def install(self) -> Iterator[None]:
         """Answer every request of httpx and botocore while the block runs."""
         exchange = ApiClient._exchange
         create = Clients.get

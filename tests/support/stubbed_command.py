@@ -6,7 +6,7 @@ import tempfile
 import time
 
 from leaseway_local import cli
-from support.documented_answers import answer_of
+from support.documented_answers import sample_answer
 from support.stub_deployment import Answer, ApiRequest, StubDeployment
 
 JOBS = 200  # more than a buffer holds
@@ -17,7 +17,7 @@ def answer_at_length(request: ApiRequest) -> Answer:
         sys.stderr.write("waiting\n")
         sys.stderr.flush()
         time.sleep(60)
-    answer = answer_of(request.method, request.path.partition("?")[0])
+    answer = sample_answer(request.method, request.path.partition("?")[0])
     if isinstance(answer, dict) and "content" in answer:
         answer["content"] *= JOBS
     return Answer.of(answer)
@@ -26,7 +26,7 @@ def answer_at_length(request: ApiRequest) -> Answer:
 def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ |= {"LEASEWAY_HOME": home, "LEASEWAY_ENGINE": "localstack", "LOCALSTACK_HOST": "127.0.0.1:1"}
-        with StubDeployment(answer_at_length).installed():
+        with StubDeployment(answer_at_length).install():
             cli.main()
 
 

@@ -1,4 +1,4 @@
-"""What became of a task: its runs, its history, and the jobs it created."""
+"""A task after a tick: its runs, its history, and the jobs it created."""
 
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel
@@ -7,23 +7,31 @@ from leaseway.tasks.history import Entry, page_of_history
 from leaseway.tasks.slots import read_run, read_task
 
 
-def again(task: Task) -> Task:
+def reload_task(task: Task) -> Task:
     return read_task(task.id)
 
 
-def last_run(task: Task) -> Job:
-    job = read_run(again(task).last_job_id)
+def read_last_run(task: Task) -> Job:
+    job = read_run(reload_task(task).last_job_id)
     assert job is not None
     return job
 
 
-def all_runs(task: Task) -> list[Job]:
-    return [entry.job for entry in entries(task) if entry.job]
+def read_runs(task: Task) -> list[Job]:
+    return [entry.job for entry in read_history(task) if entry.job]
 
 
-def entries(task: Task) -> list[Entry]:
+def read_history(task: Task) -> list[Entry]:
     return page_of_history(task.id, size=100).content
 
 
-def jobs_in_the_table() -> int:
+def count_jobs() -> int:
     return sum(1 for _ in JobModel.scan())
+
+
+# Earlier names, until no branch uses them.
+again = reload_task
+last_run = read_last_run
+all_runs = read_runs
+entries = read_history
+jobs_in_the_table = count_jobs

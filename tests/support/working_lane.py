@@ -12,12 +12,12 @@ from worker.node.slots import Slots
 from worker.run import Ended
 
 
-class Working:
+class RunningLane:
     """A lane with its two threads."""
 
     def __init__(self, slots: int = 4, source: Queue = NORMAL) -> None:
         self.ended: list[Ended] = []
-        self.apart: list[Delivery] = []
+        self.isolated: list[Delivery] = []
         self.slots = Slots(slots)
         self.lane = Lane("node", source, self.slots, isolate=self._isolate, on_end=self.ended.append)
         self._threads = [
@@ -26,7 +26,7 @@ class Working:
         ]
 
     def _isolate(self, _: Queue, delivery: Delivery) -> None:
-        self.apart.append(delivery)
+        self.isolated.append(delivery)
 
     def start(self) -> None:
         for thread in self._threads:
@@ -43,10 +43,14 @@ class Working:
 
 
 @contextmanager
-def working(**options: Any) -> Iterator[Working]:
-    made = Working(**options)
-    made.start()
+def run_lane(**options: Any) -> Iterator[RunningLane]:
+    lane = RunningLane(**options)
+    lane.start()
     try:
-        yield made
+        yield lane
     finally:
-        made.stop()
+        lane.stop()
+
+
+# Earlier names, until no branch uses them.
+working = run_lane

@@ -12,9 +12,9 @@ from leaseway.logs import log
 from leaseway.settings import Settings, settings
 from leaseway_local.deployment import template
 from support import tables
-from support.as_function import forget_everything
+from support.as_function import clear_caches
 from support.fake_clock import FakeClock, set_clock
-from support.iam_rights import Calls, listen_to_every_client
+from support.iam_rights import CallRecorder, listen_to_every_client
 
 NAMES = {
     "ACCOUNTS_TABLE": "accounts",
@@ -47,31 +47,31 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.delenv(name, raising=False)
     for name, value in NAMES.items():
         monkeypatch.setenv(name, value)
-    forget_everything()
+    clear_caches()
     yield
-    forget_everything()
+    clear_caches()
 
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every table and part a function needs, empty. Ask for it wherever AWS is called."""
     with mock_aws():
-        forget_everything()
+        clear_caches()
         dynamodb = aws.client("dynamodb")
         for kind in tables.EVERY:
             dynamodb.create_table(**kind(kind.__name__))
         for queue in QUEUES:
-            monkeypatch.setenv(f"{queue.upper()}_QUEUE_URL", tables.queue(aws.client("sqs"), queue))
-        monkeypatch.setenv("ORDERED_QUEUE_URL", tables.queue(aws.client("sqs"), "ordered.fifo"))
+            monkeypatch.setenv(f"{queue.upper()}_QUEUE_URL", tables.create_queue(aws.client("sqs"), queue))
+        monkeypatch.setenv("ORDERED_QUEUE_URL", tables.create_queue(aws.client("sqs"), "ordered.fifo"))
         own = ("MESSAGE", "EXTERNAL", "STORAGE_AUDIT")
-        of_types = [f"{name}={tables.queue(aws.client('sqs'), name.lower())}" for name in own]
+        of_types = [f"{name}={tables.create_queue(aws.client('sqs'), name.lower())}" for name in own]
         monkeypatch.setenv("TYPE_QUEUE_URLS", ",".join(of_types))
         aws.client("s3").create_bucket(Bucket="leaseway-bucket")
         aws.client("secretsmanager").create_secret(Name="leaseway/cursor", SecretString="k" * 64)
         aws.client("secretsmanager").create_secret(Name="leaseway/token", SecretString="t" * 64)
         settings.cache_clear()
         yield
-    forget_everything()
+    clear_caches()
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def fake_clock(cloud: None) -> Iterator[FakeClock]:
 
 
 @pytest.fixture
-def logged() -> Iterator[io.StringIO]:
+def log_output() -> Iterator[io.StringIO]:
     """What the functions log while the test runs."""
     (handler,) = log.handlers
     written = io.StringIO()
@@ -92,12 +92,17 @@ def logged() -> Iterator[io.StringIO]:
 
 
 @pytest.fixture
-def described() -> dict[str, Any]:
+def sam_template() -> dict[str, Any]:
     """The template as it is written."""
     return template.read()
 
 
 @pytest.fixture
-def calls(cloud: None, described: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Calls:
+def calls(cloud: None, sam_template: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> CallRecorder:
     """The rights that the code's calls need, of each client that is made while the test runs."""
-    return listen_to_every_client(described, monkeypatch)
+    return listen_to_every_client(sam_template, monkeypatch)
+
+
+# Earlier names, until no branch uses them.
+logged = log_output
+described = sam_template

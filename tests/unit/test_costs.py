@@ -41,9 +41,9 @@ from leaseway.settings import settings
 from leaseway.tally.job_totals import Group
 from leaseway.tasks import Definition, Task, create_task, start_now
 from leaseway.tasks.keyed_run import start_now_once
-from support.account_stream import records
-from support.call_meter import metered
-from support.job_changes import job_change
+from support.account_stream import read_stream_records
+from support.call_meter import meter_calls
+from support.job_changes import make_job_change
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "costs.md"
 START = 1_700_000_000
@@ -163,7 +163,7 @@ _stream: list[dict[str, Any]] = []
 
 def polled() -> None:
     """What the mapping does; its reads of the stream are free."""
-    _stream[:] = records()
+    _stream[:] = read_stream_records()
 
 
 def delivered() -> None:
@@ -173,7 +173,9 @@ def delivered() -> None:
 def counted_jobs() -> None:
     """Jobs of several owners and types, counted over all the shards of their counters."""
     for number in range(50):
-        counters.count([job_change(f"job-{number}", None, Group(f"user-{number % 5}", "FAILED", f"TYPE_{number % 9}"))])
+        counters.count(
+            [make_job_change(f"job-{number}", None, Group(f"user-{number % 5}", "FAILED", f"TYPE_{number % 9}"))]
+        )
 
 
 _batches = count()
@@ -232,7 +234,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "transfer, with a key, refused": ([], move(500, KEY)),
     "reverse an update": ([change(5), polled, delivered], lambda: reverse("alice:2", request_id=request())),
     "reverse a transfer": (
-        [move(5), lambda: record_changes(records())],
+        [move(5), lambda: record_changes(read_stream_records())],
         lambda: reverse("bob:2", request_id=request()),
     ),
     "ledger entry, from the stream": ([change(5), polled], delivered),
@@ -295,7 +297,7 @@ def told() -> dict[str, list[float]]:
 
 
 def cost_of(operation: Operation) -> list[float]:
-    with metered() as meter, suppress(LeasewayError):
+    with meter_calls() as meter, suppress(LeasewayError):
         operation()
     return [meter.count("dynamodb"), meter.writes(), meter.write_units(), meter.read_units()]
 

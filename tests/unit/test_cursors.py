@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from leaseway import aws, cursors
 from leaseway.errors import InvalidInputError
 from leaseway.settings import SettingsInvalidError
-from support.call_meter import metered
+from support.call_meter import meter_calls
 
 BOUND = ("owner", "alice", "COMPLETED", None)
 
@@ -82,7 +82,7 @@ def test_another_key_signs_other_cursors(cursor: str) -> None:
 
 
 def test_the_key_is_read_once_and_only_when_needed(cloud: None) -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         assert meter.count() == 0
         for _ in range(3):
             cursors.read(cursors.sign(Position("x"), BOUND), BOUND, Position)

@@ -18,8 +18,8 @@ from leaseway.accounts import (
 )
 from leaseway.errors import LeasewayError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyReusedError
-from support.call_meter import metered
-from support.faulty_wire import cancelled, refused, wire
+from support.call_meter import meter_calls
+from support.faulty_wire import intercept_calls, make_cancellation, make_client_error
 
 KEY = IdempotencyKey("alice", "POST /api/users/update-balance", "k-1")
 TRANSACTION = "TransactWriteItems"
@@ -123,7 +123,7 @@ def test_granted_refused_and_repeated_cost_one_read_and_one_transaction_of_two_i
     amount: int, outcome: type[LeasewayError] | None
 ) -> None:
     for request_id in ("r1", "r2"):
-        with metered() as meter:
+        with meter_calls() as meter:
             if outcome:
                 with pytest.raises(outcome):
                     pay(amount, request_id)
@@ -134,7 +134,7 @@ def test_granted_refused_and_repeated_cost_one_read_and_one_transaction_of_two_i
 
 
 def test_opening_costs_no_read() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         create_account("new", 50, request_id="r1", key=KEY)
     assert dict(meter.operations()) == {"dynamodb.TransactWriteItems": 1}
     assert meter.write_units() == 4
@@ -149,7 +149,7 @@ def test_a_lost_answer_is_asked_for_again_and_applied_once() -> None:
             raise losses.pop()
         return answer
 
-    with wire(lose_the_first, TRANSACTION) as calls:
+    with intercept_calls(lose_the_first, TRANSACTION) as calls:
         assert pay(-30, "r1").balance == 70
     assert calls == ["GetItem", TRANSACTION, TRANSACTION]
     assert get_account("1", owner=None).balance == 70
@@ -161,7 +161,7 @@ def test_answers_that_stay_lost_are_unknown_and_a_repeat_settles_it(impatient: N
         raise ReadTimeoutError(endpoint_url="here")
 
     # The engine in memory knows no request tokens, so even the second answer must not be seen.
-    with wire(lambda call: lose(lambda: None), TRANSACTION), pytest.raises(RepeatableOutcomeUnknownError):
+    with intercept_calls(lambda call: lose(lambda: None), TRANSACTION), pytest.raises(RepeatableOutcomeUnknownError):
         pay(-30, "r1")
     assert pay(-30, "r2").balance == 70
     assert pay(-30, "r3").balance == 70
@@ -170,13 +170,13 @@ def test_answers_that_stay_lost_are_unknown_and_a_repeat_settles_it(impatient: N
 @pytest.mark.parametrize(
     "failure",
     [
-        cancelled("None", "TransactionConflict"),
-        cancelled("TransactionConflict", "TransactionConflict"),
-        cancelled("ThrottlingError", "None"),
-        cancelled("ProvisionedThroughputExceeded", "None"),
-        refused("TransactionInProgressException", 400, TRANSACTION),
-        refused("ThrottlingException", 400, TRANSACTION),
-        refused("InternalServerError", 500, TRANSACTION),
+        make_cancellation("None", "TransactionConflict"),
+        make_cancellation("TransactionConflict", "TransactionConflict"),
+        make_cancellation("ThrottlingError", "None"),
+        make_cancellation("ProvisionedThroughputExceeded", "None"),
+        make_client_error("TransactionInProgressException", 400, TRANSACTION),
+        make_client_error("ThrottlingException", 400, TRANSACTION),
+        make_client_error("InternalServerError", 500, TRANSACTION),
         EndpointConnectionError(endpoint_url="here"),
     ],
 )
@@ -190,7 +190,7 @@ def test_what_passes_is_sent_again_as_it_was(failure: Exception) -> None:
             raise failures.pop()
         return call()
 
-    with wire(fail_twice, TRANSACTION) as calls:
+    with intercept_calls(fail_twice, TRANSACTION) as calls:
         assert pay(-30, "r1").balance == 70
     assert calls == ["GetItem", *[TRANSACTION] * 3]
     assert len(set(tokens)) == 1
@@ -203,7 +203,7 @@ def test_a_version_that_moved_is_planned_again_without_a_read() -> None:
         return call()
 
     overtakers = ["o1", "o2"]
-    with wire(overtake, TRANSACTION) as calls:
+    with intercept_calls(overtake, TRANSACTION) as calls:
         assert pay(-30, "r1").balance == 84
     assert calls == ["GetItem", *[TRANSACTION, "UpdateItem"] * 2, TRANSACTION]
     assert get_account("1", owner=None).version == 4
@@ -211,18 +211,18 @@ def test_a_version_that_moved_is_planned_again_without_a_read() -> None:
 
 def test_accounts_that_stay_busy_are_unavailable_and_unchanged(impatient: None) -> None:
     def conflict(call: Callable[[], Any]) -> Any:
-        raise cancelled("None", "TransactionConflict")
+        raise make_cancellation("None", "TransactionConflict")
 
-    with wire(conflict, TRANSACTION), pytest.raises(UnavailableError):
+    with intercept_calls(conflict, TRANSACTION), pytest.raises(UnavailableError):
         pay(-30, "r1")
     assert get_account("1", owner=None).balance == 100
 
 
 def test_a_transaction_that_dynamodb_does_not_want_is_not_repeated() -> None:
     def invalid(call: Callable[[], Any]) -> Any:
-        raise cancelled("ValidationError", "None")
+        raise make_cancellation("ValidationError", "None")
 
-    with wire(invalid, TRANSACTION) as calls, pytest.raises(Exception, match="ValidationError"):
+    with intercept_calls(invalid, TRANSACTION) as calls, pytest.raises(Exception, match="ValidationError"):
         pay(-30, "r1")
     assert calls == ["GetItem", TRANSACTION]
 
@@ -235,6 +235,6 @@ def test_a_read_that_fails_on_its_way_is_repeated() -> None:
             raise failures.pop()
         return call()
 
-    with wire(fail_once, "GetItem") as calls:
+    with intercept_calls(fail_once, "GetItem") as calls:
         assert pay(-30, "r1").balance == 70
     assert calls == ["GetItem", "GetItem", TRANSACTION]

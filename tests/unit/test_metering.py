@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from leaseway import aws
-from support.call_meter import Item, describe, metered, size_of, units_of_change
+from support.call_meter import Item, describe_table, meter_calls, size_of, units_of_change
 
 
 def job(**more: Any) -> Item:
@@ -13,7 +13,7 @@ def job(**more: Any) -> Item:
 
 
 def test_an_update_is_one_call_one_write_and_one_unit(cloud: None) -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         aws.client("dynamodb").put_item(TableName="accounts", Item={"user_id": {"S": "1"}})
     assert meter.operations() == {"dynamodb.PutItem": 1}
     assert (meter.writes("accounts"), meter.write_units("accounts"), meter.read_units()) == (1, 1, 0)
@@ -23,7 +23,7 @@ def test_a_refused_condition_is_billed_and_touches_no_index(cloud: None) -> None
     # Given an item of 3 KB, when a write to it is refused, then the item that refused is paid for
     dynamodb = aws.client("dynamodb")
     dynamodb.put_item(TableName="jobs", Item=job(payload={"S": "x" * 2500}))
-    with metered() as meter, pytest.raises(Exception, match="conditional"):
+    with meter_calls() as meter, pytest.raises(Exception, match="conditional"):
         aws.client("dynamodb").put_item(TableName="jobs", Item=job(), ConditionExpression="attribute_not_exists(id)")
     assert meter.by_index("jobs") == {None: 3}
     assert meter.calls[0].error == "ConditionalCheckFailedException"
@@ -31,13 +31,13 @@ def test_a_refused_condition_is_billed_and_touches_no_index(cloud: None) -> None
 
 def test_indexes_are_billed_for_what_moves_in_them(cloud: None) -> None:
     live = {"live_key": {"S": "0"}, "look_at": {"N": "5"}}
-    with metered() as created:
+    with meter_calls() as created:
         aws.client("dynamodb").put_item(TableName="jobs", Item=job(**live))
-    with metered() as untouched:
+    with meter_calls() as untouched:
         aws.client("dynamodb").put_item(TableName="jobs", Item=job(**live, attempts={"N": "1"}))
-    with metered() as moved:
+    with meter_calls() as moved:
         aws.client("dynamodb").put_item(TableName="jobs", Item=job(**live | {"look_at": {"N": "6"}}))
-    with metered() as left:
+    with meter_calls() as left:
         aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": {"S": "1"}})
     assert created.by_index("jobs") == {None: 1, "owner": 1, "live": 1}
     assert untouched.by_index("jobs") == {None: 1}
@@ -54,9 +54,9 @@ def test_a_transaction_costs_double_on_the_table_and_once_on_an_index(cloud: Non
             "ConditionExpression": "attribute_exists(user_id)",
         }
     }
-    with metered() as granted:
+    with meter_calls() as granted:
         aws.client("dynamodb").transact_write_items(TransactItems=[put])
-    with metered() as cancelled, pytest.raises(Exception, match="cancelled"):
+    with meter_calls() as cancelled, pytest.raises(Exception, match="cancelled"):
         aws.client("dynamodb").transact_write_items(TransactItems=[put, check])
     assert granted.by_index("jobs") == {None: 2, "owner": 1}
     assert cancelled.write_units() == 4
@@ -67,7 +67,7 @@ def test_a_query_pays_for_what_its_filter_hides(cloud: None) -> None:
     dynamodb = aws.client("dynamodb")
     for name in "123":
         dynamodb.put_item(TableName="totals", Item={"scope": {"S": "a"}, "shard": {"S": name}, "x": {"S": "y" * 2000}})
-    with metered() as meter:
+    with meter_calls() as meter:
         answer = aws.client("dynamodb").query(
             TableName="totals",
             KeyConditionExpression="#s = :s",
@@ -80,20 +80,20 @@ def test_a_query_pays_for_what_its_filter_hides(cloud: None) -> None:
 
 
 def test_batch_reads_round_each_item(cloud: None) -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         keys = [{"id": {"S": name}} for name in "123"]
         aws.client("dynamodb").batch_get_item(RequestItems={"jobs": {"Keys": keys}})
     assert (meter.read_units("jobs"), meter.keys()) == (1.5, 3)
 
 
 def test_a_stream_record_is_billed_like_the_write_it_reports(cloud: None) -> None:
-    table = describe(aws.client("dynamodb"), "jobs")
+    table = describe_table(aws.client("dynamodb"), "jobs")
     finished = job(outcome_key={"S": "COMPLETED#1"}, owner_outcome_key={"S": "a#COMPLETED#1"})
     assert [charge.index for charge in units_of_change(job(), finished, table)] == [None, "owner_outcome", "outcome"]
 
 
 def test_other_services_are_counted(cloud: None) -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         aws.client("sqs").list_queues()
     assert (meter.count("sqs"), meter.count("dynamodb"), meter.count()) == (1, 0, 1)
 

@@ -17,7 +17,7 @@ def deployment() -> Iterator[str]:
     """Create the table and the queue; yields the queue's URL."""
     with mock_aws():
         aws.client("dynamodb").create_table(**tables.jobs("jobs"))
-        os.environ["JOBS_QUEUE_URL"] = tables.queue(aws.client("sqs"), "jobs")
+        os.environ["JOBS_QUEUE_URL"] = tables.create_queue(aws.client("sqs"), "jobs")
         settings.cache_clear()
         yield os.environ["JOBS_QUEUE_URL"]
 

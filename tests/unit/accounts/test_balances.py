@@ -18,8 +18,8 @@ from leaseway.accounts import (
 )
 from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.settings import settings
-from support.call_meter import metered
-from support.faulty_wire import refused, wire
+from support.call_meter import meter_calls
+from support.faulty_wire import intercept_calls, make_client_error
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -83,7 +83,7 @@ def test_an_account_is_made_once() -> None:
 def test_a_granted_and_a_refused_change_cost_one_write_and_no_read() -> None:
     create_account("1", 100, request_id="open")
     for amount, expected in ((-60, None), (-60, InsufficientFundsError)):
-        with metered() as meter:
+        with meter_calls() as meter:
             if expected is None:
                 change_balance("1", amount, request_id="r")
             else:
@@ -97,7 +97,7 @@ def test_a_granted_and_a_refused_change_cost_one_write_and_no_read() -> None:
 def test_a_debit_whose_answer_is_lost_is_applied_once_and_reported_done() -> None:
     create_account("1", 100, request_id="open")
 
-    with wire(lose_the_answer, "UpdateItem") as calls:
+    with intercept_calls(lose_the_answer, "UpdateItem") as calls:
         account = change_balance("1", -60, request_id="mine")
 
     assert account.balance == 40
@@ -108,7 +108,7 @@ def test_a_debit_whose_answer_is_lost_is_applied_once_and_reported_done() -> Non
 def test_a_debit_that_may_have_been_lost_is_reported_unknown_and_not_repeated() -> None:
     create_account("1", 100, request_id="open")
 
-    with wire(lose_the_request, "UpdateItem") as calls, pytest.raises(OutcomeUnknownError):
+    with intercept_calls(lose_the_request, "UpdateItem") as calls, pytest.raises(OutcomeUnknownError):
         change_balance("1", -60, request_id="mine")
 
     assert calls == ["UpdateItem", "GetItem"]
@@ -120,9 +120,9 @@ def test_a_server_error_is_settled_by_one_look_too() -> None:
 
     def write_then_500(call: Callable[[], Any]) -> Any:
         call()
-        raise refused("InternalServerError", 500)
+        raise make_client_error("InternalServerError", 500)
 
-    with wire(write_then_500, "UpdateItem") as calls:
+    with intercept_calls(write_then_500, "UpdateItem") as calls:
         assert change_balance("1", 5, request_id="mine").balance == 105
     assert calls == ["UpdateItem", "GetItem"]
 
@@ -131,9 +131,9 @@ def test_a_server_error_is_settled_by_one_look_too() -> None:
     "failure",
     [
         EndpointConnectionError(endpoint_url="here"),
-        refused("ThrottlingException", 400),
-        refused("ProvisionedThroughputExceededException", 400),
-        refused("TransactionConflictException", 400),
+        make_client_error("ThrottlingException", 400),
+        make_client_error("ProvisionedThroughputExceededException", 400),
+        make_client_error("TransactionConflictException", 400),
     ],
 )
 def test_a_change_that_cannot_have_been_written_is_sent_again(failure: Exception) -> None:
@@ -145,7 +145,7 @@ def test_a_change_that_cannot_have_been_written_is_sent_again(failure: Exception
             raise failures.pop()
         return call()
 
-    with wire(fail_twice, "UpdateItem") as calls:
+    with intercept_calls(fail_twice, "UpdateItem") as calls:
         assert change_balance("1", -60, request_id="mine").balance == 40
     assert calls == ["UpdateItem"] * 3
 
@@ -154,9 +154,9 @@ def test_a_table_that_stays_throttled_is_unavailable_after_four_tries() -> None:
     create_account("1", 100, request_id="open")
 
     def throttle(call: Callable[[], Any]) -> Any:
-        raise refused("ThrottlingException", 400)
+        raise make_client_error("ThrottlingException", 400)
 
-    with wire(throttle, "UpdateItem") as calls, pytest.raises(UnavailableError):
+    with intercept_calls(throttle, "UpdateItem") as calls, pytest.raises(UnavailableError):
         change_balance("1", -60, request_id="mine")
     assert calls == ["UpdateItem"] * 4
     assert get_account("1", owner=None).balance == 100

@@ -13,8 +13,8 @@ from leaseway.accounts.transfers import transfer
 from leaseway.errors import OutcomeUnknownError
 from leaseway.idempotency import IdempotencyKey
 from leaseway.ledger.reversals import AlreadyReversedError, reverse
-from support.account_stream import records
-from support.faulty_wire import wire
+from support.account_stream import read_stream_records
+from support.faulty_wire import intercept_calls
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -66,7 +66,7 @@ def test_a_lost_write_is_not_taken_for_that_of_a_sibling(amount: int) -> None:
         raise ConnectionClosedError(endpoint_url="https://dynamodb")
 
     # When the next one is lost on its way
-    with wire(lose, "UpdateItem"), pytest.raises(OutcomeUnknownError):
+    with intercept_calls(lose, "UpdateItem"), pytest.raises(OutcomeUnknownError):
         change_balance("ann", amount, request_id=SAME)
     # Then it is not reported as made
     assert balance_of("ann") == 101
@@ -82,7 +82,7 @@ def test_many_requests_of_one_id_are_each_made_once() -> None:
 
 def test_a_second_reversal_of_the_same_request_id_is_refused() -> None:
     change_balance("ann", 7, request_id=SAME)
-    importlib.import_module("ledger.app").handler({"Records": records()}, None)
+    importlib.import_module("ledger.app").handler({"Records": read_stream_records()}, None)
     reverse("ann:2", request_id=SAME)
     with pytest.raises(AlreadyReversedError):
         reverse("ann:2", request_id=SAME)

@@ -34,9 +34,9 @@ from leaseway.ledger.entries import entries_of
 from leaseway.ledger.stream import record_changes
 from leaseway.ledger.verify import verify
 from support import tables
-from support.account_stream import records
-from support.as_function import forget_everything
-from support.faulty_wire import cancelled, wire
+from support.account_stream import read_stream_records
+from support.as_function import clear_caches
+from support.faulty_wire import intercept_calls, make_cancellation
 
 USERS = ("a", "b", "c")
 FAULTS = ("none", "none", "none", "lost answer", "conflict", "overtaken", "crash before", "crash after")
@@ -82,7 +82,7 @@ class MoneyMachine(RuleBasedStateMachine):
         super().__init__()
         self.cloud = mock_aws()
         self.cloud.start()
-        forget_everything()
+        clear_caches()
         for kind in (tables.accounts, tables.ledger, tables.idempotency):
             aws.client("dynamodb").create_table(**kind(kind.__name__))
         self.model = Model()
@@ -91,7 +91,7 @@ class MoneyMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            record_changes(records())
+            record_changes(read_stream_records())
             report = verify()
             assert report.clean, report.listed
             assert report.balances == report.brought_in == self.model.brought_in
@@ -99,7 +99,7 @@ class MoneyMachine(RuleBasedStateMachine):
                 assert [entry.amount for entry in entries_of(user, 1, 10**6)] == expected
         finally:
             self.cloud.stop()
-            forget_everything()
+            clear_caches()
 
     @initialize(balance=st.integers(0, 100))
     def open_the_first_account(self, balance: int) -> None:
@@ -126,7 +126,7 @@ class MoneyMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), user=users, fault=faults)
     def take_back(self, data: st.DataObject, user: str, fault: str) -> None:
-        record_changes(records())
+        record_changes(read_stream_records())
         entry = data.draw(st.sampled_from(list(entries_of(user, 1, 10**6)) or [None]))
         if entry is None:
             return
@@ -155,7 +155,7 @@ class MoneyMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def deliver(self, data: st.DataObject) -> None:
         """Some records, some of them twice, in any order; what is left out comes later."""
-        stream = records()
+        stream = read_stream_records()
         chosen = data.draw(st.lists(st.sampled_from(range(len(stream))), max_size=2 * len(stream)))
         record_changes([stream[number] for number in chosen])
 
@@ -239,7 +239,7 @@ class MoneyMachine(RuleBasedStateMachine):
                     raise ReadTimeoutError(endpoint_url="here")
                 case "conflict":
                     others = len(request["TransactItems"]) - 1
-                    raise cancelled("TransactionConflict", *["None"] * others)
+                    raise make_cancellation("TransactionConflict", *["None"] * others)
                 case "overtaken":
                     self._overtake(concerned)
                 case "crash before":
@@ -249,7 +249,7 @@ class MoneyMachine(RuleBasedStateMachine):
                     raise CrashError
             return call()
 
-        with wire(meddle, "TransactWriteItems", *(() if fault == "conflict" else ("UpdateItem", "PutItem"))):
+        with intercept_calls(meddle, "TransactWriteItems", *(() if fault == "conflict" else ("UpdateItem", "PutItem"))):
             yield
 
     def _overtake(self, concerned: Sequence[str]) -> None:

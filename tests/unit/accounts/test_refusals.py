@@ -9,7 +9,7 @@ from leaseway.accounts.transfers import transfer
 from leaseway.errors import LeasewayError
 from leaseway.idempotency import IdempotencyKey
 from leaseway.settings import settings
-from support.faulty_wire import wire
+from support.faulty_wire import intercept_calls
 
 
 @pytest.mark.usefixtures("cloud")
@@ -38,7 +38,7 @@ def test_a_recorded_refusal_holds_only_the_account_that_refused(
 
     # When a keyed transfer is refused
     key = IdempotencyKey(sender, "POST /api/v1/transfers", "k")
-    with wire(note, "TransactWriteItems"), pytest.raises(LeasewayError):
+    with intercept_calls(note, "TransactWriteItems"), pytest.raises(LeasewayError):
         transfer(sender, receiver, amount, owner=None, request_id="r", key=key)
     # Then its transaction holds no other account
     assert conditions == [refusing]

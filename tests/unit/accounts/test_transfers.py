@@ -21,8 +21,8 @@ from leaseway.accounts.model import AccountModel
 from leaseway.errors import OutcomeUnknownError
 from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from leaseway.settings import settings
-from support.call_meter import metered
-from support.faulty_wire import wire
+from support.call_meter import meter_calls
+from support.faulty_wire import intercept_calls
 
 KEY = IdempotencyKey("alice", "POST /api/v1/transfers", "k-1")
 TRANSACTION = "TransactWriteItems"
@@ -98,14 +98,14 @@ def test_a_keyed_transfer_is_made_once() -> None:
 
 @pytest.mark.parametrize(("key", "items"), [(None, 2), (KEY, 3)])
 def test_a_transfer_costs_two_reads_and_one_transaction(key: IdempotencyKey | None, items: int) -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         transfer("alice", "bob", 30, owner=None, request_id="t1", key=key)
     assert dict(meter.operations()) == {"dynamodb.GetItem": 2, "dynamodb.TransactWriteItems": 1}
     assert (meter.writes(), meter.write_units(), meter.read_units()) == (items, 2 * items, 2)
 
 
 def test_an_unkeyed_refusal_writes_nothing() -> None:
-    with metered() as meter, pytest.raises(InsufficientFundsError):
+    with meter_calls() as meter, pytest.raises(InsufficientFundsError):
         transfer("alice", "bob", 300, owner=None, request_id="t1")
     assert dict(meter.operations()) == {"dynamodb.GetItem": 2}
 
@@ -119,7 +119,7 @@ def test_a_transfer_whose_answer_is_lost_is_made_once() -> None:
             raise losses.pop()
         return answer
 
-    with wire(lose_the_first, TRANSACTION) as calls:
+    with intercept_calls(lose_the_first, TRANSACTION) as calls:
         assert transfer("alice", "bob", 30, owner=None, request_id="t1").sender.balance == 70
     assert calls.count(TRANSACTION) == 2
     assert balances() == (70, 41)
@@ -131,7 +131,7 @@ def test_a_transfer_that_nobody_can_tell_of_is_unknown(monkeypatch: pytest.Monke
     def lose(call: Callable[[], Any]) -> Any:
         raise ReadTimeoutError(endpoint_url="here")
 
-    with wire(lose, TRANSACTION), pytest.raises(OutcomeUnknownError):
+    with intercept_calls(lose, TRANSACTION), pytest.raises(OutcomeUnknownError):
         transfer("alice", "bob", 30, owner=None, request_id="t1")
     assert balances() == (100, 11)
 
@@ -142,7 +142,7 @@ def test_an_account_that_moved_is_decided_on_anew() -> None:
             change_balance("alice", -80, request_id="o1")
         return call()
 
-    with wire(drain, TRANSACTION), pytest.raises(InsufficientFundsError) as refusal:
+    with intercept_calls(drain, TRANSACTION), pytest.raises(InsufficientFundsError) as refusal:
         transfer("alice", "bob", 30, owner=None, request_id="t1")
     assert refusal.value.balance == 20
     assert balances() == (20, 11)

@@ -2,12 +2,12 @@
 
 import pytest
 
-from support.api_gateway import Answered, call, post
+from support.api_gateway import ApiResponse, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
-def balance_of(user: str) -> Answered:
+def balance_of(user: str) -> ApiResponse:
     return call("GET", "/api/users/{userId}/balance", path={"userId": user})
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from leaseway.jobs import types
 from leaseway.jobs.types import JobType
-from support.api_gateway import Answered, base64_text, call, post
+from support.api_gateway import ApiResponse, call, encode_base64, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -71,7 +71,7 @@ def test_a_deep_payload_is_refused_or_created_whole(depth: int) -> None:
     assert all(read_again(answer) for answer in answers if answer.status == 202)
 
 
-def read_again(answer: Answered) -> bool:
+def read_again(answer: ApiResponse) -> bool:
     return call("GET", f"{JOBS}/{{id}}", path={"id": answer.json["id"]}).status == 200
 
 
@@ -114,7 +114,7 @@ def test_a_compressed_body_is_refused_by_the_name_of_its_coding(route: str, codi
 @pytest.mark.parametrize("as_base64", [True, False])
 def test_a_body_that_is_no_utf_8_is_refused(raw: bytes, as_base64: bool) -> None:
     # Given bytes that are no UTF-8, or begin with a mark; as text, the gateway has replaced what it could not read
-    body = base64_text(raw) if as_base64 else raw.decode(errors="replace")
+    body = encode_base64(raw) if as_base64 else raw.decode(errors="replace")
     # When they arrive
     answer = call("POST", USERS, body=body, encoded=as_base64, headers={"content-type": "application/json"})
     # Then they are refused, and nothing is stored

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from support.api_gateway import Answered, call, post
+from support.api_gateway import ApiResponse, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -15,7 +15,7 @@ def new_job() -> dict[str, str]:
     return {"id": post(JOBS, {"type": "EXTERNAL", "payload": {}}).json["id"]}
 
 
-def cancel_if(match: str, path: dict[str, str]) -> Answered:
+def cancel_if(match: str, path: dict[str, str]) -> ApiResponse:
     return call("POST", f"{JOBS}/{{id}}/cancel", path=path, headers={"if-match": match})
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from api.console_page import version
-from support.api_gateway import Answered, call
+from support.api_gateway import ApiResponse, call
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -13,7 +13,7 @@ LIMIT_BYTES = 300 * 1024
 PART = "/console/{version}/{asset}"
 
 
-def part(name: str, of_version: str | None = None) -> Answered:
+def part(name: str, of_version: str | None = None) -> ApiResponse:
     return call("GET", PART, path={"version": of_version or version(), "asset": name}, caller=None)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from leaseway.jobs.run import claim, finish
-from support.api_gateway import Answered, call, post
+from support.api_gateway import ApiResponse, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -13,11 +13,11 @@ CANCEL = "/api/v1/jobs/{id}/cancel"
 RETRY = "/api/v1/jobs/{id}/retry"
 
 
-def new_job(**options: Any) -> Answered:
+def new_job(**options: Any) -> ApiResponse:
     return post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}, **options})
 
 
-def control(route: str, job_id: str, **options: Any) -> Answered:
+def control(route: str, job_id: str, **options: Any) -> ApiResponse:
     return call("POST", route, path={"id": job_id}, **options)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.api_gateway import Answered, call
+from support.api_gateway import ApiResponse, call
 from support.openapi_answers import DOCUMENT, allows, get_operation, require_documented
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -40,7 +40,7 @@ def read_as(schema: dict[str, Any], text: str) -> Any:
         return text
 
 
-def send(path: str, method: str, **parts: Any) -> Answered:
+def send(path: str, method: str, **parts: Any) -> ApiResponse:
     names = [one["name"] for one in parameters(path, method, "path")]
     ids = {"id": "0" * 32, "asset": "start.js", "version": "0", "entry": "ann:1"}
     return call(

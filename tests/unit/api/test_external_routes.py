@@ -7,21 +7,21 @@ import pytest
 
 from leaseway.jobs.types import LONGEST_EXTERNAL_TTL_MS
 from leaseway.settings import settings
-from support.api_gateway import Answered, call, post, user
+from support.api_gateway import ApiResponse, call, make_caller, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
 CLAIM = "/api/v1/jobs/claim"
-WORKER = {"caller": user("build-7") | {"role": "Worker"}}
+WORKER = {"caller": make_caller("build-7") | {"role": "Worker"}}
 ASKED = {"types": ["EXTERNAL"], "worker": "build-7"}
 
 
 def new_job(**options: Any) -> str:
     body = {"type": "EXTERNAL", "payload": {"page": 7}, **options}
-    return post("/api/v1/jobs", body, caller=user("ann")).json["id"]
+    return post("/api/v1/jobs", body, caller=make_caller("ann")).json["id"]
 
 
-def step(name: str, job_id: str, body: dict[str, Any], **options: Any) -> Answered:
+def step(name: str, job_id: str, body: dict[str, Any], **options: Any) -> ApiResponse:
     return post(f"/api/v1/jobs/{{id}}/{name}", body, path={"id": job_id}, **(options or WORKER))
 
 
@@ -38,7 +38,7 @@ def test_a_worker_gets_anothers_job_with_its_payload_and_ends_it() -> None:
     assert beat.json["lease_until"] >= held.json["lease_until"]
     end = step("complete", job_id, token | {"result": {"pages": 12}})
     assert (end.status, end.json) == (200, {"id": job_id, "status": "COMPLETED"})
-    shown = call("GET", "/api/v1/jobs/{id}", path={"id": job_id}, caller=user("ann")).json
+    shown = call("GET", "/api/v1/jobs/{id}", path={"id": job_id}, caller=make_caller("ann")).json
     assert (shown["result"], shown["progress"]) == ({"pages": 12}, 1)
 
 
@@ -50,7 +50,7 @@ def test_where_no_job_waits_the_answer_is_empty() -> None:
 def test_the_token_is_told_to_the_claimer_alone() -> None:
     job_id = new_job()
     token = post(CLAIM, ASKED, **WORKER).json["claim_token"]
-    for caller in (user("ann"), {**user("root"), "role": "Admin"}):
+    for caller in (make_caller("ann"), {**make_caller("root"), "role": "Admin"}):
         for route, path in (("/api/v1/jobs/{id}", {"id": job_id}), ("/api/v1/jobs", None)):
             assert token not in call("GET", route, path=path, caller=caller).text
 
@@ -66,10 +66,10 @@ def test_a_worker_reads_others_jobs_by_a_claim_and_in_no_other_way() -> None:
 
 def test_a_user_claims_an_own_job_and_no_queue() -> None:
     job_id = new_job()
-    assert post(CLAIM, ASKED, caller=user("ann")).status == 403
-    assert step("claim", job_id, {"worker": "w"}, caller=user("bob")).status == 404
-    assert step("claim", job_id, {"worker": "w"}, caller=user("ann")).status == 200
-    again = step("claim", job_id, {"worker": "w"}, caller=user("ann"))
+    assert post(CLAIM, ASKED, caller=make_caller("ann")).status == 403
+    assert step("claim", job_id, {"worker": "w"}, caller=make_caller("bob")).status == 404
+    assert step("claim", job_id, {"worker": "w"}, caller=make_caller("ann")).status == 200
+    again = step("claim", job_id, {"worker": "w"}, caller=make_caller("ann"))
     assert (again.status, again.json["code"]) == (409, "NOT_CLAIMABLE")
 
 
@@ -129,4 +129,6 @@ def test_a_result_as_large_as_a_body_may_be_is_kept() -> None:
     token = {"claim_token": post(CLAIM, ASKED, **WORKER).json["claim_token"]}
     large = {"text": "x" * (settings().body_limit - 200)}
     assert step("complete", job_id, token | {"result": large}).status == 200
-    assert call("GET", "/api/v1/jobs/{id}/result", path={"id": job_id}, caller=user("ann")).json["result"] == large
+    assert (
+        call("GET", "/api/v1/jobs/{id}/result", path={"id": job_id}, caller=make_caller("ann")).json["result"] == large
+    )

@@ -13,7 +13,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 
 from api.oauth import FORM
-from support.api_gateway import Answered, call
+from support.api_gateway import ApiResponse, call
 from support.fuzz import count_examples
 from support.openapi_answers import DOCUMENT, require_documented
 
@@ -84,7 +84,7 @@ def test_what_the_document_forbids_is_refused(label: str) -> None:
         assert "requestBody" not in OPERATIONS[label].definition.raw
 
 
-def send(case: Case) -> Answered:
+def send(case: Case) -> ApiResponse:
     """Send a generated request as API Gateway would hand it over."""
     headers = {str(name).lower(): str(value) for name, value in (case.headers or {}).items()}
     if case.media_type:
@@ -119,7 +119,7 @@ def to_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def is_refused_for_its_form(answer: Answered) -> bool:
+def is_refused_for_its_form(answer: ApiResponse) -> bool:
     """Whether the answer is 400 for what a schema can say; codes of their own name what it cannot."""
     if answer.status != 400:
         return answer.status in (413, 415)

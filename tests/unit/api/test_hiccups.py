@@ -10,7 +10,7 @@ from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, 
 from leaseway import clock
 from leaseway.accounts import create_account
 from support.api_gateway import call, post
-from support.faulty_wire import refused, wire
+from support.faulty_wire import intercept_calls, make_client_error
 from support.openapi_answers import DOCUMENT, get_operation
 
 URL = "https://dynamodb.invalid"
@@ -19,8 +19,8 @@ FAILURES = [
     EndpointConnectionError(endpoint_url=URL),
     ReadTimeoutError(endpoint_url=URL),
     SSLError(endpoint_url=URL, error="bad record"),
-    refused("InternalServerError", 500, "GetItem"),
-    refused("ThrottlingException", 400, "GetItem"),
+    make_client_error("InternalServerError", 500, "GetItem"),
+    make_client_error("ThrottlingException", 400, "GetItem"),
 ]
 
 
@@ -39,7 +39,7 @@ def test_a_read_that_fails_once_is_repeated(failure: Exception) -> None:
             raise failures.pop()
         return send()
 
-    with wire(fail_once, "GetItem"):
+    with intercept_calls(fail_once, "GetItem"):
         answer = call("GET", "/api/users/{userId}/balance", path={"userId": "ann"})
     assert (answer.status, answer.json["balance"]) == (200, 1)
 
@@ -49,7 +49,7 @@ def test_a_read_that_goes_on_failing_may_be_sent_again(failure: Exception) -> No
     def fail(_: Callable[[], Any]) -> Any:
         raise failure
 
-    with wire(fail, "GetItem") as calls:
+    with intercept_calls(fail, "GetItem") as calls:
         answer = call("GET", "/api/users/{userId}/balance", path={"userId": "ann"})
     assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == (503, "UNAVAILABLE", "1")
     assert calls == ["GetItem"] * 3
@@ -66,7 +66,7 @@ def test_a_debit_whose_answer_and_whose_look_up_are_lost_has_an_unknown_outcome(
             lose(send)
         raise failure
 
-    with wire(lose_or_fail, "UpdateItem", "GetItem"):
+    with intercept_calls(lose_or_fail, "UpdateItem", "GetItem"):
         answer = post("/api/users/update-balance", {"userId": "ann", "amount": -0.5})
     assert (answer.status, answer.json["code"]) == (503, "OUTCOME_UNKNOWN")
 
@@ -81,8 +81,8 @@ def test_every_operation_documents_that_a_call_may_fail(path: str, method: str) 
 
 def test_a_refused_call_is_a_bug_of_ours() -> None:
     def fail(_: Callable[[], Any]) -> Any:
-        raise refused("ValidationException", 400, "GetItem")
+        raise make_client_error("ValidationException", 400, "GetItem")
 
-    with wire(fail, "GetItem") as calls:
+    with intercept_calls(fail, "GetItem") as calls:
         answer = call("GET", "/api/users/{userId}/balance", path={"userId": "ann"})
     assert (answer.status, json.loads(answer.text)["code"], calls) == (500, "INTERNAL_ERROR", ["GetItem"])

@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 
 from leaseway import aws
-from support.api_gateway import Answered, base64_text, call, post
-from support.hostile_requests import TABLES, VICTIM, Hostile
+from support.api_gateway import ApiResponse, call, encode_base64, post
+from support.hostile_requests import TABLES, VICTIM, HostileRequest
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.__name__)
 def test_hostile_input_is_refused_and_changes_nothing(
-    table: Callable[[], Iterator[Hostile]], subtests: pytest.Subtests
+    table: Callable[[], Iterator[HostileRequest]], subtests: pytest.Subtests
 ) -> None:
     # Given an account
     post("/api/users", {"userId": VICTIM, "balance": 10})
@@ -45,8 +45,8 @@ def test_a_body_in_base64_is_read_and_limited_like_any_other() -> None:
     # Given a gateway that hands bodies over in base64
     headers = {"content-type": "application/json; charset=utf-8"}
     # When a good one and one of 300 KiB arrive
-    good = call("POST", "/api/users", body=base64_text(b'{"userId": "b64"}'), encoded=True, headers=headers)
-    large = call("POST", "/api/users", body=base64_text(b" " * 300 * 1024), encoded=True, headers=headers)
+    good = call("POST", "/api/users", body=encode_base64(b'{"userId": "b64"}'), encoded=True, headers=headers)
+    large = call("POST", "/api/users", body=encode_base64(b" " * 300 * 1024), encoded=True, headers=headers)
     # Then the one is served and the other refused
     assert (good.status, large.status, large.json["code"]) == (201, 413, "BODY_TOO_LARGE")
 
@@ -69,7 +69,7 @@ def test_a_body_with_characters_outside_ascii_is_limited_by_its_bytes() -> None:
     assert (answer.status, answer.json["code"]) == (413, "BODY_TOO_LARGE")
 
 
-def send(case: Hostile) -> Answered:
+def send(case: HostileRequest) -> ApiResponse:
     headers = {"content-type": case.content_type} if case.content_type else {}
     query: dict[str, list[str]] = {}
     for name, value in case.query:

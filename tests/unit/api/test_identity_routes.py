@@ -12,7 +12,7 @@ from api.access import ACCESS, Access, AccessUndeclaredError, access_to
 from api.app import blueprints
 from leaseway.identity import authenticate, register
 from leaseway.settings import settings
-from support.api_gateway import ADDRESS, ADMIN, Answered, call, post, user
+from support.api_gateway import ADDRESS, ADMIN, ApiResponse, call, make_caller, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -27,12 +27,12 @@ def alice(cloud: None) -> None:
     register("alice", PASSWORD)
 
 
-def send(body: str, content_type: str | None = FORM) -> Answered:
+def send(body: str, content_type: str | None = FORM) -> ApiResponse:
     headers = {"content-type": content_type} if content_type else {}
     return call("POST", TOKEN, body=body, headers=headers, caller=None)
 
 
-def form(**changes: str | None) -> Answered:
+def form(**changes: str | None) -> ApiResponse:
     given = {name: value for name, value in (GOOD | changes).items() if value is not None}
     return send(urlencode(given))
 
@@ -160,7 +160,7 @@ def test_registrations_that_are_refused(change: dict[str, Any], status: int, cod
 
 @pytest.mark.usefixtures("alice")
 def test_me_is_the_tokens_subject() -> None:
-    me = call("GET", "/api/v1/me", caller=user("alice")).json
+    me = call("GET", "/api/v1/me", caller=make_caller("alice")).json
     assert (me["username"], me["role"]) == ("alice", "User")
     assert "password_hash" not in me
 
@@ -169,7 +169,7 @@ def test_me_is_the_tokens_subject() -> None:
 def test_an_admin_changes_roles_but_not_the_own() -> None:
     route = "/api/v1/users/{username}/role"
 
-    def put(name: str, role: str, **parts: Any) -> Answered:
+    def put(name: str, role: str, **parts: Any) -> ApiResponse:
         headers = {"content-type": "application/json"}
         return call("PUT", route, path={"username": name}, body=json.dumps({"role": role}), headers=headers, **parts)
 
@@ -178,17 +178,19 @@ def test_an_admin_changes_roles_but_not_the_own() -> None:
     assert put("alice", "Root").status == 400
     assert (put("nobody", "Admin").status, put("nobody", "Admin").json["code"]) == (404, "USER_NOT_FOUND")
     assert put("admin", "User").json["code"] == "OWN_ROLE"
-    assert put("alice", "Admin", caller=user("alice")).status == 403
+    assert put("alice", "Admin", caller=make_caller("alice")).status == 403
 
 
 @pytest.mark.usefixtures("alice")
 def test_a_password_change_needs_the_present_one() -> None:
     body = {"current_password": "wrong", "new_password": "quarry-violin-sunday"}
-    refused = post("/api/v1/me/password", body, caller=user("alice"))
+    refused = post("/api/v1/me/password", body, caller=make_caller("alice"))
     assert (refused.status, refused.json["code"]) == (400, "BAD_CREDENTIALS")
-    weak = post("/api/v1/me/password", {"current_password": PASSWORD, "new_password": "password"}, caller=user("alice"))
+    weak = post(
+        "/api/v1/me/password", {"current_password": PASSWORD, "new_password": "password"}, caller=make_caller("alice")
+    )
     assert (weak.status, weak.json["field"]) == (400, "new_password")
-    assert post("/api/v1/me/password", body | {"current_password": PASSWORD}, caller=user("alice")).status == 200
+    assert post("/api/v1/me/password", body | {"current_password": PASSWORD}, caller=make_caller("alice")).status == 200
     assert form().json["error"] == "invalid_grant"
 
 
@@ -220,8 +222,8 @@ def test_each_route_asks_what_its_row_says(route: tuple[str, str]) -> None:
     # Then it lets in whom its row says: who is let in hears of the request, who is not does not
     asks = ACCESS[route]
     assert (status(None) == 401) == (asks is not Access.OPEN)
-    assert (status(user("alice")) == 403) == (asks in (Access.WORKER, Access.ADMIN))
-    assert (status(user("build-7") | {"role": "Worker"}) == 403) == (asks is Access.ADMIN)
+    assert (status(make_caller("alice")) == 403) == (asks in (Access.WORKER, Access.ADMIN))
+    assert (status(make_caller("build-7") | {"role": "Worker"}) == 403) == (asks is Access.ADMIN)
     assert status(ADMIN) not in (401, 403)
 
 
@@ -274,15 +276,15 @@ def security_lines(logged: io.StringIO) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("alice")
-def test_logins_role_changes_and_refusals_leave_a_line(logged: io.StringIO) -> None:
+def test_logins_role_changes_and_refusals_leave_a_line(log_output: io.StringIO) -> None:
     form()
     form(password="wrong-password-1")
     form(username="not a name\nforged=line")
     put = {"path": {"username": "alice"}, "body": '{"role": "Admin"}', "headers": {"content-type": "application/json"}}
     call("PUT", "/api/v1/users/{username}/role", **put)
-    call("PUT", "/api/v1/users/{username}/role", **put, caller=user("alice"))
+    call("PUT", "/api/v1/users/{username}/role", **put, caller=make_caller("alice"))
     call("GET", "/api/v1/me", caller={"state": "TOKEN_REVOKED"})
-    lines = security_lines(logged)
+    lines = security_lines(log_output)
     told = [(line["event"], line["who"], line["outcome"]) for line in lines]
     assert told == [
         ("login", "alice", "granted"),
@@ -297,13 +299,13 @@ def test_logins_role_changes_and_refusals_leave_a_line(logged: io.StringIO) -> N
 
 
 @pytest.mark.usefixtures("alice")
-def test_no_password_and_no_token_is_logged(logged: io.StringIO) -> None:
+def test_no_password_and_no_token_is_logged(log_output: io.StringIO) -> None:
     token = form().json["access_token"]
     form(password="planted-wrong-password")
     post("/auth/register", {"username": "bob", "password": "planted-new-password"}, caller=None)
     post("/auth/register", {"username": "bob", "password": "planted-new-password", "x": 1}, caller=None)
     change = {"current_password": PASSWORD, "new_password": "planted-next-password"}
-    post("/api/v1/me/password", change, caller=user("alice"), headers={"authorization": f"Bearer {token}"})
-    text = logged.getvalue()
+    post("/api/v1/me/password", change, caller=make_caller("alice"), headers={"authorization": f"Bearer {token}"})
+    text = log_output.getvalue()
     assert text
     assert not [secret for secret in ("planted", PASSWORD, *token.split(".")) if secret in text]

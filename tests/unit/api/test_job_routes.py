@@ -7,7 +7,7 @@ import pytest
 from leaseway.jobs.lease import Lease
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
-from support.api_gateway import call, post, user
+from support.api_gateway import call, make_caller, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -129,7 +129,7 @@ def test_finished_is_another_word_for_completed(status: str) -> None:
 def test_a_user_lists_own_jobs_only() -> None:
     # Given a job of somebody's, and a caller without the Admin role
     create_sleep()
-    ann = user("ann")
+    ann = make_caller("ann")
     # When that caller lists jobs, then everybody's, then another's
     own = call("GET", "/api/v1/jobs", caller=ann)
     others = [call("GET", "/api/v1/jobs", query={"owner": [owner]}, caller=ann) for owner in ("*", "admin")]

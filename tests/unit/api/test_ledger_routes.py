@@ -10,9 +10,9 @@ from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
 from leaseway.ledger.stream import record_changes
 from leaseway.settings import settings
-from support.account_stream import records
-from support.api_gateway import ADMIN, Answered, call, post, user
-from support.call_meter import metered
+from support.account_stream import read_stream_records
+from support.api_gateway import ADMIN, ApiResponse, call, make_caller, post
+from support.call_meter import meter_calls
 from support.expired_keys import expire_keys
 
 TRANSFERS = "/api/v1/transfers"
@@ -26,24 +26,24 @@ def _accounts(cloud: None) -> None:
 
 
 def deliver() -> None:
-    record_changes(records())
+    record_changes(read_stream_records())
 
 
 def keyed(text: str) -> dict[str, Any]:
     return {"headers": {"Idempotency-Key": text}}
 
 
-def ledger_of(user: str, **query: str) -> Answered:
+def ledger_of(user: str, **query: str) -> ApiResponse:
     listed = {name.rstrip("_"): [value] for name, value in query.items()}
     return call("GET", "/api/users/{userId}/ledger", path={"userId": user}, query=listed or None)
 
 
-def balance_of(user: str, at: str | None = None) -> Answered:
+def balance_of(user: str, at: str | None = None) -> ApiResponse:
     query = {"at": [at]} if at else None
     return call("GET", "/api/users/{userId}/balance", path={"userId": user}, query=query)
 
 
-def reverse(entry: str, body: str | None = None) -> Answered:
+def reverse(entry: str, body: str | None = None) -> ApiResponse:
     request_id = uuid.uuid4().hex  # the gateway never gives one twice
     return call("POST", "/api/v1/ledger/{entry}/reversal", path={"entry": entry}, body=body, request_id=request_id)
 
@@ -128,9 +128,9 @@ def test_unfit_transfers_are_refused(change: dict[str, Any], status: int, code: 
 
 
 def test_a_user_sends_from_the_own_account_only() -> None:
-    refused = post(TRANSFERS, {"from": "alice", "to": "bob", "amount": 1}, caller=user("bob"))
+    refused = post(TRANSFERS, {"from": "alice", "to": "bob", "amount": 1}, caller=make_caller("bob"))
     assert (refused.status, refused.json["code"]) == (403, "FORBIDDEN")
-    assert post(TRANSFERS, {"from": "bob", "to": "alice", "amount": 1}, caller=user("bob")).status == 200
+    assert post(TRANSFERS, {"from": "bob", "to": "alice", "amount": 1}, caller=make_caller("bob")).status == 200
 
 
 def test_a_ledger_is_listed_newest_first_with_a_cursor() -> None:
@@ -224,7 +224,7 @@ def test_the_limit_of_a_request_and_of_an_account_hold(monkeypatch: pytest.Monke
     assert post(UPDATE, {"userId": "alice", "amount": 20}).status == 200
 
 
-def job(text: str, duration: int = 5, caller: dict[str, str] = ADMIN, **more: Any) -> Answered:
+def job(text: str, duration: int = 5, caller: dict[str, str] = ADMIN, **more: Any) -> ApiResponse:
     body = {"type": "SLEEP", "payload": {"duration_ms": duration}, **more}
     return post("/api/v1/jobs", body, caller=caller, **keyed(text))
 
@@ -237,7 +237,7 @@ def messages() -> int:
 
 def test_a_keyed_job_is_made_once_at_the_cost_of_a_refused_transaction() -> None:
     first = job("k-1")
-    with metered() as meter:
+    with meter_calls() as meter:
         again = job("k-1")
     assert (again.status, again.text) == (first.status, first.text)
     assert dict(meter.operations()) == {"dynamodb.TransactWriteItems": 1}
@@ -245,7 +245,7 @@ def test_a_keyed_job_is_made_once_at_the_cost_of_a_refused_transaction() -> None
 
 
 def test_a_keyed_job_is_put_with_its_keys_record_in_one_transaction() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         job("k-1")
     assert dict(meter.operations()) == {"dynamodb.TransactWriteItems": 1, "sqs.SendMessageBatch": 1}
     assert meter.write_units() == 6
@@ -281,7 +281,7 @@ def test_a_job_that_was_retried_by_hand_is_repeated_as_it_was_created() -> None:
 
 def test_a_neighbour_with_the_same_key_gets_a_job_of_its_own() -> None:
     mine = job("k-1").json
-    theirs = job("k-1", caller=user("mallory")).json
+    theirs = job("k-1", caller=make_caller("mallory")).json
     assert theirs["id"] != mine["id"]
     assert theirs["owner"] == "mallory"
 
@@ -290,7 +290,7 @@ def test_a_large_payload_of_another_request_leaves_the_first_as_it_is(monkeypatc
     monkeypatch.setenv("INLINE_BYTES", "256")
     settings.cache_clear()
 
-    def wide(text: str) -> Answered:
+    def wide(text: str) -> ApiResponse:
         payload = {"url": f"https://example.com/{text * 300}"}
         return post("/api/v1/jobs", {"type": "HTTP_GET", "payload": payload}, **keyed("k-1"))
 

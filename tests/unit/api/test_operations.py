@@ -4,8 +4,8 @@ import pytest
 
 from leaseway import aws, health
 from leaseway.settings import require_setting
-from support.api_gateway import REQUEST_ID, Answered, call
-from support.call_meter import metered
+from support.api_gateway import REQUEST_ID, ApiResponse, call
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
 
 
@@ -27,7 +27,7 @@ def asked_anew(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_found", None)
 
 
-def deep() -> Answered:
+def deep() -> ApiResponse:
     return call("GET", "/health", query={"deep": ["1"]})
 
 
@@ -66,12 +66,12 @@ def test_a_part_that_hangs_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.usefixtures("asked_anew")
 def test_many_callers_cost_one_look_in_five_seconds(fake_clock: FakeClock) -> None:
-    with metered() as calls:
+    with meter_calls() as calls:
         for _ in range(20):
             deep()
     assert calls.count() == len(PARTS)
     fake_clock.seconds += 6
-    with metered() as calls:
+    with meter_calls() as calls:
         deep()
     assert calls.count() == len(PARTS)
 

@@ -13,7 +13,7 @@ from api.app import handler
 from api.blueprints import balances
 from leaseway.accounts import Account
 from leaseway.logs import log
-from support.api_gateway import event
+from support.api_gateway import make_event
 
 BUDGET_SECONDS = 0.5e-3
 JSON = {"content-type": "application/json"}
@@ -36,7 +36,7 @@ def test_a_balance_update_costs_at_most_half_a_millisecond_over_its_aws_call(mon
     monkeypatch.setattr(balances, "change_balance", lambda *_, **__: Account("1", 100, 2, 0, 0, "r"))
     (stream,) = log.handlers
     before = stream.setStream(io.StringIO())
-    update = event("POST", "/api/users/update-balance", body='{"userId": 1, "amount": -2}', headers=JSON)
+    update = make_event("POST", "/api/users/update-balance", body='{"userId": 1, "amount": -2}', headers=JSON)
     # When updates arrive
     cost = cpu_seconds(lambda: handler(update, None))
     stream.setStream(before)

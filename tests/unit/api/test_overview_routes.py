@@ -7,27 +7,27 @@ from leaseway.jobs.job import Job
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
 from leaseway.tally.job_totals import Group
-from support.api_gateway import ADMIN, Answered, call, post, user
-from support.job_changes import job_change
+from support.api_gateway import ADMIN, ApiResponse, call, make_caller, post
+from support.job_changes import make_job_change
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
 def counted(owner: str, status: str, type_name: str, times: int) -> None:
     added = Group(owner, status, type_name)
-    count([job_change(f"{added}-{number}", None, added) for number in range(times)])
+    count([make_job_change(f"{added}-{number}", None, added) for number in range(times)])
 
 
 def job_of(owner: str, result: dict[str, object]) -> Job:
     """A job of that owner, COMPLETED with that result."""
-    made = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}, caller=user(owner)).json
+    made = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}, caller=make_caller(owner)).json
     taken = claim.claim(made["id"], worker="w")
     assert isinstance(taken, Claimed)
     finish.complete(taken.lease, result)
     return taken.lease.job
 
 
-def link_to(job: Job, caller: dict[str, str]) -> Answered:
+def link_to(job: Job, caller: dict[str, str]) -> ApiResponse:
     return call("GET", "/api/v1/jobs/{id}/link", path={"id": job.id}, caller=caller)
 
 
@@ -37,7 +37,7 @@ def test_the_overview_counts_by_status_and_type_and_names_every_status() -> None
     counted("ann", "FAILED", "HTTP_GET", 2)
     counted("ben", "FAILED", "SLEEP", 4)
     # When a User asks, and an Admin for everybody
-    own = call("GET", "/api/v1/overview", caller=user("ann")).json
+    own = call("GET", "/api/v1/overview", caller=make_caller("ann")).json
     everybody = call("GET", "/api/v1/overview", query={"owner": ["*"]}).json
     # Then each sees what he may
     none = dict.fromkeys(("CREATED", "RUNNING", "COMPLETED", "FAILED", "CANCELLED"), 0)
@@ -50,13 +50,13 @@ def test_the_overview_counts_by_status_and_type_and_names_every_status() -> None
 
 
 def test_a_user_counts_nobody_elses_jobs() -> None:
-    answer = call("GET", "/api/v1/overview", query={"owner": ["*"]}, caller=user("ann"))
+    answer = call("GET", "/api/v1/overview", query={"owner": ["*"]}, caller=make_caller("ann"))
     assert (answer.status, answer.json["code"]) == (403, "FORBIDDEN")
 
 
 def test_job_types_come_with_the_schema_of_their_payload() -> None:
     # When the types are listed
-    answer = call("GET", "/api/v1/job-types", caller=user("ann")).json
+    answer = call("GET", "/api/v1/job-types", caller=make_caller("ann")).json
     # Then each has what a form needs, and what may be said of any job is there once
     types = {kind["name"]: kind for kind in answer["content"]}
     assert list(types) == sorted(types)
@@ -75,14 +75,17 @@ def test_a_link_leads_to_the_object_that_the_result_names() -> None:
     # Given a job whose result names a picture of its owner's
     job = job_of("ann", {"key": "owners/ann/jobs/1/image-1.png"})
     # When its owner and an Admin ask for a link
-    for caller in (user("ann"), ADMIN):
+    for caller in (make_caller("ann"), ADMIN):
         answer = link_to(job, caller)
         # Then it is signed for that object, for a while
         assert "/owners/ann/jobs/1/image-1.png?" in answer.json["url"]
         assert "X-Amz-Signature=" in answer.json["url"]
         assert answer.json["expires_at"].endswith("Z")
     # And nobody else learns that there is such a job
-    assert (link_to(job, user("ben")).status, link_to(job, user("ben")).json["code"]) == (404, "JOB_NOT_FOUND")
+    assert (link_to(job, make_caller("ben")).status, link_to(job, make_caller("ben")).json["code"]) == (
+        404,
+        "JOB_NOT_FOUND",
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,5 +95,5 @@ def test_a_result_opens_nothing_of_another_owners(result: dict[str, object]) -> 
     # Given a result that names no object, or one of another owner's
     job = job_of("ann", result)
     # When a link is asked for, then there is none
-    answer = link_to(job, user("ann"))
+    answer = link_to(job, make_caller("ann"))
     assert (answer.status, answer.json["code"]) == (404, "OBJECT_NOT_FOUND")

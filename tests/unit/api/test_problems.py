@@ -39,7 +39,7 @@ def test_a_wrong_method_names_the_right_ones() -> None:
     )
 
 
-def test_a_bug_leaks_nothing_and_is_logged_once(monkeypatch: pytest.MonkeyPatch, logged: io.StringIO) -> None:
+def test_a_bug_leaks_nothing_and_is_logged_once(monkeypatch: pytest.MonkeyPatch, log_output: io.StringIO) -> None:
     # Given a view with a bug
     def broken() -> None:
         raise RuntimeError("the password is hunter2")
@@ -51,20 +51,20 @@ def test_a_bug_leaks_nothing_and_is_logged_once(monkeypatch: pytest.MonkeyPatch,
     assert (answer.status, answer.json["code"]) == (500, "INTERNAL_ERROR")
     assert "hunter2" not in answer.text
     assert REQUEST_ID in answer.json["detail"]
-    lines = logged.getvalue().splitlines()
+    lines = log_output.getvalue().splitlines()
     assert len(lines) == 1
     line = json.loads(lines[0])
     assert (line["level"], line["request_id"], line["status"]) == ("ERROR", REQUEST_ID, 500)
     assert "hunter2" in line["exception"]
 
 
-def test_each_request_is_one_line_in_the_log(logged: io.StringIO) -> None:
+def test_each_request_is_one_line_in_the_log(log_output: io.StringIO) -> None:
     # Given a request that succeeds and one that is refused
     # When both are answered
     call("GET", "/health")
     post("/api/users", "{")
     # Then each has one line with what an operator asks for, and no body
-    first, second = (json.loads(line) for line in logged.getvalue().splitlines())
+    first, second = (json.loads(line) for line in log_output.getvalue().splitlines())
     assert {"action", "request_id", "method", "route", "status", "ms"} <= first.keys()
     assert (first["route"], first["status"], second["route"], second["status"]) == ("/health", 200, "/api/users", 400)
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from leaseway.jobs.run import claim, finish
-from support.api_gateway import Answered, call, post, user
-from support.call_meter import metered
+from support.api_gateway import ApiResponse, call, make_caller, post
+from support.call_meter import meter_calls
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -23,7 +23,7 @@ def failed_job(**options: Any) -> str:
     return job_id
 
 
-def remove(job_id: str, **options: Any) -> Answered:
+def remove(job_id: str, **options: Any) -> ApiResponse:
     return call("DELETE", "/api/v1/jobs/{id}", path={"id": job_id}, **options)
 
 
@@ -53,12 +53,12 @@ def test_a_job_that_was_changed_since_is_not_removed() -> None:
 def test_somebody_elses_job_is_not_there_to_remove() -> None:
     job_id = failed_job()
 
-    assert remove(job_id, caller=user("zoe")).status == 404
+    assert remove(job_id, caller=make_caller("zoe")).status == 404
     assert call("GET", "/api/v1/jobs/{id}", path={"id": job_id}).status == 200
 
 
 def test_a_removal_costs_one_read_and_the_entries_of_an_ended_job() -> None:
     job_id = failed_job()
-    with metered() as meter:
+    with meter_calls() as meter:
         remove(job_id)
     assert (meter.write_units("jobs"), meter.read_units("jobs"), meter.count("dynamodb")) == (4, 1, 2)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from support.api_gateway import Answered, call, post
+from support.api_gateway import ApiResponse, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -16,7 +16,7 @@ def job(payload: str, more: str = "") -> str:
     return f'{{"type": "EXTERNAL", "payload": {payload}{more}}}'
 
 
-def keyed(route: str, body: Any) -> Answered:
+def keyed(route: str, body: Any) -> ApiResponse:
     return post(route, body, **KEY)
 
 

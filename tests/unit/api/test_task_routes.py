@@ -6,8 +6,8 @@ import pytest
 
 from leaseway.jobs.run import claim, finish
 from leaseway.tasks.tick import tick
-from support.api_gateway import call, post, user
-from support.call_meter import metered
+from support.api_gateway import call, make_caller, post
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
 
 pytestmark = pytest.mark.usefixtures("fake_clock")
@@ -198,7 +198,7 @@ def test_a_task_that_is_not_there_is_not_found(task: str) -> None:
 def test_a_user_reads_definitions_and_nothing_else_of_anothers_tasks() -> None:
     task = made()
     run_now(task)
-    ann = user("ann")
+    ann = make_caller("ann")
     one = call("GET", ONE, path={"id": task["id"]}, caller=ann).json
     (listed,) = call("GET", ALL, caller=ann).json["content"]
     assert [(seen["name"], seen["run"]) for seen in (one, listed)] == [("nightly", None)] * 2
@@ -211,11 +211,11 @@ def test_a_user_reads_definitions_and_nothing_else_of_anothers_tasks() -> None:
 
 def test_a_summary_costs_the_same_at_any_number_of_runs(fake_clock: FakeClock) -> None:
     task = made(overlap="allow")
-    with metered() as few:
+    with meter_calls() as few:
         summary = call("GET", "/api/tasks/stats/summary").json
     for _ in range(20):
         run_now(task)
-    with metered() as many:
+    with meter_calls() as many:
         call("GET", "/api/tasks/stats/summary")
     assert summary["by_task"][0]["name"] == "nightly"
     assert (many.operations(), many.read_units()) == (few.operations(), few.read_units())

@@ -4,7 +4,7 @@ import pytest
 
 from leaseway import aws
 from leaseway.dynamodb.query import Query, Range, Scan
-from support.call_meter import metered
+from support.call_meter import meter_calls
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -27,7 +27,7 @@ def versions(query: Query, limit: int | None = None) -> list[int]:
 
 
 def test_every_item_of_a_key_comes_however_many_megabytes_there_are() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         assert versions(of_ann()) == [1, 2, 3, 4, 5]
     assert meter.count("dynamodb", "Query") == 2
 
@@ -51,7 +51,7 @@ def test_a_range_bounds_the_range_key(bounds: Range, expected: list[int]) -> Non
 
 
 def test_a_limit_is_one_call_and_an_exact_one_makes_no_second() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         assert versions(of_ann(), limit=2) == [1, 2]
     assert meter.count("dynamodb", "Query") == 1
 

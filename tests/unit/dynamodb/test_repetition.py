@@ -9,15 +9,15 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 from leaseway import clock
 from leaseway.dynamodb.repetition import repeat_until_answered
 from leaseway.errors import OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
-from support.faulty_wire import refused
+from support.faulty_wire import make_client_error
 
 URL = "https://dynamodb.invalid"
 LOST = [
     ConnectionClosedError(endpoint_url=URL),
     ReadTimeoutError(endpoint_url=URL),
-    refused("InternalServerError", 500),
+    make_client_error("InternalServerError", 500),
 ]
-NOT_WRITTEN = [EndpointConnectionError(endpoint_url=URL), refused("ThrottlingException", 400)]
+NOT_WRITTEN = [EndpointConnectionError(endpoint_url=URL), make_client_error("ThrottlingException", 400)]
 
 
 @pytest.fixture(autouse=True)
@@ -55,4 +55,4 @@ def test_the_unknown_outcome_is_of_the_callers_kind() -> None:
 
 def test_what_is_refused_is_not_repeated() -> None:
     with pytest.raises(ClientError, match="ValidationException"):
-        repeat_until_answered(answers(refused("ValidationException", 400), AssertionError("repeated")))
+        repeat_until_answered(answers(make_client_error("ValidationException", 400), AssertionError("repeated")))

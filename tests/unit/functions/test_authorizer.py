@@ -10,8 +10,8 @@ from authorizer.app import CACHE_SECONDS, app, handler
 from leaseway.errors import UnavailableError
 from leaseway.identity import Role, change_role, issue, register
 from leaseway.identity.keys import KeyRing
-from support.call_meter import metered
-from support.forged_tokens import forgeries
+from support.call_meter import meter_calls
+from support.forged_tokens import forge_tokens
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -61,7 +61,7 @@ def test_the_schemes_case_does_not_matter(scheme: str) -> None:
 def test_a_token_that_is_not_ours_tells_nothing_but_that() -> None:
     # Given every forgery of a good token
     good = issue(register("alice", PASSWORD)).text
-    for kind, forged in forgeries(good, "t" * 64).items():
+    for kind, forged in forge_tokens(good, "t" * 64).items():
         # When the gateway asks
         answer = asked(forged)
         # Then no name is in the answer
@@ -78,7 +78,7 @@ def test_a_revoked_token_is_told_apart() -> None:
 def test_a_miss_of_the_cache_costs_one_read() -> None:
     token = issue(register("alice", PASSWORD)).text
     asked(token)
-    with metered() as meter:
+    with meter_calls() as meter:
         asked(token)
     assert meter.operations() == {"dynamodb.GetItem": 1}
 
@@ -94,11 +94,11 @@ def test_what_cannot_be_found_out_is_raised_so_that_the_gateway_keeps_nothing(mo
         asked(token)
 
 
-def test_neither_the_token_nor_its_parts_are_logged(logged: io.StringIO) -> None:
+def test_neither_the_token_nor_its_parts_are_logged(log_output: io.StringIO) -> None:
     good = issue(register("alice", PASSWORD)).text
     asked(good)
     asked(good[:-3] + "abc")
-    text = logged.getvalue()
+    text = log_output.getvalue()
     assert '"outcome":"valid"' in text
     assert '"outcome":"TOKEN_INVALID"' in text
     assert not [part for part in good.split(".") if part in text]

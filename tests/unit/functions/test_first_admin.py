@@ -77,7 +77,7 @@ def test_deleting_the_resource_deletes_nobody_and_makes_nobody(cloudformation: C
 
 
 def test_a_failure_is_answered_too_and_says_no_secret(
-    cloudformation: CloudFormation, monkeypatch: pytest.MonkeyPatch, logged: io.StringIO
+    cloudformation: CloudFormation, monkeypatch: pytest.MonkeyPatch, log_output: io.StringIO
 ) -> None:
     # Given a stack without its table
     monkeypatch.setenv("USERS_TABLE", "gone")
@@ -86,7 +86,7 @@ def test_a_failure_is_answered_too_and_says_no_secret(
     answer = cloudformation.tell("Create")
     # Then it hears that it failed, at once, and neither the answer nor the log has the password
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "first-admin")
-    assert PASSWORD not in json.dumps(answer) + logged.getvalue()
+    assert PASSWORD not in json.dumps(answer) + log_output.getvalue()
 
 
 @pytest.mark.parametrize(("retention_days", "object_days", "status"), [

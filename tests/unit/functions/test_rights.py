@@ -35,10 +35,10 @@ from leaseway.settings import settings
 from leaseway.tasks import CatchUp, Definition, create_task, start_now
 from leaseway.tasks.slots import read_task, settle_slot
 from leaseway_local.deployment import template
-from support.account_stream import records
-from support.api_gateway import call, post, user
-from support.iam_rights import PASSWORD, Calls, Right, granted, large_picture, no_picture
-from support.log_deliveries import delivery
+from support.account_stream import read_stream_records
+from support.api_gateway import call, make_caller, post
+from support.iam_rights import PASSWORD, CallRecorder, Right, large_picture, list_granted_rights, no_picture
+from support.log_deliveries import make_delivery
 
 SLEEP = {"duration_ms": 1}
 AUDIT: dict[str, Any] = {"type": "STORAGE_AUDIT", "payload": {"duration_ms": 0}}
@@ -74,22 +74,22 @@ NOT_SEEN: dict[str, set[Right]] = {
 }
 
 
-def run(module: str, event: Any, calls: Calls) -> Any:
+def run(module: str, event: Any, calls: CallRecorder) -> Any:
     """The function's handler on an event, listened to."""
     handler = importlib.import_module(module).handler
     context = SimpleNamespace(log_stream_name="stream", get_remaining_time_in_millis=lambda: 900_000)
-    with calls.of_the_function():
+    with calls.record():
         return handler(event, context)
 
 
 # ---- What each function does -------------------------------------------------------------------------------------
 
 
-def api(calls: Calls) -> None:
-    with calls.of_the_function():
+def api(calls: CallRecorder) -> None:
+    with calls.record():
         _money_over_http()
-    record_changes(records())
-    with calls.of_the_function():
+    record_changes(read_stream_records())
+    with calls.record():
         _ledger_over_http()
         _jobs_over_http()
         _external_jobs_over_http("MESSAGE", {})
@@ -211,27 +211,27 @@ def _identity_over_http() -> None:
     post("/auth/register", zoe, caller=None)
     for password in ("wrong", PASSWORD):
         post("/connect/token", zoe | {"grant_type": "password", "password": password}, caller=None)
-    call("GET", "/api/v1/me", caller=user("zoe"))
+    call("GET", "/api/v1/me", caller=make_caller("zoe"))
     change = {"current_password": PASSWORD, "new_password": "quarry-violin-sunday"}
-    post("/api/v1/me/password", change, caller=user("zoe"))
+    post("/api/v1/me/password", change, caller=make_caller("zoe"))
     call("PUT", "/api/v1/users/{username}/role", path={"username": "zoe"}, body='{"role": "Admin"}', headers=JSON)
 
 
-def authorizer(calls: Calls) -> None:
+def authorizer(calls: CallRecorder) -> None:
     token = issue(register("alice", PASSWORD)).text
     key_ring.cache_clear()
     asked = {"type": "TOKEN", "authorizationToken": f"Bearer {token}", "methodArn": "a:b:c:d:e:f/g"}
     assert run("authorizer.app", asked, calls)["context"]["state"] == "valid"
 
 
-def first_admin(calls: Calls) -> None:
+def first_admin(calls: CallRecorder) -> None:
     ids = dict.fromkeys(("StackId", "RequestId", "LogicalResourceId"), "")
     event = {"RequestType": "Create", "ResourceType": "Custom::FirstAdmin", "ResponseURL": "http://127.0.0.1:9/"}
     with pytest.raises(HTTPError):  # nobody listens for the answer
         run("first_admin.app", event | ids, calls)
 
 
-def worker(calls: Calls) -> None:
+def worker(calls: CallRecorder) -> None:
     job = create_job("ann", "IMAGE_RESIZE", large_picture())
     create_job("ann", "IMAGE_RESIZE", no_picture())
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
@@ -278,7 +278,7 @@ def received(queue: Queue, count: int) -> Any:
     }
 
 
-def sweeper(calls: Calls) -> None:
+def sweeper(calls: CallRecorder) -> None:
     for priority in Priority:
         create_job("ann", "SLEEP", SLEEP, Options(priority=priority))
     for own in OF_THEIR_OWN:
@@ -291,7 +291,7 @@ def sweeper(calls: Calls) -> None:
         run("sweeper.app", {}, calls)
 
 
-def dead_letter(calls: Calls) -> None:
+def dead_letter(calls: CallRecorder) -> None:
     held = [create_job("ann", "SLEEP", SLEEP, Options(priority=priority)) for priority in Priority]
     jobs = [create_job("ann", "SLEEP", SLEEP), *held, run_of_a_task("held")]
     jobs += [create_job("ann", own["type"], own["payload"]) for own in OF_THEIR_OWN]
@@ -305,46 +305,46 @@ def dead_letter(calls: Calls) -> None:
         assert run("dead_letter.app", {"Records": letters}, calls) == {"batchItemFailures": []}
 
 
-def tally(calls: Calls) -> None:
+def tally(calls: CallRecorder) -> None:
     create_job("ann", "SLEEP", SLEEP)
     for _ in range(2):
-        run("tally.app", {"Records": records(table="jobs")}, calls)
+        run("tally.app", {"Records": read_stream_records(table="jobs")}, calls)
 
 
-def meter(calls: Calls) -> None:
+def meter(calls: CallRecorder) -> None:
     metrics.note("HttpDuration", 1, route="GET /health", status="2xx")
     metrics.note("MemoryUsed", 64, function="api")
     written = io.StringIO()
     with redirect_stdout(written):
         metrics.flush("api")
     for _ in range(2):
-        run("meter.app", delivery(written.getvalue().splitlines()), calls)
+        run("meter.app", make_delivery(written.getvalue().splitlines()), calls)
 
 
-def retention(calls: Calls) -> None:
+def retention(calls: CallRecorder) -> None:
     job = create_job("ann", "IMAGE_RESIZE", large_picture())
     jobs = aws.client("dynamodb")
     tagged = {":tags": {"SS": ["nightly"]}}
     key = {"id": {"S": job.id}}
     jobs.update_item(TableName="jobs", Key=key, UpdateExpression="SET tags = :tags", ExpressionAttributeValues=tagged)
     jobs.delete_item(TableName="jobs", Key=key)
-    run("retention.app", {"Records": records(table="jobs")}, calls)
+    run("retention.app", {"Records": read_stream_records(table="jobs")}, calls)
 
 
-def ledger(calls: Calls) -> None:
+def ledger(calls: CallRecorder) -> None:
     create_account("alice", 5, request_id="a")
     for _ in range(2):
-        run("ledger.app", {"Records": records()}, calls)
+        run("ledger.app", {"Records": read_stream_records()}, calls)
 
 
-def ledger_check(calls: Calls) -> None:
+def ledger_check(calls: CallRecorder) -> None:
     for name in ("alice", "bob"):
         create_account(name, 5, request_id=name)
     transfer("alice", "bob", 1, owner=None, request_id="t")
-    record_changes(records())
+    record_changes(read_stream_records())
     reverse("alice:2", request_id="r")
     change_balance("alice", 1, request_id="c")
-    whole = records()
+    whole = read_stream_records()
     # Half of the reversal is lost, and is to be found again from its other half.
     lost = ("alice", "3")
     images = [record["dynamodb"]["NewImage"] for record in whole]
@@ -354,7 +354,7 @@ def ledger_check(calls: Calls) -> None:
         run("ledger.check", errand, calls)
 
 
-def scheduler(calls: Calls) -> None:
+def scheduler(calls: CallRecorder) -> None:
     now = float(int(time.time()))
     with clock.fixed(lambda: now):
         for catch_up in CatchUp:
@@ -382,7 +382,7 @@ def jobs_in_the_table() -> list[Any]:
     return list(aws.client("dynamodb").scan(TableName="jobs")["Items"])
 
 
-SCENARIOS: dict[str, Callable[[Calls], None]] = {
+SCENARIOS: dict[str, Callable[[CallRecorder], None]] = {
     "ApiRole": api,
     "AuthorizerRole": authorizer,
     "DeadLetterRole": dead_letter,
@@ -398,16 +398,18 @@ SCENARIOS: dict[str, Callable[[Calls], None]] = {
 }
 
 
-def test_every_functions_role_is_looked_at(described: dict[str, Any]) -> None:
-    functions = (one for one in described["Resources"].values() if one["Type"] == template.FUNCTION_TYPE)
+def test_every_functions_role_is_looked_at(sam_template: dict[str, Any]) -> None:
+    functions = (one for one in sam_template["Resources"].values() if one["Type"] == template.FUNCTION_TYPE)
     assert {one["Properties"]["Role"]["Fn::GetAtt"][0] for one in functions} == SCENARIOS.keys()
 
 
 @pytest.mark.parametrize("role", sorted(SCENARIOS))
-def test_a_role_grants_exactly_what_its_function_calls(role: str, calls: Calls, described: dict[str, Any]) -> None:
+def test_a_role_grants_exactly_what_its_function_calls(
+    role: str, calls: CallRecorder, sam_template: dict[str, Any]
+) -> None:
     # Given a function that did all that it does
     SCENARIOS[role](calls)
     used = calls.rights | BY_THE_PLATFORM.get(role, set()) | NOT_SEEN.get(role, set())
     # Then its role names just that
-    held = granted(described["Resources"][role])
+    held = list_granted_rights(sam_template["Resources"][role])
     assert {"missing": sorted(used - held), "unused": sorted(held - used)} == {"missing": [], "unused": []}

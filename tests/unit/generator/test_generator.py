@@ -17,7 +17,7 @@ from leaseway.jobs.queue import Queue
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.run.finish import complete
 from leaseway.jobs.types import JobError, job_type
-from support.call_meter import metered
+from support.call_meter import meter_calls
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -60,7 +60,7 @@ def test_one_node_becomes_the_generator_and_the_others_learn_how_long_it_is() ->
 
 
 def test_becoming_renewing_and_being_refused_cost_one_write_unit_each_and_no_read() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         lease = generator(1)
         try_to_become(2, "node-2", LEASE_MS)
         renew(lease, LEASE_MS)
@@ -112,7 +112,7 @@ def test_a_generator_that_ends_well_is_followed_at_once() -> None:
 
 def test_a_message_is_a_job_of_nobody_with_one_attempt_in_its_own_queue() -> None:
     lease = generator(7)
-    with metered() as meter:
+    with meter_calls() as meter:
         job = produce(lease, 3, failure_percent=50)
 
     stored = get_job(job.id, owner=None)

@@ -3,7 +3,7 @@ import pytest
 from leaseway.identity import BadCredentialsError, LockedOutError, lockout, passwords, register, sign_in
 from leaseway.identity.model import AttemptsModel
 from leaseway.settings import settings
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
 
 GOOD = "orbit-lantern-mosaic"
@@ -83,7 +83,7 @@ def test_names_that_nobody_has_are_locked_just_the_same(fake_clock: FakeClock) -
 def test_a_locked_name_costs_one_read_and_no_hash(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     fail("nobody", 3)
     monkeypatch.setattr(passwords, "matches", None)
-    with metered() as meter, pytest.raises(LockedOutError):
+    with meter_calls() as meter, pytest.raises(LockedOutError):
         sign_in("nobody", "wrong")
     assert meter.operations() == {"dynamodb.GetItem": 1}
 

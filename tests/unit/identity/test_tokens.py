@@ -26,7 +26,7 @@ from leaseway.identity import (
     tokens,
 )
 from leaseway.identity.keys import KeyRing, key_ring
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock, set_clock
 
 ALICE = User(username="alice", role=Role.USER, token_generation=1, created_at=0, updated_at=0)
@@ -157,7 +157,7 @@ def test_an_expired_token_is_told_apart(fake_clock: FakeClock) -> None:
 def test_garbage_costs_no_read_and_a_good_token_costs_one() -> None:
     # Given a user with a token, and keys already known
     token = issue(register("alice", PASSWORD)).text
-    with metered() as meter:
+    with meter_calls() as meter:
         # When garbage and forgeries come
         for wrong in ("garbage", "a.b.c", unsigned("none"), forged(kid="made-up"), forged(key="u" * 64)):
             with pytest.raises(TokenRefusedError):
@@ -229,7 +229,7 @@ def test_a_version_that_was_rotated_away_twice_is_refused(fake_clock: FakeClock)
 
 def test_unknown_key_ids_cost_at_most_one_look_a_minute(fake_clock: FakeClock) -> None:
     key_ring().find("x")
-    with metered() as meter:
+    with meter_calls() as meter:
         for _ in range(1_100):
             assert key_ring().find(str(uuid.uuid4())) is None
             fake_clock.move(seconds=0.1)

@@ -27,7 +27,7 @@ from leaseway.identity import (
 )
 from leaseway.identity.model import UserModel
 from leaseway.identity.passwords import check_new_password
-from support.call_meter import metered
+from support.call_meter import meter_calls
 
 GOOD = "orbit-lantern-mosaic"
 
@@ -136,7 +136,7 @@ def test_an_unknown_user_costs_the_same_hash_and_the_same_calls(monkeypatch: pyt
     # When a wrong password comes for her and for nobody
     calls = []
     for name in ("alice", "nobody"):
-        with metered() as meter, pytest.raises(BadCredentialsError) as refusal:
+        with meter_calls() as meter, pytest.raises(BadCredentialsError) as refusal:
             sign_in(name, "wrong")
         calls.append((meter.operations(), str(refusal.value)))
     # Then nothing tells them apart: same parameters, same calls, same words
@@ -155,7 +155,7 @@ def _counting(verify: Callable[..., bool], seen: list[str]) -> Callable[..., boo
 @pytest.mark.usefixtures("cloud")
 def test_signing_in_costs_two_reads_and_one_write() -> None:
     register("alice", GOOD)
-    with metered() as meter:
+    with meter_calls() as meter:
         sign_in("alice", GOOD)
     assert meter.operations() == {"dynamodb.GetItem": 2, "dynamodb.DeleteItem": 1}
 

@@ -10,30 +10,34 @@ from leaseway import metrics
 from leaseway.jobs.types import catalogue
 from leaseway_local.deployment import template
 from leaseway_local.monitoring import widgets
-from support.dashboard_lines import OF_AWS, SOURCE, Line, lines
-from support.template_lookup import of_type
+from support.dashboard_lines import AWS_METRICS, SOURCE, Line, read_dashboard_lines
+from support.template_lookup import find_resources
 
 BESIDE_THE_DASHBOARD = {"FirstAdminFunction"}  # runs once a deployment
 NOT_DRAWN = {"LedgerEntriesChecked", "JobFailures", "RetentionLag"}  # alarms watch their like
 
 
-@pytest.mark.parametrize("line", [line for line in lines() if line[0] == "Leaseway"], ids=lambda line: line[1])
+@pytest.mark.parametrize(
+    "line", [line for line in read_dashboard_lines() if line[0] == "Leaseway"], ids=lambda line: line[1]
+)
 def test_a_metric_of_ours_is_in_the_catalogue_under_these_dimensions(line: Line) -> None:
     _, name, dimensions, _ = line
     assert dimensions.pop(metrics.SERVICE) == "${AWS::StackName}"
     assert tuple(dimensions) in metrics.CATALOGUE[name].by
 
 
-@pytest.mark.parametrize("line", [line for line in lines() if line[0] != "Leaseway"], ids=lambda line: line[1])
+@pytest.mark.parametrize(
+    "line", [line for line in read_dashboard_lines() if line[0] != "Leaseway"], ids=lambda line: line[1]
+)
 def test_a_metric_of_awss_is_one_that_it_has(line: Line) -> None:
     namespace, name, dimensions, _ = line
-    dimension, known = OF_AWS[namespace]
+    dimension, known = AWS_METRICS[namespace]
     assert (set(dimensions), name in known) == ({dimension}, True)
 
 
 def test_there_is_no_metric_math() -> None:
-    assert not any("expression" in options for *_, options in lines())
-    assert all({"label", "stat"} <= set(options) for *_, options in lines())
+    assert not any("expression" in options for *_, options in read_dashboard_lines())
+    assert all({"label", "stat"} <= set(options) for *_, options in read_dashboard_lines())
 
 
 def test_the_template_has_it_as_a_block_that_people_can_read() -> None:
@@ -45,17 +49,17 @@ def test_the_template_has_it_as_a_block_that_people_can_read() -> None:
 def test_every_queue_and_every_function_is_on_it() -> None:
     described = template.read()
     named = set(re.findall(r"\$\{(\w+?)(?:\.QueueName)?\}", SOURCE.read_text()))
-    wanted = {*of_type(described, "AWS::SQS::Queue"), *of_type(described, template.FUNCTION_TYPE)}
+    wanted = {*find_resources(described, "AWS::SQS::Queue"), *find_resources(described, template.FUNCTION_TYPE)}
     assert wanted - BESIDE_THE_DASHBOARD == named
 
 
 def test_every_job_type_is_on_it() -> None:
-    by_type = {dimensions["type"] for _, _, dimensions, _ in lines() if "type" in dimensions}
+    by_type = {dimensions["type"] for _, _, dimensions, _ in read_dashboard_lines() if "type" in dimensions}
     assert by_type == set(catalogue())
 
 
 def test_every_metric_of_the_catalogue_is_on_it_or_is_only_counted_by_the_check() -> None:
-    absent = set(metrics.CATALOGUE) - {name for _, name, *_ in lines()} - NOT_DRAWN
+    absent = set(metrics.CATALOGUE) - {name for _, name, *_ in read_dashboard_lines()} - NOT_DRAWN
     assert not absent, "run `make generate`"
 
 
@@ -73,6 +77,6 @@ def test_widgets_ask_for_at_most_what_one_page_of_cloudwatch_takes() -> None:
 
     asked: list[int] = []
     drawn = widgets.read_widgets(body, Silent(), 60)
-    assert asked == [len(lines())]
+    assert asked == [len(read_dashboard_lines())]
     assert asked[0] <= 500
     assert len(drawn["widgets"]) == len(body["widgets"])

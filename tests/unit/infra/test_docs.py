@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from settings_reference import setting_rows
-from support.doc_examples import EXAMPLES, FOLDER, promised
+from support.doc_examples import EXAMPLES, FOLDER, read_expected_output
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -77,7 +77,7 @@ def test_the_list_of_examples_is_the_folder() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_begins_with_what_it_prints(example: Path) -> None:
-    assert promised(example)
+    assert read_expected_output(example)
 
 
 def test_the_page_on_deployment_tells_how_to_change_tables_that_hold_data() -> None:

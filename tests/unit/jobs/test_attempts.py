@@ -9,24 +9,24 @@ from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.job_steps import claimed, read
-from support.job_steps import sleep_job as job
+from support.job_steps import claim_job, read_job
+from support.job_steps import create_sleep_job as job
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
 def told(created: Job) -> list[tuple[int, str | None, AttemptEnd, str | None]]:
-    return [(one.number, one.worker, one.end, one.error) for one in list_attempts(read(created))]
+    return [(one.number, one.worker, one.end, one.error) for one in list_attempts(read_job(created))]
 
 
 def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clock: FakeClock) -> None:
     created = job(max_attempts=3)
     for number in (1, 2):
-        finish.fail(claimed(created, f"w{number}"), f"boom {number}")
+        finish.fail(claim_job(created, f"w{number}"), f"boom {number}")
         fake_clock.seconds += 900
-    last = claimed(created, "w3")
+    last = claim_job(created, "w3")
     fake_clock.seconds += 1
     assert told(created)[-1] == (3, "w3", AttemptEnd.RUNNING, None)
     finish.complete(last, {})
@@ -36,50 +36,50 @@ def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clo
         (2, "w2", AttemptEnd.ERROR, "boom 2"),
         (3, "w3", AttemptEnd.COMPLETED, None),
     ]
-    third = list_attempts(read(created))[-1]
+    third = list_attempts(read_job(created))[-1]
     assert (third.ended_at or 0) - (third.started_at or 0) == 1_000
 
 
 def test_a_first_success_writes_no_history() -> None:
-    mine = claimed(job())
+    mine = claim_job(job())
     finish.complete(mine, {})
     assert "history" not in JobModel.read(mine.job.id)
     assert told(mine.job) == [(1, "w1", AttemptEnd.COMPLETED, None)]
 
 
 def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock: FakeClock) -> None:
-    first = claimed(job())
+    first = claim_job(job())
     fake_clock.seconds += settings().lease_seconds + 1
     abandoned = claim.claim(first.job.id, "w2")
     assert isinstance(abandoned, claim.Abandoned)
     claim.take_over(abandoned.lease, "w2")
 
     assert told(first.job) == [(1, "w1", AttemptEnd.CRASHED, "its worker died"), (2, "w2", AttemptEnd.RUNNING, None)]
-    assert list_attempts(read(first.job))[0].ended_at == first.until
+    assert list_attempts(read_job(first.job))[0].ended_at == first.until
 
 
 def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock: FakeClock) -> None:
-    mine = claimed(job(max_attempts=1))
+    mine = claim_job(job(max_attempts=1))
     fake_clock.seconds += settings().lease_seconds + 1
     claim.claim(mine.job.id, "w2")
-    assert (read(mine.job).status, told(mine.job)) == (
+    assert (read_job(mine.job).status, told(mine.job)) == (
         JobStatus.FAILED,
         [(1, "w1", AttemptEnd.CRASHED, "its worker died and no attempt is left")],
     )
 
 
 def test_time_that_ran_out_is_kept(fake_clock: FakeClock) -> None:
-    mine = claimed(job(ttl_ms=1_000))
+    mine = claim_job(job(ttl_ms=1_000))
     fake_clock.seconds += 2
     assert finish.complete(mine, {}) is JobStatus.CANCELLED
     assert [end for _, _, end, _ in told(mine.job)] == [AttemptEnd.EXPIRED]
 
 
 def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was() -> None:
-    mine = claimed(job())
+    mine = claim_job(job())
     cancel_job(mine.job.id, owner="ann", actor="root")
     retry_job(mine.job.id, owner="ann")
-    finish.complete(claimed(mine.job, "w2"), {})
+    finish.complete(claim_job(mine.job, "w2"), {})
     assert told(mine.job) == [
         (1, "w1", AttemptEnd.CANCELLED, "cancelled by root"),
         (2, "w2", AttemptEnd.COMPLETED, None),
@@ -93,7 +93,7 @@ def test_a_job_that_nobody_took_has_no_attempt_to_tell() -> None:
 
 
 def test_a_worker_that_lost_its_lease_adds_nothing() -> None:
-    mine = claimed(job())
+    mine = claim_job(job())
     cancel_job(mine.job.id, owner="ann", actor="ann")
     with pytest.raises(LeaseLostError):
         finish.fail(mine, "late")
@@ -103,15 +103,15 @@ def test_a_worker_that_lost_its_lease_adds_nothing() -> None:
 def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock: FakeClock) -> None:
     created = job(max_attempts=1)
     for number in range(1, 24):
-        finish.fail(claimed(created), f"{number}:" + "x" * 500)
+        finish.fail(claim_job(created), f"{number}:" + "x" * 500)
         retry_job(created.id, owner="ann")
-    kept = read(created).history
+    kept = read_job(created).history
     assert [one.number for one in kept] == list(range(4, 24))
     assert {len(one.error or "") for one in kept} == {LONGEST_ERROR}
 
 
 def test_an_entry_takes_no_write_of_its_own() -> None:
-    mine = claimed(job())
-    with metered() as meter:
+    mine = claim_job(job())
+    with meter_calls() as meter:
         finish.fail(mine, "boom")
     assert (meter.writes(), meter.read_units()) == (1, 0)

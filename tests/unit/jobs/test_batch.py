@@ -11,7 +11,7 @@ from leaseway.jobs.create.batch import create_jobs
 from leaseway.jobs.create.options import JobRequest
 from leaseway.jobs.run import claim
 from support.api_gateway import post
-from support.call_meter import metered
+from support.call_meter import meter_calls
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -19,7 +19,7 @@ SLEEP = JobRequest("SLEEP", {"duration_ms": 1})
 
 
 def test_a_hundred_jobs_take_fourteen_calls() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         jobs = create_jobs("ann", [SLEEP] * 100)
     assert len({job.id for job in jobs}) == 100
     assert meter.count() == 14

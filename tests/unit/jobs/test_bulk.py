@@ -16,10 +16,10 @@ from leaseway.jobs.find.selection import Selection
 from leaseway.jobs.lease import Lease
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import require_setting
-from support.api_gateway import call, post, user
-from support.call_meter import metered
+from support.api_gateway import call, make_caller, post
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.faulty_wire import lost_answer
+from support.faulty_wire import lose_first_answer
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -82,7 +82,7 @@ def test_failed_and_cancelled_jobs_are_tried_again_and_their_messages_sent_toget
     ended = job()
     cancel_job(ended.id, owner="ann", actor="ann")
     before = depth()
-    with metered() as meter:
+    with meter_calls() as meter:
         report = retry(type_name="SLEEP")
     assert ids(report) == {ended.id, *(one.id for one in bad)}
     assert {status(one) for one in (*bad, ended)} == {JobStatus.CREATED}
@@ -143,7 +143,7 @@ def test_a_bulk_retry_whose_answer_was_lost_sends_every_message() -> None:
     for _ in range(3):
         failed()
     before = depth()
-    with lost_answer("UpdateItem"):
+    with lose_first_answer("UpdateItem"):
         report = retry(type_name="SLEEP")
     assert (report.changes, report.refusals) == (3, 0)
     assert depth() == before + 3
@@ -158,7 +158,7 @@ def depth() -> int:
 
 def test_a_dry_run_tells_the_same_jobs_and_changes_none() -> None:
     made = [job() for _ in range(3)]
-    with metered() as meter:
+    with meter_calls() as meter:
         dry = cancel(type_name="SLEEP", dry_run=True)
     assert (meter.writes(), dry.changes, dry.refusals) == (0, 0, 0)
     assert ids(dry) == {one.id for one in made}
@@ -204,7 +204,7 @@ def test_times_bound_what_is_read_and_parts_of_them_go_on() -> None:
     seen: list[str] = []
     cursor, keys = None, 0
     while True:
-        with metered() as meter:
+        with meter_calls() as meter:
             part = cancel(**wanted, cursor=cursor)
         keys += meter.keys()
         seen += [outcome.job.id for outcome in part.outcomes]
@@ -261,7 +261,7 @@ def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch: pyt
 def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own() -> None:
     for _ in range(20):
         job()
-    with metered() as meter:
+    with meter_calls() as meter:
         cancel(type_name="SLEEP", limit=20)
     assert (meter.writes(), meter.write_units()) == (20, 80)
     assert meter.count("dynamodb", "GetItem") == 0
@@ -303,14 +303,14 @@ def test_a_cursor_belongs_to_its_selection_and_its_purpose() -> None:
 
 def test_over_http_a_user_changes_own_jobs_only() -> None:
     mine, theirs = job("ann"), job("bob")
-    answer = post("/api/v1/jobs/cancel", {"type": "SLEEP"}, caller=user("ann"))
+    answer = post("/api/v1/jobs/cancel", {"type": "SLEEP"}, caller=make_caller("ann"))
     assert (answer.status, answer.json["matched"], answer.json["changed"], answer.json["refused"]) == (200, 1, 1, 0)
     created_at = "2027-01-15T08:00:00.000Z"
     assert answer.json["content"] == [
         {"id": mine.id, "type": "SLEEP", "status": "CANCELLED", "created_at": created_at, "problem": None}
     ]
     for owner in ("bob", "*"):
-        refused = post("/api/v1/jobs/cancel", {"type": "SLEEP", "owner": owner}, caller=user("ann"))
+        refused = post("/api/v1/jobs/cancel", {"type": "SLEEP", "owner": owner}, caller=make_caller("ann"))
         assert (refused.status, refused.json["code"]) == (403, "FORBIDDEN")
     assert status(theirs) is JobStatus.CREATED
 

@@ -12,7 +12,7 @@ from leaseway.jobs.control.replay import replay
 from leaseway.jobs.find.read import JobNotFoundError, read_job_item
 from leaseway.jobs.run import external, finish
 from leaseway.settings import require_setting, settings
-from support.job_steps import claimed
+from support.job_steps import claim_job
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -37,7 +37,7 @@ def large_job() -> Job:
 
 
 def completed() -> Job:
-    lease = claimed(large_job())
+    lease = claim_job(large_job())
     finish.complete(lease, LARGE)
     return read_job_item(lease.job.id, owner=None)
 
@@ -110,7 +110,7 @@ def test_a_result_above_the_limit_of_uploads_is_read_and_removed(monkeypatch: py
 @pytest.mark.parametrize("excess", [0, 1])
 def test_a_content_is_stored_up_to_a_limit(excess: int) -> None:
     text = "x" * (content.LARGEST_BYTES - len('{"text":""}') + excess)
-    lease = claimed(large_job())
+    lease = claim_job(large_job())
     if excess:
         with pytest.raises(content.ContentTooLargeError, match="is too large"):
             finish.complete(lease, {"text": text})

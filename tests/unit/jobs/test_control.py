@@ -27,11 +27,11 @@ from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import require_setting
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.faulty_wire import lost_answer
-from support.job_steps import claimed, read
-from support.job_steps import sleep_job as job
+from support.faulty_wire import lose_first_answer
+from support.job_steps import claim_job, read_job
+from support.job_steps import create_sleep_job as job
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -58,7 +58,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_claimed() -> None:
 
 
 def test_a_running_jobs_worker_is_told_and_its_result_refused() -> None:
-    mine = claimed(job())
+    mine = claim_job(job())
 
     assert cancel(mine.job).status is JobStatus.CANCELLED
 
@@ -66,13 +66,13 @@ def test_a_running_jobs_worker_is_told_and_its_result_refused() -> None:
         mine.extend()
     with pytest.raises(LeaseLostError):
         finish.complete(mine, {"n": 1})
-    assert read(mine.job).result is None
+    assert read_job(mine.job).result is None
 
 
 def test_cancelling_twice_changes_nothing_and_a_finished_job_cannot_be_cancelled() -> None:
     twice = job()
     assert cancel(twice) == cancel(twice)
-    done = claimed(job())
+    done = claim_job(job())
     finish.complete(done, {})
     with pytest.raises(AlreadyEndedError):
         cancel(done.job)
@@ -80,7 +80,7 @@ def test_cancelling_twice_changes_nothing_and_a_finished_job_cannot_be_cancelled
 
 def test_a_cancellation_costs_one_read_and_one_write_of_four_units() -> None:
     waiting = job()
-    with metered() as meter:
+    with meter_calls() as meter:
         cancel(waiting)
     assert (meter.count("dynamodb"), meter.writes(), meter.write_units(), meter.read_units()) == (2, 1, 4, 1)
 
@@ -96,42 +96,42 @@ def test_nobody_cancels_or_retries_anothers_job() -> None:
 
 def test_a_change_that_came_between_is_noticed() -> None:
     waiting = job()
-    claimed(waiting)
+    claim_job(waiting)
     with pytest.raises(VersionMovedError):
         cancel(waiting, if_versions={waiting.version})
     assert cancel(waiting, if_versions={waiting.version + 1}).status is JobStatus.CANCELLED
 
 
 def test_a_failed_job_is_tried_again_under_its_id_with_as_many_attempts_more() -> None:
-    failed = claimed(job(max_attempts=1))
+    failed = claim_job(job(max_attempts=1))
     finish.fail(failed, "boom")
 
     again = retry_job(failed.job.id, owner="ann")
 
     assert (again.status, again.max_attempts, again.attempts) == (JobStatus.CREATED, 2, 1)
-    second = claimed(again)
+    second = claim_job(again)
     assert (second.fence, second.job.attempts) == (2, 2)
     assert finish.fail(second, "boom") is JobStatus.FAILED
     third = retry_job(failed.job.id, owner="ann")
     assert (third.max_attempts, third.attempts) == (3, 2)
-    finish.complete(claimed(third), {"n": 3})
-    assert (read(failed.job).status, read(failed.job).result) == (JobStatus.COMPLETED, {"n": 3})
+    finish.complete(claim_job(third), {"n": 3})
+    assert (read_job(failed.job).status, read_job(failed.job).result) == (JobStatus.COMPLETED, {"n": 3})
 
 
 def test_a_late_result_of_the_life_before_is_refused_by_the_fence() -> None:
-    first = claimed(job())
+    first = claim_job(job())
     cancel(first.job)
     retry_job(first.job.id, owner="ann")
-    second = claimed(first.job)
+    second = claim_job(first.job)
 
     with pytest.raises(LeaseLostError):
         finish.complete(first, {"life": 1})
     finish.complete(second, {"life": 2})
-    assert read(first.job).result == {"life": 2}
+    assert read_job(first.job).result == {"life": 2}
 
 
 def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock: FakeClock) -> None:
-    failed = claimed(job(max_attempts=1))
+    failed = claim_job(job(max_attempts=1))
     finish.fail(failed, "boom")
     before = queued()["Messages"]
     retry_job(failed.job.id, owner="ann")
@@ -141,7 +141,7 @@ def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock: FakeClock
 
 
 def test_a_job_that_did_not_end_badly_is_not_tried_again() -> None:
-    done = claimed(job())
+    done = claim_job(job())
     for _ in range(2):
         with pytest.raises(NotRetryableError):
             retry_job(done.job.id, owner="ann")
@@ -154,7 +154,7 @@ def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock: FakeClo
     assert queued() == {"Messages": 0, "MessagesDelayed": 1}
     assert isinstance(claim.claim(later.id, "w1"), claim.NotYet)
     fake_clock.seconds += 600
-    assert claimed(later).job.status is JobStatus.RUNNING
+    assert claim_job(later).job.status is JobStatus.RUNNING
 
 
 def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock: FakeClock) -> None:
@@ -163,7 +163,7 @@ def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock: FakeCl
     assert queued() == {"Messages": 0, "MessagesDelayed": 0}
     fake_clock.seconds += 2 * DAY
     assert sweep().looked == 0
-    fake_clock.seconds = read(later).look_at / 1000
+    fake_clock.seconds = read_job(later).look_at / 1000
 
     assert sweep().resent == 1
 
@@ -195,25 +195,25 @@ def test_a_delay_that_makes_no_sense_is_refused(options: dict[str, Any], field: 
 
 
 def test_a_retry_whose_answer_was_lost_is_recognized_and_sends_its_message() -> None:
-    failed = claimed(job(max_attempts=1))
+    failed = claim_job(job(max_attempts=1))
     finish.fail(failed, "boom")
     before = queued()["Messages"]
-    with lost_answer("UpdateItem") as sent:
-        again = retry_job(failed.job.id, owner="ann", if_versions={read(failed.job).version})
+    with lose_first_answer("UpdateItem") as sent:
+        again = retry_job(failed.job.id, owner="ann", if_versions={read_job(failed.job).version})
     assert sent.count("UpdateItem") == 2
-    assert (again.status, again.version) == (JobStatus.CREATED, read(failed.job).version)
+    assert (again.status, again.version) == (JobStatus.CREATED, read_job(failed.job).version)
     assert queued()["Messages"] == before + 1
 
 
 def test_a_retry_is_recognized_although_a_worker_was_quicker_than_its_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = claimed(job(max_attempts=1))
+    failed = claim_job(job(max_attempts=1))
     finish.fail(failed, "boom")
     original = JobModel.change
 
     def claim_before_the_repeat(job_id: str, actions: Sequence[Action], condition: Condition) -> Item:
         monkeypatch.setattr(JobModel, "change", original)
         original(job_id, actions, condition)
-        claimed(failed.job)
+        claim_job(failed.job)
         return original(job_id, actions, condition)
 
     monkeypatch.setattr(JobModel, "change", claim_before_the_repeat)
@@ -221,7 +221,7 @@ def test_a_retry_is_recognized_although_a_worker_was_quicker_than_its_repeat(mon
 
 
 def test_of_two_that_retry_at_once_the_second_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    failed = claimed(job(max_attempts=1))
+    failed = claim_job(job(max_attempts=1))
     finish.fail(failed, "boom")
     original = JobModel.change
 
@@ -237,14 +237,14 @@ def test_of_two_that_retry_at_once_the_second_is_refused(monkeypatch: pytest.Mon
 
 def test_a_cancellation_whose_answer_was_lost_is_no_conflict_of_versions() -> None:
     waiting = job()
-    with lost_answer("UpdateItem"):
+    with lose_first_answer("UpdateItem"):
         ended = cancel(waiting, if_versions={waiting.version})
     assert (ended.status, ended.version) == (JobStatus.CANCELLED, waiting.version + 1)
 
 
 def test_a_removal_whose_answer_was_lost_answers_what_was_removed() -> None:
     ended = cancel(job())
-    with lost_answer("DeleteItem") as sent:
+    with lose_first_answer("DeleteItem") as sent:
         assert remove_job(ended.id, owner="ann") == ended
     assert sent.count("DeleteItem") == 2
     with pytest.raises(JobNotFoundError):

@@ -16,11 +16,11 @@ from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import require_setting, settings
 from leaseway.tally.changes import read_changes
-from support.account_stream import records
-from support.api_gateway import call, post, user
-from support.call_meter import metered
+from support.account_stream import read_stream_records
+from support.api_gateway import call, make_caller, post
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.faulty_wire import lost_answer
+from support.faulty_wire import lose_first_answer
 
 pytestmark = pytest.mark.usefixtures("fake_clock")
 
@@ -74,11 +74,11 @@ def test_a_list_goes_on_by_cursor_and_by_page(fake_clock: FakeClock) -> None:
 
 def test_dead_letters_are_counted_as_they_come_and_go(fake_clock: FakeClock) -> None:
     first, second, *_ = dead(3, fake_clock)
-    count(read_changes(records(table="jobs")))
+    count(read_changes(read_stream_records(table="jobs")))
     assert (count_dead_letters(), page_of_dead_letters(size=1).total_elements) == (3, 3)
     replay(first.id)
     aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": {"S": second.id}})
-    count(read_changes(records(table="jobs")))
+    count(read_changes(read_stream_records(table="jobs")))
     assert count_dead_letters() == 1
 
 
@@ -185,7 +185,7 @@ def test_one_that_is_moved_meanwhile_is_passed_over(fake_clock: FakeClock, monke
 
 def test_a_replay_whose_answer_was_lost_sends_its_message(fake_clock: FakeClock) -> None:
     (job,) = dead(1, fake_clock)
-    with lost_answer("UpdateItem"):
+    with lose_first_answer("UpdateItem"):
         assert replay(job.id).status is JobStatus.CREATED
     assert delays() == {"Messages": 1, "MessagesDelayed": 0}
 
@@ -198,7 +198,7 @@ def test_a_call_replays_no_more_than_a_hundred(limit: int) -> None:
 
 def test_a_replay_of_a_hundred_costs_two_calls_for_ten_and_some(fake_clock: FakeClock) -> None:
     dead(100, fake_clock)
-    with metered() as meter:
+    with meter_calls() as meter:
         assert len(replay_all().jobs) == 100
     assert meter.count("sqs") == 10
     assert meter.count("dynamodb", "BatchGetItem") == 1
@@ -223,4 +223,4 @@ def test_admins_list_and_replay_over_http_and_users_may_not(fake_clock: FakeCloc
     assert post("/api/v1/dead-letters/replay", {}).json == {"replayed": 0, "left": 0, "last_starts_at": None}
 
     for method, path in (("GET", ""), ("POST", "/replay")):
-        assert call(method, f"/api/v1/dead-letters{path}", caller=user("ann")).status == 403
+        assert call(method, f"/api/v1/dead-letters{path}", caller=make_caller("ann")).status == 403

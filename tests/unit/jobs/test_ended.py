@@ -13,11 +13,11 @@ from leaseway.jobs.find.ended import SETTLED_MS, NoEndedIndexError, page_of_ende
 from leaseway.jobs.find.lists import JobPage
 from leaseway.jobs.table import end_key, end_shard
 from leaseway.settings import settings
-from support.api_gateway import call, user
-from support.call_meter import metered
+from support.api_gateway import call, make_caller
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.job_steps import read
-from support.seed_jobs import job_item, put_jobs
+from support.job_steps import read_job
+from support.seed_jobs import make_job_item, put_jobs
 
 START = 1_767_225_600_000
 
@@ -29,9 +29,9 @@ def indexed_cloud(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def ended_item(number: int, finished_at: int, owner: str = "alice", **more: Any) -> Any:
-    job_id = job_item(number, owner)["id"]["S"]
+    job_id = make_job_item(number, owner)["id"]["S"]
     keys = {"ended_shard": end_shard(job_id), "ended_key": end_key(finished_at, owner, job_id)}
-    return job_item(number, owner, finished_at=finished_at, **keys, **more)
+    return make_job_item(number, owner, finished_at=finished_at, **keys, **more)
 
 
 class Poller:
@@ -64,7 +64,7 @@ def test_each_end_comes_once_and_in_order_between_polls(fake_clock: FakeClock, s
     chance, poller, ends = random.Random(size), Poller(size=size), {}
     for number in range(200):
         end = START + chance.randrange(100) * 1_000
-        ends[job_item(number)["id"]["S"]] = end
+        ends[make_job_item(number)["id"]["S"]] = end
         put_jobs([ended_item(number, end)])
     # When it polls while time passes
     order: list[int] = []
@@ -100,7 +100,7 @@ def test_a_job_that_is_retried_leaves_the_list_and_comes_again_with_its_next_end
     cancel_job(job.id, owner="alice", actor="alice")
     fake_clock.move(seconds=61)
     assert [found.id for found in poller.poll()] == [job.id]
-    assert (read(job).finished_at or 0) > START + 60_000
+    assert (read_job(job).finished_at or 0) > START + 60_000
 
 
 def test_an_owner_sees_own_jobs_and_reads_no_other_items(fake_clock: FakeClock) -> None:
@@ -108,7 +108,7 @@ def test_an_owner_sees_own_jobs_and_reads_no_other_items(fake_clock: FakeClock) 
     fake_clock.move(seconds=120)
     assert {job.owner for job in Poller().poll()} == {"alice"}
     assert len(Poller(owner=None).poll()) == 80
-    with metered() as meter:
+    with meter_calls() as meter:
         page_of_ended_jobs(owner="bob", ended_after=START, size=100)
     assert sum(one.keys for one in meter.calls if one.operation == "BatchGetItem") == 40
 
@@ -182,7 +182,7 @@ def test_a_cursor_fits_no_other_list() -> None:
 def test_without_the_index_the_list_is_refused_and_an_end_has_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENDED_INDEX", "false")
     settings.cache_clear()
-    with metered() as meter:
+    with meter_calls() as meter:
         finish()
     assert not any(charge.index == "ended" for one in meter.calls for charge in one.charges)
     with pytest.raises(NoEndedIndexError):
@@ -190,7 +190,7 @@ def test_without_the_index_the_list_is_refused_and_an_end_has_no_key(monkeypatch
 
 
 def test_the_index_costs_one_write_unit_a_job() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         finish()
     charges = [charge for one in meter.calls for charge in one.charges if charge.index == "ended"]
     assert [charge.write_units for charge in charges] == [1]
@@ -200,11 +200,11 @@ def test_the_api_lists_by_end_and_refuses_pages(fake_clock: FakeClock) -> None:
     job = finish("ann")
     fake_clock.move(seconds=61)
     query = {"ended_after": ["2026-01-01T00:00:00Z"]}
-    answer = call("GET", "/api/v1/jobs", query=query, caller=user("ann"))
+    answer = call("GET", "/api/v1/jobs", query=query, caller=make_caller("ann"))
     assert [one["id"] for one in answer.json["content"]] == [job.id]
-    again = call("GET", "/api/v1/jobs", query={**query, "cursor": [answer.json["cursor"]]}, caller=user("ann"))
+    again = call("GET", "/api/v1/jobs", query={**query, "cursor": [answer.json["cursor"]]}, caller=make_caller("ann"))
     assert (again.json["content"], again.json["cursor"]) == ([], answer.json["cursor"])
-    refused = call("GET", "/api/v1/jobs", query={**query, "page": ["0"]}, caller=user("ann"))
+    refused = call("GET", "/api/v1/jobs", query={**query, "page": ["0"]}, caller=make_caller("ann"))
     assert (refused.status, refused.json["errors"][0]["field"] if "errors" in refused.json else "page") == (400, "page")
 
 

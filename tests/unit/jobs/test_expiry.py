@@ -10,9 +10,9 @@ from leaseway.jobs.run.claim import Abandoned, Claimed, NotYet, Settled, claim, 
 from leaseway.jobs.run.finish import complete, fail
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import settings
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.job_steps import read
+from support.job_steps import read_job
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -49,7 +49,7 @@ def test_a_job_that_is_too_old_is_cancelled_instead_of_claimed(fake_clock: FakeC
 
     assert claim(job.id, "worker") == Settled("too old to start")
 
-    ended = read(job)
+    ended = read_job(job)
     assert (ended.status, ended.attempts) == (JobStatus.CANCELLED, 0)
     assert ended.error_message == "cancelled: no attempt starts 600000 ms after its creation"
     assert claim(job.id, "another") == Settled("finished")
@@ -62,8 +62,8 @@ def test_a_retry_that_comes_too_late_is_cancelled_with_the_last_error(fake_clock
 
     assert claim(job.id, "worker") == Settled("too old to start")
 
-    assert (read(job).status, read(job).attempts) == (JobStatus.CANCELLED, 1)
-    assert str(read(job).error_message).endswith("; the last one: no answer")
+    assert (read_job(job).status, read_job(job).attempts) == (JobStatus.CANCELLED, 1)
+    assert str(read_job(job).error_message).endswith("; the last one: no answer")
 
 
 def test_an_attempt_that_fails_without_time_for_another_fails_the_job(fake_clock: FakeClock) -> None:
@@ -71,7 +71,7 @@ def test_an_attempt_that_fails_without_time_for_another_fails_the_job(fake_clock
 
     assert fail(start(job).lease, "no answer", run_after=job.created_at + MINUTE) is JobStatus.FAILED
 
-    assert (read(job).error_message, read(job).attempts) == ("no answer", 1)
+    assert (read_job(job).error_message, read_job(job).attempts) == ("no answer", 1)
 
 
 def test_a_job_that_is_too_old_is_not_taken_over(fake_clock: FakeClock) -> None:
@@ -84,7 +84,7 @@ def test_a_job_that_is_too_old_is_not_taken_over(fake_clock: FakeClock) -> None:
 
     assert take_over(abandoned.lease, "another") == Settled("too old to start again")
 
-    ended = read(job)
+    ended = read_job(job)
     assert (ended.status, ended.attempts, ended.crashes) == (JobStatus.CANCELLED, 1, 1)
     assert [attempt.end for attempt in ended.history] == [AttemptEnd.CRASHED]
 
@@ -107,7 +107,7 @@ def test_the_sweeper_cancels_what_no_worker_receives_as_soon_as_it_is_too_old(fa
     report = sweep()
 
     assert (report.cancelled, report.looked) == (1, 1)
-    assert (read(job).status, read(ageless).status) == (JobStatus.CANCELLED, JobStatus.CREATED)
+    assert (read_job(job).status, read_job(ageless).status) == (JobStatus.CANCELLED, JobStatus.CREATED)
 
 
 def test_a_retry_by_hand_has_the_same_time_once_more(fake_clock: FakeClock) -> None:
@@ -135,9 +135,9 @@ def test_a_job_that_could_never_start_is_refused() -> None:
 
 
 def test_it_costs_nothing_more(fake_clock: FakeClock) -> None:
-    with metered() as plain:
+    with meter_calls() as plain:
         complete(start(make(None)).lease, {})
-    with metered() as bounded:
+    with meter_calls() as bounded:
         complete(start(make()).lease, {})
     assert bounded.write_units() == plain.write_units() == 8
 

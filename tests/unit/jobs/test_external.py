@@ -29,10 +29,10 @@ from leaseway.jobs.run.external import ClaimEndedError, NotClaimableError
 from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import settings
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.faulty_wire import lost_answer
-from support.job_steps import read
+from support.faulty_wire import lose_first_answer
+from support.job_steps import read_job
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -102,14 +102,14 @@ def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock: FakeC
 def test_a_heartbeat_shows_how_far_the_work_is() -> None:
     job()
     lease = claimed()
-    with metered() as meter:
+    with meter_calls() as meter:
         external.heartbeat(lease.job.id, token(lease), Progress.from_fraction(0.4, "page 5"), owner=None)
-    assert (read(lease.job).progress, read(lease.job).progress_note) == (400, "page 5")
+    assert (read_job(lease.job).progress, read_job(lease.job).progress_note) == (400, "page 5")
     assert (meter.count(), meter.write_units()) == (1, 1)
     beat(lease)
-    assert read(lease.job).progress == 400
+    assert read_job(lease.job).progress == 400
     complete(lease)
-    assert read(lease.job).progress == 1_000
+    assert read_job(lease.job).progress == 1_000
 
 
 def test_nothing_is_claimed_where_nothing_waits() -> None:
@@ -118,11 +118,11 @@ def test_nothing_is_claimed_where_nothing_waits() -> None:
 
 def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_clock: FakeClock) -> None:
     job()
-    with metered() as meter:
+    with meter_calls() as meter:
         lease = claimed()
     assert (meter.count("dynamodb"), meter.write_units(), meter.read_units()) == (1, 3, 0)
     assert (meter.count("sqs", "ReceiveMessage"), meter.count("sqs")) == (1, 2)
-    with metered() as meter:
+    with meter_calls() as meter:
         beat(lease)
     assert (meter.count(), meter.write_units(), meter.read_units()) == (1, 1, 0)
 
@@ -204,8 +204,8 @@ def test_a_claim_whose_payload_cannot_be_read_is_a_failed_attempt(monkeypatch: p
 
     monkeypatch.setenv("BUCKET", "leaseway-bucket")
     settings.cache_clear()
-    assert (read(created).status, read(created).attempts) == (JobStatus.CREATED, 1)
-    assert "payload could not be read" in (read(created).error_message or "")
+    assert (read_job(created).status, read_job(created).attempts) == (JobStatus.CREATED, 1)
+    assert "payload could not be read" in (read_job(created).error_message or "")
 
 
 # ---- One known job ------------------------------------------------------------------------------------------------
@@ -261,7 +261,7 @@ def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(f
     """Its looks at a waiting job grow to an hour apart; a dead worker's job must not wait so long."""
     created = job(ttl_ms=3_600_000)
     for hour in range(3):
-        fake_clock.seconds = (read(created).look_at or 0) / 1000
+        fake_clock.seconds = (read_job(created).look_at or 0) / 1000
         assert sweep().looked == 1, hour
     claimed()
     fake_clock.seconds += LEASE + 16
@@ -293,7 +293,7 @@ def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock: FakeCl
 
     assert external.claim_next(["EXTERNAL"], "w4") is None
 
-    ended = read(created)
+    ended = read_job(created)
     assert (ended.status, ended.crashes) == (JobStatus.FAILED, 3)
     assert messages() == 0
 
@@ -318,7 +318,7 @@ def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_
         complete(lease, {"late": True})
 
     assert refusal.value.facts["status"] == "CANCELLED"
-    assert read(lease.job).result is None
+    assert read_job(lease.job).result is None
     retry_job(lease.job.id, owner="ann")
     with pytest.raises(LeaseLostError):
         beat(lease)
@@ -334,7 +334,7 @@ def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result
         else:
             with pytest.raises(LeaseLostError):
                 complete(lease, {"late": True})
-        assert (read(lease.job).status, read(lease.job).result) == (JobStatus.CANCELLED, None)
+        assert (read_job(lease.job).status, read_job(lease.job).result) == (JobStatus.CANCELLED, None)
 
 
 # ---- Ends ---------------------------------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock: FakeCl
     fake_clock.seconds += 60
     again = external.claim_known(created.id, "w2", owner=None)
     assert fail(again, "again") is JobStatus.FAILED
-    assert (read(created).error_message, read(created).attempts) == ("again", 2)
+    assert (read_job(created).error_message, read_job(created).attempts) == ("again", 2)
 
 
 def test_an_end_that_is_told_twice_counts_once() -> None:
@@ -362,7 +362,7 @@ def test_an_end_that_is_told_twice_counts_once() -> None:
     job()
     failed = claimed()
     assert fail(failed) is fail(failed, "again") is JobStatus.CREATED
-    assert (read(failed.job).error_message, messages()) == ("boom", 1)
+    assert (read_job(failed.job).error_message, messages()) == ("boom", 1)
     with pytest.raises(LeaseLostError):
         complete(failed)
 
@@ -386,7 +386,7 @@ def test_without_the_token_or_the_right_owner_nothing_is_touched() -> None:
     ):
         with pytest.raises(JobNotFoundError):
             write()
-    assert read(lease.job) == lease.job
+    assert read_job(lease.job) == lease.job
 
 
 def test_the_empty_token_opens_no_job_that_nobody_claimed() -> None:
@@ -397,7 +397,7 @@ def test_the_empty_token_opens_no_job_that_nobody_claimed() -> None:
     ):
         with pytest.raises(LeaseLostError):
             write()
-    assert read(created).status is JobStatus.CREATED
+    assert read_job(created).status is JobStatus.CREATED
 
 
 # ---- Claims whose answer is lost ----------------------------------------------------------------------------------
@@ -425,7 +425,7 @@ def test_a_claim_that_is_repeated_under_its_key_gets_the_same_job_and_token(fake
     assert (again.job.id, again.token, again.fence) == (lost.job.id, lost.token, 1)
     assert (again.job.payload, again.until) == ({"page": 7}, clock.now_ms() + LEASE * 1000)
     complete(again)
-    assert read(lost.job).attempts == 1
+    assert read_job(lost.job).attempts == 1
     # And the key of another caller, or another key, gets the other job
     assert claim_keyed(keyed(caller="build-8")).job.id != lost.job.id
 
@@ -455,7 +455,7 @@ def test_a_key_whose_claim_holds_its_job_no_more_is_refused(end: str, fake_clock
             fake_clock.seconds += 600
     with pytest.raises(ClaimEndedError):
         claim_keyed(keyed())
-    assert read(waiting).status is JobStatus.CREATED
+    assert read_job(waiting).status is JobStatus.CREATED
     assert claim_keyed(keyed("k2")).job.id == waiting.id
 
 
@@ -491,7 +491,7 @@ def test_a_key_belongs_to_its_types_and_to_its_job() -> None:
 
 def test_a_keyed_claim_whose_transaction_was_answered_late_holds_its_job() -> None:
     job()
-    with lost_answer("TransactWriteItems", attempts=1) as sent:
+    with lose_first_answer("TransactWriteItems", attempts=1) as sent:
         lease = claim_keyed(keyed())
     assert sent.count("TransactWriteItems") == 2
     assert beat(lease).status is JobStatus.RUNNING
@@ -499,7 +499,7 @@ def test_a_keyed_claim_whose_transaction_was_answered_late_holds_its_job() -> No
 
 def test_a_keyed_claim_costs_a_transaction_and_two_reads() -> None:
     job()
-    with metered() as meter:
+    with meter_calls() as meter:
         claim_keyed(keyed())
     assert (meter.count("dynamodb", "TransactWriteItems"), meter.write_units(), meter.read_units()) == (1, 6, 2)
 
@@ -513,7 +513,7 @@ def test_claims_without_a_heartbeat_fail_no_job_however_many(fake_clock: FakeClo
     for number in range(5):
         ghost = claimed(f"ghost-{number}")
         assert (ghost.job.id, ghost.job.attempts, ghost.job.crashes) == (created.id, 1, 0)
-        fake_clock.seconds = (read(created).look_at or 0) / 1000
+        fake_clock.seconds = (read_job(created).look_at or 0) / 1000
         assert sweep().resent == 1
     # When a worker lives, then it has the one attempt
     lease = claimed("alive")
@@ -531,7 +531,7 @@ def test_a_claim_without_a_heartbeat_uses_up_none_of_the_jobs_time(fake_clock: F
     for _ in range(3):
         fake_clock.seconds += 60
         sweep()
-        assert read(created).status is JobStatus.RUNNING
+        assert read_job(created).status is JobStatus.RUNNING
     lease = claimed("alive")
     assert lease.deadline == clock.now_ms() + 40_000
     beat(lease)
@@ -573,7 +573,7 @@ def test_a_claim_chooses_the_length_of_its_lease_and_of_each_extension(fake_cloc
     lease = external.claim_next(["EXTERNAL"], "w1", lease_seconds=600)
     assert lease is not None
     assert (lease.until, lease.length_ms) == (clock.now_ms() + 600_000, 600_000)
-    assert read(created).look_at == lease.until + 15_000
+    assert read_job(created).look_at == lease.until + 15_000
     for _ in range(3):
         fake_clock.seconds += 500
         assert beat(lease).lease_until == clock.now_ms() + 600_000

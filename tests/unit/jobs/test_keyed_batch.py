@@ -20,7 +20,7 @@ from leaseway.jobs.create.options import JobRequest
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
 from support.api_gateway import post
-from support.call_meter import metered
+from support.call_meter import meter_calls
 
 KEY = IdempotencyKey("ann", "POST /api/v1/jobs/batch", "k")
 STEP = 5
@@ -116,7 +116,7 @@ def rows_of_tags() -> set[str]:
 def test_a_repeat_gets_the_first_answer_for_one_refused_write() -> None:
     with clock.fixed(lambda: 1_800_000_000.0):
         first = create()
-    with clock.fixed(lambda: 1_800_000_100.0), metered() as meter:
+    with clock.fixed(lambda: 1_800_000_100.0), meter_calls() as meter:
         again = create()
 
     assert facts(again) == facts(first)

@@ -18,7 +18,7 @@ from leaseway.jobs.create import keyed
 from leaseway.jobs.create.options import Priority
 from leaseway.jobs.queue import ORDERED
 from leaseway.jobs.run import claim
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.expired_keys import expire_keys
 
 pytestmark = pytest.mark.usefixtures("cloud")
@@ -70,7 +70,7 @@ def count_messages() -> int:
 
 
 def test_a_large_payload_is_put_once() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         large()
     assert meter.count("s3", "PutObject") == 1
 
@@ -97,7 +97,7 @@ def test_a_repeat_puts_no_large_payload_again(before: Callable[[], Any], repeat:
     large()
     before()
 
-    with metered() as meter, suppress(KeyReusedError):
+    with meter_calls() as meter, suppress(KeyReusedError):
         repeat()
 
     assert meter.count("s3") == 0

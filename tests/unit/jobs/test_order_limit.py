@@ -22,10 +22,10 @@ from leaseway.jobs.order_limit import OrderKeyFullError, counters_of_order
 from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
-from support.account_stream import records
+from support.account_stream import read_stream_records
 from support.api_gateway import post
-from support.call_meter import metered
-from support.job_steps import claimed
+from support.call_meter import meter_calls
+from support.job_steps import claim_job
 
 SLEEP = {"duration_ms": 1}
 LIMIT = 5
@@ -64,7 +64,7 @@ def count_live(order_key: str = "k", owner: str = "ann") -> int:
 
 
 def tally() -> None:
-    importlib.import_module("tally.app").handler({"Records": records(table="jobs")}, None)
+    importlib.import_module("tally.app").handler({"Records": read_stream_records(table="jobs")}, None)
 
 
 def stored() -> list[str]:
@@ -107,12 +107,12 @@ def test_one_more_than_the_limit_is_refused_and_leaves_nothing(create: Callable[
 @pytest.mark.parametrize(
     "end",
     [
-        lambda job: finish.complete(claimed(job), {}),
-        lambda job: finish.fail(claimed(job), "boom"),
+        lambda job: finish.complete(claim_job(job), {}),
+        lambda job: finish.fail(claim_job(job), "boom"),
         lambda job: cancel_job(job.id, owner="ann", actor="ann"),
         lambda job: finish.give_up(job, "no worker claimed it", dead_lettered=True),
         lambda job: JobModel.remove(job.id, JobModel.id.exists()),
-        lambda job: (claimed(job), cancel_job(job.id, owner="ann", actor="ann")),
+        lambda job: (claim_job(job), cancel_job(job.id, owner="ann", actor="ann")),
     ],
     ids=["completed", "failed", "cancelled", "dead-lettered", "deleted", "cancelled-while-running"],
 )
@@ -261,7 +261,7 @@ def test_a_batch_of_a_hundred_of_one_key_takes_two_transactions_and_keeps_its_or
         "_send_batch",
         lambda of, batch: (sent.extend(each.message.job_id for each in batch), real(of, batch))[1],
     )
-    with metered() as meter:
+    with meter_calls() as meter:
         jobs = create_jobs("ann", [request()] * 100)
 
     assert meter.operations() == {"dynamodb.TransactWriteItems": 2, "sqs.SendMessageBatch": 10}

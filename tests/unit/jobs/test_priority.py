@@ -14,7 +14,7 @@ from leaseway.jobs.queue import HIGH, LOW, NORMAL, TASKS, Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.tasks import Definition, create_task, start_now
 from support.api_gateway import call, post
-from support.call_meter import metered
+from support.call_meter import meter_calls
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -68,7 +68,7 @@ def test_a_hundred_jobs_of_mixed_priority_take_sixteen_calls_at_most() -> None:
     # 34, 33 and 33 are the worst: four calls for each priority
     wanted = [JobRequest("SLEEP", SLEEP, Options(priority=list(Priority)[number % 3])) for number in range(100)]
 
-    with metered() as meter:
+    with meter_calls() as meter:
         create_jobs("ann", wanted)
 
     assert meter.count() == 16
@@ -76,7 +76,7 @@ def test_a_hundred_jobs_of_mixed_priority_take_sixteen_calls_at_most() -> None:
 
 
 def test_a_job_with_a_priority_costs_what_an_ordinary_one_costs() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         job = create_job("ann", "SLEEP", SLEEP, Options(priority=Priority.LOW))
         outcome = claim.claim(job.id, "w1")
         assert isinstance(outcome, claim.Claimed)

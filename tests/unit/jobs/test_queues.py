@@ -15,7 +15,7 @@ from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import SettingsInvalidError
 from leaseway.tasks import Definition, create_task, start_now
 from support import tables
-from support.as_function import forget_everything
+from support.as_function import clear_caches
 
 FAR, FEW = Queue("FAR"), Queue("FEW")
 
@@ -23,10 +23,10 @@ FAR, FEW = Queue("FAR"), Queue("FEW")
 @pytest.fixture
 def plugged(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment with two types that have queues of their own."""
-    urls = {name: tables.queue(aws.client("sqs"), name.lower()) for name in ("FAR", "FEW")}
+    urls = {name: tables.create_queue(aws.client("sqs"), name.lower()) for name in ("FAR", "FEW")}
     monkeypatch.setenv("EXECUTORS_PACKAGE", "support.plugged_executors")
     monkeypatch.setenv("TYPE_QUEUE_URLS", ",".join(f"{name}={url}" for name, url in urls.items()))
-    forget_everything()
+    clear_caches()
 
 
 def waiting(of: Queue) -> list[str]:
@@ -84,7 +84,7 @@ def test_an_external_job_may_live_eleven_hours_and_one_on_lambda_not() -> None:
 def test_a_type_whose_queue_is_missing_is_refused(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a deployment that knows the type but has no queue for it
     monkeypatch.setenv("EXECUTORS_PACKAGE", "support.plugged_executors")
-    forget_everything()
+    clear_caches()
     # Then a job of it would hang for ever
     with pytest.raises(InvalidInputError, match="no queue for it"):
         create_job("ann", "FAR", {})

@@ -22,13 +22,13 @@ from leaseway.jobs.table import created_key
 from leaseway.jobs.upkeep.retention import Cleared, NotClearedError, clear
 from leaseway.settings import require_setting
 from leaseway.tally.changes import read_changes
-from support.account_stream import records
-from support.call_meter import metered
+from support.account_stream import read_stream_records
+from support.call_meter import meter_calls
 from support.expired_keys import expire_keys
 from support.fake_clock import FakeClock, set_clock
-from support.job_steps import claimed, read
-from support.job_steps import sleep_job as job
-from support.seed_jobs import job_item, put_jobs
+from support.job_steps import claim_job, read_job
+from support.job_steps import create_sleep_job as job
+from support.seed_jobs import make_job_item, put_jobs
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -58,7 +58,7 @@ def remove(gone: Job) -> None:
 
 def removals() -> list[dict[str, Any]]:
     """What passes the mapping's filter."""
-    return [record for record in records(table="jobs") if record["eventName"] == "REMOVE"]
+    return [record for record in read_stream_records(table="jobs") if record["eventName"] == "REMOVE"]
 
 
 @pytest.mark.parametrize(
@@ -71,31 +71,31 @@ def removals() -> list[dict[str, Any]]:
     ids=["completed", "failed", "cancelled"],
 )
 def test_every_end_begins_the_time_that_a_job_is_kept(fake_clock: FakeClock, end: Callable[..., Any]) -> None:
-    mine = claimed(job(max_attempts=1))
+    mine = claim_job(job(max_attempts=1))
     assert mine.job.expires_at is None
 
     end(mine)
 
-    assert read(mine.job).expires_at == NOW + 90 * DAY
+    assert read_job(mine.job).expires_at == NOW + 90 * DAY
     fake_clock.seconds += 90 * DAY - 1
-    read(mine.job)
+    read_job(mine.job)
     fake_clock.seconds += 1
     with pytest.raises(JobNotFoundError):
-        read(mine.job)
+        read_job(mine.job)
 
 
 def test_a_job_whose_time_ran_out_or_that_was_given_up_expires_too(fake_clock: FakeClock) -> None:
-    late, lost = claimed(job(ttl_ms=1_000)), job()
+    late, lost = claim_job(job(ttl_ms=1_000)), job()
     fake_clock.seconds += 3_600
     assert finish.expire(late)
     assert finish.give_up(lost, "nobody took it")
-    assert {read(one).expires_at for one in (late.job, lost)} == {NOW + 3_600 + 90 * DAY}
+    assert {read_job(one).expires_at for one in (late.job, lost)} == {NOW + 3_600 + 90 * DAY}
 
 
 def test_a_job_may_name_its_own_time_in_days_and_never_less_than_one(fake_clock: FakeClock) -> None:
-    mine = claimed(job(retention_days=1))
+    mine = claim_job(job(retention_days=1))
     finish.complete(mine, {})
-    assert read(mine.job).expires_at == NOW + DAY
+    assert read_job(mine.job).expires_at == NOW + DAY
     for days in (0, -1, 460):
         with pytest.raises(InvalidInputError) as refusal:
             job(retention_days=days)
@@ -110,25 +110,25 @@ def test_a_job_that_waits_long_is_kept_no_longer_than_the_bucket_keeps_its_paylo
 
 
 def test_a_job_that_is_tried_again_no_longer_expires(fake_clock: FakeClock) -> None:
-    mine = claimed(job(max_attempts=1, retention_days=2))
+    mine = claim_job(job(max_attempts=1, retention_days=2))
     finish.fail(mine, "boom")
 
     again = retry_job(mine.job.id, owner=None)
 
     assert again.expires_at is None
     fake_clock.seconds += 3 * DAY
-    finish.complete(claimed(again), {})
-    assert read(mine.job).expires_at == NOW + 5 * DAY
+    finish.complete(claim_job(again), {})
+    assert read_job(mine.job).expires_at == NOW + 5 * DAY
 
 
 def test_an_error_with_attempts_left_begins_nothing() -> None:
-    mine = claimed(job())
+    mine = claim_job(job())
     assert finish.fail(mine, "boom") is JobStatus.CREATED
-    assert read(mine.job).expires_at is None
+    assert read_job(mine.job).expires_at is None
 
 
 def test_an_expired_job_gives_its_key_free(fake_clock: FakeClock) -> None:
-    mine = claimed(job(key=KEY))
+    mine = claim_job(job(key=KEY))
     finish.complete(mine, {})
     assert job(key=KEY).created_at == mine.job.created_at
     fake_clock.seconds += 90 * DAY
@@ -187,21 +187,21 @@ def tiny() -> str:
 
 
 def test_a_plain_job_costs_no_call() -> None:
-    mine = claimed(job())
+    mine = claim_job(job())
     finish.complete(mine, {"n": 1})
     never_began = job()
     cancel_job(never_began.id, owner=None, actor="root")
     for one in (mine.job, never_began):
         remove(one)
     gone = removals()
-    with metered() as meter:
+    with meter_calls() as meter:
         assert clear(gone) == Cleared(jobs=2, objects=0)
     assert meter.calls == []
 
 
 def test_what_an_attempt_left_that_lost_its_lease_is_found(fake_clock: FakeClock) -> None:
     # Given a worker that stored a picture and a large result, and died before it could say so
-    first = claimed(job(ttl_ms=600_000))
+    first = claim_job(job(ttl_ms=600_000))
     fake_clock.seconds += 60
     outcome = claim.claim(first.job.id, "w2")
     assert isinstance(outcome, claim.Abandoned)
@@ -252,7 +252,7 @@ def test_what_an_expired_job_left_goes_if_its_key_is_used_again(
     # Given a job of a key that has expired, and that DynamoDB has not removed yet
     options = Options(tags=tag_names, max_attempts=1)
     first = create_job("ann", "SLEEP", {"duration_ms": 1}, options, key=KEY)
-    end(claimed(first))
+    end(claim_job(first))
     fake_clock.seconds += 90 * DAY
     # When its key creates a job again
     again = create_job("ann", "SLEEP", {"duration_ms": 1}, options, key=KEY)
@@ -263,7 +263,7 @@ def test_what_an_expired_job_left_goes_if_its_key_is_used_again(
     assert read_scope() == []
     rows = aws.client("dynamodb").scan(TableName="tags")["Items"]
     assert [row["created_key"]["S"] for row in rows] == [created_key(again.created_at, again.id)] * len(tag_names)
-    assert read(again).status is JobStatus.CREATED
+    assert read_job(again).status is JobStatus.CREATED
 
 
 def test_what_the_bucket_keeps_makes_the_batch_come_again_and_holds_no_other_job_up(
@@ -312,11 +312,11 @@ def test_more_objects_than_a_page_holds_all_go() -> None:
 def test_what_is_no_job_or_not_removed_is_passed_over() -> None:
     job()
     stranger = {"eventName": "REMOVE", "dynamodb": {"OldImage": {"id": {"S": "x"}}}}
-    assert clear([*records(table="jobs"), stranger]) == Cleared()
+    assert clear([*read_stream_records(table="jobs"), stranger]) == Cleared()
 
 
 def test_an_expired_job_is_counted_no_more() -> None:
-    put_jobs([job_item(n, owner="ann") for n in range(3)])
-    aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": job_item(1, owner="ann")["id"]})
-    count(read_changes(records(table="jobs")))
+    put_jobs([make_job_item(n, owner="ann") for n in range(3)])
+    aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": make_job_item(1, owner="ann")["id"]})
+    count(read_changes(read_stream_records(table="jobs")))
     assert (count_jobs("ann", "COMPLETED"), count_jobs()) == (2, 2)

@@ -21,10 +21,10 @@ from leaseway.jobs.table import JobModel, live_key
 from leaseway.jobs.upkeep import sweep as sweeping
 from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.settings import require_setting, settings
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.faulty_wire import refused
-from support.job_steps import claimed, read, sleep_job
+from support.faulty_wire import make_client_error
+from support.job_steps import claim_job, create_sleep_job, read_job
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -54,7 +54,7 @@ def shard_of(job: Job) -> int:
 
 def next_look(job: Job) -> int:
     """When the sweeper looks at the job next (ms)."""
-    look_at = read(job).look_at
+    look_at = read_job(job).look_at
     assert look_at is not None
     return look_at
 
@@ -110,7 +110,7 @@ def fail_writes(monkeypatch: pytest.MonkeyPatch, job: Job, failure: Exception, t
 
 def test_no_shard_waits_for_another(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given several jobs in each shard, and a sweep that may settle as many as there are shards
-    jobs = [sleep_job() for _ in range(60)]
+    jobs = [create_sleep_job() for _ in range(60)]
     set_limits(monkeypatch, sweep_items=SHARDS)
     fake_clock.move(minutes=2)
 
@@ -126,8 +126,8 @@ def test_a_delayed_job_comes_before_all_that_wait(fake_clock: FakeClock, monkeyp
     # Given a job that is due in twenty minutes, and older ones that wait in every shard
     set_limits(monkeypatch, sweep_items=1)
     for _ in range(40):
-        sleep_job()
-    later = sleep_job(delay_seconds=20 * MINUTE)
+        create_sleep_job()
+    later = create_sleep_job(delay_seconds=20 * MINUTE)
     seen = delays(monkeypatch)
     fake_clock.move(seconds=20 * MINUTE - 450)
 
@@ -144,10 +144,10 @@ def test_a_job_past_its_deadline_comes_before_all_that_wait(
     fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a job that a sweep saw at work, and others that wait longer than it has to live
-    running = sleep_job(ttl_ms=500_000)
-    lease = claimed(running)
+    running = create_sleep_job(ttl_ms=500_000)
+    lease = claim_job(running)
     for _ in range(40):
-        sleep_job()
+        create_sleep_job()
     fake_clock.move(minutes=2)
     lease.extend()
     sweep()
@@ -161,12 +161,12 @@ def test_a_job_past_its_deadline_comes_before_all_that_wait(
 
     # Then it is cancelled by the next sweep
     assert report.cancelled == 1
-    assert read(running).status is JobStatus.CANCELLED
+    assert read_job(running).status is JobStatus.CANCELLED
 
 
 def test_a_delayed_job_of_an_earlier_release_is_sent(fake_clock: FakeClock) -> None:
     """It stands in the shards of waiting jobs."""
-    later = sleep_job(delay_seconds=20 * MINUTE)
+    later = create_sleep_job(delay_seconds=20 * MINUTE)
     change_item(later, live_key={"S": live_key(later.id)})
     fake_clock.move(seconds=20 * MINUTE - 450)
 
@@ -182,7 +182,7 @@ def test_a_long_shard_is_read_to_its_end_by_several_sweeps(
     monkeypatch.setattr(sweeping, "READ_TOGETHER", 1)
     make_deep(monkeypatch, queue.NORMAL)
     for _ in range(3):
-        in_shard(5, sleep_job)
+        in_shard(5, create_sleep_job)
         fake_clock.move(seconds=1)
     lost = in_shard(5, lambda: create_job("ann", "SLEEP", {"duration_ms": 1}, Options(priority=Priority.HIGH)))
     received("high_queue_url")
@@ -206,21 +206,21 @@ def test_a_job_that_waits_behind_a_deep_queue_costs_no_write(
 ) -> None:
     make_deep(monkeypatch, queue.NORMAL)
     for _ in range(5):
-        sleep_job()
+        create_sleep_job()
     for _ in range(11):
         fake_clock.move(minutes=5)
-        with metered() as meter:
+        with meter_calls() as meter:
             assert sweep().resent == 0
         assert meter.writes() == 0
 
 
 def test_a_healthy_long_job_is_looked_at_once_before_its_deadline(fake_clock: FakeClock) -> None:
-    lease = claimed(sleep_job(ttl_ms=840_000))
+    lease = claim_job(create_sleep_job(ttl_ms=840_000))
     writes = 0
     for _ in range(13):
         fake_clock.move(minutes=1)
         lease.extend()
-        with metered() as meter:
+        with meter_calls() as meter:
             sweep()
         writes += meter.writes()
 
@@ -244,7 +244,7 @@ def test_a_healthy_long_job_in_a_queue_of_its_type_is_looked_at_once_too(fake_cl
 
 def test_a_long_jobs_next_attempt_is_looked_at_at_its_own_deadline(fake_clock: FakeClock) -> None:
     """A takeover starts the time to live again."""
-    lease = claimed(sleep_job(ttl_ms=600_000))
+    lease = claim_job(create_sleep_job(ttl_ms=600_000))
     fake_clock.move(minutes=2)
     lease.extend()
     assert sweep().moved == 1
@@ -262,7 +262,7 @@ def test_a_long_jobs_next_attempt_is_looked_at_at_its_own_deadline(fake_clock: F
 
 def test_the_delay_counts_from_the_send(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a sweep whose writes take a while
-    later = sleep_job(delay_seconds=20 * MINUTE)
+    later = create_sleep_job(delay_seconds=20 * MINUTE)
     fake_clock.move(seconds=20 * MINUTE - 450)
     change, seen = JobModel.change, delays(monkeypatch)
 
@@ -289,7 +289,7 @@ def test_an_ordered_job_that_is_replayed_has_its_message_in_time(
     assert received("ordered_queue_url") == [job.id]
     finish.give_up(job, "no worker claimed it", dead_lettered=True)
     turn = clock.now_ms() + 20 * MINUTE * 1000
-    again = apply_as_seen(read(job), partial(plan_retry, run_after=turn))
+    again = apply_as_seen(read_job(job), partial(plan_retry, run_after=turn))
     seen = delays(monkeypatch)
     fake_clock.seconds = next_look(again) / 1000
 
@@ -305,7 +305,7 @@ def test_a_job_whose_message_sqs_refuses_is_sent_a_minute_later_however_deep_its
     fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a delayed job, and a sweep that SQS takes no message from
-    later = sleep_job(delay_seconds=20 * MINUTE)
+    later = create_sleep_job(delay_seconds=20 * MINUTE)
     fake_clock.move(seconds=20 * MINUTE)
     with monkeypatch.context() as broken:
         broken.setattr(queue, "_build_entry", _raise(ConnectTimeoutError(endpoint_url="sqs")))
@@ -327,11 +327,11 @@ def test_a_queue_that_takes_no_message_costs_each_job_nothing(
     fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(40):
-        sleep_job()
+        create_sleep_job()
     fake_clock.move(minutes=2)
     monkeypatch.setattr(queue, "_build_entry", _raise(ConnectTimeoutError(endpoint_url="sqs")))
 
-    with metered() as meter:
+    with meter_calls() as meter:
         report = sweep()
 
     # The first ten are moved, found without a message, and moved back
@@ -351,10 +351,10 @@ def _raise(failure: Exception) -> Callable[..., Any]:
 
 def test_a_status_of_another_release_stops_no_other_job(fake_clock: FakeClock) -> None:
     # Given an item that this release cannot read, and a job past its deadline
-    unknown = sleep_job()
+    unknown = create_sleep_job()
     change_item(unknown, status={"S": "BLOCKED"})
-    running = sleep_job(ttl_ms=1_000)
-    claimed(running)
+    running = create_sleep_job(ttl_ms=1_000)
+    claim_job(running)
 
     # When a day of sweeps comes
     fake_clock.move(minutes=2)
@@ -367,12 +367,12 @@ def test_a_status_of_another_release_stops_no_other_job(fake_clock: FakeClock) -
     # Then the job is cancelled by the first, and the item is looked at once an hour
     assert (first.cancelled, first.set_aside) == (1, 1)
     assert (second.set_aside, third.set_aside) == (0, 1)
-    assert read(running).status is JobStatus.CANCELLED
+    assert read_job(running).status is JobStatus.CANCELLED
 
 
 @pytest.mark.parametrize("attribute", ["owner", "ttl_ms", "updated_at", "history"])
 def test_an_item_that_cannot_be_read_stops_no_other_job(fake_clock: FakeClock, attribute: str) -> None:
-    broken, healthy = sleep_job(), sleep_job()
+    broken, healthy = create_sleep_job(), create_sleep_job()
     change_item(broken, **{attribute: {"BOOL": True}})
     fake_clock.move(minutes=2)
 
@@ -386,8 +386,8 @@ def test_a_retired_queue_stops_no_other_job(fake_clock: FakeClock, monkeypatch: 
     # Given jobs of a type whose queue the deployment has no more: one waits, one is delayed, one lost its worker
     waiting = create_job("ann", "EXTERNAL", {})
     delayed = create_job("ann", "EXTERNAL", {}, Options(delay_seconds=1_000))
-    held = claimed(create_job("ann", "EXTERNAL", {}, Options(ttl_ms=800_000)))
-    healthy = sleep_job()
+    held = claim_job(create_job("ann", "EXTERNAL", {}, Options(ttl_ms=800_000)))
+    healthy = create_sleep_job()
     urls = [pair for pair in settings().type_queue_urls.split(",") if not pair.startswith("EXTERNAL=")]
     monkeypatch.setenv("TYPE_QUEUE_URLS", ",".join(urls))
     settings.cache_clear()
@@ -404,9 +404,9 @@ def test_a_retired_queue_stops_no_other_job(fake_clock: FakeClock, monkeypatch: 
 
 def test_a_queue_whose_depth_is_unknown_counts_as_deep(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a queue that this function may not ask
-    sleep_job()
-    later = sleep_job(delay_seconds=20 * MINUTE)
-    monkeypatch.setattr(queue, "depth", _raise(refused("AccessDenied", 403, "GetQueueAttributes")))
+    create_sleep_job()
+    later = create_sleep_job(delay_seconds=20 * MINUTE)
+    monkeypatch.setattr(queue, "depth", _raise(make_client_error("AccessDenied", 403, "GetQueueAttributes")))
     fake_clock.move(seconds=20 * MINUTE - 450)
 
     # When a sweep comes
@@ -420,8 +420,8 @@ def test_a_queue_whose_depth_is_unknown_counts_as_deep(fake_clock: FakeClock, mo
 @pytest.mark.parametrize(
     "failure",
     [
-        refused("ThrottlingException", 400),
-        refused("InternalServerError", 500),
+        make_client_error("ThrottlingException", 400),
+        make_client_error("InternalServerError", 500),
         ConnectTimeoutError(endpoint_url="dynamodb"),
     ],
     ids=["throttled", "server error", "no answer"],
@@ -429,9 +429,9 @@ def test_a_queue_whose_depth_is_unknown_counts_as_deep(fake_clock: FakeClock, mo
 def test_a_call_that_may_succeed_later_leaves_the_look_due(
     fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
-    unlucky = sleep_job(delay_seconds=20 * MINUTE)
+    unlucky = create_sleep_job(delay_seconds=20 * MINUTE)
     for _ in range(20):
-        sleep_job(delay_seconds=20 * MINUTE)
+        create_sleep_job(delay_seconds=20 * MINUTE)
     fake_clock.move(seconds=20 * MINUTE - 450)
     fail_writes(monkeypatch, unlucky, failure)
 
@@ -442,9 +442,9 @@ def test_a_call_that_may_succeed_later_leaves_the_look_due(
 
 
 def test_a_write_that_is_refused_sets_its_job_aside(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    odd, healthy = sleep_job(), sleep_job()
+    odd, healthy = create_sleep_job(), create_sleep_job()
     fake_clock.move(minutes=2)
-    fail_writes(monkeypatch, odd, refused("ValidationException", 400))
+    fail_writes(monkeypatch, odd, make_client_error("ValidationException", 400))
 
     report = sweep()
 
@@ -454,7 +454,7 @@ def test_a_write_that_is_refused_sets_its_job_aside(fake_clock: FakeClock, monke
 
 
 def test_a_shard_that_cannot_be_read_stops_no_other(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    unread, healthy = in_shard(3, sleep_job), in_shard(4, sleep_job)
+    unread, healthy = in_shard(3, create_sleep_job), in_shard(4, create_sleep_job)
     fake_clock.move(minutes=2)
     page = Query.page
 
@@ -474,7 +474,7 @@ def test_a_shard_that_cannot_be_read_stops_no_other(fake_clock: FakeClock, monke
 
 
 def test_a_message_to_a_queue_that_does_not_exist_is_reported_not_raised() -> None:
-    job = msgspec.structs.replace(sleep_job(), queue="RETIRED")
+    job = msgspec.structs.replace(create_sleep_job(), queue="RETIRED")
 
     assert queue.send([queue.build_message(job)]) == 0
 
@@ -486,9 +486,9 @@ def test_the_lag_is_that_of_the_most_overdue_look_in_any_shard(
     fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given sweeps that may settle one look, and a delayed job in the last shard behind one in the first
-    first = in_shard(0, lambda: sleep_job(delay_seconds=1_000))
+    first = in_shard(0, lambda: create_sleep_job(delay_seconds=1_000))
     fake_clock.seconds = first.created_at / 1000 + 1
-    last = in_shard(SHARDS - 1, lambda: sleep_job(delay_seconds=1_000))
+    last = in_shard(SHARDS - 1, lambda: create_sleep_job(delay_seconds=1_000))
     set_limits(monkeypatch, sweep_items=1)
     overdue = 7 * MINUTE * 1000
     fake_clock.seconds = (min(next_look(first), next_look(last)) + overdue) / 1000
@@ -498,7 +498,7 @@ def test_the_lag_is_that_of_the_most_overdue_look_in_any_shard(
 
 def test_jobs_that_wait_behind_a_deep_queue_are_no_lag(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     make_deep(monkeypatch, queue.NORMAL)
-    sleep_job()
+    create_sleep_job()
     fake_clock.move(minutes=40)
 
     assert (sweep().looked, sweep().lag_ms) == (1, 0)

@@ -16,7 +16,7 @@ from leaseway.jobs.find.lists import page_of_jobs
 from leaseway.jobs.run import claim
 from leaseway.jobs.table import created_key, owner_shard
 from support.api_gateway import call, post
-from support.call_meter import metered
+from support.call_meter import meter_calls
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -77,7 +77,7 @@ def test_what_the_table_keeps_back_is_told(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_no_tags_cost_nothing() -> None:
     untagged = msgspec.structs.replace(JOB, tags=())
-    with metered() as meter:
+    with meter_calls() as meter:
         tags.insert_rows([untagged])
         tags.delete_rows_of_image({name: value for name, value in IMAGE.items() if name != "tags"})
     assert meter.count() == 0
@@ -85,7 +85,7 @@ def test_no_tags_cost_nothing() -> None:
 
 def test_a_row_costs_one_unit_and_twenty_five_one_call() -> None:
     jobs = [msgspec.structs.replace(JOB, id=f"{number:032x}") for number in range(13)]
-    with metered() as meter:
+    with meter_calls() as meter:
         tags.insert_rows(jobs)
     assert (meter.count("dynamodb"), meter.write_units("tags")) == (2, 26)
 
@@ -125,10 +125,10 @@ def test_a_tagged_job_is_found_by_each_of_its_tags() -> None:
 
 
 def test_an_untagged_job_costs_what_it_did_and_each_tag_one_unit() -> None:
-    with metered() as meter:
+    with meter_calls() as meter:
         create()
     assert (meter.count("dynamodb"), meter.write_units()) == (1, 3)
-    with metered() as meter:
+    with meter_calls() as meter:
         create(*(f"t{number}" for number in range(10)))
     assert meter.operations() == {"dynamodb.BatchWriteItem": 1, "dynamodb.PutItem": 1, "sqs.SendMessageBatch": 1}
     assert (meter.write_units("tags"), meter.write_units("jobs")) == (10, 3)
@@ -156,7 +156,7 @@ def test_a_repeat_under_a_key_is_one_job_with_one_row_a_tag() -> None:
 
 def test_a_batch_writes_the_rows_of_all_its_jobs_together() -> None:
     wanted = [JobRequest("SLEEP", {"duration_ms": 1}, Options(tags=["batch"]))] * 25
-    with metered() as meter:
+    with meter_calls() as meter:
         jobs = create_jobs("ann", wanted)
     assert meter.count("dynamodb", "BatchWriteItem") == 2
     assert sorted(found("batch", size=100)) == sorted(job.id for job in jobs if isinstance(job, Job))
@@ -212,7 +212,7 @@ def test_a_page_by_tag_reads_in_proportion_to_itself() -> None:
     def cost(count: int) -> tuple[int, int]:
         for _ in range(count):
             create("blue")
-        with metered() as meter:
+        with meter_calls() as meter:
             assert len(found("blue", size=20)) == 20
         return meter.count("dynamodb"), meter.keys()
 

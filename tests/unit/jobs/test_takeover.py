@@ -13,7 +13,7 @@ from leaseway.jobs.upkeep.sweep import sweep
 from leaseway.pool import Pool
 from leaseway.settings import settings
 from support.fake_clock import FakeClock
-from support.job_steps import read
+from support.job_steps import read_job
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -48,7 +48,7 @@ def test_a_job_whose_worker_died_before_its_deadline_is_taken_over_whenever_that
     fake_clock.move(seconds=TTL_SECONDS - 1)
 
     assert complete(taken_over.lease, {}) is JobStatus.COMPLETED
-    assert [attempt.end for attempt in read(job).history] == [AttemptEnd.CRASHED]
+    assert [attempt.end for attempt in read_job(job).history] == [AttemptEnd.CRASHED]
 
 
 def test_a_job_that_was_held_until_its_deadline_is_cancelled(fake_clock: FakeClock) -> None:
@@ -58,7 +58,7 @@ def test_a_job_that_was_held_until_its_deadline_is_cancelled(fake_clock: FakeClo
 
     assert claim(job.id, "next", message_id="m") == Settled("its time to live passed")
 
-    assert (read(job).status, read(job).attempts) == (JobStatus.CANCELLED, 1)
+    assert (read_job(job).status, read_job(job).attempts) == (JobStatus.CANCELLED, 1)
 
 
 def test_of_two_that_take_over_late_one_is_refused(fake_clock: FakeClock) -> None:
@@ -81,8 +81,8 @@ def test_the_sweeper_sends_such_a_job_again_instead_of_cancelling_it(fake_clock:
     report = sweep(Pool(1))
 
     assert (report.cancelled, report.resent) == (0, 1)
-    assert read(job).status is JobStatus.RUNNING
-    assert (read(job).look_at or 0) > fake_clock.ms + 60_000, "not at every sweep"
+    assert read_job(job).status is JobStatus.RUNNING
+    assert (read_job(job).look_at or 0) > fake_clock.ms + 60_000, "not at every sweep"
 
 
 def test_a_dead_letter_of_such_a_job_is_replaced(fake_clock: FakeClock) -> None:

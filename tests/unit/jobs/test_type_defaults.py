@@ -10,7 +10,7 @@ from leaseway.jobs import Options, create_job
 from leaseway.jobs.run import finish
 from leaseway.jobs.types import JobType, RetryDelay, job_type
 from leaseway.tasks import Definition, create_task
-from support.job_steps import sleep_job
+from support.job_steps import create_sleep_job
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -50,21 +50,21 @@ def _declare(monkeypatch: pytest.MonkeyPatch, **declared: Any) -> None:
 
 def test_what_a_job_names_comes_before_what_its_type_declares(monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(monkeypatch, ttl_ms=5_000, max_attempts=7)
-    declared, named = sleep_job(), sleep_job(ttl_ms=9_000, max_attempts=1)
+    declared, named = create_sleep_job(), create_sleep_job(ttl_ms=9_000, max_attempts=1)
     assert (declared.ttl_ms, declared.max_attempts) == (5_000, 7)
     assert (named.ttl_ms, named.max_attempts) == (9_000, 1)
 
 
 def test_a_declared_time_to_live_stays_within_the_deployments_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     _declare(monkeypatch, ttl_ms=3_600_000)
-    assert sleep_job().ttl_ms == 840_000
+    assert create_sleep_job().ttl_ms == 840_000
 
 
 def test_a_declared_retry_delay_replaces_the_deployments(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a type that waits 4, 8 and then always 10 seconds
     _declare(monkeypatch, retry_delay=RetryDelay(4_000, 10_000))
     # Then each wait is within the upper half of its step
-    job = sleep_job()
+    job = create_sleep_job()
     for attempts, step in ((1, 4_000), (2, 8_000), (3, 10_000), (9, 10_000)):
         waits = [finish.backoff_ms(msgspec.structs.replace(job, attempts=attempts)) for _ in range(20)]
         assert all(step // 2 <= wait <= step for wait in waits)

@@ -17,8 +17,8 @@ from leaseway.ledger.statements import EntrySelection
 from leaseway.ledger.stream import LedgerMismatchError, RecordingReport, record_changes
 from leaseway.settings import settings
 from ledger import app
-from support.account_stream import records
-from support.call_meter import metered
+from support.account_stream import read_stream_records
+from support.call_meter import meter_calls
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -41,7 +41,7 @@ def history(*amounts: int, user: str = "1") -> None:
 def test_every_version_becomes_one_entry_that_explains_it() -> None:
     history(-30, 5)
 
-    report = record_changes(records())
+    report = record_changes(read_stream_records())
 
     assert report == RecordingReport(written=3, repeated=0, skipped=0)
     assert entries("1") == [
@@ -57,7 +57,7 @@ def test_every_version_becomes_one_entry_that_explains_it() -> None:
 
 def test_repeated_and_reordered_deliveries_change_nothing() -> None:
     history(-30, 5, 7, -1)
-    stream = records()
+    stream = read_stream_records()
     random.Random(4).shuffle(stream)
 
     record_changes(stream[:3])
@@ -71,8 +71,8 @@ def test_repeated_and_reordered_deliveries_change_nothing() -> None:
 
 def test_a_different_entry_is_never_overwritten_and_calls_for_help() -> None:
     history(-30)
-    record_changes(records())
-    forged = copy.deepcopy(records())
+    record_changes(read_stream_records())
+    forged = copy.deepcopy(read_stream_records())
     forged[1]["dynamodb"]["NewImage"]["last_entry"]["M"]["reference"] = {"S": "forged"}
 
     with pytest.raises(LedgerMismatchError, match="1:2"):
@@ -83,7 +83,7 @@ def test_a_different_entry_is_never_overwritten_and_calls_for_help() -> None:
 @pytest.mark.parametrize("name", ["balance", "version"])
 def test_a_change_that_does_not_explain_itself_is_not_recorded(name: str) -> None:
     history(-30)
-    stream = records()
+    stream = read_stream_records()
     stream[1]["dynamodb"]["NewImage"][name] = {"N": "77"}
 
     with pytest.raises(LedgerMismatchError, match="last_entry"):
@@ -93,7 +93,7 @@ def test_a_change_that_does_not_explain_itself_is_not_recorded(name: str) -> Non
 
 def test_a_bad_record_holds_back_nothing_but_itself() -> None:
     history(-30, 5)
-    stream = records()
+    stream = read_stream_records()
     del stream[1]["dynamodb"]["NewImage"]["last_entry"]
 
     with pytest.raises(LedgerMismatchError):
@@ -104,7 +104,7 @@ def test_a_bad_record_holds_back_nothing_but_itself() -> None:
 def test_bisection_corners_the_bad_record_and_it_blocks_what_is_behind_it_for_good() -> None:
     """The engine of the integration tests ignores bisection, so Lambda's part is played here."""
     history(1, 2, 3, 4, 5, 6)
-    stream = records()
+    stream = read_stream_records()
     del stream[4]["dynamodb"]["NewImage"]["last_entry"]
     tried: list[int] = []
 
@@ -125,7 +125,7 @@ def test_bisection_corners_the_bad_record_and_it_blocks_what_is_behind_it_for_go
 
 def test_a_mismatch_is_logged_and_counted(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     history(1)
-    stream = records()
+    stream = read_stream_records()
     stream[1]["dynamodb"]["NewImage"]["balance"] = {"N": "77"}
     with pytest.raises(LedgerMismatchError):
         app.handler({"Records": stream}, None)
@@ -138,7 +138,7 @@ def test_a_table_that_does_not_answer_fails_the_batch_and_nothing_is_lost(monkey
     history(1, 2)
     monkeypatch.setattr("leaseway.ledger.stream.write", _unreachable)
     with pytest.raises(EndpointConnectionError):
-        app.handler({"Records": records()}, None)
+        app.handler({"Records": read_stream_records()}, None)
     monkeypatch.undo()
     settings.cache_clear()
 
@@ -149,7 +149,7 @@ def _unreachable(entry: Entry) -> str:
 
 def test_a_change_of_something_else_makes_no_entry() -> None:
     history()
-    record = records()[0]
+    record = read_stream_records()[0]
     image = record["dynamodb"]["NewImage"]
     record["dynamodb"]["OldImage"] = {**image, "note": {"S": "x"}}
     assert record_changes([record]) == RecordingReport(written=0, repeated=0, skipped=1)
@@ -159,7 +159,7 @@ def test_the_two_entries_of_a_transfer_name_each_other() -> None:
     history()
     history(user="2")
     transfer("1", "2", 30, owner=None, request_id="t", reference="rent")
-    record_changes(records())
+    record_changes(read_stream_records())
 
     out, into = get_entry("1:2"), get_entry("2:2")
     assert (out.amount, out.counterparty) == (-30, into.name)
@@ -169,9 +169,9 @@ def test_the_two_entries_of_a_transfer_name_each_other() -> None:
 
 def test_an_entry_costs_one_write_also_when_it_is_delivered_again() -> None:
     history(-30)
-    stream = records()
+    stream = read_stream_records()
     for _ in range(2):
-        with metered() as meter:
+        with meter_calls() as meter:
             record_changes(stream)
         assert dict(meter.operations()) == {"dynamodb.PutItem": 2}
         assert (meter.write_units(), meter.read_units()) == (2, 0)
@@ -179,12 +179,12 @@ def test_an_entry_costs_one_write_also_when_it_is_delivered_again() -> None:
 
 def test_a_statement_is_newest_first_and_goes_on_where_it_ended() -> None:
     history(*range(1, 8))
-    record_changes(records())
+    record_changes(read_stream_records())
 
     first = page_of_entries("1", EntrySelection(), owner=None, size=3)
     second = page_of_entries("1", EntrySelection(), owner=None, size=3, cursor=first.cursor)
     change_balance("1", 1, request_id="later")
-    record_changes(records())
+    record_changes(read_stream_records())
     third = page_of_entries("1", EntrySelection(), owner=None, size=3, cursor=second.cursor)
 
     pages = [[entry.version for entry in page.entries] for page in (first, second, third)]
@@ -194,16 +194,16 @@ def test_a_statement_is_newest_first_and_goes_on_where_it_ended() -> None:
 
 def test_a_statement_is_read_in_proportion_to_its_page() -> None:
     history(*[1] * 40)
-    record_changes(records())
+    record_changes(read_stream_records())
     page_of_entries("1", EntrySelection(), owner=None, size=1)  # reads the cursors' secret
-    with metered() as meter:
+    with meter_calls() as meter:
         page_of_entries("1", EntrySelection(), owner=None, size=5)
     assert meter.keys() == 1 + 6
 
 
 def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference() -> None:
     history(*range(1, 10))
-    record_changes(records())
+    record_changes(read_stream_records())
 
     def versions(**wanted: Any) -> list[int]:
         return [entry.version for entry in page_of_entries("1", EntrySelection(**wanted), owner=None, size=100).entries]
@@ -217,7 +217,7 @@ def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference() -> None:
 
 def test_a_filtered_statement_is_paged_without_holes() -> None:
     history(*[1] * 30)
-    record_changes(records())
+    record_changes(read_stream_records())
     found, cursor = [], None
     while True:
         page = page_of_entries("1", EntrySelection(reference="note-1"), owner=None, size=4, cursor=cursor)
@@ -231,7 +231,7 @@ def test_a_filtered_statement_is_paged_without_holes() -> None:
 def test_a_cursor_belongs_to_its_list() -> None:
     history(1, 1, 1)
     history(user="2")
-    record_changes(records())
+    record_changes(read_stream_records())
     cursor = page_of_entries("1", EntrySelection(), owner=None, size=1).cursor
     for user, wanted in (("2", EntrySelection()), ("1", EntrySelection(reference="note-1"))):
         with pytest.raises(InvalidCursorError):
@@ -249,7 +249,7 @@ def test_an_unknown_user_has_no_statement_and_a_new_one_an_empty_one() -> None:
 
 def test_the_balance_at_a_moment_is_that_of_the_last_change_by_then() -> None:
     history(*range(1, 20))
-    record_changes(records())
+    record_changes(read_stream_records())
     expected = {0: 100, 9: 100, 10: 101, 15: 101, 20: 103, 100: 155, 189: 271, 190: 290, 500: 290}
     for seconds, balance in expected.items():
         account = (
@@ -262,7 +262,7 @@ def test_the_balance_at_a_moment_is_that_of_the_last_change_by_then() -> None:
 
 def test_before_its_opening_an_account_had_no_balance_and_the_future_has_none() -> None:
     history(1)
-    record_changes(records())
+    record_changes(read_stream_records())
     with pytest.raises(AccountNotFoundError):
         balance_at("1", START * 1000 - 1, owner=None)
     with clock.fixed(lambda: START + 100), pytest.raises(InvalidInputError):
@@ -271,7 +271,7 @@ def test_before_its_opening_an_account_had_no_balance_and_the_future_has_none() 
 
 def test_a_moment_whose_entries_are_on_their_way_is_not_guessed() -> None:
     history(1, 2, 3)
-    stream = records()
+    stream = read_stream_records()
     record_changes(stream[:2])
     assert balance_at("1", (START + 5) * 1000, owner=None).balance == 100
     with pytest.raises(LedgerBehindError):
@@ -283,7 +283,7 @@ def test_a_moment_whose_entries_are_on_their_way_is_not_guessed() -> None:
 
 def test_the_balance_at_a_moment_is_found_by_halving() -> None:
     history(*[1] * 60)
-    record_changes(records())
-    with metered() as meter:
+    record_changes(read_stream_records())
+    with meter_calls() as meter:
         balance_at("1", (START + 203) * 1000, owner=None)
     assert meter.keys() <= 1 + 2 + 6

@@ -14,7 +14,7 @@ from leaseway.ledger.repair import NotRepairableError, repair
 from leaseway.ledger.stream import record_changes
 from leaseway.ledger.verify import Verification, verify
 from ledger import check
-from support.account_stream import records
+from support.account_stream import read_stream_records
 
 START = 1_700_000_000
 
@@ -33,7 +33,7 @@ def _busy_accounts(cloud: None) -> None:
 
 def deliver(*without: str) -> None:
     """Everything the stream has, but for the named entries."""
-    record_changes(record for record in records() if _name(record) not in without)
+    record_changes(record for record in read_stream_records() if _name(record) not in without)
 
 
 def _name(record: dict[str, Any]) -> str:

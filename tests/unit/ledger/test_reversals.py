@@ -18,9 +18,9 @@ from leaseway.ledger import (
 from leaseway.ledger.statements import EntrySelection
 from leaseway.ledger.stream import record_changes
 from leaseway.ledger.verify import verify
-from support.account_stream import records
-from support.call_meter import metered
-from support.faulty_wire import wire
+from support.account_stream import read_stream_records
+from support.call_meter import meter_calls
+from support.faulty_wire import intercept_calls
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def _accounts(cloud: None) -> None:
 
 
 def deliver() -> None:
-    record_changes(records())
+    record_changes(read_stream_records())
 
 
 def balances() -> tuple[int, int]:
@@ -139,7 +139,7 @@ def test_a_reversal_costs_its_entry_its_accounts_and_one_transaction(name: str, 
     change_balance("alice", 25, request_id="r1")
     transfer("alice", "bob", 5, owner=None, request_id="t1")
     deliver()
-    with metered() as meter:
+    with meter_calls() as meter:
         reverse(name, request_id="rev")
     assert dict(meter.operations()) == {"dynamodb.GetItem": reads, "dynamodb.TransactWriteItems": 1}
     assert (meter.writes(), meter.write_units(), meter.read_units()) == (items, 2 * items, reads)
@@ -157,6 +157,6 @@ def test_a_reversal_whose_answer_is_lost_is_made_once_and_reported() -> None:
             raise losses.pop()
         return answer
 
-    with wire(lose_then_spend, "TransactWriteItems"):
+    with intercept_calls(lose_then_spend, "TransactWriteItems"):
         assert reverse("alice:2", request_id="rev").entries == ["alice:3"]
     assert balances() == (99, 10)

@@ -17,12 +17,12 @@ from leaseway.jobs.run import claim, finish
 from leaseway.ledger.stream import LedgerMismatchError
 from leaseway.metrics import process
 from leaseway_local.deployment import template
-from support.account_stream import records
+from support.account_stream import read_stream_records
 from support.api_gateway import post
-from support.dashboard_lines import lines
-from support.grafana_dashboards import DASHBOARDS, targets
-from support.metric_lines import points, transfer_overtaken
-from support.template_lookup import of_type
+from support.dashboard_lines import read_dashboard_lines
+from support.grafana_dashboards import DASHBOARDS, list_targets
+from support.metric_lines import collect_points, overtake_transfer
+from support.template_lookup import find_resources
 from worker.run import Run
 
 ROOT = Path(__file__).parents[3]
@@ -39,9 +39,9 @@ def balances(monkeypatch: pytest.MonkeyPatch) -> None:
         post("/api/users", {"userId": user, "balance": 10})
     with pytest.raises(InsufficientFundsError):
         change_balance("ann", -1_000_000, request_id="much")
-    transfer_overtaken(monkeypatch)
-    handled("ledger", {"Records": records()})
-    unexplained = records()[0]
+    overtake_transfer(monkeypatch)
+    handled("ledger", {"Records": read_stream_records()})
+    unexplained = read_stream_records()[0]
     unexplained["dynamodb"]["NewImage"]["last_entry"]["M"]["amount"] = {"N": "6"}
     with pytest.raises(LedgerMismatchError):
         handled("ledger", {"Records": [unexplained]})
@@ -63,22 +63,25 @@ def jobs() -> None:
     with clock.fixed(lambda: start + 86_400):
         body = json.dumps({"job_id": dead.id, "ttl_ms": 1, "version": dead.version})
         handled("dead_letter", {"Records": [{"messageId": "a", "body": body}]})
-    handled("tally", {"Records": records(table="jobs")})
+    handled("tally", {"Records": read_stream_records(table="jobs")})
     handled("sweeper")
     handled("scheduler")
 
 
 def names_in_alarms() -> set[str]:
     """Our metrics that an alarm watches."""
-    alarms = [alarm["Properties"] for alarm in of_type(template.read(), "AWS::CloudWatch::Alarm").values()]
+    alarms = [alarm["Properties"] for alarm in find_resources(template.read(), "AWS::CloudWatch::Alarm").values()]
     return {alarm["MetricName"] for alarm in alarms if alarm["Namespace"] == metrics.NAMESPACE}
 
 
 def names_on_dashboards() -> set[str]:
     """Our metrics on the stack's dashboard and on Grafana's."""
-    drawn = [(line[0], line[1]) for line in lines()]
+    drawn = [(line[0], line[1]) for line in read_dashboard_lines()]
     drawn += [
-        (each["namespace"], each["metricName"]) for name in DASHBOARDS for each in targets(name) if "namespace" in each
+        (each["namespace"], each["metricName"])
+        for name in DASHBOARDS
+        for each in list_targets(name)
+        if "namespace" in each
     ]
     return {name for namespace, name in drawn if namespace == metrics.NAMESPACE}
 
@@ -99,7 +102,7 @@ def test_what_dashboards_and_alarms_name_is_written_when_everything_happens(
     metrics.flush("test")
     # When the embedded metrics are read from its log
     logged = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
-    written = {(name, len(by)) for name, *by in points(logged)}
+    written = {(name, len(by)) for name, *by in collect_points(logged)}
     names = {name for name, _ in written}
     # Then each has every set of the dimensions that the catalogue gives it
     assert written == {(name, len(by)) for name in names for by in metrics.CATALOGUE[name].by}

@@ -27,10 +27,10 @@ from leaseway.ledger.stream import LedgerMismatchError
 from leaseway.metrics import notes, process
 from leaseway.prometheus.page import page
 from leaseway.settings import settings
-from support.account_stream import records
+from support.account_stream import read_stream_records
 from support.api_gateway import call, post
-from support.metric_lines import Line, points, transfer_overtaken
-from support.seed_jobs import EPOCH_MS, job_item, put_jobs
+from support.metric_lines import Line, collect_points, overtake_transfer
+from support.seed_jobs import EPOCH_MS, make_job_item, put_jobs
 from worker.run import Run
 
 SLEEP = {"duration_ms": 1}
@@ -66,7 +66,7 @@ def test_what_one_request_notes_is_one_line(lines: Callable[[], list[Line]]) -> 
     metrics.note("BalanceUpdatesGranted")
     # Then one line says all of it, under each of its dimensions
     (line,) = lines()
-    assert points([line]) == {
+    assert collect_points([line]) == {
         ("HttpDuration",): [12.5],
         ("HttpDuration", "GET /health", "2xx"): [12.5],
         ("HttpErrors",): [0],
@@ -78,7 +78,7 @@ def test_counts_are_added_up_and_durations_are_kept_apart(lines: Callable[[], li
     for kind, wait in (("SLEEP", 5), ("SLEEP", 7), ("HTTP_GET", 9)):
         metrics.note("JobsStarted", type=kind)
         metrics.note("JobWait", wait, type=kind)
-    found = points(lines())
+    found = collect_points(lines())
     assert (found["JobsStarted",], found["JobsStarted", "SLEEP"], found["JobsStarted", "HTTP_GET"]) == ([3], [2], [1])
     assert (found["JobWait",], found["JobWait", "SLEEP"]) == ([5, 7, 9], [5, 7])
 
@@ -87,7 +87,7 @@ def test_a_line_holds_no_more_values_than_cloudwatch_reads(lines: Callable[[], l
     for wait in range(250):
         metrics.note("JobWait", wait, type="SLEEP")
     written = lines()
-    assert sorted(points(written)["JobWait",]) == list(range(250))
+    assert sorted(collect_points(written)["JobWait",]) == list(range(250))
     assert all(len(line["JobWait"]) <= 100 for line in written)
 
 
@@ -101,7 +101,7 @@ def test_threads_lose_no_count(lines: Callable[[], list[Line]]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert points(lines())["LeasesLost",] == [16_000]
+    assert collect_points(lines())["LeasesLost",] == [16_000]
 
 
 @pytest.mark.parametrize(
@@ -121,11 +121,11 @@ def test_an_environment_tells_of_its_start_once_and_of_its_memory_and_cpu_each_m
 ) -> None:
     monkeypatch.setattr(process, "_last_report", None)
     (first,) = lines()
-    assert points([first])["ColdStarts", "test"] == [1]
-    assert 5 < points([first])["MemoryUsed", "test"][0] < 5_000
+    assert collect_points([first])["ColdStarts", "test"] == [1]
+    assert 5 < collect_points([first])["MemoryUsed", "test"][0] < 5_000
     assert lines() == []
     monkeypatch.setattr(process, "_last_report", process._last_report - 61)
-    assert set(points(lines())) == {("MemoryUsed", "test"), ("CpuUsed", "test")}
+    assert set(collect_points(lines())) == {("MemoryUsed", "test"), ("CpuUsed", "test")}
 
 
 def test_cpu_is_told_as_what_was_used_since_it_was_told_last(
@@ -138,7 +138,7 @@ def test_cpu_is_told_as_what_was_used_since_it_was_told_last(
     for seconds in (2.0, 2.5, 7.0):
         used = seconds
         monkeypatch.setattr(process, "_last_report", time.monotonic() - 61)
-        told += points(lines())["CpuUsed", "test"]
+        told += collect_points(lines())["CpuUsed", "test"]
     assert told == [2_000, 500, 4_500]
 
 
@@ -177,7 +177,9 @@ def test_requests_are_told_by_declared_route_and_class_of_status(
     post("/api/users", {"userId": "ann", "balance": 5})
     call("GET", "/api/users/{userId}/balance", path={"userId": "nobody"})
     call("GET", "/never/heard/of/4711")
-    found = points([json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')])
+    found = collect_points(
+        [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    )
     assert {key[1:] for key in found if key[0] == "HttpDuration" and len(key) > 1} == {
         ("POST /api/users", "2xx"),
         ("GET /api/users/{userId}/balance", "4xx"),
@@ -194,7 +196,9 @@ def test_a_bug_is_an_error_of_the_service(
 
     settings.cache_clear()
     assert call("GET", "/api/users/{userId}/balance", path={"userId": "ann"}).status >= 500
-    found = points([json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')])
+    found = collect_points(
+        [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
+    )
     assert found["HttpErrors",] == [1]
 
 
@@ -213,7 +217,7 @@ def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(
     transfer("ann", "ben", 1, owner=None, request_id="t")
     with pytest.raises(InsufficientFundsError):
         transfer("ann", "ben", 1_000, owner=None, request_id="u")
-    found = points(lines())
+    found = collect_points(lines())
     assert found == {("BalanceUpdatesGranted",): [3], ("BalanceUpdatesRefused",): [3]}
 
 
@@ -233,10 +237,10 @@ def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(
     # When the stream is delivered, twice
     handler = importlib.import_module("tally.app").handler
     with clock.fixed(lambda: start + 4):
-        handler({"Records": records(table="jobs")}, None)
-        handler({"Records": records(table="jobs")}, None)
+        handler({"Records": read_stream_records(table="jobs")}, None)
+        handler({"Records": read_stream_records(table="jobs")}, None)
     # Then each step is told once, in all and by type
-    found = points(lines())
+    found = collect_points(lines())
     expected = {
         "JobsCreated": [3],
         "JobsStarted": [3],
@@ -265,14 +269,14 @@ def test_active_jobs_behind_a_backlog_are_in_the_sum(cloud: None, monkeypatch: p
     # Given running jobs whose next look comes after those of many waiting ones
     monkeypatch.setenv("LIST_KEY_BUDGET", "100")
     settings.cache_clear()
-    waiting = [job_item(number, status="CREATED") for number in range(300)]
-    running = [job_item(number, status="RUNNING", worker=f"w{number}", look_at=EPOCH_MS * 2)
+    waiting = [make_job_item(number, status="CREATED") for number in range(300)]
+    running = [make_job_item(number, status="RUNNING", worker=f"w{number}", look_at=EPOCH_MS * 2)
                for number in range(300, 307)]  # fmt: skip
-    held_for_long = job_item(400, status="RUNNING", worker="w400", look_at=EPOCH_MS * 2)
+    held_for_long = make_job_item(400, status="RUNNING", worker="w400", look_at=EPOCH_MS * 2)
     held_for_long["live_key"] = {"S": live_key(held_for_long["id"]["S"], timed=True)}
     put_jobs([*waiting, *running, held_for_long])
     # When the tally has counted them
-    importlib.import_module("tally.app").handler({"Records": records(table="jobs")}, SimpleNamespace())
+    importlib.import_module("tally.app").handler({"Records": read_stream_records(table="jobs")}, SimpleNamespace())
     # Then they are counted, and shown on the metrics page
     active = count_active_jobs()
     assert (active.by_worker, active.unread, active.total) == ({"w400": 1}, 7, 8)
@@ -290,7 +294,7 @@ def test_a_late_result_and_a_lost_lease_are_told(cloud: None, lines: Callable[[]
     with clock.fixed(lambda: start + 3_600):
         for job in (late, lost):
             Run(job, "receipt", lambda _: None).execute()
-    assert points(lines()) == {("LateResults",): [1], ("LeasesLost",): [1]}
+    assert collect_points(lines()) == {("LateResults",): [1], ("LeasesLost",): [1]}
 
 
 def test_a_change_that_was_overtaken_is_told(
@@ -298,13 +302,13 @@ def test_a_change_that_was_overtaken_is_told(
 ) -> None:
     for name in ("ann", "ben"):
         create_account(name, 10, request_id=name)
-    transfer_overtaken(monkeypatch)
-    assert points(lines()) == {("BalanceUpdatesGranted",): [2], ("BalanceUpdatesConflicted",): [1]}
+    overtake_transfer(monkeypatch)
+    assert collect_points(lines()) == {("BalanceUpdatesGranted",): [2], ("BalanceUpdatesConflicted",): [1]}
 
 
 def test_a_change_that_does_not_explain_itself_is_told(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
     create_account("ann", 5, request_id="r")
-    (record,) = records()
+    (record,) = read_stream_records()
     record["dynamodb"]["NewImage"]["last_entry"]["M"]["amount"] = {"N": "6"}
     with pytest.raises(LedgerMismatchError):
         importlib.import_module("ledger.app").handler({"Records": [record]}, None)
@@ -350,7 +354,7 @@ def test_a_scheduled_function_tells_of_each_run(
     module = function if "." in function else f"{function}.app"
     importlib.import_module(module).handler(event, SimpleNamespace())
     written = capsys.readouterr().out.splitlines()
-    found = points([json.loads(line) for line in written if line.startswith('{"_aws"')])
+    found = collect_points([json.loads(line) for line in written if line.startswith('{"_aws"')])
     assert {name[0] for name in found} == told
 
 
@@ -360,9 +364,9 @@ def test_the_ledger_function_tells_how_far_it_is_behind(cloud: None, capsys: pyt
         create_account("ann", 5, request_id="r")
     capsys.readouterr()
     with clock.fixed(lambda: start + 60):
-        importlib.import_module("ledger.app").handler({"Records": records()}, None)
+        importlib.import_module("ledger.app").handler({"Records": read_stream_records()}, None)
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"'))
-    assert points([json.loads(line)]) == {("LedgerLag",): [60_000], ("LedgerEntries",): [1]}
+    assert collect_points([json.loads(line)]) == {("LedgerLag",): [60_000], ("LedgerEntries",): [1]}
 
 
 def test_a_job_whose_message_no_claim_settled_is_told(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
@@ -371,5 +375,5 @@ def test_a_job_whose_message_no_claim_settled_is_told(cloud: None, capsys: pytes
     next_day = clock.now_ms() / 1000 + 86_400
     with clock.fixed(lambda: next_day):
         importlib.import_module("dead_letter.app").handler({"Records": [letter]}, None)
-    importlib.import_module("tally.app").handler({"Records": records(table="jobs")}, None)
+    importlib.import_module("tally.app").handler({"Records": read_stream_records(table="jobs")}, None)
     assert capsys.readouterr().out.count('"JobsDeadLettered":[1.0]') == 1

@@ -8,7 +8,7 @@ import pytest
 
 from leaseway.outbound.fetching import FetchedResponse, fetch
 from leaseway.settings import settings
-from support.http_servers import scripted_server
+from support.http_servers import run_scripted_server
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def fetch_raw(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FetchedResponse]
         def send(connection: socket.socket, _: object) -> None:
             connection.sendall(answer)
 
-        with scripted_server(send) as (pair, _):
+        with run_scripted_server(send) as (pair, _):
             monkeypatch.setenv("HTTP_ALLOWED_HOSTS", pair)
             settings.cache_clear()
             end = time.monotonic() + seconds

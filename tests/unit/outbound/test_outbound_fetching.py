@@ -22,7 +22,7 @@ from leaseway.outbound import names, sockets
 from leaseway.outbound.fetching import FetchedResponse, FetchFailedError, fetch
 from leaseway.outbound.urls import UrlRefusedError
 from leaseway.settings import settings
-from support.http_servers import CountingServer, Reply, counting_server, scripted_server
+from support.http_servers import CountingServer, Reply, run_counting_server, run_scripted_server
 
 PUBLIC = "93.184.215.14"
 
@@ -39,7 +39,7 @@ def tune(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def server(tune: Callable[..., None]) -> Iterator[CountingServer]:
-    with counting_server() as counting:
+    with run_counting_server() as counting:
         tune(http_allowed_hosts=counting.pair)
         yield counting
 
@@ -47,7 +47,7 @@ def server(tune: Callable[..., None]) -> Iterator[CountingServer]:
 @pytest.fixture
 def forbidden() -> Iterator[CountingServer]:
     """A server that answers, on an address that nothing allows."""
-    with counting_server() as counting:
+    with run_counting_server() as counting:
         yield counting
 
 
@@ -261,7 +261,7 @@ def test_a_name_that_changes_between_two_hops_is_checked_anew(
     resolver: Names, connections: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, forbidden: CountingServer
 ) -> None:
     # Given a public server, played by one of ours, that redirects to its own name; which by then is private
-    with counting_server() as public:
+    with run_counting_server() as public:
         resolver.answers["rebound.example"] = [[PUBLIC], ["127.0.0.1"]]
         public.redirect("/", f"http://rebound.example:{forbidden.port}/secret")
         watched = sockets.BoundedSocket.connect
@@ -280,7 +280,7 @@ def test_a_name_that_changes_between_two_hops_is_checked_anew(
 def test_every_address_of_a_name_is_tried_in_turn(
     resolver: Names, connections: list[tuple[str, int]], tune: Callable[..., None]
 ) -> None:
-    with counting_server() as server:
+    with run_counting_server() as server:
         tune(http_allowed_hosts=f"two.example:{server.port}")
         resolver.answers["two.example"] = [[PUBLIC, "127.0.0.1"]]
         assert get(f"http://two.example:{server.port}/").status == 200
@@ -325,7 +325,7 @@ def test_no_proxy_of_the_environment_is_used(
 
 
 def fails_with(script: Callable[..., None], tune: Callable[..., None], seconds: float = 30, **values: object) -> str:
-    with scripted_server(script) as (pair, peers):
+    with run_scripted_server(script) as (pair, peers):
         tune(http_allowed_hosts=pair, **values)
         with pytest.raises(FetchFailedError) as failure:
             get(f"http://{pair}/", limit=100_000, seconds=seconds)
@@ -458,7 +458,7 @@ def test_https_asks_for_and_checks_the_certificate_of_the_name(
     # Given a server that tells which name it is asked for
     context, asked = trusted("shop.example"), []
     context.sni_callback = lambda _, name, __: asked.append(name)
-    with counting_server(lambda plain: context.wrap_socket(plain, server_side=True)) as server:
+    with run_counting_server(lambda plain: context.wrap_socket(plain, server_side=True)) as server:
         tune(http_allowed_hosts=f"shop.example:{server.port},other.example:{server.port}")
         resolver.answers = {"shop.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]}
         # Then its own name works although the connection goes to an address
@@ -480,7 +480,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(
     context = trusted("shop.example")
     monkeypatch.delenv("SSL_CERT_FILE")
     sockets.load_trust.cache_clear()
-    with counting_server(lambda plain: context.wrap_socket(plain, server_side=True)) as server:
+    with run_counting_server(lambda plain: context.wrap_socket(plain, server_side=True)) as server:
         tune(http_allowed_hosts=f"shop.example:{server.port}")
         resolver.answers = {"shop.example": [["127.0.0.1"]]}
         with pytest.raises(FetchFailedError, match="certificate is not valid"):
@@ -496,7 +496,7 @@ def test_a_server_that_drips_over_tls_is_cut_off_too(
     def script(connection: socket.socket, over: threading.Event) -> None:
         drip(b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n", b"x")(connection, over)
 
-    with scripted_server(script, lambda plain: context.wrap_socket(plain, server_side=True)) as (pair, _):
+    with run_scripted_server(script, lambda plain: context.wrap_socket(plain, server_side=True)) as (pair, _):
         port = pair.rpartition(":")[2]
         tune(http_allowed_hosts=f"shop.example:{port}")
         resolver.answers = {"shop.example": [["127.0.0.1"]]}
@@ -507,7 +507,7 @@ def test_a_server_that_drips_over_tls_is_cut_off_too(
 
 
 def test_a_server_that_never_shakes_hands_is_cut_off(tune: Callable[..., None]) -> None:
-    with scripted_server(lambda _, over: over.wait(60) and None) as (pair, _):
+    with run_scripted_server(lambda _, over: over.wait(60) and None) as (pair, _):
         tune(http_allowed_hosts=pair)
         began = time.monotonic()
         with pytest.raises(FetchFailedError, match="time ran out"):

@@ -19,8 +19,8 @@ from leaseway.metrics import notes, process
 from leaseway.prometheus import meter
 from leaseway.prometheus.families import BUCKETS
 from support.api_gateway import call, post
-from support.call_meter import metered
-from support.log_deliveries import delivery
+from support.call_meter import meter_calls
+from support.log_deliveries import make_delivery
 
 Said = Callable[..., list[str]]
 
@@ -50,7 +50,7 @@ def request_lines(capsys: pytest.CaptureFixture[str]) -> Said:
 
 
 def given(*lines: str, **options: Any) -> None:
-    importlib.import_module("meter.app").handler(delivery(lines, **options), None)
+    importlib.import_module("meter.app").handler(make_delivery(lines, **options), None)
 
 
 def counters() -> dict[str, dict[str, int]]:
@@ -144,7 +144,7 @@ def test_counters_only_grow_whatever_is_delivered_in_whatever_order(request_line
      '"Metrics":[{"Name":"HttpDuration"}]}]},"route":"a","status":"b","HttpDuration":[1]}'],
 )  # fmt: skip
 def test_what_is_no_metric_of_ours_counts_nothing_and_writes_nothing(line: str) -> None:
-    with metered() as calls:
+    with meter_calls() as calls:
         given(line)
     assert calls.count() == 0
 
@@ -192,6 +192,6 @@ def test_the_cost_follows_the_series_of_a_delivery_and_not_its_requests(request_
     one, hundred = request_lines(1), request_lines(*[1] * 100)
     routes = [line for number in range(8) for line in request_lines(1, route=f"GET /{number}")]
     for lines, first, units in ((one, 0, 4), (hundred, 1_000, 4), (routes, 2_000, 18)):
-        with metered() as calls:
+        with meter_calls() as calls:
             given(*lines, first=first)
         assert (calls.count("dynamodb"), calls.write_units(), calls.read_units()) == (1, units, 0)

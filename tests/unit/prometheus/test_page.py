@@ -14,11 +14,11 @@ from leaseway.jobs.run import claim, finish
 from leaseway.metrics import notes, process
 from leaseway.prometheus import FAMILIES, MetricKind
 from leaseway.prometheus.text import Histogram, render
-from support.account_stream import records
-from support.api_gateway import ADMIN, Answered, call, user
-from support.call_meter import metered
-from support.log_deliveries import delivery
-from support.prometheus_page import Samples, samples
+from support.account_stream import read_stream_records
+from support.api_gateway import ADMIN, ApiResponse, call, make_caller
+from support.call_meter import meter_calls
+from support.log_deliveries import make_delivery
+from support.prometheus_page import Samples, parse_samples
 
 SLEEP = {"duration_ms": 1}
 REQUEST = ("GET", "/health", "2xx")
@@ -43,21 +43,21 @@ def answered(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
             metrics.note("HttpDuration", duration, route=route, status=status)
             metrics.flush("api")
         lines = capsys.readouterr().out.splitlines()
-        importlib.import_module("meter.app").handler(delivery(lines, first=first), None)
+        importlib.import_module("meter.app").handler(make_delivery(lines, first=first), None)
 
     return told
 
 
-def scraped() -> Answered:
+def scraped() -> ApiResponse:
     return call("GET", "/metrics")
 
 
 def now() -> Samples:
-    return samples(scraped().text)
+    return parse_samples(scraped().text)
 
 
 def tallied() -> None:
-    importlib.import_module("tally.app").handler({"Records": records(table="jobs")}, None)
+    importlib.import_module("tally.app").handler({"Records": read_stream_records(table="jobs")}, None)
 
 
 # ---- The text ----------------------------------------------------------------------------------------------------
@@ -85,12 +85,12 @@ def test_a_stack_that_did_nothing_yet_tells_zeros_where_there_is_no_label_to_lea
 def test_whatever_a_worker_is_called_its_name_comes_back() -> None:
     names = ['a"b', "back\\slash", "two\nlines", "\\n", "ключ", "2026/11/23/[$LATEST]0f"]
     text = render({"app_active_tasks_total": {(name,): number for number, name in enumerate(names)}})
-    assert samples(text) == {("app_active_tasks_total", name): number for number, name in enumerate(names)}
+    assert parse_samples(text) == {("app_active_tasks_total", name): number for number, name in enumerate(names)}
 
 
 def test_a_histogram_is_cumulative_and_ends_with_all() -> None:
     counts = [number + 1 for number in range(12)]
-    found = samples(render({"http_request_duration_seconds": {REQUEST: Histogram(counts, 12.5)}}))
+    found = parse_samples(render({"http_request_duration_seconds": {REQUEST: Histogram(counts, 12.5)}}))
     name = "http_request_duration_seconds"
     bounds = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]
     assert [found[f"{name}_bucket", *REQUEST, bound] for bound in bounds] == [
@@ -186,7 +186,7 @@ def test_memory_cpu_and_starts_are_told_by_function(capsys: pytest.CaptureFixtur
     metrics.note("CpuUsed", 1_500, function="worker")
     metrics.note("MemoryUsed", 64, function="worker")
     metrics.flush("worker")
-    importlib.import_module("meter.app").handler(delivery(capsys.readouterr().out.splitlines()), None)
+    importlib.import_module("meter.app").handler(make_delivery(capsys.readouterr().out.splitlines()), None)
     found = now()
     assert found["process_resident_memory_bytes", "worker"] == 64 * 1024 * 1024
     assert found["process_cpu_seconds_total", "worker"] == 1.5
@@ -203,7 +203,7 @@ def test_changes_of_balances_are_told_by_how_they_went(capsys: pytest.CaptureFix
             continue
     metrics.note("HttpDuration", 1, route="POST /api/users/update-balance", status="2xx")
     metrics.flush("api")
-    importlib.import_module("meter.app").handler(delivery(capsys.readouterr().out.splitlines()), None)
+    importlib.import_module("meter.app").handler(make_delivery(capsys.readouterr().out.splitlines()), None)
     found = now()
     assert [found["leaseway_balance_updates_total", each] for each in ("granted", "refused", "conflicted")] == [2, 1, 0]
 
@@ -225,7 +225,7 @@ def test_a_scrape_reads_the_same_whether_one_request_was_counted_or_many(answere
     costs = []
     for number in range(3):
         answered(*[number + 1] * 90, first=number * 1_000)
-        with metered() as calls:
+        with meter_calls() as calls:
             scraped()
         costs.append((calls.count("dynamodb"), calls.read_units(), calls.writes()))
     assert costs[0] == costs[1] == costs[2]
@@ -234,7 +234,7 @@ def test_a_scrape_reads_the_same_whether_one_request_was_counted_or_many(answere
 
 
 @pytest.mark.parametrize(
-    ("caller", "status"), [(None, 401), (user("ann"), 403), ({**ADMIN, "role": "Worker"}, 200), (ADMIN, 200)]
+    ("caller", "status"), [(None, 401), (make_caller("ann"), 403), ({**ADMIN, "role": "Worker"}, 200), (ADMIN, 200)]
 )
 def test_it_is_for_workers_and_admins(caller: Any, status: int) -> None:
     assert call("GET", "/metrics", caller=caller).status == status

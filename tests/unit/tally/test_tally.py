@@ -15,7 +15,7 @@ from leaseway.jobs.find.totals import count_jobs
 from leaseway.jobs.run import claim
 from leaseway.settings import require_setting, settings
 from leaseway.tally.changes import read_changes
-from support.seed_jobs import job_item, put_jobs
+from support.seed_jobs import make_job_item, put_jobs
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -49,21 +49,21 @@ def test_a_job_is_counted_where_it_stands() -> None:
 
 
 def test_a_deleted_job_is_counted_no_more() -> None:
-    put_jobs([job_item(1), job_item(2)])
-    aws.client("dynamodb").delete_item(TableName=require_setting("jobs_table"), Key={"id": job_item(1)["id"]})
+    put_jobs([make_job_item(1), make_job_item(2)])
+    aws.client("dynamodb").delete_item(TableName=require_setting("jobs_table"), Key={"id": make_job_item(1)["id"]})
     tally(stream())
     assert (count_jobs("alice"), count_jobs()) == (1, 1)
 
 
 def test_an_item_that_is_no_job_blocks_nobody() -> None:
     aws.client("dynamodb").put_item(TableName=require_setting("jobs_table"), Item={"id": {"S": "stray"}})
-    put_jobs([job_item(1)])
+    put_jobs([make_job_item(1)])
     tally(stream())
     assert count_jobs() == 1
 
 
 def test_what_cannot_be_counted_raises_so_that_the_whole_batch_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    put_jobs([job_item(1)])
+    put_jobs([make_job_item(1)])
     records = stream()
     with monkeypatch.context() as patched:
         patched.setenv("TOTALS_TABLE", "gone")

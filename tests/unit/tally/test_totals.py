@@ -16,9 +16,9 @@ from leaseway.counters import CounterChange, Counters, CountReport, count
 from leaseway.dynamodb.transactions import TransactionCancelledError
 from leaseway.jobs.find.totals import count_jobs
 from leaseway.tally.job_totals import Group
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fuzz import count_examples
-from support.job_changes import job_change
+from support.job_changes import make_job_change
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -26,12 +26,12 @@ pytestmark = pytest.mark.usefixtures("cloud")
 def life(job: int, owner: str = "alice", type_name: str = "SLEEP") -> list[CounterChange]:
     """A job from its creation to its end: the three records that count."""
     steps = [None, *(Group(owner, status, type_name) for status in ("CREATED", "RUNNING", "COMPLETED"))]
-    return [job_change(f"{owner}-{job}-{n}", before, after) for n, (before, after) in enumerate(pairwise(steps))]
+    return [make_job_change(f"{owner}-{job}-{n}", before, after) for n, (before, after) in enumerate(pairwise(steps))]
 
 
 def heartbeat(name: str, owner: str = "alice") -> CounterChange:
     running = Group(owner, "RUNNING", "SLEEP")
-    return job_change(name, running, running)
+    return make_job_change(name, running, running)
 
 
 def lives(jobs: int, **more: Any) -> list[CounterChange]:
@@ -58,22 +58,22 @@ def test_transitions_move_a_job_from_count_to_count() -> None:
 
 def test_a_removed_job_is_counted_no_more() -> None:
     count(life(1))
-    count([job_change("gone", Group("alice", "COMPLETED", "SLEEP"), None)])
+    count([make_job_change("gone", Group("alice", "COMPLETED", "SLEEP"), None)])
     assert count_jobs() == count_jobs("alice") == 0
 
 
 def test_no_total_is_below_zero() -> None:
     # Given a decrement that is counted before its increment, when the total is read, then it is 0
-    count([job_change("early", Group("alice", "COMPLETED", "SLEEP"), None)])
+    count([make_job_change("early", Group("alice", "COMPLETED", "SLEEP"), None)])
     assert count_jobs("alice") == 0
-    count([job_change("late", None, Group("alice", "COMPLETED", "SLEEP"))])
+    count([make_job_change("late", None, Group("alice", "COMPLETED", "SLEEP"))])
     assert count_jobs("alice") == 0
 
 
 def test_a_batch_that_changes_no_count_writes_nothing() -> None:
     running = Group("alice", "RUNNING", "SLEEP")
-    with metered() as meter:
-        report = count([job_change(str(n), running, running) for n in range(50)])
+    with meter_calls() as meter:
+        report = count([make_job_change(str(n), running, running) for n in range(50)])
     assert report == CountReport(unchanged=50)
     assert meter.count() == 0
 
@@ -108,16 +108,16 @@ def test_records_in_between_that_change_nothing_move_no_boundary() -> None:
 
 def test_a_batch_whose_changes_cancel_out_is_still_marked() -> None:
     # Given a slice of no net effect, when it comes again with more behind it, then only what is new counts
-    there = job_change("1", Group("a", "CREATED", "T"), Group("a", "RUNNING", "T"))
-    back = job_change("2", Group("a", "RUNNING", "T"), Group("a", "CREATED", "T"))
+    there = make_job_change("1", Group("a", "CREATED", "T"), Group("a", "RUNNING", "T"))
+    back = make_job_change("2", Group("a", "RUNNING", "T"), Group("a", "CREATED", "T"))
     count([there, back])
-    count([job_change("3", None, Group("a", "CREATED", "T"))])
+    count([make_job_change("3", None, Group("a", "CREATED", "T"))])
     repeat = count(
         [
             there,
             back,
-            job_change("3", None, Group("a", "CREATED", "T")),
-            job_change("4", None, Group("a", "FAILED", "T")),
+            make_job_change("3", None, Group("a", "CREATED", "T")),
+            make_job_change("4", None, Group("a", "FAILED", "T")),
         ]
     )
     assert repeat == CountReport(repeated=3, counted=1)
@@ -125,8 +125,8 @@ def test_a_batch_whose_changes_cancel_out_is_still_marked() -> None:
 
 
 def test_a_batch_of_many_owners_is_cut_to_what_a_transaction_holds() -> None:
-    batch = [job_change(f"{n}", None, Group(f"o{n}", "CREATED", "SLEEP")) for n in range(250)]
-    with metered() as meter:
+    batch = [make_job_change(f"{n}", None, Group(f"o{n}", "CREATED", "SLEEP")) for n in range(250)]
+    with meter_calls() as meter:
         count(batch)
     transactions = [call for call in meter.calls if call.operation == "TransactWriteItems"]
     assert len(transactions) == 3
@@ -147,7 +147,7 @@ def test_counting_costs_a_job_under_a_fifth_of_a_write_unit() -> None:
             item = {"scope": {"S": owner}, "shard": {"S": str(shard)}, **numbers}
             aws.client("dynamodb").put_item(TableName="totals", Item=item)
     batch = [change for job in range(34) for change in life(job, type_name=kinds[job % 5])][:100]
-    with metered() as meter:
+    with meter_calls() as meter:
         count(batch)
     assert meter.operations() == {"dynamodb.TransactWriteItems": 1}
     assert meter.write_units("totals") == 6
@@ -156,12 +156,12 @@ def test_counting_costs_a_job_under_a_fifth_of_a_write_unit() -> None:
 
 def test_a_total_costs_the_same_at_any_number_of_jobs() -> None:
     count(lives(3))
-    with metered() as few:
+    with meter_calls() as few:
         count_jobs("alice", "COMPLETED")
     for n in range(40):
         big = Counter({"COMPLETED|SLEEP": 10_000_000})
         aws.client("dynamodb").update_item(**counters._add(Counters("owner#alice"), str(n % 8), big))
-    with metered() as many:
+    with meter_calls() as many:
         assert count_jobs("alice", "COMPLETED") == 400_000_003
     assert few.operations() == many.operations() == {"dynamodb.Query": 1}
     assert few.read_units() == many.read_units() == 0.5

@@ -20,9 +20,9 @@ from leaseway.tasks import (
 from leaseway.tasks.model import slot_job_id
 from leaseway.tasks.overview import standing_of
 from leaseway.tasks.tick import tick
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.task_runs import again, entries, jobs_in_the_table, last_run
+from support.task_runs import count_jobs, read_history, read_last_run, reload_task
 
 Make = Callable[..., Task]
 MINUTE = 60_000
@@ -39,7 +39,7 @@ def settled(fake_clock: FakeClock, make: Make) -> Task:
 
 def test_a_run_starts_at_its_slot_and_no_earlier(settled: Task, fake_clock: FakeClock) -> None:
     # Given a run that was created 30 s ahead
-    job = last_run(settled)
+    job = read_last_run(settled)
     assert (job.slot, job.run_after, job.created_at) == (settled.next_run, settled.next_run, fake_clock.ms)
     # When a worker has its message too early, then it has to wait
     fake_clock.move(seconds=29)
@@ -50,7 +50,7 @@ def test_a_run_starts_at_its_slot_and_no_earlier(settled: Task, fake_clock: Fake
     fake_clock.move(seconds=1)
     assert isinstance(claim.claim(job.id, "w"), claim.Claimed)
     # And no tick starts another
-    assert (tick().started, jobs_in_the_table()) == (0, 1)
+    assert (tick().started, count_jobs()) == (0, 1)
 
 
 def test_a_slot_further_ahead_waits_for_the_next_tick(fake_clock: FakeClock, make: Make) -> None:
@@ -58,13 +58,13 @@ def test_a_slot_further_ahead_waits_for_the_next_tick(fake_clock: FakeClock, mak
     fake_clock.move(minutes=5, seconds=-91)
     assert tick().due == 0
     fake_clock.move(seconds=1)
-    assert (tick().started, again(task).last_slot) == (1, task.next_run)
+    assert (tick().started, reload_task(task).last_slot) == (1, task.next_run)
 
 
 def test_a_tick_that_knows_of_a_slot_too_early_leaves_it(fake_clock: FakeClock, make: Make) -> None:
     task = make()
     assert slots.settle_slot(task, None).job is None
-    assert jobs_in_the_table() == 0
+    assert count_jobs() == 0
 
 
 def test_the_next_run_of_a_task_is_the_one_that_is_about_to_start(settled: Task, fake_clock: FakeClock) -> None:
@@ -78,12 +78,12 @@ def test_while_the_last_run_is_at_work_its_end_is_awaited_up_to_the_slot(fake_cl
     task = make(every="60s", ttl_ms=800_000)
     fake_clock.move(minutes=1)
     tick()
-    outcome = claim.claim(last_run(task).id, "w")
+    outcome = claim.claim(read_last_run(task).id, "w")
     assert isinstance(outcome, claim.Claimed)
     fake_clock.move(seconds=40)
     # Then the slot is not skipped ahead of its time
     report = tick()
-    assert (report.deferred, report.skipped, again(task).skipped) == (1, 0, 0)
+    assert (report.deferred, report.skipped, reload_task(task).skipped) == (1, 0, 0)
     # When the run is still at work at its slot, then it is
     fake_clock.move(seconds=21)
     outcome.lease.extend()
@@ -102,13 +102,13 @@ def delete(task: Task) -> None:
 def test_a_task_that_is_stopped_before_its_slot_does_not_run(
     settled: Task, fake_clock: FakeClock, stop: Callable[[Task], None]
 ) -> None:
-    job = last_run(settled)
+    job = read_last_run(settled)
     stop(settled)
     # Then the run is gone, as if it had never been created
-    assert (jobs_in_the_table(), entries(settled)) == (0, [])
+    assert (count_jobs(), read_history(settled)) == (0, [])
     fake_clock.move(seconds=31)
     assert claim.claim(job.id, "w") == claim.Settled("gone")
-    assert (tick().started, jobs_in_the_table()) == (0, 0)
+    assert (tick().started, count_jobs()) == (0, 0)
 
 
 def test_a_change_before_the_slot_is_what_runs_at_the_slot(settled: Task, fake_clock: FakeClock) -> None:
@@ -117,34 +117,34 @@ def test_a_change_before_the_slot_is_what_runs_at_the_slot(settled: Task, fake_c
     # When the payload is changed before the slot
     changed = change_task(settled.id, {"payload": {"duration_ms": 2}})
     # Then the slot is to come again, and its one run has the new payload
-    assert (changed.next_run, changed.last_job_id, again(settled)) == (slot, None, changed)
+    assert (changed.next_run, changed.last_job_id, reload_task(settled)) == (slot, None, changed)
     assert tick().started == 1
-    job = last_run(settled)
+    job = read_last_run(settled)
     assert (job.id, job.slot, job.payload) == (slot_job_id(settled.id, slot or 0), slot, {"duration_ms": 2})
-    assert [entry.job and entry.job.id for entry in entries(settled)] == [job.id]
+    assert [entry.job and entry.job.id for entry in read_history(settled)] == [job.id]
 
 
 def test_another_schedule_before_the_slot_takes_the_run_back(settled: Task, fake_clock: FakeClock) -> None:
     changed = change_task(settled.id, {"every": "7m"})
-    assert (changed.next_run, jobs_in_the_table()) == (fake_clock.ms + 7 * MINUTE, 0)
+    assert (changed.next_run, count_jobs()) == (fake_clock.ms + 7 * MINUTE, 0)
 
 
 def test_a_run_that_has_started_is_left_alone(settled: Task, fake_clock: FakeClock) -> None:
     # Given a worker whose clock is ahead, which has the run already
     running = [JobModel.status.set(JobStatus.RUNNING), JobModel.fence.set(1)]
-    JobModel.change(last_run(settled).id, running, JobModel.id.exists())
+    JobModel.change(read_last_run(settled).id, running, JobModel.id.exists())
     # When the task is changed
     changed = change_task(settled.id, {"payload": {"duration_ms": 2}})
     # Then its slot stays settled
     assert (changed.last_slot, changed.next_run) == (settled.next_run, (settled.next_run or 0) + 5 * MINUTE)
-    assert jobs_in_the_table() == 1
+    assert count_jobs() == 1
 
 
 def test_a_claim_between_the_read_and_the_pause_wins(
     settled: Task, fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a pause that has read the run as still to start, when its worker claims it
-    job = last_run(settled)
+    job = read_last_run(settled)
     real = JobModel.read
 
     def read(key: str, **options: bool) -> object:
@@ -159,17 +159,17 @@ def test_a_claim_between_the_read_and_the_pause_wins(
         monkeypatch.setattr(JobModel, "read", read)
         pause(settled)
     # Then the task is paused, and the run goes on
-    assert again(settled).next_run is None
-    assert last_run(settled).status is JobStatus.RUNNING
+    assert reload_task(settled).next_run is None
+    assert read_last_run(settled).status is JobStatus.RUNNING
 
 
 def test_a_run_that_its_owner_cancelled_before_the_slot_is_not_created_again(
     settled: Task, fake_clock: FakeClock
 ) -> None:
-    JobModel.change(last_run(settled).id, [JobModel.status.set(JobStatus.CANCELLED)], JobModel.id.exists())
+    JobModel.change(read_last_run(settled).id, [JobModel.status.set(JobStatus.CANCELLED)], JobModel.id.exists())
     assert change_task(settled.id, {"payload": {"duration_ms": 2}}).last_slot == settled.next_run
     fake_clock.move(seconds=31)
-    assert (tick().started, jobs_in_the_table()) == (0, 1)
+    assert (tick().started, count_jobs()) == (0, 1)
 
 
 def test_run_now_takes_the_place_of_a_run_that_is_about_to_start(settled: Task, fake_clock: FakeClock) -> None:
@@ -178,7 +178,7 @@ def test_run_now_takes_the_place_of_a_run_that_is_about_to_start(settled: Task, 
     # When it is run by hand
     by_hand = start_now(settled.id)
     # Then this is its only run, and the slot is still to come
-    assert (jobs_in_the_table(), again(settled).last_job_id, again(settled).next_run) == (1, by_hand.id, slot)
+    assert (count_jobs(), reload_task(settled).last_job_id, reload_task(settled).next_run) == (1, by_hand.id, slot)
     with pytest.raises(AlreadyRunningError):
         start_now(settled.id)
     # When the slot comes during that run, then it is skipped
@@ -191,14 +191,14 @@ def test_run_now_beside_a_run_that_is_about_to_start_if_the_task_overlaps(fake_c
     fake_clock.move(minutes=4, seconds=30)
     tick()
     by_hand = start_now(task.id)
-    assert jobs_in_the_table() == 2
+    assert count_jobs() == 2
     # When it is paused before the slot, then the run by hand stays
     pause(task)
-    assert (jobs_in_the_table(), again(task).last_job_id) == (1, by_hand.id)
+    assert (count_jobs(), reload_task(task).last_job_id) == (1, by_hand.id)
 
 
 def test_the_run_before_is_the_last_one_again(settled: Task, fake_clock: FakeClock) -> None:
-    first = last_run(settled)
+    first = read_last_run(settled)
     fake_clock.move(seconds=30)
     outcome = claim.claim(first.id, "w")
     assert isinstance(outcome, claim.Claimed)
@@ -206,7 +206,7 @@ def test_the_run_before_is_the_last_one_again(settled: Task, fake_clock: FakeClo
     fake_clock.move(minutes=4, seconds=30)
     assert tick().started == 1
     pause(settled)
-    assert again(settled).last_job_id == first.id
+    assert reload_task(settled).last_job_id == first.id
 
 
 def test_a_tick_between_the_read_and_the_change_is_taken_back_too(
@@ -226,12 +226,12 @@ def test_a_tick_between_the_read_and_the_change_is_taken_back_too(
     monkeypatch.setattr(definitions, "read_task", read)
     change_task(task.id, {"payload": {"duration_ms": 2}})
     # Then no run of the old definition is left
-    assert (reads, jobs_in_the_table()) == ([1], 0)
+    assert (reads, count_jobs()) == ([1], 0)
 
 
 def test_a_change_costs_as_before_unless_a_run_is_about_to_start(fake_clock: FakeClock, make: Make) -> None:
     task = make()
-    with metered() as meter:
+    with meter_calls() as meter:
         change_task(task.id, {"payload": {"duration_ms": 2}})
     assert meter.operations() == {"dynamodb.GetItem": 1, "dynamodb.UpdateItem": 1}
 
@@ -243,4 +243,4 @@ def test_only_one_run_is_created_ahead(fake_clock: FakeClock, make: Make) -> Non
     assert [tick().started for _ in range(3)] == [1, 0, 0]
     # When it is paused, then nothing is left to run
     pause(task)
-    assert jobs_in_the_table() == 0
+    assert count_jobs() == 0

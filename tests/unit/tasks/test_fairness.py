@@ -17,7 +17,7 @@ from leaseway.tasks import tick as ticking
 from leaseway.tasks.model import TaskModel
 from leaseway.tasks.tick import tick
 from support.fake_clock import FakeClock
-from support.task_runs import again, entries, jobs_in_the_table, last_run
+from support.task_runs import count_jobs, read_history, read_last_run, reload_task
 
 Make = Callable[..., Task]
 MINUTE = 60_000
@@ -49,7 +49,7 @@ def test_a_spent_budget_starves_no_shard(fake_clock: FakeClock, make: Make, set_
         fake_clock.move(minutes=1)
         assert tick().left
     # Then each task was settled about as often as any other, whatever its shard
-    settled = [(again(task).last_slot or 0) - task.created_at for task in tasks]
+    settled = [(reload_task(task).last_slot or 0) - task.created_at for task in tasks]
     assert min(settled) >= 10 * MINUTE
 
 
@@ -66,7 +66,7 @@ def test_the_lag_is_that_of_the_earliest_slot_of_all_shards(
     report = tick()
     # Then it is that one, and the lag is its age
     assert (report.lag_ms, report.started, report.left) == (25 * MINUTE, 1, True)
-    assert last_run(late).status is JobStatus.CREATED
+    assert read_last_run(late).status is JobStatus.CREATED
 
 
 def test_a_task_of_a_retired_type_stops_no_healthy_run(
@@ -90,15 +90,15 @@ def test_a_task_of_a_retired_type_stops_no_healthy_run(
     report = tick()
     # Then the healthy runs have started and were sent
     assert (report.started, report.sent, report.set_aside, report.failed) == (12, 12, 1, 0)
-    assert {last_run(task).id for task in healthy} == set(sent)
+    assert {read_last_run(task).id for task in healthy} == set(sent)
     # And the other's slot is shown as missed, without a job, and its schedule goes on
-    assert [(entry.status, entry.slots) for entry in entries(retired)] == [("MISSED", 1)]
-    assert (again(retired).missed, again(retired).last_job_id) == (1, None)
-    assert again(retired).next_run == fake_clock.ms + 5 * MINUTE
+    assert [(entry.status, entry.slots) for entry in read_history(retired)] == [("MISSED", 1)]
+    assert (reload_task(retired).missed, reload_task(retired).last_job_id) == (1, None)
+    assert reload_task(retired).next_run == fake_clock.ms + 5 * MINUTE
     # And it cannot be started by hand either
     with pytest.raises(UnavailableError, match="no queue"):
         start_now(retired.id)
-    assert jobs_in_the_table() == 12
+    assert count_jobs() == 12
 
 
 def test_a_send_that_raises_stops_no_other(fake_clock: FakeClock, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +190,7 @@ def test_broken_tasks_stand_before_no_other(
     first, second = tick(), tick()
     # Then the broken ones were set aside, once, and the healthy one has its run
     assert (first.set_aside, first.started, second.set_aside, second.started) == (3, 0, 0, 1)
-    assert last_run(healthy).status is JobStatus.CREATED
+    assert read_last_run(healthy).status is JobStatus.CREATED
     # And they are counted again in an hour
     fake_clock.move(hours=1)
     assert tick().set_aside + tick().set_aside == 3
@@ -214,9 +214,9 @@ def test_a_task_that_was_set_aside_keeps_its_slots_once_it_can_be_planned(
     assert tick().started == 1
     # Then it goes on at its own times, and the slots between are shown as missed
     assert task.next_run is not None
-    assert (last_run(task).slot or 0) - task.next_run == 8 * 7 * MINUTE
-    assert ((again(task).next_run or 0) - task.next_run) % (7 * MINUTE) == 0
-    assert (again(task).missed, again(task).aside_from) == (8, None)
+    assert (read_last_run(task).slot or 0) - task.next_run == 8 * 7 * MINUTE
+    assert ((reload_task(task).next_run or 0) - task.next_run) % (7 * MINUTE) == 0
+    assert (reload_task(task).missed, reload_task(task).aside_from) == (8, None)
 
 
 def test_a_change_brings_a_task_back_that_was_set_aside(fake_clock: FakeClock, make: Make) -> None:

@@ -13,7 +13,7 @@ from leaseway.jobs.run import claim
 from leaseway.tasks import AlreadyRunningError, Overlap, Task, delete_task
 from leaseway.tasks.keyed_run import start_now_once
 from support.api_gateway import call
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
 
 KEY = IdempotencyKey("ann", "POST /api/tasks/{id}/run", "k")
@@ -47,7 +47,7 @@ def test_a_repeat_starts_no_second_run(make: Make, fake_clock: FakeClock, overla
         claim.claim(first.id, "w1")
     fake_clock.move(minutes=1)
 
-    with metered() as meter:
+    with meter_calls() as meter:
         again = start_now_once(task.id, KEY)
 
     assert facts(again) == facts(first)

@@ -30,9 +30,9 @@ from leaseway.tasks.model import TaskModel, slot_job_id
 from leaseway.tasks.plan import Verdict
 from leaseway.tasks.runs import jitter_ms
 from leaseway.tasks.tick import tick
-from support.call_meter import metered
+from support.call_meter import meter_calls
 from support.fake_clock import FakeClock
-from support.task_runs import again, all_runs, entries, jobs_in_the_table, last_run
+from support.task_runs import count_jobs, read_history, read_last_run, read_runs, reload_task
 
 MINUTE = 60_000
 
@@ -63,10 +63,10 @@ def test_a_slot_that_has_come_becomes_one_job_with_its_message(
     late, again_late = tick(), tick()
     # Then one of them started the slot's run
     assert (early.due, late.started, again_late.due) == (0, 1, 0)
-    job = last_run(task)
+    job = read_last_run(task)
     assert (job.id, job.task_id, job.slot) == (slot_job_id(task.id, task.next_run), task.id, task.next_run)
     assert (job.owner, job.status, waiting_messages()) == ("ann", JobStatus.CREATED, 1)
-    assert again(task).next_run == task.next_run + 5 * MINUTE
+    assert reload_task(task).next_run == task.next_run + 5 * MINUTE
 
 
 def test_ticks_that_read_the_same_state_start_each_slot_once(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
@@ -76,7 +76,7 @@ def test_ticks_that_read_the_same_state_start_each_slot_once(fake_clock: FakeClo
     outcomes = [slots.settle_slot(task, None) for task, _ in itertools.product(tasks, range(5))]
     # Then there are ten jobs, one a slot
     started = [outcome.job.id for outcome in outcomes if outcome.job]
-    assert len(started) == len(set(started)) == jobs_in_the_table() == 10
+    assert len(started) == len(set(started)) == count_jobs() == 10
 
 
 @pytest.mark.parametrize(("catch_up", "runs", "missed"), [(CatchUp.LATEST, 1, 2), (CatchUp.NONE, 0, 3)])
@@ -89,9 +89,9 @@ def test_two_minutes_without_ticks(
     # When a tick comes
     report = tick()
     # Then the stretch has one run or none, history tells of the rest, and the schedule goes on
-    assert (report.started, report.missed, jobs_in_the_table()) == (runs, missed, runs)
-    assert sum(entry.slots for entry in entries(task) if entry.status == "MISSED") == missed
-    assert (again(task).missed, again(task).next_run) == (missed, fake_clock.ms + MINUTE)
+    assert (report.started, report.missed, count_jobs()) == (runs, missed, runs)
+    assert sum(entry.slots for entry in read_history(task) if entry.status == "MISSED") == missed
+    assert (reload_task(task).missed, reload_task(task).next_run) == (missed, fake_clock.ms + MINUTE)
 
 
 @pytest.mark.parametrize(("age", "runs"), [(90, 1), (91, 0)])
@@ -110,14 +110,14 @@ def test_without_catch_up_a_fresh_slot_after_an_outage_of_days_is_run(
     fake_clock.move(hours=49, seconds=30)
     report = tick()
     assert (report.started, report.missed) == (1, 48)
-    assert last_run(task).slot == fake_clock.ms - 30_000
+    assert read_last_run(task).slot == fake_clock.ms - 30_000
 
 
 def test_a_clock_that_goes_back_starts_nothing_again(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     task = make()
     fake_clock.move(minutes=5)
     tick()
-    run_to_the_end(last_run(task))
+    run_to_the_end(read_last_run(task))
     # When the clock falls back an hour, and ticks come until it is where it was
     fake_clock.move(hours=-1)
     for _ in range(60):
@@ -125,7 +125,7 @@ def test_a_clock_that_goes_back_starts_nothing_again(fake_clock: FakeClock, make
         fake_clock.move(minutes=1)
     # Then the next slot is the next that starts
     fake_clock.move(minutes=5)
-    assert (tick().started, jobs_in_the_table()) == (1, 2)
+    assert (tick().started, count_jobs()) == (1, 2)
 
 
 def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(
@@ -134,7 +134,7 @@ def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(
     task = make(ttl_ms=800_000)
     fake_clock.move(minutes=5)
     tick()
-    first = run(last_run(task))
+    first = run(read_last_run(task))
     for _ in range(2):
         fake_clock.move(minutes=5)
         first.extend()
@@ -143,8 +143,8 @@ def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(
     fake_clock.move(minutes=5)
     # Then the slot after its end is started, and history tells of all four
     assert tick().started == 1
-    assert [entry.status for entry in entries(task)] == ["CREATED", "SKIPPED", "SKIPPED", "COMPLETED"]
-    assert again(task).skipped == 2
+    assert [entry.status for entry in read_history(task)] == ["CREATED", "SKIPPED", "SKIPPED", "COMPLETED"]
+    assert reload_task(task).skipped == 2
 
 
 def test_under_skip_a_run_that_waits_for_a_worker_is_not_doubled(
@@ -154,7 +154,7 @@ def test_under_skip_a_run_that_waits_for_a_worker_is_not_doubled(
     fake_clock.move(minutes=5)
     tick()
     fake_clock.move(minutes=5)
-    assert (tick().skipped, jobs_in_the_table()) == (1, 1)
+    assert (tick().skipped, count_jobs()) == (1, 1)
 
 
 def test_under_allow_every_slot_is_started(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
@@ -162,7 +162,7 @@ def test_under_allow_every_slot_is_started(fake_clock: FakeClock, make: Callable
     for _ in range(3):
         fake_clock.move(minutes=5)
         assert tick().started == 1
-    assert jobs_in_the_table() == 3
+    assert count_jobs() == 3
 
 
 def test_a_dead_run_holds_nothing_up_longer_than_its_lease(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
@@ -170,12 +170,12 @@ def test_a_dead_run_holds_nothing_up_longer_than_its_lease(fake_clock: FakeClock
     task = make(every="60s", ttl_ms=800_000)
     fake_clock.move(minutes=1)
     tick()
-    dead = run(last_run(task))
+    dead = run(read_last_run(task))
     # When the next slot comes, a lease and the time of a takeover later
     fake_clock.move(minutes=1)
     assert tick().started == 1
     # Then the dead run is over, and a worker that comes to life again changes nothing
-    over = next(job for job in all_runs(task) if job.id == dead.job.id)
+    over = next(job for job in read_runs(task) if job.id == dead.job.id)
     assert (over.status, over.crashes) == (JobStatus.CANCELLED, 1)
     assert "its worker died" in (over.error_message or "")
     with pytest.raises(LeaseLostError):
@@ -187,31 +187,31 @@ def test_a_run_that_is_just_being_taken_over_holds_its_place(fake_clock: FakeClo
     task = make(every="60s", ttl_ms=800_000)
     fake_clock.move(minutes=1)
     tick()
-    dead = run(last_run(task))
+    dead = run(read_last_run(task))
     fake_clock.move(seconds=50)
     abandoned = claim.claim(dead.job.id, "w2")
     assert isinstance(abandoned, claim.Abandoned)
     # Given a tick that read the dead run before another worker took it over
     fake_clock.move(seconds=10)
-    read = again(task), last_run(task)
+    read = reload_task(task), read_last_run(task)
     assert isinstance(claim.take_over(abandoned.lease, "w2"), Claimed)
     # When it settles the slot
     outcome = slots.settle_slot(*read)
     # Then the slot is skipped: the run is alive
     assert outcome.verdict is Verdict.SKIPPED
-    assert last_run(task).status is JobStatus.RUNNING
+    assert read_last_run(task).status is JobStatus.RUNNING
 
 
 def test_a_run_past_its_time_to_live_holds_nothing_up(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     task = make(every="60s", ttl_ms=40_000)
     fake_clock.move(minutes=1)
     tick()
-    first = run(last_run(task))
+    first = run(read_last_run(task))
     fake_clock.move(seconds=30)
     first.extend()
     fake_clock.move(seconds=30)
     assert tick().started == 1
-    assert {job.id: job.status for job in all_runs(task)}[first.job.id] is JobStatus.CANCELLED
+    assert {job.id: job.status for job in read_runs(task)}[first.job.id] is JobStatus.CANCELLED
 
 
 def test_a_run_started_by_hand_and_a_tick_exclude_each_other(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
@@ -222,8 +222,8 @@ def test_a_run_started_by_hand_and_a_tick_exclude_each_other(fake_clock: FakeClo
     by_hand = start_now(task.id)
     outcome = slots.settle_slot(task, None)
     # Then the slot is skipped, and there is one job
-    assert (outcome.verdict, jobs_in_the_table()) == (Verdict.SKIPPED, 1)
-    assert (last_run(task).id, by_hand.slot, waiting_messages()) == (by_hand.id, None, 1)
+    assert (outcome.verdict, count_jobs()) == (Verdict.SKIPPED, 1)
+    assert (read_last_run(task).id, by_hand.slot, waiting_messages()) == (by_hand.id, None, 1)
 
 
 def test_a_running_task_is_not_started_by_hand(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
@@ -251,9 +251,9 @@ def test_a_retried_run_keeps_its_place(fake_clock: FakeClock, make: Callable[...
     task = make()
     fake_clock.move(minutes=5)
     tick()
-    run_to_the_end(last_run(task))
+    run_to_the_end(read_last_run(task))
     fake_clock.move(minutes=5)
-    read = again(task), last_run(task)
+    read = reload_task(task), read_last_run(task)
     JobModel.change(read[1].id, [JobModel.status.set("CREATED")], JobModel.id.exists())
     # When the tick settles the slot, it finds the run alive
     assert slots.settle_slot(*read).verdict is Verdict.SKIPPED
@@ -263,7 +263,7 @@ def test_jitter_delays_a_run_by_the_same_time_whoever_asks(fake_clock: FakeClock
     task = make(jitter_seconds=120)
     fake_clock.move(minutes=5)
     tick()
-    job = last_run(task)
+    job = read_last_run(task)
     assert job.run_after is None or 0 < job.run_after - job.slot <= 120_000
     spread = {jitter_ms(task, slot) for slot in range(200)}
     assert len(spread) > 150
@@ -280,8 +280,8 @@ def test_a_slot_whose_job_exists_is_passed_over(fake_clock: FakeClock, make: Cal
     # When a tick comes
     report = tick()
     # Then the slot is not run again, and the schedule goes on
-    assert (report.started, jobs_in_the_table()) == (0, 1)
-    assert again(task).next_run > fake_clock.ms
+    assert (report.started, count_jobs()) == (0, 1)
+    assert reload_task(task).next_run > fake_clock.ms
 
 
 def test_a_lost_message_is_the_sweepers_to_send(
@@ -332,7 +332,7 @@ def test_a_lost_answer_starts_the_slot_once(
     )
     monkeypatch.setattr(clock, "sleep", lambda _: None)
     report = tick()
-    assert (report.started + report.raced, jobs_in_the_table()) == (1, 1)
+    assert (report.started + report.raced, count_jobs()) == (1, 1)
 
 
 def test_what_a_slot_costs(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
@@ -340,10 +340,10 @@ def test_what_a_slot_costs(fake_clock: FakeClock, make: Callable[..., Task]) -> 
     task = make()
     fake_clock.move(minutes=5)
     tick()
-    run_to_the_end(last_run(task))
+    run_to_the_end(read_last_run(task))
     fake_clock.move(minutes=5)
     # When the next slot is settled
-    with metered() as meter:
+    with meter_calls() as meter:
         assert tick().started == 1
     # Then it is one transaction of four items, and reads of what is due
     assert meter.count("dynamodb", "TransactWriteItems") == 1
@@ -355,7 +355,7 @@ def test_what_a_slot_costs(fake_clock: FakeClock, make: Callable[..., Task]) -> 
 def test_a_tick_with_nothing_due_reads_one_query_a_shard(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     for _ in range(20):
         make()
-    with metered() as meter:
+    with meter_calls() as meter:
         tick()
     assert meter.operations() == {"dynamodb.Query": settings().due_shards}
     assert meter.keys() == 0

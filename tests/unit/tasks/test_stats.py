@@ -9,7 +9,7 @@ from leaseway import clock, counters
 from leaseway.dynamodb.table import Item
 from leaseway.tally.changes import read_changes
 from leaseway.tally.task_statistics import RunStatistics, read_statistics
-from support.call_meter import metered
+from support.call_meter import meter_calls
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -91,7 +91,7 @@ def test_percentiles_are_within_a_tenth() -> None:
 def test_a_summary_reads_the_same_for_any_number_of_runs(runs: int) -> None:
     for number in range(0, runs, 33):
         count([entry for more in range(min(33, runs - number)) for entry in life(number + more, took=5_000 + more)])
-    with metered() as meter:
+    with meter_calls() as meter:
         assert read_statistics().overall.runs == runs
     assert meter.operations() == {"dynamodb.Query": 2}
     assert (meter.keys(), meter.read_units()) == (2, 1)

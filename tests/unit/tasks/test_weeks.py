@@ -21,8 +21,8 @@ from leaseway.tasks.history import Entry, page_of_history
 from leaseway.tasks.schedule import schedule
 from leaseway.tasks.slots import read_run, read_task
 from support import tables
-from support.as_function import forget_everything
-from support.crontab_model import cron_slots, interval_slots
+from support.as_function import clear_caches
+from support.crontab_model import list_cron_slots, list_interval_slots
 from support.fake_clock import FakeClock
 from support.fuzz import count_examples
 
@@ -71,7 +71,7 @@ def test_weeks_of_a_crontab_are_what_the_model_says(cron: str, zone: str, start:
     while (moment := series.next_after(moment)) <= end:
         slots.append(moment)
 
-    assert slots == cron_slots(cron, zone, begin, end)
+    assert slots == list_cron_slots(cron, zone, begin, end)
 
 
 @given(st.data())
@@ -91,11 +91,11 @@ def test_weeks_of_ticks_delays_and_crashes_lose_no_slot_and_double_none(data: An
 
 
 def _empty_cloud(patch: pytest.MonkeyPatch) -> None:
-    forget_everything()
+    clear_caches()
     for kind in (tables.jobs, tables.tasks, tables.history):
         aws.client("dynamodb").create_table(**kind(kind.__name__))
-    patch.setenv("TASKS_QUEUE_URL", tables.queue(aws.client("sqs"), "tasks"))
-    forget_everything()
+    patch.setenv("TASKS_QUEUE_URL", tables.create_queue(aws.client("sqs"), "tasks"))
+    clear_caches()
 
 
 class SchedulerDies(BaseException):
@@ -255,8 +255,8 @@ class Simulation:
 
     def _slots(self, start: int, end: int) -> list[int]:
         if self.cron:
-            return cron_slots(self.cron, self.zone, start, end)
-        return interval_slots(self.seconds, self.begin, start, end)
+            return list_cron_slots(self.cron, self.zone, start, end)
+        return list_interval_slots(self.seconds, self.begin, start, end)
 
 
 def _die(*_: object, **__: object) -> None:

@@ -14,8 +14,8 @@ from leaseway.jobs.progress import WHOLE, Progress
 from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel
 from leaseway.settings import require_setting, settings
-from support.call_meter import metered
-from support.job_steps import claimed, read
+from support.call_meter import meter_calls
+from support.job_steps import claim_job, read_job
 from worker import progress as writing
 from worker.app import handler
 
@@ -68,14 +68,14 @@ def test_the_latest_is_written_no_more_often_than_the_interval(
     # Then what is written are a few steps of the way, each the latest of its time, and in the end the whole
     assert 1 <= len(reports) <= (time.monotonic() - began) / 0.3
     assert reports == sorted(set(reports))
-    assert (read(job).progress, read(job).progress_note) == (WHOLE, "part 90")
+    assert (read_job(job).progress, read_job(job).progress_note) == (WHOLE, "part 90")
 
 
 def test_a_job_that_is_done_within_the_interval_pays_nothing_for_telling(reports: list[Progress]) -> None:
     job = teller(parts=50)
     work()
     assert reports == []
-    assert (read(job).status, read(job).progress) == (JobStatus.COMPLETED, WHOLE)
+    assert (read_job(job).status, read_job(job).progress) == (JobStatus.COMPLETED, WHOLE)
 
 
 def test_who_tells_nothing_has_nothing_written_and_nothing_in_the_item() -> None:
@@ -101,7 +101,7 @@ def test_a_worker_learns_from_its_progress_that_the_job_is_cancelled(
     work()
     assert ended
     assert ended[0] < 1_000
-    assert read(job).status is JobStatus.CANCELLED
+    assert read_job(job).status is JobStatus.CANCELLED
 
 
 def _remembering(told: list[int]) -> Callable[..., JobStatus]:
@@ -126,7 +126,7 @@ def test_a_write_that_fails_is_tried_again_and_stops_no_work(monkeypatch: pytest
     job = teller(parts=2, each_ms=250)
     work()
     assert len(tries) >= 2
-    assert read(job).status is JobStatus.COMPLETED
+    assert read_job(job).status is JobStatus.COMPLETED
 
 
 def test_a_failed_job_shows_how_far_it_came_and_a_retry_begins_anew(
@@ -136,23 +136,23 @@ def test_a_failed_job_shows_how_far_it_came_and_a_retry_begins_anew(
     job = teller(parts=4, each_ms=100, error="boom")
     work()
     assert reports
-    assert (read(job).status, read(job).progress) == (JobStatus.FAILED, reports[-1].thousandths)
+    assert (read_job(job).status, read_job(job).progress) == (JobStatus.FAILED, reports[-1].thousandths)
     retry_job(job.id, owner=None)
-    assert (read(job).progress, read(job).progress_note) == (None, None)
+    assert (read_job(job).progress, read_job(job).progress_note) == (None, None)
 
 
 def test_progress_is_one_unit_and_only_the_claims_own() -> None:
-    mine = claimed(teller(parts=1))
-    with metered() as meter:
+    mine = claim_job(teller(parts=1))
+    with meter_calls() as meter:
         mine.report(Progress.from_fraction(0.4, "thumbnails"))
     assert (meter.count(), meter.write_units(), meter.read_units()) == (1, 1, 0)
-    assert (read(mine.job).progress, read(mine.job).progress_note, read(mine.job).version) == (
+    assert (read_job(mine.job).progress, read_job(mine.job).progress_note, read_job(mine.job).version) == (
         400,
         "thumbnails",
         mine.job.version,
     )
     mine.report(Progress.from_fraction(0.5))
-    assert (read(mine.job).progress, read(mine.job).progress_note) == (500, None)
+    assert (read_job(mine.job).progress, read_job(mine.job).progress_note) == (500, None)
     cancel_job(mine.job.id, owner=None, actor="root")
     with pytest.raises(LeaseLostError):
         mine.report(Progress.from_fraction(1))

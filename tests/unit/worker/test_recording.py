@@ -20,7 +20,7 @@ from leaseway.jobs.run.claim import Claimed, Outcome
 from leaseway.jobs.run.claim import claim as claim_job
 from leaseway.jobs.table import JobModel
 from leaseway.settings import require_setting, settings
-from support.job_steps import read
+from support.job_steps import read_job
 from worker import runner
 from worker.app import handler
 
@@ -49,7 +49,7 @@ def run_batch() -> dict[str, Any]:
 
 
 def end_of(job: Job) -> tuple[JobStatus, int, int, str | None]:
-    ended = read(job)
+    ended = read_job(job)
     return ended.status, ended.attempts, ended.crashes, ended.error_message
 
 
@@ -116,7 +116,7 @@ def test_a_result_with_a_json_form_is_read_as_it_was_returned(kind: str, value: 
 
     assert run_batch() == {"batchItemFailures": []}
 
-    assert read(job).result == {"value": value}
+    assert read_job(job).result == {"value": value}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_an_executor_that_ends_oddly_is_a_failed_attempt_and_no_crash(
     assert run_batch() == {"batchItemFailures": []}
 
     assert end_of(job) == (JobStatus.FAILED, 1, 0, message)
-    assert [attempt.error for attempt in read(job).history] == [message]
+    assert [attempt.error for attempt in read_job(job).history] == [message]
 
 
 def test_a_note_that_is_no_text_keeps_no_result_from_being_stored() -> None:
@@ -145,7 +145,7 @@ def test_a_note_that_is_no_text_keeps_no_result_from_being_stored() -> None:
 
     assert run_batch() == {"batchItemFailures": []}
 
-    assert (read(job).status, read(job).progress_note) == (JobStatus.COMPLETED, "file \\udc80.txt")
+    assert (read_job(job).status, read_job(job).progress_note) == (JobStatus.COMPLETED, "file \\udc80.txt")
 
 
 def test_a_permanent_failure_uses_no_other_attempt() -> None:
@@ -230,7 +230,7 @@ def test_a_heartbeat_that_hangs_holds_up_no_other(monkeypatch: pytest.MonkeyPatc
     # When they run, then the second's heartbeats went on, and both completed
     assert run_batch() == {"batchItemFailures": []}
     assert were_heard == [[True, True]]
-    assert {read(hung).status, read(other).status} == {JobStatus.COMPLETED}
+    assert {read_job(hung).status, read_job(other).status} == {JobStatus.COMPLETED}
 
 
 @pytest.mark.usefixtures("short_lease")
@@ -261,7 +261,7 @@ def test_neither_a_slow_claim_nor_a_slow_queue_holds_up_a_heartbeat(monkeypatch:
     # When both run, then the heartbeats came while the claim and the queue were under way
     assert run_batch() == {"batchItemFailures": []}
     assert were_heard == [True, True]
-    assert {read(running).status, read(slow).status} == {JobStatus.COMPLETED}
+    assert {read_job(running).status, read_job(slow).status} == {JobStatus.COMPLETED}
 
 
 @pytest.mark.usefixtures("short_lease")

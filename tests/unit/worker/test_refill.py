@@ -15,7 +15,7 @@ from leaseway.jobs.create.placement import Priority
 from leaseway.jobs.queue import HIGH, LOW, NORMAL, ORDERED, TASKS, Queue
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.settings import settings
-from support.job_steps import read
+from support.job_steps import read_job
 from worker import intake
 from worker.app import handler
 from worker.intake import Intake
@@ -97,7 +97,7 @@ def test_one_long_job_does_not_hold_nine_slots(priority: Priority) -> None:
     failures = run(event)
 
     # Then it ran them all, the short ones while the long one ran, and deleted what it received itself
-    ended = [read(job) for job in (long, *short)]
+    ended = [read_job(job) for job in (long, *short)]
     assert (failures, {job.status for job in ended}) == ([], {JobStatus.COMPLETED})
     assert {job.worker for job in ended} == {"one"}
     assert {job.attempts for job in ended} == {1}
@@ -134,7 +134,7 @@ def test_a_backlog_of_short_jobs_is_worked_off_by_one_invocation(monkeypatch: py
 
     assert run(event) == []
 
-    assert {read(job).status for job in jobs} == {JobStatus.COMPLETED}
+    assert {read_job(job).status for job in jobs} == {JobStatus.COMPLETED}
     assert requests.calls["DeleteMessageBatch"] <= 8, "not one for each job"
 
 
@@ -148,8 +148,8 @@ def test_nothing_is_received_that_the_time_left_is_too_short_for(monkeypatch: py
     assert handler(event, context) == {"batchItemFailures": []}
 
     assert requests.calls["ReceiveMessage"] == 0
-    assert {read(job).status for job in handed} == {JobStatus.COMPLETED}
-    assert {read(job).status for job in waiting} == {JobStatus.CREATED}
+    assert {read_job(job).status for job in handed} == {JobStatus.COMPLETED}
+    assert {read_job(job).status for job in waiting} == {JobStatus.CREATED}
 
 
 def test_a_received_job_that_needs_more_time_goes_back_and_nothing_more_is_received(
@@ -165,7 +165,7 @@ def test_a_received_job_that_needs_more_time_goes_back_and_nothing_more_is_recei
     assert run(event, remaining_ms=5 * MINUTE) == []
 
     # Then that message is visible at once, for another worker, and this one has not received it again
-    assert (read(far).status, read(far).attempts) == (JobStatus.CREATED, 0)
+    assert (read_job(far).status, read_job(far).attempts) == (JobStatus.CREATED, 0)
     assert left_in(NORMAL) == (1, 0)
     assert requests.calls["ReceiveMessage"] == 1
 
@@ -189,7 +189,7 @@ def test_a_received_job_that_another_worker_holds_is_hidden_and_not_deleted() ->
 
     assert run(event) == []
 
-    assert read(other_job).worker == "other"
+    assert read_job(other_job).worker == "other"
     assert left_in(NORMAL) == (0, 1)
 
 
@@ -204,12 +204,12 @@ def test_a_received_job_whose_worker_died_goes_to_a_worker_that_runs_nothing_els
     # When this worker receives it, then it gives it back
     with clock.fixed(lambda: late):
         assert run(event) == []
-        assert (read(orphan).worker, read(orphan).status) == ("dead", JobStatus.RUNNING)
+        assert (read_job(orphan).worker, read_job(orphan).status) == ("dead", JobStatus.RUNNING)
         assert left_in(NORMAL) == (1, 0)
 
         # And one that is handed it alone takes it over
         assert run(hand_over()) == []
-    assert (read(orphan).status, read(orphan).crashes) == (JobStatus.COMPLETED, 1)
+    assert (read_job(orphan).status, read_job(orphan).crashes) == (JobStatus.COMPLETED, 1)
 
 
 def test_no_more_is_received_while_a_job_waits_to_be_taken_over() -> None:
@@ -223,8 +223,8 @@ def test_no_more_is_received_while_a_job_waits_to_be_taken_over() -> None:
     with clock.fixed(lambda: late):
         assert run(event) == []
 
-    assert read(orphan).status is JobStatus.COMPLETED
-    assert read(waiting).status is JobStatus.CREATED
+    assert read_job(orphan).status is JobStatus.COMPLETED
+    assert read_job(waiting).status is JobStatus.CREATED
 
 
 def test_a_queue_that_does_not_answer_disturbs_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +234,7 @@ def test_a_queue_that_does_not_answer_disturbs_no_job(monkeypatch: pytest.Monkey
 
     assert run(event) == []
 
-    assert {read(job).status for job in jobs} == {JobStatus.COMPLETED}
+    assert {read_job(job).status for job in jobs} == {JobStatus.COMPLETED}
 
 
 def fail_to_receive(*_: Any, **__: Any) -> None:
@@ -249,14 +249,14 @@ def test_a_message_that_could_not_be_deleted_runs_nothing_again(monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr("leaseway.jobs.queue.delete", lambda *_: None)
         assert run(event) == []
-    assert (read(job).status, left_in(NORMAL)) == (JobStatus.COMPLETED, (0, 1))
+    assert (read_job(job).status, left_in(NORMAL)) == (JobStatus.COMPLETED, (0, 1))
 
     # When the message comes back
     again = {"messageId": "again", "receiptHandle": "a receipt", "body": f'{{"job_id":"{job.id}","ttl_ms":1}}'}
 
     # Then nothing is left to do
     assert run({"Records": [again]}) == []
-    assert read(job).attempts == 1
+    assert read_job(job).attempts == 1
 
 
 def test_a_receive_waits_for_a_tenth_of_the_invocations_age_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,5 +312,5 @@ def test_the_slots_are_never_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert run(event) == []
 
-    assert {read(job).status for job in jobs} == {JobStatus.COMPLETED}
+    assert {read_job(job).status for job in jobs} == {JobStatus.COMPLETED}
     assert max(at_a_time) <= 3

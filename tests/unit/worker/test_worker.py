@@ -11,7 +11,7 @@ from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.queue import NORMAL, ORDERED, Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import require_setting, settings
-from support.job_steps import read
+from support.job_steps import read_job
 from support.worker_programs.running import run_program
 from worker.app import handler
 
@@ -55,8 +55,8 @@ def test_a_batch_runs_and_every_message_is_settled() -> None:
     answer = handler(receive(), context())
 
     assert failed_ids(answer) == set()
-    assert {read(job).status for job in jobs} == {JobStatus.COMPLETED}
-    assert {read(job).worker for job in jobs} == {"stream-1"}
+    assert {read_job(job).status for job in jobs} == {JobStatus.COMPLETED}
+    assert {read_job(job).worker for job in jobs} == {"stream-1"}
 
 
 def test_a_failing_job_leaves_its_neighbours_alone() -> None:
@@ -66,8 +66,8 @@ def test_a_failing_job_leaves_its_neighbours_alone() -> None:
     answer = handler(receive(), context())
 
     assert failed_ids(answer) == set()
-    assert (read(bad).status, read(bad).error_message) == (JobStatus.FAILED, "RuntimeError: boom")
-    assert read(good).status is JobStatus.COMPLETED
+    assert (read_job(bad).status, read_job(bad).error_message) == (JobStatus.FAILED, "RuntimeError: boom")
+    assert read_job(good).status is JobStatus.COMPLETED
 
 
 def test_a_message_that_is_no_jobs_stays_for_the_dead_letter_queue() -> None:
@@ -78,7 +78,7 @@ def test_a_message_that_is_no_jobs_stays_for_the_dead_letter_queue() -> None:
     answer = handler(event, context())
 
     assert failed_ids(answer) == {r["messageId"] for r in event["Records"] if r["body"] == "nonsense"}
-    assert read(good).status is JobStatus.COMPLETED
+    assert read_job(good).status is JobStatus.COMPLETED
 
 
 def test_a_job_without_time_for_its_ttl_is_not_claimed() -> None:
@@ -88,8 +88,8 @@ def test_a_job_without_time_for_its_ttl_is_not_claimed() -> None:
     answer = handler(event, context(remaining_ms=40_000))
 
     assert failed_ids(answer) == {r["messageId"] for r in event["Records"] if long.id in r["body"]}
-    assert (read(long).status, read(long).attempts) == (JobStatus.CREATED, 0)
-    assert read(short).status is JobStatus.COMPLETED
+    assert (read_job(long).status, read_job(long).attempts) == (JobStatus.CREATED, 0)
+    assert read_job(short).status is JobStatus.COMPLETED
 
 
 def test_a_message_whose_job_another_worker_holds_under_it_stays_in_the_queue() -> None:
@@ -116,12 +116,12 @@ def test_a_second_message_of_a_held_job_is_deleted_and_the_first_brings_the_job_
     assert queue.send([queue.build_message(job)]) == 1
     # When the other is delivered, then it is done with
     assert failed_ids(handler(receive(), context())) == set()
-    assert read(job).status is JobStatus.RUNNING
+    assert read_job(job).status is JobStatus.RUNNING
     # And when the worker has died, the one that it held brings the job back
     later = clock.now_ms() / 1000 + settings().lease_seconds + 1
     with clock.fixed(lambda: later):
         assert failed_ids(handler(first, context())) == set()
-    assert (read(job).status, read(job).crashes) == (JobStatus.COMPLETED, 1)
+    assert (read_job(job).status, read_job(job).crashes) == (JobStatus.COMPLETED, 1)
 
 
 def test_where_order_is_kept_a_second_message_keeps_its_place() -> None:
@@ -144,7 +144,7 @@ def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monke
 
     assert len(failed_ids(answer)) == 2
     assert len(failed_ids(again)) == 1
-    states = sorted((read(job).status.value, read(job).crashes) for job in jobs)
+    states = sorted((read_job(job).status.value, read_job(job).crashes) for job in jobs)
     assert states == [("COMPLETED", 1), ("COMPLETED", 1), ("RUNNING", 0)]
 
 
@@ -158,7 +158,7 @@ def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch: pytest.Monk
     event = receive()
 
     assert failed_ids(handler(event, context())) == {event["Records"][0]["messageId"]}
-    assert read(job).status is JobStatus.RUNNING
+    assert read_job(job).status is JobStatus.RUNNING
 
 
 def test_a_long_neighbour_redelivers_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def test_a_long_neighbour_redelivers_nobody(monkeypatch: pytest.MonkeyPatch) -> 
     answer = handler(event, context())
 
     assert failed_ids(answer) == set()
-    assert read(long).lease_until is None
+    assert read_job(long).lease_until is None
     assert calls.count(("DeleteMessageBatch", 9)) == 1
     assert calls.count(("ChangeMessageVisibilityBatch", 1)) >= 2
 

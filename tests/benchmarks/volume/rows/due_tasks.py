@@ -23,7 +23,7 @@ from leaseway.tasks import CatchUp, Definition, create_task
 from leaseway.tasks import tick as ticking
 from leaseway.tasks.model import TaskModel, due_key
 from support import tables
-from support.as_function import forget_everything
+from support.as_function import clear_caches
 
 TASKS = 1_500
 SHARDS = 4
@@ -136,13 +136,13 @@ def _account(scale: float) -> Iterator[None]:
     previous = log.level
     log.setLevel(logging.CRITICAL)
     with mock_aws(), patch.dict(os.environ, ENVIRONMENT | {"SCHEDULE_ITEMS": f"{round(5_000 * scale)}"}):
-        forget_everything()
+        clear_caches()
         for kind in (tables.jobs, tables.tasks, tables.history):
             aws.client("dynamodb").create_table(**kind(kind.__name__))
-        os.environ["TASKS_QUEUE_URL"] = tables.queue(aws.client("sqs"), "tasks")
-        forget_everything()
+        os.environ["TASKS_QUEUE_URL"] = tables.create_queue(aws.client("sqs"), "tasks")
+        clear_caches()
         yield
-    forget_everything()
+    clear_caches()
     log.setLevel(previous)
 
 

@@ -21,7 +21,7 @@ from leaseway.jobs.queue import BATCH, NORMAL, Received
 from leaseway.jobs.table import JobModel, job_from_item
 from leaseway.logs import log
 from support import tables
-from support.as_function import forget_everything
+from support.as_function import clear_caches
 from worker.batch import Batch
 from worker.delivery import parse_deliveries
 
@@ -84,12 +84,12 @@ def _account() -> Iterator[None]:
     previous = log.level
     log.setLevel(logging.CRITICAL)
     with mock_aws(), patch.dict(os.environ, ENVIRONMENT), patch.object(metrics, "flush", lambda _: None):
-        forget_everything()
+        clear_caches()
         aws.client("dynamodb").create_table(**tables.jobs("jobs"))
-        os.environ["JOBS_QUEUE_URL"] = tables.queue(aws.client("sqs"), "jobs")
-        forget_everything()
+        os.environ["JOBS_QUEUE_URL"] = tables.create_queue(aws.client("sqs"), "jobs")
+        clear_caches()
         yield
-    forget_everything()
+    clear_caches()
     log.setLevel(previous)
 
 

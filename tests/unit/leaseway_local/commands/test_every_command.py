@@ -19,12 +19,12 @@ from leaseway_local.commands import nodes
 from leaseway_local.connection import ledger_check
 from leaseway_local.deployment import packaging, template
 from leaseway_local.deployment.packaging import Archive
-from support.answer_shapes import HOSTILE, damaged_answers, right_answers
-from support.command_line import every_command, run_command
+from support.answer_shapes import HOSTILE, corrupt_answers, valid_answers
+from support.command_line import list_commands, run_command
 from support.fuzz import count_examples
 from support.stub_deployment import Answer, ApiRequest, StubDeployment
 
-COMMANDS = every_command()
+COMMANDS = list_commands()
 # What each command needs to do its work; the others need nothing.
 ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("balance", "show"): ("1",),
@@ -133,13 +133,13 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 def example(deployment: StubDeployment, home: Path) -> Iterator[None]:
     """One example: nothing is left of the one before, and no time passes."""
     shutil.rmtree(home, ignore_errors=True)
-    with deployment.installed(), patch.object(time, "sleep", sleep_or_interrupt()):
+    with deployment.install(), patch.object(time, "sleep", sleep_or_interrupt()):
         yield
 
 
 def answer_rightly(data: st.DataObject, request: ApiRequest) -> Answer:
     shape = JobAnswer if request.method == "DELETE" else request.shape
-    return Answer.of(data.draw(right_answers(shape)))
+    return Answer.of(data.draw(valid_answers(shape)))
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -188,7 +188,7 @@ def test_the_stub_lets_a_command_reach_the_api(surroundings: Path, words: tuple[
 
 
 REPORTS = (ledger_check.VerificationReport, ledger_check.RepairReport, ledger_check.ExportReport)
-right_reports = st.tuples(*map(right_answers, REPORTS)).map(lambda reports: reports[0] | reports[1] | reports[2])
+right_reports = st.tuples(*map(valid_answers, REPORTS)).map(lambda reports: reports[0] | reports[1] | reports[2])
 log_events = st.fixed_dictionaries(
     {
         "events": st.lists(
@@ -210,7 +210,7 @@ def bad_answers(draw: st.DrawFn, shape: Any) -> Answer:
     status = draw(st.sampled_from([200, 200, 200, 400, 404, 409, 500]))
     if draw(st.booleans()):
         return Answer(status, draw(st.sampled_from(BAD_BODIES)))
-    return Answer.of(draw(damaged_answers(shape)), status)
+    return Answer.of(draw(corrupt_answers(shape)), status)
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -221,7 +221,7 @@ def test_wrong_answers(surroundings: Path, words: tuple[str, ...], data: Any) ->
     bad_actions = data.draw(st.sets(st.sampled_from(AWS_ACTIONS), max_size=2))
     deployment.overrides = {action: lambda: data.draw(bad_aws_answers) for action in bad_actions}
     deployment.overrides.setdefault(
-        "POST invocations", lambda: Answer.of(data.draw(st.one_of(*map(damaged_answers, REPORTS))))
+        "POST invocations", lambda: Answer.of(data.draw(st.one_of(*map(corrupt_answers, REPORTS))))
     )
     with example(deployment, surroundings / "home"):
         end = run_command(*words, *ARGUMENTS.get(words, ()), stdin="y\n")

@@ -104,8 +104,8 @@ def test_a_long_sleep_tells_each_tenth_and_a_short_one_nothing(
     run_job: Callable[..., JsonObject], job: RunningJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_job("SLEEP", {"duration_ms": 60})
-    assert job.told == []
+    assert job.progress_reports == []
     monkeypatch.setattr("worker.executors.sleep._TELLING_MS", 50)
     slept = run_job("SLEEP", {"duration_ms": 60})
-    assert [fraction for fraction, _ in job.told] == [part / 10 for part in range(1, 11)]
+    assert [fraction for fraction, _ in job.progress_reports] == [part / 10 for part in range(1, 11)]
     assert slept["slept_ms"] >= 60

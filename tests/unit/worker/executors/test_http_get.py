@@ -13,13 +13,13 @@ import pytest
 from leaseway.errors import InvalidInputError
 from leaseway.jobs.types import JobError, JsonObject, PermanentJobError, job_type
 from leaseway.settings import settings
-from support.http_servers import CountingServer, Reply, counting_server, scripted_server
+from support.http_servers import CountingServer, Reply, run_counting_server, run_scripted_server
 from support.running_job import RunningJob
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingServer]:
-    with counting_server() as counting:
+    with run_counting_server() as counting:
         monkeypatch.setenv("HTTP_ALLOWED_HOSTS", counting.pair)
         settings.cache_clear()
         yield counting
@@ -92,7 +92,7 @@ def test_a_long_body_is_cut_at_the_limit_between_two_characters(
 def test_an_address_that_is_not_allowed_is_refused_at_creation_and_gets_no_hit(
     run_job: Callable[..., JsonObject],
 ) -> None:
-    with counting_server() as forbidden:
+    with run_counting_server() as forbidden:
         for url in (forbidden.url(), f"http://localhost:{forbidden.port}/", f"http://127.1:{forbidden.port}/"):
             with pytest.raises(InvalidInputError) as refusal:
                 run_job("HTTP_GET", {"url": url})
@@ -103,7 +103,7 @@ def test_an_address_that_is_not_allowed_is_refused_at_creation_and_gets_no_hit(
 def test_an_address_that_is_refused_at_the_run_fails_the_job(
     run_job: Callable[..., JsonObject], server: CountingServer
 ) -> None:
-    with counting_server() as forbidden:
+    with run_counting_server() as forbidden:
         server.redirect("/", forbidden.url())
         with pytest.raises(JobError, match=r"127\.0\.0\.1 is not a public address"):
             run_job("HTTP_GET", {"url": server.url("/")})
@@ -113,7 +113,7 @@ def test_an_address_that_is_refused_at_the_run_fails_the_job(
 def test_no_answer_fails_the_job(
     run_job: Callable[..., JsonObject], job: RunningJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with counting_server() as gone:
+    with run_counting_server() as gone:
         url = gone.url()
     monkeypatch.setenv("HTTP_ALLOWED_HOSTS", gone.pair)
     settings.cache_clear()
@@ -129,7 +129,7 @@ def test_a_cancelled_fetch_ends_although_the_server_goes_on(
         while not over.wait(0.05):
             connection.sendall(b"x")
 
-    with scripted_server(drip) as (pair, _):
+    with run_scripted_server(drip) as (pair, _):
         monkeypatch.setenv("HTTP_ALLOWED_HOSTS", pair)
         settings.cache_clear()
         threading.Timer(0.3, job.cancel).start()

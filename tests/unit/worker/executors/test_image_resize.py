@@ -20,7 +20,7 @@ from leaseway.errors import InvalidInputError
 from leaseway.jobs.types import JobError, JsonObject
 from leaseway.settings import settings
 from support.fuzz import count_examples
-from support.http_servers import CountingServer, Reply, counting_server
+from support.http_servers import CountingServer, Reply, run_counting_server
 from support.running_job import RunningJob
 from worker.executors import image_resize
 from worker.pictures import reading, scaling
@@ -82,7 +82,7 @@ def resize(run_job: Callable[..., JsonObject], bucket: None) -> Resize:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingServer]:
-    with counting_server() as counting:
+    with run_counting_server() as counting:
         monkeypatch.setenv("HTTP_ALLOWED_HOSTS", counting.pair)
         settings.cache_clear()
         yield counting

@@ -10,7 +10,7 @@ from PIL import Image
 from leaseway import clock, objects
 from leaseway.jobs.types import JobError, JsonObject, job_type
 from leaseway.settings import settings
-from support.http_servers import Reply, counting_server
+from support.http_servers import Reply, run_counting_server
 from support.running_job import RunningJob
 
 SPREAD = ("PICTURE_SERIES", "PRIME_COUNT", "STORAGE_AUDIT", "URL_CHECK")
@@ -36,8 +36,8 @@ def test_work_is_spread_over_its_time(run_job: Callable[..., JsonObject]) -> Non
 
 def test_work_that_is_spread_tells_each_step(run_job: Callable[..., JsonObject], job: RunningJob) -> None:
     run_job("PRIME_COUNT", {"below": 1_000, "duration_ms": 0})
-    assert job.told[0] == (1 / 20, "segment 1 of 20")
-    assert job.told[-1] == (1.0, "segment 20 of 20")
+    assert job.progress_reports[0] == (1 / 20, "segment 1 of 20")
+    assert job.progress_reports[-1] == (1.0, "segment 20 of 20")
 
 
 def test_a_job_that_is_cancelled_stops_between_two_steps(run_job: Callable[..., JsonObject], job: RunningJob) -> None:
@@ -67,7 +67,7 @@ def test_an_audit_finds_what_is_there_twice(run_job: Callable[..., JsonObject]) 
 def test_a_check_tells_who_answered_and_who_did_not(
     run_job: Callable[..., JsonObject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with counting_server() as server:
+    with run_counting_server() as server:
         monkeypatch.setenv("HTTP_ALLOWED_HOSTS", f"{server.pair},127.0.0.1:1")
         settings.cache_clear()
         server.replies["/busy"] = Reply(503, b"later")
@@ -83,7 +83,7 @@ def test_a_url_that_redirects_nowhere_fails_alone(
     run_job: Callable[..., JsonObject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = ["http://[", "http://:x/", "http://169.254.169.254/", "http://a..b/", "mailto:a@example.org"]
-    with counting_server() as server:
+    with run_counting_server() as server:
         monkeypatch.setenv("HTTP_ALLOWED_HOSTS", server.pair)
         settings.cache_clear()
         urls = [server.redirect(f"/{number}", place) for number, place in enumerate(places)]

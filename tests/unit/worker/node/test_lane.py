@@ -12,8 +12,8 @@ from leaseway.jobs import JobStatus, Options, create_job, get_job, queue
 from leaseway.jobs.queue import NORMAL, ORDERED, Queue
 from leaseway.jobs.run import claim
 from leaseway.settings import settings
-from support.waiting import until
-from support.working_lane import Working, working
+from support.waiting import wait_until
+from support.working_lane import RunningLane, run_lane
 from worker.delivery import parse_deliveries
 from worker.node.process import default_queues
 from worker.node.reports import Reports
@@ -46,19 +46,19 @@ def left(source: Queue = NORMAL) -> tuple[int, int]:
 def test_jobs_run_as_slots_come_free_and_their_messages_go_as_they_end() -> None:
     jobs = [quick() for _ in range(15)]
 
-    with working(slots=2) as node:
-        until(lambda: len(node.ended) == 15, seconds=20, what="fifteen ended jobs")
-        until(lambda: left() == (0, 0), seconds=5, what="an empty queue")
+    with run_lane(slots=2) as node:
+        wait_until(lambda: len(node.ended) == 15, seconds=20, what="fifteen ended jobs")
+        wait_until(lambda: left() == (0, 0), seconds=5, what="an empty queue")
 
     assert {status(job_id) for job_id in jobs} == {JobStatus.COMPLETED}
 
 
 def test_a_job_in_a_slot_does_not_keep_others_from_the_rest() -> None:
     long = quick(payload={"wait_ms": 60_000})
-    with working(slots=2) as node:
-        until(lambda: status(long) is JobStatus.RUNNING, seconds=10, what="the long job")
+    with run_lane(slots=2) as node:
+        wait_until(lambda: status(long) is JobStatus.RUNNING, seconds=10, what="the long job")
         short = [quick() for _ in range(3)]
-        until(lambda: len(node.ended) == 3, seconds=20, what="three ended jobs")
+        wait_until(lambda: len(node.ended) == 3, seconds=20, what="three ended jobs")
     assert {status(job_id) for job_id in short} == {JobStatus.COMPLETED}
     assert status(long) is JobStatus.CREATED, "given back"
     assert left() == (1, 0), "and shown again"
@@ -68,27 +68,27 @@ def test_what_is_not_asked_for_is_not_received() -> None:
     """A message that no slot waits for keeps its receives for those that can run it."""
     for _ in range(5):
         quick(payload={"wait_ms": 60_000})
-    with working(slots=2):
-        until(lambda: left()[1] == 2, seconds=10, what="two jobs")
+    with run_lane(slots=2):
+        wait_until(lambda: left()[1] == 2, seconds=10, what="two jobs")
         assert left() == (3, 2)
 
 
 def test_a_lane_that_waits_for_a_message_keeps_one_slot_only() -> None:
-    with working(slots=3, source=Queue("high")) as node:
+    with run_lane(slots=3, source=Queue("high")) as node:
         taken = node.slots.reserve(10)
         assert taken >= 2
         node.slots.release(taken)
 
 
 def test_a_paused_lane_takes_nothing_until_it_goes_on() -> None:
-    node = Working()
+    node = RunningLane()
     node.lane.pause()
     node.start()
     job_id = quick()
     threading.Event().wait(0.3)
     assert status(job_id) is JobStatus.CREATED
     node.lane.resume()
-    until(lambda: status(job_id) is JobStatus.COMPLETED, seconds=10, what="the job's end")
+    wait_until(lambda: status(job_id) is JobStatus.COMPLETED, seconds=10, what="the job's end")
     node.stop()
 
 
@@ -96,9 +96,9 @@ def test_a_dead_workers_job_is_run_apart_and_keeps_its_slot_meanwhile() -> None:
     job_id = quick()
     assert isinstance(claim.claim(job_id, "dead worker"), claim.Claimed)
     later = clock.now_ms() / 1000 + settings().lease_seconds + 1
-    with clock.fixed(lambda: later), working(slots=1) as node:
-        until(lambda: node.apart, seconds=10, what="a takeover")
-        assert node.apart[0].message.job_id == job_id
+    with clock.fixed(lambda: later), run_lane(slots=1) as node:
+        wait_until(lambda: node.isolated, seconds=10, what="a takeover")
+        assert node.isolated[0].message.job_id == job_id
         assert get_job(job_id, owner=None).attempts == 1, "this process has not touched it"
 
 
@@ -108,10 +108,10 @@ def test_what_takes_over_alone_counts_the_crash_and_settles_the_message() -> Non
     (message,) = queue.receive(NORMAL, wait_seconds=0, hidden_seconds=30)
     (delivery,) = parse_deliveries([message], NORMAL)
     later = clock.now_ms() / 1000 + settings().lease_seconds + 1
-    node = Working()
+    node = RunningLane()
     with clock.fixed(lambda: later):
         node.lane.take_over(delivery)
-        until(lambda: not node.lane.is_busy, seconds=10, what="its end")
+        wait_until(lambda: not node.lane.is_busy, seconds=10, what="its end")
         node.lane.settle()
     job = get_job(job_id, owner=None)
     assert (job.status, job.crashes, job.worker) == (JobStatus.COMPLETED, 1, "node")
@@ -121,9 +121,9 @@ def test_what_takes_over_alone_counts_the_crash_and_settles_the_message() -> Non
 def test_a_message_that_is_no_jobs_is_left_for_the_dead_letter_queue() -> None:
     aws.client("sqs").send_message(QueueUrl=NORMAL.url, MessageBody="nonsense")
     good = quick()
-    with working():
-        until(lambda: status(good) is JobStatus.COMPLETED, seconds=10, what="the good one's end")
-        until(lambda: left() == (0, 1), seconds=5, what="the bad one, hidden for a while")
+    with run_lane():
+        wait_until(lambda: status(good) is JobStatus.COMPLETED, seconds=10, what="the good one's end")
+        wait_until(lambda: left() == (0, 1), seconds=5, what="the bad one, hidden for a while")
 
 
 def test_an_order_is_kept_by_taking_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,10 +134,10 @@ def test_an_order_is_kept_by_taking_one_at_a_time(monkeypatch: pytest.MonkeyPatc
         return []
 
     monkeypatch.setattr(queue, "receive", receive)
-    node = Working(slots=5, source=ORDERED)
+    node = RunningLane(slots=5, source=ORDERED)
     node.lane._is_flowing = True
     node.start()
-    until(lambda: asked, seconds=5, what="a request")
+    wait_until(lambda: asked, seconds=5, what="a request")
     node.stop()
     assert set(asked) == {1}
 
@@ -145,9 +145,9 @@ def test_an_order_is_kept_by_taking_one_at_a_time(monkeypatch: pytest.MonkeyPatc
 def test_a_retry_of_a_job_that_keeps_an_order_keeps_its_message_and_its_place() -> None:
     first = quick(payload={"error": "no"}, order_key="k", max_attempts=2)
     second = quick(order_key="k")
-    with working(source=ORDERED) as node:
-        until(lambda: len(node.ended) == 3, seconds=30, what="two attempts and the next job")
-        until(lambda: left(ORDERED) == (0, 0), seconds=5, what="an empty queue")
+    with run_lane(source=ORDERED) as node:
+        wait_until(lambda: len(node.ended) == 3, seconds=30, what="two attempts and the next job")
+        wait_until(lambda: left(ORDERED) == (0, 0), seconds=5, what="an empty queue")
     assert [end.job_id for end in node.ended] == [first, first, second]
     assert (status(first), status(second)) == (JobStatus.FAILED, JobStatus.COMPLETED)
 
@@ -157,7 +157,7 @@ def test_slots_are_waited_for_and_closed() -> None:
     assert slots.reserve(10) == 2
     waiter = threading.Thread(target=lambda: got.append(slots.reserve(1)), daemon=True)
     waiter.start()
-    until(lambda: slots.has_waiters, seconds=5, what="a waiter")
+    wait_until(lambda: slots.has_waiters, seconds=5, what="a waiter")
     slots.release(1)
     waiter.join(5)
     assert got == [1]

@@ -12,9 +12,9 @@ from leaseway.jobs.queue import Queue
 from leaseway.jobs.run.claim import claim
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
-from support.iam_rights import Calls, granted, large_picture, no_picture
-from support.waiting import until
-from support.working_lane import Working
+from support.iam_rights import CallRecorder, large_picture, list_granted_rights, no_picture
+from support.waiting import wait_until
+from support.working_lane import RunningLane
 from worker.node.process import default_queues
 
 # Without it, S3 answers 403 for an object that is not there.
@@ -43,7 +43,7 @@ def attempted(job: Job) -> bool:
 
 
 def test_the_policy_grants_exactly_what_a_node_calls(
-    calls: Calls, described: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    calls: CallRecorder, sam_template: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given on every queue a job that fails, and one that another worker holds, and one that stores a picture
     monkeypatch.setenv("WORKER_ENABLED", "false")
@@ -57,22 +57,22 @@ def test_the_policy_grants_exactly_what_a_node_calls(
     for job, source in [*failing, *held, (picture, sources[0])]:
         send(job, source, held=(job, source) in held)
     # When a node works on all of them, and is the generator
-    with calls.of_the_function():
-        lanes = [Working(source=source) for source in sources]
+    with calls.record():
+        lanes = [RunningLane(source=source) for source in sources]
         for lane in lanes:
             lane.start()
         lease = try_to_become(take_number(), "node", 4_000)
         assert isinstance(lease, GeneratorLease)
         produce(renew(lease, 4_000), 1)
         give_up(lease)
-        until(lambda: len(lanes[0].ended) > 1, seconds=90, what="the first queue's jobs")
-        until(lambda: all(lane.ended for lane in lanes), seconds=90, what="a job of every queue")
+        wait_until(lambda: len(lanes[0].ended) > 1, seconds=90, what="the first queue's jobs")
+        wait_until(lambda: all(lane.ended for lane in lanes), seconds=90, what="a job of every queue")
         for lane in lanes:
             lane.stop()
     assert get_job(picture.id, owner=None).status is JobStatus.COMPLETED
     assert all(attempted(job) for job, _ in failing)
     # Then the policy names just what it called
     used = calls.rights | NOT_SEEN
-    policy = {"Properties": {"Policies": [described["Resources"]["NodePolicy"]["Properties"]]}}
-    allowed = granted(policy)
+    policy = {"Properties": {"Policies": [sam_template["Resources"]["NodePolicy"]["Properties"]]}}
+    allowed = list_granted_rights(policy)
     assert {"missing": sorted(used - allowed), "unused": sorted(allowed - used)} == {"missing": [], "unused": []}

@@ -151,7 +151,7 @@ def ftyp(brand: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("source", "described"),
+    ("source", "description"),
     [
         (b"", "it is empty"),
         (ftyp(b"heic"), "it looks like HEIC"),
@@ -165,11 +165,11 @@ def ftyp(brand: bytes) -> bytes:
         (b"no picture at all", "its format is unknown"),
     ],
 )
-def test_what_is_no_readable_picture_is_named_with_what_can_be_read(source: bytes, described: str) -> None:
+def test_what_is_no_readable_picture_is_named_with_what_can_be_read(source: bytes, description: str) -> None:
     with pytest.raises(PermanentJobError) as failure:
         read_upright(source, (8, 8))
     assert str(failure.value) == (
-        f"the source is not a picture that can be read: {described}; JPEG, PNG, WebP, GIF, BMP and AVIF can be read"
+        f"the source is not a picture that can be read: {description}; JPEG, PNG, WebP, GIF, BMP and AVIF can be read"
     )
 
 

@@ -1,11 +1,11 @@
-"""Where tests unpack what the deployer packages."""
+"""The folders into which tests unpack what the deployer packages."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Unpacked:
+class CodeFolders:
     """Folders: layers as they lie under /opt, the functions' code as it lies under /var/task."""
 
     runtime: Path
