@@ -113,7 +113,7 @@ class MonitoredStack:
     def read_alarm_state(self, name: str) -> str:
         """Return an alarm's state: the engine's if the runbook says that it evaluates it, else by the data."""
         alarm = self.describe_alarm(name)
-        own = re.search(rf"^\| {name} \| .+ \| evaluates it \|$", RUNBOOK.read_text(), re.MULTILINE)
+        own = re.search(rf"^\| {name} \| .+ \| yes \|$", RUNBOOK.read_text(), re.MULTILINE)
         return str(alarm["StateValue"]) if own else evaluate(self.stack.client("cloudwatch"), alarm)
 
     def wait_for_alarm(self, name: str) -> None:
