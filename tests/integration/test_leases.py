@@ -160,6 +160,19 @@ def test_a_takeover_has_the_whole_time_to_live(quick: DeployedStack) -> None:
     assert crashed["ended_at"] < completed["started_at"]
 
 
+def test_a_job_whose_worker_dies_in_the_last_lease_before_the_deadline_is_taken_over(quick: DeployedStack) -> None:
+    # Given a job whose time to live ends with its first lease, and whose worker dies
+    job_id = sleep(quick, 3_000, ttl_ms=1_000 * LEASE)
+    worker, lease_until = running(quick, job_id)["worker"], item(quick, job_id)["lease_until"]
+    wait_until(lambda: item(quick, job_id)["lease_until"] != lease_until, seconds=30, what="a heartbeat")
+    kill_worker(worker)
+
+    job = ended(quick, job_id)
+
+    # Then it was not cancelled for time that the worker did not use
+    assert (job["status"], job["crashes"], job["attempts"]) == ("COMPLETED", 1, 2)
+
+
 def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick: DeployedStack) -> None:
     with no_workers(quick):
         job_ids = [sleep(quick, 2_000) for _ in range(10)]

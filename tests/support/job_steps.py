@@ -13,9 +13,12 @@ def create_sleep_job(*, key: IdempotencyKey | None = None, **options: Any) -> Jo
     return create_job("ann", "SLEEP", {"duration_ms": 10}, Options(**options), key=key)
 
 
-def claim_job(job: Job, worker: str = "w1") -> Lease:
+MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"
+
+
+def claim_job(job: Job, worker: str = "w1", *, message_id: str | None = MESSAGE_ID) -> Lease:
     """Claim the job for that worker, with a message hidden, and return the lease; fail if the claim is refused."""
-    outcome = claim.claim(job.id, worker, message_id="5fea7756-0ea4-451a-a703-a558b933e274")
+    outcome = claim.claim(job.id, worker, message_id=message_id)
     assert isinstance(outcome, claim.Claimed)
     return outcome.lease
 

@@ -257,7 +257,7 @@ def test_a_job_with_one_attempt_is_never_run_again_after_a_crash(fake_clock: Fak
 
 def test_the_claimer_cancels_a_job_past_its_deadline(fake_clock: FakeClock) -> None:
     job = create_sleep_job(ttl_ms=1_000)
-    claim_job(job)
+    claim_job(job, message_id=None)
     fake_clock.seconds += 2
     assert isinstance(claim.claim(job.id, "w2"), claim.Settled)
     assert read_job(job).status is JobStatus.CANCELLED
@@ -286,7 +286,7 @@ def test_a_lost_message_is_sent_again_with_doubling_waits(fake_clock: FakeClock)
 
 def test_the_sweeper_cancels_what_outlived_its_time(fake_clock: FakeClock) -> None:
     job = create_sleep_job(ttl_ms=1_000)
-    claim_job(job)
+    claim_job(job, message_id=None)
     fake_clock.seconds += 121
     assert sweep().cancelled == 1
     assert read_job(job).status is JobStatus.CANCELLED
@@ -354,7 +354,7 @@ def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock: FakeClock) -
     fake_clock.seconds += settings().dead_letter_seconds
     done, held, dead, late = (create_sleep_job(ttl_ms=60_000) for _ in range(4))
     finish.complete(claim_job(done), {})
-    late_claim = claim_job(late)
+    late_claim = claim_job(late, message_id=None)
     claim_job(dead)
     fake_clock.seconds += 40
     claim_job(held)

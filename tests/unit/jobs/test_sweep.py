@@ -15,6 +15,7 @@ from leaseway.dynamodb.table import Item
 from leaseway.jobs import Job, JobStatus, Options, create_job, queue
 from leaseway.jobs.control.control import apply_as_seen, plan_retry
 from leaseway.jobs.create.options import Priority
+from leaseway.jobs.lease import TAKEOVER_GRACE_MS
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.table import JobModel, live_key
@@ -143,9 +144,9 @@ def test_a_delayed_job_comes_before_all_that_wait(fake_clock: FakeClock, monkeyp
 def test_a_job_past_its_deadline_comes_before_all_that_wait(
     fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a job that a sweep saw at work, and others that wait longer than it has to live
+    # Given a job that a sweep saw at work, without a message, and others that wait longer than it has to live
     running = create_sleep_job(ttl_ms=500_000)
-    lease = claim_job(running)
+    lease = claim_job(running, message_id=None)
     for _ in range(40):
         create_sleep_job()
     fake_clock.move(minutes=2)
@@ -242,7 +243,7 @@ def test_a_healthy_long_job_in_a_queue_of_its_type_is_looked_at_once_too(fake_cl
     assert moved == 1
 
 
-def test_a_long_jobs_next_attempt_is_looked_at_at_its_own_deadline(fake_clock: FakeClock) -> None:
+def test_a_long_jobs_next_attempt_is_looked_at_after_its_own_deadline(fake_clock: FakeClock) -> None:
     """A takeover starts the time to live again."""
     lease = claim_job(create_sleep_job(ttl_ms=600_000))
     fake_clock.move(minutes=2)
@@ -250,11 +251,27 @@ def test_a_long_jobs_next_attempt_is_looked_at_at_its_own_deadline(fake_clock: F
     assert sweep().moved == 1
     change_item(lease.job, deadline={"N": str(lease.deadline + 300_000)})
 
-    fake_clock.seconds = lease.deadline / 1000
+    fake_clock.seconds = (lease.deadline + TAKEOVER_GRACE_MS) / 1000
     lease.extend()
 
     assert (sweep().moved, sweep().cancelled) == (1, 0)
-    assert next_look(lease.job) == lease.deadline + 300_000
+    assert next_look(lease.job) == lease.deadline + 300_000 + TAKEOVER_GRACE_MS
+
+
+def test_a_job_whose_message_and_worker_are_lost_is_sent_again_after_its_deadline(fake_clock: FakeClock) -> None:
+    # Given a job that a sweep saw at work; its worker dies shortly before the deadline, and its message is lost
+    lease = claim_job(create_sleep_job(ttl_ms=300_000))
+    fake_clock.move(minutes=2)
+    lease.extend()
+    assert sweep().moved == 1
+    fake_clock.seconds = lease.deadline / 1000 - 1
+    lease.extend()
+
+    # When a sweep comes before its lease has ended, then it looks again afterwards
+    fake_clock.move(seconds=16)
+    assert (sweep().moved, sweep().resent) == (1, 0)
+    fake_clock.move(seconds=30)
+    assert (sweep().resent, sweep().cancelled) == (1, 0)
 
 
 # Messages
@@ -354,7 +371,7 @@ def test_a_status_of_another_release_stops_no_other_job(fake_clock: FakeClock) -
     unknown = create_sleep_job()
     change_item(unknown, status={"S": "BLOCKED"})
     running = create_sleep_job(ttl_ms=1_000)
-    claim_job(running)
+    claim_job(running, message_id=None)
 
     # When a day of sweeps comes
     fake_clock.move(minutes=2)

@@ -66,11 +66,15 @@ class Lease(msgspec.Struct, frozen=True):
         return self.job.is_unconfirmed is True
 
     def has_expired(self, now: int) -> bool:
-        """Return whether the attempt's time to live passed while its worker held the job.
+        """Return whether the attempt's time to live passed while its worker was at work.
 
-        If the lease ended before the deadline, the worker died: another attempt has its own time.
+        A worker that keeps a message hidden writes that itself, at the deadline: if it has not, it died, and another
+        attempt has its own time. One outside Lambda may just stop then: it lived if it sent a heartbeat in the last
+        half of a lease before.
         """
-        return self.deadline <= now and self.deadline <= self.until and not self.is_unconfirmed
+        if self.deadline > now or self.is_unconfirmed or self.job.message_id is not None:
+            return False
+        return self.until >= self.deadline + self.length_ms // 2
 
     @property
     def length_ms(self) -> int:
@@ -81,11 +85,6 @@ class Lease(msgspec.Struct, frozen=True):
         """Return the condition that the job has neither ended nor been claimed since."""
         held: Condition = (JobModel.status == JobStatus.RUNNING.value) & (JobModel.fence == self.fence)
         return held
-
-    def is_unexpired(self, now: int) -> Condition:
-        """Return the condition that `has_expired` is false, for a claim that was confirmed."""
-        unexpired: Condition = (JobModel.deadline > now) | (JobModel.lease_until < JobModel.deadline)
-        return unexpired
 
     def is_in_time(self, now: int) -> Condition:
         """Return the condition that the deadline has not passed."""

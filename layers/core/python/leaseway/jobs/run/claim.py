@@ -125,7 +125,7 @@ def take_over(
         actions = [*start.build_actions(job_id, counts_attempt=False), *returned]
         return start.write(job_id, actions, may_start & JobModel.is_unconfirmed.exists())
     crashed = [JobModel.crashes.add(1), *abandoned.end_attempt(AttemptEnd.CRASHED, "its worker died")]
-    return start.write(job_id, [*start.build_actions(job_id), *crashed], may_start & abandoned.is_unexpired(start.now))
+    return start.write(job_id, [*start.build_actions(job_id), *crashed], may_start)
 
 
 class _Start:

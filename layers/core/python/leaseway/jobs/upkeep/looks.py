@@ -1,9 +1,9 @@
 """Looks: what the sweeper does about a live job that is due one, judged without any write.
 
-RUNNING   held at its deadline, which passed cancel it
-          its lease ended                    send it again: its worker died
+RUNNING   its lease ended                    send it again: its worker died
           a worker without a message         look again when its lease ends: nothing else brings the job back
-          a worker with a message            look again at its deadline: the message brings it back before
+            that held it until its deadline  cancel it
+          a worker with a message            look again after its deadline: the worker ends it or the message brings it
 CREATED   its age admits no attempt          cancel it
           no worker claimed it in time       cancel it
           its turn is over 15 minutes ahead  look again 7.5 minutes before
@@ -45,7 +45,7 @@ class Postponement(msgspec.Struct, frozen=True):
 
 
 class Expiry(msgspec.Struct, frozen=True):
-    """Cancel the job: its deadline has passed."""
+    """Cancel the job: a worker without a message held it until its deadline."""
 
     lease: Lease
 
@@ -87,7 +87,7 @@ def _judge_running(lease: Lease, now: int) -> Judgement:
         # However deep its queue is: it may have no message, and there are no more such jobs than there were workers.
         return Postponement(int(min(latest, now + _wait(lease.until, now))), timed=True, send=True)
     if lease.job.message_id is not None and lease.deadline > now:
-        return Postponement(lease.deadline, timed=True)
+        return Postponement(lease.deadline + TAKEOVER_GRACE_MS, timed=True)
     return Postponement(int(min(latest, lease_looked_after)), timed=True)
 
 
