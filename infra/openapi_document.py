@@ -10,7 +10,7 @@ import msgspec
 from chalice import Chalice
 from msgspec import Meta
 
-from api import oauth, problems, requests
+from api import headers, oauth, problems
 from api.access import ACCESS, Access
 from api.blueprints.jobs import NewJob
 from api.callers import UnauthorizedError
@@ -47,12 +47,12 @@ _PASSWORD_FLOW = "password"  # noqa: S105 - the name of the scheme
 _HEADERS = {"x-request-id": {"description": "Names the request in the logs", "schema": {"type": "string"}}}
 _LOCATION = {"location": {"description": "Where it can be read, relative to this path", "schema": {"type": "string"}}}
 _KEY_PARAMETER: JsonObject = {
-    "name": requests.IDEMPOTENCY_KEY,
+    "name": headers.IDEMPOTENCY_KEY,
     "in": "header",
     "required": False,
     "description": "Makes retries safe: for a day, the same key and body return the first response again, even if it"
     " was a refusal. A key belongs to its caller and route. Send one with every request that you might repeat.",
-    "schema": {"type": "string", "pattern": requests.IDEMPOTENCY_KEY_PATTERN},
+    "schema": {"type": "string", "pattern": headers.IDEMPOTENCY_KEY_PATTERN},
     "example": "9e6fd0b2-1f9a-4f36-8a52-0a4f6f6f4c55",
 }
 _IF_MATCH: JsonObject = {

@@ -11,7 +11,8 @@ import msgspec
 from chalice.app import Request
 from msgspec import Meta
 
-from api.requests import media_type, raw_body
+from api.headers import media_type
+from api.requests import raw_body
 from leaseway.errors import InvalidInputError, LeasewayError
 
 FORM = "application/x-www-form-urlencoded"

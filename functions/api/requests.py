@@ -14,6 +14,8 @@ import msgspec
 from chalice.app import Request
 from msgspec import Meta, Raw
 
+from api.headers import media_type, require_plain_utf8
+from api.json_numbers import read_fraction, write_whole_numbers
 from api.problems import BodyTooLargeError, UnsupportedMediaTypeError
 from leaseway.errors import InvalidInputError
 from leaseway.settings import settings
@@ -53,22 +55,15 @@ Reference = Annotated[
     ),
 ]
 
-IDEMPOTENCY_KEY = "Idempotency-Key"
-IDEMPOTENCY_KEY_PATTERN = "^[!-~]{1,255}$"
+Owner = Annotated[str, whole_match(rf"^(\*|{USER_ID_PATTERN.strip('^$')})$")]
 
 _user_id = re.compile(USER_ID_PATTERN)
 # A JSON number, bare or in quotes. Exponents of four digits and more are refused unread: 1e400 is judged, not built.
 _amount = re.compile(rb'("?)(-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?(?:[eE][+-]?\d{1,3})?)\1')
-_idempotency_key = re.compile(r"[!-~]{1,255}", re.ASCII)
 _rfc3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _control = re.compile(r"[\x00-\x1f\x7f]")
 _json_type = re.compile(r"application/([\w.-]+\+)?json", re.ASCII)
-_charset = re.compile(r';\s*charset\s*=\s*"?([^\s";]*)', re.IGNORECASE)
-# Text in a JSON document, or a number such as 5.0 before its fraction.
-_text_or_whole = re.compile(rb'("(?:[^"\\]|\\.)*"|-?\d+(?=\.0+(?![\d.eE])))(?:\.0+)?', re.DOTALL)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_etag = re.compile(r'(W/)?"(?:(\d{1,18})|[\x21\x23-\x7e\x80-\xff]*)"', re.ASCII)
-_etags = re.compile(rf"[ \t,]*{_etag.pattern}(?:[ \t]*,[ \t]*(?:{_etag.pattern})?)*[ \t]*", re.ASCII)
 _whole_number = re.compile(r"(-?\d{1,18})(?:\.0{1,18})?", re.ASCII)
 
 
@@ -76,7 +71,7 @@ class BodyReader(Generic[Parsed]):
     """Reads one type of JSON body. Made once a route, because the decoder is."""
 
     def __init__(self, kind: type[Parsed], *, optional: bool = False) -> None:
-        self._decoder = msgspec.json.Decoder(kind)
+        self._decoder = msgspec.json.Decoder(kind, float_hook=read_fraction)
         self._instead_of_none = b"{}" if optional else b""
 
     def read(self, request: Request) -> Parsed:
@@ -107,7 +102,7 @@ class BodyReader(Generic[Parsed]):
             return self._decoder.decode(raw)
         except msgspec.ValidationError:
             # 5.0 is an integer in JSON Schema, but none to msgspec: only a body that has one is read twice.
-            rewritten = _text_or_whole.sub(rb"\1", raw)
+            rewritten = write_whole_numbers(raw)
             if rewritten == raw:
                 raise
             return self._decoder.decode(rewritten)
@@ -148,34 +143,6 @@ def user_id(value: str | int, *, field: str = "userId") -> str:
     if not _user_id.fullmatch(text):
         raise InvalidInputError("must be 1 to 128 letters, digits or . _ @ : - and start with one", field=field)
     return text
-
-
-def versions_to_match(request: Request) -> frozenset[int] | None:
-    """The versions that `If-Match` names by the ETags of earlier answers; None if it is `*` or there is none.
-
-    Another's tag, or a weak one, matches nothing: RFC 9110 compares strongly here.
-
-    Raises:
-        InvalidInputError: it is no list of ETags.
-    """
-    text = request.headers.get("if-match")
-    if text is None or text.strip() == "*":
-        return None
-    if not _etags.fullmatch(text):
-        raise InvalidInputError('must be `*` or ETags as they were answered, such as "3"', field="If-Match")
-    return frozenset(int(version) for weak, version in _etag.findall(text) if version and not weak)
-
-
-def idempotency_key(request: Request) -> str | None:
-    """The request's Idempotency-Key, exactly as it was sent.
-
-    Raises:
-        InvalidInputError: empty, too long, or with spaces or anything else than visible ASCII.
-    """
-    key: str | None = request.headers.get(IDEMPOTENCY_KEY)
-    if key is not None and not _idempotency_key.fullmatch(key):
-        raise InvalidInputError("must be 1 to 255 visible ASCII characters, no spaces", field=IDEMPOTENCY_KEY)
-    return key
 
 
 def moment(text: str, field: str) -> int:
@@ -227,11 +194,6 @@ def _require_json(request: Request) -> None:
         raise UnsupportedMediaTypeError("Send the body with Content-Type: application/json.")
 
 
-def media_type(request: Request) -> str:
-    """The content type in lower case, without parameters; empty where there is none."""
-    return str(request.headers.get("content-type") or "").partition(";")[0].strip().lower()
-
-
 def raw_body(request: Request) -> bytes:
     """The body's bytes.
 
@@ -240,7 +202,7 @@ def raw_body(request: Request) -> bytes:
         BodyTooLargeError: more than `BODY_LIMIT` of them.
         InvalidInputError: not UTF-8.
     """
-    _require_plain_utf8(request)
+    require_plain_utf8(request)
     event: Mapping[str, Any] = request.to_original_event()
     body: str = event.get("body") or ""
     limit = settings().body_limit
@@ -258,17 +220,6 @@ def raw_body(request: Request) -> bytes:
     if len(raw) > limit:
         raise _too_large(limit)
     return raw
-
-
-def _require_plain_utf8(request: Request) -> None:
-    coding = str(request.headers.get("content-encoding") or "identity").strip().lower()
-    if coding != "identity":
-        raise UnsupportedMediaTypeError(
-            f"Content-Encoding {coding[:_NAME_LIMIT]!r} is not read; send the body as it is."
-        )
-    charset = _charset.search(str(request.headers.get("content-type") or ""))
-    if charset and charset[1].lower() not in ("utf-8", "utf8"):
-        raise UnsupportedMediaTypeError(f"The charset {charset[1][:_NAME_LIMIT]!r} is not read; send UTF-8.")
 
 
 def _why_not_json(raw: bytes, problem: Exception) -> str:

@@ -9,7 +9,8 @@ from chalice.app import Blueprint, ChaliceUnhandledError, Request, Response
 
 from api.access import Access, access_to
 from api.callers import Caller, admit
-from api.requests import IDEMPOTENCY_KEY, BodyReader, QueryReader, idempotency_key, path_text, versions_to_match
+from api.headers import IDEMPOTENCY_KEY, idempotency_key, versions_to_match
+from api.requests import BodyReader, QueryReader, path_text
 from leaseway.errors import InvalidInputError, LeasewayError
 from leaseway.idempotency import IdempotencyKey
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -41,19 +42,20 @@ def make_event(
     path: dict[str, str] | None = None,
     body: str | None = None,
     query: dict[str, list[str]] | None = None,
-    headers: dict[str, str] | None = None,
+    headers: Mapping[str, str | list[str]] | None = None,
     encoded: bool = False,
     request_id: str = REQUEST_ID,
     caller: dict[str, str] | None = ADMIN,
     at: str | None = None,
 ) -> dict[str, Any]:
-    """Make a proxy event as API Gateway does: absent parts are null."""
+    """Make a proxy event as API Gateway does: absent parts are null, and of a header's lines `headers` has the last."""
+    lines = {name: [value] if isinstance(value, str) else value for name, value in (headers or {}).items()}
     return {
         "resource": route,
         "path": at or route,
         "httpMethod": method,
-        "headers": headers or {},
-        "multiValueHeaders": {name: [value] for name, value in (headers or {}).items()},
+        "headers": {name: values[-1] for name, values in lines.items()},
+        "multiValueHeaders": lines,
         "queryStringParameters": {name: values[-1] for name, values in query.items()} if query else None,
         "multiValueQueryStringParameters": query,
         "pathParameters": path,

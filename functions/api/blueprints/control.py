@@ -11,7 +11,7 @@ from api.callers import Caller
 from api.ids import JobId, parse_job_id
 from api.job_views import JobView, etag, job_view
 from api.problems import Refusal, brief
-from api.requests import milliseconds
+from api.requests import Owner, milliseconds
 from api.routes import Answer, Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway.cursors import InvalidCursorError
@@ -120,10 +120,7 @@ class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = None
     tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
-    owner: (
-        Annotated[str, Meta(max_length=128, description="Whose: your own, or for an Admin another's name, or `*`")]
-        | None
-    ) = None
+    owner: Annotated[Owner, Meta(description="Whose: your own, or for an Admin another's name, or `*`")] | None = None
     created_after: (
         Annotated[datetime, Meta(tz=True, description="Only jobs created at this time or later; RFC 3339")] | None
     ) = None

@@ -12,7 +12,7 @@ from api.ids import parse_job_id
 from api.job_views import JobOutcome, JobPageView, JobView, etag, job_view, outcome_view, page_view
 from api.paging import JobWindow
 from api.problems import Refusal, brief
-from api.requests import milliseconds, moment
+from api.requests import Owner, milliseconds, moment
 from api.routes import Answer, Call, Operation, operation
 from leaseway import validation
 from leaseway.canonical import with_whole_numbers
@@ -286,9 +286,8 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
     ) = None
     owner: (
         Annotated[
-            str,
+            Owner,
             Meta(
-                max_length=128,
                 description="Whose jobs: by default your own. For an Admin another's name, or `*` for everybody's,"
                 " which needs a status",
             ),

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from api.blueprints.jobs import NewJob
 from api.ids import parse_job_id
+from api.requests import Owner
 from api.routes import Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway import clock
@@ -29,9 +30,8 @@ class Whose(msgspec.Struct, forbid_unknown_fields=True):
 
     owner: (
         Annotated[
-            str,
+            Owner,
             Meta(
-                max_length=128,
                 description="By default your own. For an Admin another's name, or `*` for everybody's",
             ),
         ]

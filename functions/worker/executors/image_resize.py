@@ -1,6 +1,7 @@
 """IMAGE_RESIZE: resize and convert a picture that comes from a client, a URL or the bucket."""
 
 import base64
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ from leaseway.settings import settings
 from worker.pictures.options import Fit, Format, Size
 
 _WRITTEN: dict[str, Format] = {"JPEG": "jpeg", "MPO": "jpeg", "PNG": "png", "WEBP": "webp"}
+_ends_in_base64 = re.compile(r"; *base64\s*\Z", re.IGNORECASE)
 _SUFFIX = {"jpeg": "jpg", "png": "png", "webp": "webp"}
 
 # Ten pictures of 50 megapixels side by side would be 2 GB: the batch shares two places.
@@ -146,7 +148,7 @@ def _decode_inline(text: str) -> bytes:
     media_type, comma, data = text.partition(",") if text[:5].lower() == "data:" else ("", "", text)
     if media_type and not comma:
         raise InvalidInputError("a data: URL has a comma before its data", field="payload.source.base64")
-    is_base64 = not media_type or media_type.lower().endswith(";base64")
+    is_base64 = not media_type or _ends_in_base64.search(media_type) is not None
     encoded = data.encode(errors="replace")  # half of a surrogate pair becomes a character that base64 does not have
     unquoted = unquote_to_bytes(encoded) if media_type else encoded
     content = _decode_base64(unquoted) if is_base64 else unquoted
@@ -156,10 +158,14 @@ def _decode_inline(text: str) -> bytes:
 
 
 def _decode_base64(wrapped: bytes) -> bytes:
+    encoded = b"".join(wrapped.split())
     try:
-        return base64.b64decode(b"".join(wrapped.split()), validate=True)
+        content = base64.b64decode(encoded, validate=True)
+        if len(encoded) != (len(content) + 2) // 3 * 4:
+            raise ValueError("Excess padding")
     except ValueError as problem:  # binascii.Error is one
         raise InvalidInputError(f"not base64: {problem}", field="payload.source.base64") from problem
+    return content
 
 
 def _fetch(url: str, limit: int, context: JobContext) -> bytes:

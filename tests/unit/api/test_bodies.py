@@ -7,6 +7,7 @@ from urllib.parse import urljoin
 import msgspec
 import pytest
 
+from api.json_numbers import write_whole_numbers
 from leaseway.jobs import types
 from leaseway.jobs.types import JobType
 from support.api_gateway import ApiResponse, call, encode_base64, post
@@ -146,10 +147,35 @@ def test_half_of_a_surrogate_pair_is_named(body: str, text: str) -> None:
         (f"{JOBS}/claim", '{"types": ["EXTERNAL"], "worker": "w", "wait_seconds": 0.0}'),
         (f"{JOBS}/cancel", '{"status": "CREATED", "limit": 5.0}'),
         ("/api/v1/uploads", '{"content_type": "image/png", "size": 100.0}'),
+        (
+            "/api/tasks",
+            '{"name": "t", "every": "5m", "type": "SLEEP", "payload": {"duration_ms": 5}, "ttl_ms": 9000.0}',
+        ),
     ],
 )
 def test_a_number_without_a_fraction_is_an_integer(route: str, body: str) -> None:
     assert post(route, body).status in (200, 201, 202, 204)
+
+
+@pytest.mark.parametrize("number", ["5.5", "55e-1", "1e-1", "5.01", "0.5", "1e400", "5.0000000000000000000001", "1e19"])
+def test_a_number_with_a_fraction_or_out_of_range_is_no_integer(number: str) -> None:
+    for body in ('{"status": "CREATED", "limit": %s}', '{"status": "CREATED", "dry_run": true, "limit": %s}'):
+        answer = post(f"{JOBS}/cancel", body % number)
+        assert (answer.status, answer.json["field"]) == (400, "limit")
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ('{"a": 5.0}', '{"a": 5}'),
+        ('["5.0", "\\"5.0", "\\\\", 5.0]', '["5.0", "\\"5.0", "\\\\", 5]'),
+        ("[0.0, -0.0, 123.000]", "[0, -0, 123]"),
+        ("[5.5, 1e-3, 5.0e0, 1.0E2, 5.01]", "[5.5, 1e-3, 5.0e0, 1.0E2, 5.01]"),
+        ('{"5.0": {"a": [-5.0,10.0]}}', '{"5.0": {"a": [-5,10]}}'),
+    ],
+)
+def test_whole_numbers_are_written_in_plain_digits(text: str, written: str) -> None:
+    assert write_whole_numbers(text.encode()).decode() == written
 
 
 def test_whole_numbers_leave_amounts_and_text_as_they_were() -> None:

@@ -50,6 +50,19 @@ def test_an_unknown_type_is_refused_in_a_filter_as_at_creation(name: str) -> Non
     }
 
 
+@pytest.mark.parametrize("name", ["", " ", "\n", "ann\n", "*\n", "**", "a b", "-ann", "a" * 129, "\xe9", "\u2028", "%"])
+def test_an_owner_that_nobody_can_be_is_refused_in_a_filter(name: str) -> None:
+    answers = [
+        call("GET", JOBS, query={"owner": [name]}),
+        call("GET", "/api/v1/overview", query={"owner": [name]}),
+        post(f"{JOBS}/cancel", {"owner": name, "status": "CREATED"}),
+        post(f"{JOBS}/retry", {"owner": name, "status": "FAILED"}),
+    ]
+    assert {(answer.status, answer.json["code"], answer.json["field"]) for answer in answers} == {
+        (400, "INVALID_INPUT", "owner")
+    }
+
+
 SAME = [
     ({"a": 1}, {"a": 1}),
     ({"a": 1, "b": 2}, {"b": 2, "a": 1}),

@@ -45,6 +45,7 @@ IN_WORDS = [
     ("retention_days", r"must be from 1 to \d+: the bucket keeps nothing longer"),
     ("size", r"size must be 1 to 26214400 bytes"),
     ("at", r"is in the future"),
+    ("status", r"a list of all owners needs a status"),
     (None, r"say which jobs: by status, type, tag or time of creation"),
 ]
 """Refusals of form, by field, that the document states in a description because a schema cannot or should not."""

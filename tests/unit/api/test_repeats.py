@@ -1,5 +1,6 @@
 """Idempotency-Keys over HTTP: equal JSON is one request, however it is written."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -30,6 +31,17 @@ EQUAL = [
     ('{"n": 0}', '{"n": -0.0}'),
     ('{"n": 1e300}', '{"n": 10e299}'),
     ('{"n": 0.1}', '{"n": 0.10}'),
+    ('{"n": 0.1}', '{"n": 1e-1}'),
+    ('{"n": 1e23}', '{"n": 100000000000000000000000}'),
+    ('{"n": 9007199254740993}', '{"n": 9007199254740993.0}'),
+    ('{"n": 18446744073709551617}', '{"n": 18446744073709551617.0}'),
+    ('{"n": 12345678901234567890123}', '{"n": 1.2345678901234567890123e22}'),
+    ('{"n": -1e308}', '{"n": -%s}' % (10**308)),
+    ('{"n": 1e-400}', '{"n": 0}'),
+    ('{"n": 5e-324}', '{"n": 4.9e-324}'),
+    ('{"": [1.0, {"": 2e0}]}', '{"": [1, {"": 2}]}'),
+    ('{"\\u00e9": 1, "a": 2}', '{"a": 2.0, "\xe9": 1}'),
+    ('{"s": "\\ud83d\\ude00\\/\\u2028"}', '{"s": "\U0001f600/\u2028"}'),
     ('{"s": "caf\\u00e9"}', '{"s": "caf\xe9"}'),
 ]
 
@@ -49,6 +61,13 @@ DIFFERENT = [
     ('{"n": null}', "{}"),
     ('{"l": [1, 2]}', '{"l": [2, 1]}'),
     ('{"n": 0.1}', '{"n": 0.2}'),
+    ('{"n": 1e23}', '{"n": 99999999999999991611392}'),
+    ('{"n": 9007199254740993}', '{"n": 9007199254740992.0}'),
+    ('{"n": 1e308}', '{"n": 1.0000000000000001e308}'),
+    ('{"s": "e\\u0301"}', '{"s": "\\u00e9"}'),
+    ('{"s": "a"}', '{"s": "a\\u0000"}'),
+    ('{"a": {"b": 1}}', '{"a.b": 1}'),
+    ('{"a": []}', '{"a": {}}'),
 ]
 
 
@@ -57,6 +76,24 @@ def test_payloads_that_differ_are_two_requests(first: str, other: str) -> None:
     assert keyed(JOBS, job(first)).status == 202
     answer = keyed(JOBS, job(other))
     assert (answer.status, answer.json["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1e999999999999", "9e308", "1" * 5_000])
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "k"}])
+def test_a_number_that_no_reader_could_hold_is_refused(number: str, headers: dict[str, str]) -> None:
+    alone = job(f'{{"n": [{number}]}}')
+    for route, body in ((JOBS, alone), (f"{JOBS}/batch", f'{{"jobs": [{alone}]}}')):
+        answer = post(route, body, headers=headers)
+        assert (answer.status, answer.json["code"]) == (400, "INVALID_INPUT")
+
+
+@pytest.mark.parametrize(
+    "number", ["1e23", "9007199254740993.0", "18446744073709551617.0", "1.5", "-0.25e2", "1e300", "5e-324"]
+)
+def test_a_number_is_stored_as_it_was_sent(number: str) -> None:
+    created = post(JOBS, job(f'{{"n": {number}}}'))
+    read = call("GET", f"{JOBS}/{{id}}", path={"id": created.json["id"]})
+    assert [Decimal(answer.json["payload"]["n"]) for answer in (created, read)] == [Decimal(number)] * 2
 
 
 @pytest.mark.parametrize(

@@ -201,6 +201,10 @@ PLAIN = base64.b64encode(PIXEL).decode()
         f"\t{PLAIN} \n",
         f"data:image/png;base64,{PLAIN}",
         f"data:;base64,{PLAIN}",
+        f"data:image/png; base64,{PLAIN}",
+        f"data:image/png;name=a%2Cb;  BASE64 ,{PLAIN}",
+        f"data:image/png;base64,{PLAIN[:20]}%0D%0A{PLAIN[20:]}",
+        f"data:base64;base64,{PLAIN}",
         f"DATA:image/png;charset=x;BASE64,{PLAIN.replace('+', '%2B').replace('/', '%2F').replace('=', '%3D')}",
         "data:image/png," + "".join(f"%{byte:02X}" for byte in PIXEL),
     ],
@@ -211,7 +215,11 @@ def test_base64_is_taken_in_every_form_that_people_send(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["é", "\udc80", "eA", "eA=", "e", "e*==", "====", "data:image/png;base64", "data:;base64,é", "\u2028", "ⅷⅷ=="],
+    [
+        *("é", "\udc80", "eA", "eA=", "e", "e*==", "====", "data:image/png;base64", "data:;base64,é", "\u2028", "ⅷⅷ=="),
+        *("AAAA====", "AAAA=", "AAA=AAA=", "AA=A", "-_-_", "\ufeffAAAA", "AA\0A", "data:;base64,AAAA="),
+        *("data:;base64,%ZZ", " data:;base64,AAAA"),
+    ],
 )
 def test_what_is_not_base64_is_refused_with_its_field(text: str) -> None:
     payload = image_resize.ResizePayload(source=image_resize.Source(base64=text), width=1, height=1)
