@@ -79,10 +79,8 @@ def module_of(handler: str) -> str:
 
 def handlers() -> dict[str, str]:
     """The module of every function of the template, by the name that it has here."""
-    described = template.read()["Resources"].values()
-    modules = [
-        module_of(found["Properties"]["Handler"]) for found in described if found["Type"] == template.FUNCTION_TYPE
-    ]
+    resources = template.read()["Resources"].values()
+    modules = [module_of(part["Properties"]["Handler"]) for part in resources if part["Type"] == template.FUNCTION_TYPE]
     return {module.removesuffix(".app"): module for module in modules}
 
 

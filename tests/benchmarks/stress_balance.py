@@ -86,8 +86,8 @@ async def debit(
         began = time.perf_counter()
         await asyncio.gather(*(send_until_none_is_left() for _ in range(at_a_time)))
         seconds = time.perf_counter() - began
-        found = await client.get(f"/api/users/{user}/balance")
-        balance = Decimal(str(found.raise_for_status().json()["balance"]))
+        balance_answer = await client.get(f"/api/users/{user}/balance")
+        balance = Decimal(str(balance_answer.raise_for_status().json()["balance"]))
     return Outcome(statuses, sorted(latencies), seconds, balance)
 
 
@@ -97,12 +97,12 @@ def is_exact(outcome: Outcome) -> bool:
     return outcome.statuses == {200: half, 409: half} and outcome.balance == 0
 
 
-def _with_progress(url: str, token: str, given: argparse.Namespace, screen: Console) -> Outcome:
+def _with_progress(url: str, token: str, options: argparse.Namespace, screen: Console) -> Outcome:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=screen) as progress:
-        task = progress.add_task(f"debits of {DEBIT}, {given.at_a_time} at a time", total=given.requests)
+        task = progress.add_task(f"debits of {DEBIT}, {options.at_a_time} at a time", total=options.requests)
         user = f"stress-{secrets.token_hex(4)}"
-        sizes = {"requests": given.requests, "at_a_time": given.at_a_time}
+        sizes = {"requests": options.requests, "at_a_time": options.at_a_time}
         return asyncio.run(debit(url, user, token=token, **sizes, on_answer=lambda: progress.advance(task)))
 
 
@@ -136,13 +136,13 @@ def main() -> int:
     parser.add_argument("--at-a-time", type=int, default=50)
     parser.add_argument("--url", help="an API's address; without it, the local cloud's")
     parser.add_argument("--token", help="an Admin's bearer token for that API")
-    given = parser.parse_args()
+    options = parser.parse_args()
     screen = Console(highlight=False)
-    url = given.url or local_cloud(screen)
-    token = given.token or open_session(Target.LOCAL).token()
-    outcome = _with_progress(url, token, given, screen)
+    url = options.url or local_cloud(screen)
+    token = options.token or open_session(Target.LOCAL).token()
+    outcome = _with_progress(url, token, options, screen)
     screen.print(_summary(outcome))
-    half = given.requests // DEBIT
+    half = options.requests // DEBIT
     if is_exact(outcome):
         screen.print(f"[green]exact[/]: {half:,} granted, {half:,} refused, nothing left and nothing overdrawn")
         return 0

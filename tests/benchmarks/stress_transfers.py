@@ -39,7 +39,7 @@ class Outcome:
     seconds: float
 
     @property
-    def conserved(self) -> bool:
+    def is_conserved(self) -> bool:
         """Whether the sum of all balances is what it was, and no request came to another end than it may."""
         return self.before == self.after and set(self.statuses) <= {200, 409}
 
@@ -109,7 +109,7 @@ async def transfers(
     return Outcome(users, run.statuses, before, after, seconds)
 
 
-def verified(function: str, client: Any, *, patience: float = 120) -> dict[str, Any]:
+def await_clean_ledger(function: str, client: Any, *, patience: float = 120) -> dict[str, Any]:
     """The report of a verification after which no entry is on its way any more, or the last one within `patience`."""
     ends = time.monotonic() + patience
     while True:
@@ -129,21 +129,28 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=5_000)
     parser.add_argument("--at-a-time", type=int, default=20)
     parser.add_argument("--seed", type=int, default=4)
-    given = parser.parse_args()
+    args = parser.parse_args()
     screen = Console(highlight=False)
     url = local_cloud(screen)
     token = open_session(Target.LOCAL).token()
-    shape = {"accounts": given.accounts, "requests": given.requests, "at_a_time": given.at_a_time, "seed": given.seed}
-    with screen.status(f"{given.requests:,} transfers between {given.accounts} accounts, {given.at_a_time} at a time"):
+    shape = {
+        "accounts": args.accounts,
+        "requests": args.requests,
+        "at_a_time": args.at_a_time,
+        "seed": args.seed,
+    }
+    with screen.status(f"{args.requests:,} transfers between {args.accounts} accounts, {args.at_a_time} at a time"):
         outcome = asyncio.run(transfers(url, token=token, **shape))
-        report = verified(read_outputs(Target.LOCAL)["LedgerCheckFunction"], open_clients(Target.LOCAL).get("lambda"))
+        report = await_clean_ledger(
+            read_outputs(Target.LOCAL)["LedgerCheckFunction"], open_clients(Target.LOCAL).get("lambda")
+        )
     granted, refused = outcome.statuses[200], outcome.statuses[409]
     screen.print(f"{granted:,} made, {refused:,} refused in {outcome.seconds:.1f} s: {dict(outcome.statuses)}")
     screen.print(f"sum before {outcome.before:,.2f}, after {outcome.after:,.2f}")
     screen.print(
         f"ledger: {report['entries']:,} entries, {report['behind']} behind, {report['differences']} differences"
     )
-    good = outcome.conserved and report["clean"] and report["behind"] == 0
+    good = outcome.is_conserved and report["clean"] and report["behind"] == 0
     screen.print("[green]conserved and explained[/]" if good else "[red]wrong[/]")
     return 0 if good else 1
 

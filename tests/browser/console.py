@@ -16,7 +16,7 @@ expect.set_options(timeout=PATIENCE)
 
 
 @dataclass
-class Opened:
+class ConsolePage:
     """A page of the console, with every request that it sent and everything that it complained of."""
 
     page: Page
@@ -38,33 +38,33 @@ class Opened:
         expect(self.page.get_by_role("heading", level=1, name=heading, exact=True)).to_be_visible()
         expect(self.page.locator(".view")).not_to_have_attribute("aria-busy", "true")
 
-    def sent(self, method: str, end: str) -> list[Request]:
+    def find_requests(self, method: str, end: str) -> list[Request]:
         """The requests of that method whose path ends so."""
         return [
             request for request in self.requests if request.method == method and request.url.split("?")[0].endswith(end)
         ]
 
-    def status(self, wanted: str) -> Locator:
+    def status(self, text: str) -> Locator:
         """The badge of the job that is shown, once it says so."""
         badge = self.page.locator("main .badge").first
-        expect(badge).to_have_text(wanted)
+        expect(badge).to_have_text(text)
         return badge
 
     def violations(self, axe: str) -> list[str]:
         """What axe-core finds wrong with the page as it is shown now."""
         # The page's own policy lets no text become code, so axe-core is run from outside it.
-        found: dict[str, Any] = self.page.evaluate(f"() => {{ {axe}; return axe.run(document); }}")
-        return [f"{one['id']}: {node['html'][:150]}" for one in found["violations"] for node in one["nodes"]]
+        report: dict[str, Any] = self.page.evaluate(f"() => {{ {axe}; return axe.run(document); }}")
+        return [f"{one['id']}: {node['html'][:150]}" for one in report["violations"] for node in one["nodes"]]
 
 
-def opened(browser: Browser, stack: DeployedStack, path: str = "/", **options: Any) -> Opened:
+def open_console(browser: Browser, stack: DeployedStack, path: str = "/", **options: Any) -> ConsolePage:
     """The console in a browser that has never seen it."""
     context: BrowserContext = browser.new_context(**options)
     page = context.new_page()
-    made = Opened(page, stack)
-    page.on("request", lambda request: made.requests.append(request))  # noqa: PLW0108 - it wants a function
-    page.on("response", lambda answer: made.answers.append(answer))  # noqa: PLW0108
-    page.on("console", lambda message: made.complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: made.complaints.append(str(error)))
+    view = ConsolePage(page, stack)
+    page.on("request", lambda request: view.requests.append(request))  # noqa: PLW0108 - it wants a function
+    page.on("response", lambda answer: view.answers.append(answer))  # noqa: PLW0108
+    page.on("console", lambda message: view.complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: view.complaints.append(str(error)))
     page.goto(f"{stack.outputs.api_url}/console#{path}", timeout=PATIENCE)
-    return made
+    return view

@@ -92,7 +92,7 @@ class Done:
     """From when a job could run to when it was begun, at least and at most."""
     workers: Counter[str] = field(default_factory=Counter)
     """Jobs of each worker while the sweep looked."""
-    asked: dict[str, float] = field(default_factory=dict)
+    invocation_ms: dict[str, float] = field(default_factory=dict)
     """How long the functions took that were invoked from here, with the way there and back."""
     lags: dict[str, tuple[float, float]] = field(default_factory=dict)
     waiting: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -126,7 +126,7 @@ def work(watched: MonitoredStack) -> Done:
     _balances(watched)
     _jobs_that_run(watched, done)
     _jobs_that_wait(watched, done)
-    _scheduled(watched, done)
+    _tick_late(watched, done)
     done.look(watched)
     return done
 
@@ -142,16 +142,16 @@ def _balances(watched: MonitoredStack) -> None:
 def _jobs_that_run(watched: MonitoredStack, done: Done) -> None:
     api = watched.stack.api
     sleeps = [_sleep()] * 6
-    wanted = [*sleeps, *[{"type": "GENERATE_NUMBER", "payload": {}}] * 3, FAILING, _sleep(60_000) | {"ttl_ms": 1_500}]
-    ids = [one["job"]["id"] for one in api.post("/api/v1/jobs/batch", {"jobs": wanted})["content"]]
-    first = [_finished(watched, job) for job in ids]
+    bodies = [*sleeps, *[{"type": "GENERATE_NUMBER", "payload": {}}] * 3, FAILING, _sleep(60_000) | {"ttl_ms": 1_500}]
+    ids = [one["job"]["id"] for one in api.post("/api/v1/jobs/batch", {"jobs": bodies})["content"]]
+    first = [_wait_for_end(watched, job) for job in ids]
     assert [job["status"] for job in first] == [*["COMPLETED"] * 9, "FAILED", "CANCELLED"]
     done.jobs += first
-    done.waits += [(wait, wait) for wait in map(_waited, first)]
+    done.waits += [(wait, wait) for wait in map(_waiting_ms, first)]
     before = _now()
     api.post(f"/api/v1/jobs/{ids[9]}/retry", None)
     wait_until(lambda: api.get(f"/api/v1/jobs/{ids[9]}")["attempts"] == 2, seconds=BOUND, what="the second attempt")
-    again = _finished(watched, ids[9])
+    again = _wait_for_end(watched, ids[9])
     done.jobs.append(again)
     done.waits.append((0, _ms(again["started_at"]) - int(before)))
     done.look(watched)
@@ -163,44 +163,44 @@ def _jobs_that_wait(watched: MonitoredStack, done: Done) -> None:
     running = [api.post("/api/v1/jobs", _sleep(600_000))["id"] for _ in range(2)]
     for job in running:
         wait_until(lambda job=job: _read(watched, job)["status"] == "RUNNING", seconds=BOUND, what="a running job")
-    held = [_read(watched, job) for job in running]
-    done.workers = Counter(job["worker"] for job in held)
-    done.waits += [(wait, wait) for wait in map(_waited, held)]
+    running_jobs = [_read(watched, job) for job in running]
+    done.workers = Counter(job["worker"] for job in running_jobs)
+    done.waits += [(wait, wait) for wait in map(_waiting_ms, running_jobs)]
     with watched.pause_mappings("DeadLetterFunction"), watched.pause_mappings("WorkerFunction"):
-        forgotten = _forgotten(watched)
-        with _invoked(watched, "sweeper", done):
-            swept = watched.stack.invoke("SweeperFunction")
-        assert (swept["looked"], swept["resent"]) == (1, 1)
+        lost = _put_forgotten_job(watched)
+        with _measure_invocation(watched, "sweeper", done):
+            sweep_report = watched.stack.invoke("SweeperFunction")
+        assert (sweep_report["looked"], sweep_report["resent"]) == (1, 1)
         before = _now()
         waiting = [api.post("/api/v1/jobs", _sleep() | {"priority": "low"})["id"] for _ in range(3)]
         dead = _dead_letter(watched)
         for queue, name, count in (("Low", "NumberOfMessagesVisible", 3), ("Jobs", "NumberOfMessagesNotVisible", 2)):
             _gauge(watched, f"Approximate{name}", queue, count)
         _gauge(watched, "ApproximateNumberOfMessagesVisible", "DeadLetter", 1)
-        done.lags["sweeper"] = (LATE_MS, LATE_MS + before - _ms(forgotten["created_at"]))
-        done.jobs += [_cancelled(watched, job) for job in running]
-    for job in (*waiting, forgotten["id"], dead):
-        done.jobs.append(_finished(watched, job))
-    done.waits += [(wait, wait) for wait in map(_waited, done.jobs[-5:-1])]
+        done.lags["sweeper"] = (LATE_MS, LATE_MS + before - _ms(lost["created_at"]))
+        done.jobs += [_cancel(watched, job) for job in running]
+    for job in (*waiting, lost["id"], dead):
+        done.jobs.append(_wait_for_end(watched, job))
+    done.waits += [(wait, wait) for wait in map(_waiting_ms, done.jobs[-5:-1])]
     done.waiting = {"low": (0.001, _now() - before), "dead letters": (0.001, _now() - before)}
     done.look(watched)
 
 
-def _scheduled(watched: MonitoredStack, done: Done) -> None:
+def _tick_late(watched: MonitoredStack, done: Done) -> None:
     """A tick that finds a slot half a minute old, and a check of the ledger."""
     late = 30
     with act_as_function(watched.stack), clock.fixed(lambda: time.time() - 3_600 - late):
-        made = create_task("admin", Definition(name="late", type="SLEEP", payload={"duration_ms": 1}, every="1h"))
-    with _invoked(watched, "scheduler", done):
+        task = create_task("admin", Definition(name="late", type="SLEEP", payload={"duration_ms": 1}, every="1h"))
+    with _measure_invocation(watched, "scheduler", done):
         before = _now()
         assert watched.stack.invoke("SchedulerFunction")["started"] == 1
-    done.lags["scheduler"] = (int(before) - (made.next_run or 0), _now() - (made.next_run or 0))
+    done.lags["scheduler"] = (int(before) - (task.next_run or 0), _now() - (task.next_run or 0))
     (run,) = wait_until(
-        lambda: watched.stack.api.get(f"/api/tasks/{made.id}/history")["content"], seconds=BOUND, what="the run"
+        lambda: watched.stack.api.get(f"/api/tasks/{task.id}/history")["content"], seconds=BOUND, what="the run"
     )
-    done.jobs.append(_finished(watched, run["run"]["job_id"]))
-    done.waits.append((wait := _waited(done.jobs[-1]), wait))
-    with _invoked(watched, "ledger-check", done):
+    done.jobs.append(_wait_for_end(watched, run["run"]["job_id"]))
+    done.waits.append((wait := _waiting_ms(done.jobs[-1]), wait))
+    with _measure_invocation(watched, "ledger-check", done):
         watched.stack.invoke("LedgerCheckFunction")
 
 
@@ -212,17 +212,17 @@ def _read(watched: MonitoredStack, job: str) -> dict[str, Any]:
     return dict(watched.stack.api.get(f"/api/v1/jobs/{job}"))
 
 
-def _finished(watched: MonitoredStack, job: str) -> dict[str, Any]:
+def _wait_for_end(watched: MonitoredStack, job: str) -> dict[str, Any]:
     wait_until(lambda: _read(watched, job)["status"] in ENDED, seconds=BOUND, what=f"the end of {job}", every=0.3)
     return _read(watched, job)
 
 
-def _cancelled(watched: MonitoredStack, job: str) -> dict[str, Any]:
+def _cancel(watched: MonitoredStack, job: str) -> dict[str, Any]:
     watched.stack.api.post(f"/api/v1/jobs/{job}/cancel", None)
-    return _finished(watched, job)
+    return _wait_for_end(watched, job)
 
 
-def _forgotten(watched: MonitoredStack) -> dict[str, Any]:
+def _put_forgotten_job(watched: MonitoredStack) -> dict[str, Any]:
     """A job that has no message, so that only the sweeper brings it on, and whose look has come."""
     now = int(_now())
     with act_as_function(watched.stack):
@@ -247,18 +247,18 @@ def _dead_letter(watched: MonitoredStack) -> str:
     return job
 
 
-def _gauge(watched: MonitoredStack, name: str, queue: str, wanted: int) -> None:
-    named = {"namespace": "AWS/SQS", "QueueName": watched.stack.outputs[f"{queue}QueueUrl"].rpartition("/")[2]}
+def _gauge(watched: MonitoredStack, name: str, queue: str, least: int) -> None:
+    metric = {"namespace": "AWS/SQS", "QueueName": watched.stack.outputs[f"{queue}QueueUrl"].rpartition("/")[2]}
     wait_until(
-        lambda: watched.value(name, "Maximum", **named) >= wanted, seconds=BOUND, what=f"{wanted} in {queue}", every=1
+        lambda: watched.value(name, "Maximum", **metric) >= least, seconds=BOUND, what=f"{least} in {queue}", every=1
     )
 
 
 @contextmanager
-def _invoked(watched: MonitoredStack, function: str, done: Done) -> Iterator[None]:
+def _measure_invocation(watched: MonitoredStack, function: str, done: Done) -> Iterator[None]:
     before = _now()
     yield
-    done.asked[function] = _now() - before
+    done.invocation_ms[function] = _now() - before
 
 
 def _now() -> float:
@@ -269,7 +269,7 @@ def _ms(moment: str) -> float:
     return datetime.fromisoformat(moment).timestamp() * 1000
 
 
-def _waited(job: Mapping[str, Any]) -> float:
+def _waiting_ms(job: Mapping[str, Any]) -> float:
     return round(_ms(job["started_at"]) - _ms(job["created_at"]))
 
 
@@ -280,11 +280,11 @@ def _ran(job: Mapping[str, Any]) -> float:
 # ---- What it comes to -----------------------------------------------------------------------------------------------
 
 
-def expected(watched: MonitoredStack, done: Done) -> Expected:
+def expect_lines(watched: MonitoredStack, done: Done) -> Expected:
     """Every widget's title, every line's label, and what it must say, as far as the logs tell now."""
     since = _now() - done.began
     done.look(watched)
-    done.asked["meter"] = since  # the monitor asks it
+    done.invocation_ms["meter"] = since  # the monitor asks it
     return {
         **_service(watched),
         **_jobs(done),
@@ -373,7 +373,7 @@ def _queues(done: Done, since: float) -> Expected:
 def _functions(watched: MonitoredStack, done: Done) -> Expected:
     names = dict(find_groups(watched.stack.outputs, None))
     del names["first-admin"]  # runs once a deployment, and is on no widget
-    reports = {name: _reported(watched, group) for name, group in names.items()}
+    reports = {name: _read_durations(watched, group) for name, group in names.items()}
     starts = Counter(done.environments.values())
     cpu: Counter[str] = Counter()
     for stream, milliseconds in done.cpu.items():
@@ -382,7 +382,7 @@ def _functions(watched: MonitoredStack, done: Done) -> Expected:
     return {
         # A call from here is told with what the engine adds to it.
         "Duration, p95": {
-            name: Between(min(took), max(*took, done.asked.get(name, 0) + 1)) if took else none
+            name: Between(min(took), max(*took, done.invocation_ms.get(name, 0) + 1)) if took else none
             for name, took in reports.items()
         },
         "Errors": {name: exactly(0) if took else none for name, took in reports.items()},
@@ -398,28 +398,28 @@ def _functions(watched: MonitoredStack, done: Done) -> Expected:
     }
 
 
-def _reported(watched: MonitoredStack, group: str) -> list[int]:
+def _read_durations(watched: MonitoredStack, group: str) -> list[int]:
     """Milliseconds of each invocation, as the function's log has them."""
     logs = watched.stack.client("logs")
     try:
         events = logs.filter_log_events(logGroupName=group, filterPattern='"REPORT RequestId"')["events"]
     except logs.exceptions.ResourceNotFoundException:
         return []
-    return [int(found[1]) for event in events if (found := _REPORTED.match(event["message"]))]
+    return [int(report[1]) for event in events if (report := _REPORTED.match(event["message"]))]
 
 
 @cache
 def _bare_mb() -> int:
     """MB of an interpreter that does nothing: every function needs more."""
     ask = "print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))"
-    told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
-    return int(told) // 1024
+    output = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True).stdout
+    return int(output) // 1024
 
 
-def wrong(wanted: Expected, shown: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Iterable[str]:
+def list_differences(expected: Expected, legends: Mapping[str, Mapping[str, Mapping[str, str]]]) -> Iterable[str]:
     """What a page's legends do not say as they must."""
-    for title, lines in wanted.items():
+    for title, lines in expected.items():
         for label, bounds in lines.items():
-            entry = shown.get(title, {}).get(label)
+            entry = legends.get(title, {}).get(label)
             if entry is None or not bounds.holds(entry):
                 yield f"{title}, {label}: {bounds}, not {entry}"

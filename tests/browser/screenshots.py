@@ -11,7 +11,7 @@ from time import monotonic
 
 from playwright.sync_api import expect, sync_playwright
 
-from browser.console import Opened, opened
+from browser.console import ConsolePage, open_console
 from leaseway_local.engine.ministack import Engine
 from leaseway_local.engine.paths import ROOT, Home
 from support.deployed_stacks import DeployedStack, deploy, start_engine
@@ -27,7 +27,7 @@ LOAD = [
 ]
 
 
-def overview(one: Opened) -> None:
+def overview(one: ConsolePage) -> None:
     """The console's overview while jobs come in."""
     one.go("/", "Overview")
     ends = monotonic() + LOAD_SECONDS
@@ -39,7 +39,7 @@ def overview(one: Opened) -> None:
     expect(one.page.locator(".plot canvas")).to_have_count(2)
 
 
-PICTURES: dict[str, Callable[[Opened], None]] = {"console.png": overview}
+PICTURES: dict[str, Callable[[ConsolePage], None]] = {"console.png": overview}
 
 
 def seed(stack: DeployedStack) -> None:
@@ -59,7 +59,7 @@ def main() -> None:
         with sync_playwright() as playwright:
             arguments = ["--no-sandbox", "--disable-dev-shm-usage"]
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-            one = opened(browser, stack, viewport=SIZE, color_scheme="light")
+            one = open_console(browser, stack, viewport=SIZE, color_scheme="light")
             one.sign_in(stack.admin.username, stack.admin.password)
             for name, show in PICTURES.items():
                 show(one)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
-from browser.console import PATIENCE, Opened, opened
+from browser.console import PATIENCE, ConsolePage, open_console
 from leaseway_local.connection.api_client import ApiClient
 from support.dead_letters import make_dead_letters
 from support.deployed_stacks import PASSWORD, DeployedStack
@@ -24,23 +24,23 @@ HOSTILE = "<img src=x onerror=\"document.title='broken'\">"
 # A job that fails at once, wherever it runs: nothing may be fetched from this address.
 FAILING = {"type": "HTTP_GET", "payload": {"url": "http://nowhere.invalid/"}, "max_attempts": 1}
 
-Open = Callable[..., Opened]
+Open = Callable[..., ConsolePage]
 
 
 @pytest.fixture
 def console(stack: DeployedStack, browser: Browser) -> Iterator[Open]:
     """Opens the console, signed in as the Admin where nobody else is named; what a page did wrong fails its test."""
-    made: list[Opened] = []
+    pages: list[ConsolePage] = []
 
-    def open_one(path: str = "/", *, name: str | None = None, signed_in: bool = True, **options: Any) -> Opened:
-        one = opened(browser, stack, path, **options)
-        made.append(one)
+    def open_one(path: str = "/", *, name: str | None = None, signed_in: bool = True, **options: Any) -> ConsolePage:
+        one = open_console(browser, stack, path, **options)
+        pages.append(one)
         if signed_in:
             one.sign_in(name or stack.admin.username, PASSWORD if name else stack.admin.password)
         return one
 
     yield open_one
-    for one in made:
+    for one in pages:
         one.page.context.close()
 
 
@@ -70,11 +70,11 @@ def test_a_picture_is_uploaded_resized_and_seen(console: Open) -> None:
     page.get_by_role("button", name="Create the job").click()
     # Then its page shows it finish, and the picture
     one.status("COMPLETED")
-    shown = page.get_by_alt_text("What IMAGE_RESIZE made")
-    expect(shown).to_be_visible()
+    preview = page.get_by_alt_text("What IMAGE_RESIZE made")
+    expect(preview).to_be_visible()
     page.wait_for_function("() => document.querySelector('img.preview').naturalWidth === 200", timeout=PATIENCE)
     # And it was created under a key, so that a lost answer makes no second one
-    (created,) = one.sent("POST", "/api/v1/jobs")
+    (created,) = one.find_requests("POST", "/api/v1/jobs")
     assert created.headers["idempotency-key"]
 
 
@@ -87,7 +87,7 @@ def test_a_failed_job_is_tried_again_and_a_running_one_cancelled(console: Open, 
     one.page.get_by_role("button", name="Try again").click()
     # Then it has a second attempt, and the API was told which version was meant
     expect(one.page.get_by_text("2 of 2")).to_be_visible()
-    (retried,) = one.sent("POST", f"/{failed}/retry")
+    (retried,) = one.find_requests("POST", f"/{failed}/retry")
     assert re.fullmatch(r'"\d+"', retried.headers["if-match"])
     # Given another that runs for a minute, made by the form
     one.go("/new?type=SLEEP", "Create a job")
@@ -99,7 +99,7 @@ def test_a_failed_job_is_tried_again_and_a_running_one_cancelled(console: Open, 
     one.page.get_by_role("dialog").get_by_role("button", name="Cancel the job").click()
     # Then it ends
     one.status("CANCELLED")
-    (cancelled,) = one.sent("POST", "/cancel")
+    (cancelled,) = one.find_requests("POST", "/cancel")
     assert cancelled.headers["if-match"]
     assert one.complaints == []
 
@@ -138,12 +138,12 @@ def test_a_balance_is_updated_and_its_ledger_shows_the_entry(console: Open, stac
     expect(one.page.locator("form").get_by_role("alert").filter(has_text="69.75")).to_be_visible()
     entry = one.page.get_by_role("table", name="Ledger").get_by_role("row").filter(has_text="an order")
     expect(entry).to_contain_text("-€30.25")
-    keys = {request.headers["idempotency-key"] for request in one.sent("POST", "/update-balance")}
+    keys = {request.headers["idempotency-key"] for request in one.find_requests("POST", "/update-balance")}
     assert len(keys) == 2
     assert stack.api.get(f"/api/users/{user}/balance")["balance"] == 69.75
 
 
-def change(one: Opened, amount: str, reference: str) -> None:
+def change(one: ConsolePage, amount: str, reference: str) -> None:
     one.page.get_by_label("Amount").fill(amount)
     one.page.get_by_label("Reference").fill(reference)
     one.page.get_by_role("button", name="Update the balance").click()
@@ -196,8 +196,8 @@ def wait_for_attempt(user: ApiClient, jobs: list[str], number: int) -> None:
     """Wait until each job has failed that often."""
 
     def all_failed() -> bool:
-        found = [user.get(f"/api/v1/jobs/{job}") for job in jobs]
-        return all((job["attempts"], job["status"]) == (number, "FAILED") for job in found)
+        read_jobs = [user.get(f"/api/v1/jobs/{job}") for job in jobs]
+        return all((job["attempts"], job["status"]) == (number, "FAILED") for job in read_jobs)
 
     wait_until(all_failed, seconds=60, what=f"attempt {number}", every=0.5)
 
@@ -328,8 +328,8 @@ def test_it_is_used_with_the_keyboard_alone(console: Open, stack: DeployedStack)
 
 def test_a_change_of_the_job_takes_no_focus_away(console: Open, stack: DeployedStack) -> None:
     # Given a job that waits for its time, its Cancel under the focus
-    wanted = {"type": "SLEEP", "payload": {"duration_ms": 60_000}, "delay_seconds": 4}
-    job = stack.api.post("/api/v1/jobs", wanted)["id"]
+    body = {"type": "SLEEP", "payload": {"duration_ms": 60_000}, "delay_seconds": 4}
+    job = stack.api.post("/api/v1/jobs", body)["id"]
     one = console(f"/jobs/{job}")
     one.status("CREATED")
     cancel = one.page.get_by_role("button", name="Cancel")
@@ -345,7 +345,7 @@ def test_a_change_of_the_job_takes_no_focus_away(console: Open, stack: DeployedS
     one.status("CANCELLED")
 
 
-def reach(one: Opened, label: str) -> None:
+def reach(one: ConsolePage, label: str) -> None:
     """Press Tab until the control of that label has the focus."""
     for _ in range(40):
         one.page.keyboard.press("Tab")
@@ -363,21 +363,21 @@ def test_axe_core_finds_nothing_in_any_view(console: Open, stack: DeployedStack,
     task_id = stack.api.post("/api/tasks", task)["id"]
     stack.api.post(f"/api/tasks/{task_id}/run")
     one = console(signed_in=False, color_scheme=scheme)
-    found = {"login": one.violations(AXE)}
+    violations = {"login": one.violations(AXE)}
     one.sign_in(stack.admin.username, stack.admin.password)
     # When each view is judged, and a question, and the form of a task
     for path, heading in [*VIEWS, (f"/jobs/{job}", "HTTP_GET"), (f"/tasks/{task_id}", task["name"])]:
         one.go(path, heading)
-        found[path] = one.violations(AXE)
+        violations[path] = one.violations(AXE)
     one.page.get_by_role("button", name="Delete").click()
-    found["question"] = one.violations(AXE)
+    violations["question"] = one.violations(AXE)
     one.page.keyboard.press("Escape")
     one.go("/tasks", "Tasks")
     one.page.get_by_role("button", name="Define a task").click()
     expect(one.page.get_by_role("dialog")).to_be_visible()
-    found["definition"] = one.violations(AXE)
+    violations["definition"] = one.violations(AXE)
     # Then names, roles and contrast are as they should be
-    assert {place: wrong for place, wrong in found.items() if wrong} == {}
+    assert {place: wrong for place, wrong in violations.items() if wrong} == {}
 
 
 def test_narrow_screens_scroll_in_one_direction_only(console: Open, stack: DeployedStack) -> None:
@@ -409,5 +409,5 @@ def test_the_theme_is_the_systems_until_one_is_chosen_and_then_kept(console: Ope
     assert background(one) == "rgb(245, 246, 248)"
 
 
-def background(one: Opened) -> str:
+def background(one: ConsolePage) -> str:
     return str(one.page.evaluate("() => getComputedStyle(document.body).backgroundColor"))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from browser.load import Expected, expected, work, wrong
+from browser.load import Expected, expect_lines, list_differences, work
 from leaseway_local.engine.paths import Home
 from leaseway_local.monitoring.monitor import dashboard_url
 from support.monitored_stack import MonitoredStack
@@ -23,21 +23,21 @@ BOUND = 180
 
 
 @pytest.fixture(scope="module")
-def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoredStack]:
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoredStack]:
     # A message that comes back, as a cancelled job's does, is no dead letter yet.
-    made = MonitoredStack(Home(tmp_path_factory.mktemp("watched")), LogFormat="json", MaxReceiveCount="5")
-    yield made
-    made.stop()
+    monitored = MonitoredStack(Home(tmp_path_factory.mktemp("watched")), LogFormat="json", MaxReceiveCount="5")
+    yield monitored
+    monitored.stop()
 
 
-def shown(page: Page) -> dict[str, dict[str, dict[str, str]]]:
+def read_legends(page: Page) -> dict[str, dict[str, dict[str, str]]]:
     """What each widget's legend says, by title and label."""
-    found: dict[str, Any] = page.evaluate(
+    legends: dict[str, Any] = page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll("article")].map(card => [card.dataset.title,
             Object.fromEntries([...card.querySelectorAll("li")].map(entry => [entry.dataset.label, {...entry.dataset}]))
         ]))"""
     )
-    return found
+    return legends
 
 
 def all_lines() -> set[tuple[str, str]]:
@@ -47,22 +47,22 @@ def all_lines() -> set[tuple[str, str]]:
 
 
 @pytest.mark.timeout(900)
-def test_every_widget_shows_what_was_done(watched: MonitoredStack, browser: Browser) -> None:
+def test_every_widget_shows_what_was_done(deployment: MonitoredStack, browser: Browser) -> None:
     # Given a dashboard that is open while a stack works
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
-    asked: list[str] = []
+    urls: list[str] = []
     complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: urls.append(request.url))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(dashboard_url(watched.record))
-    done = work(watched)
+    page.goto(dashboard_url(deployment.record))
+    done = work(deployment)
     # Then something is known from elsewhere about every line of every widget, and the page comes to say so
-    assert {(title, label) for title, lines in expected(watched, done).items() for label in lines} == all_lines()
+    assert {(title, label) for title, lines in expect_lines(deployment, done).items() for label in lines} == all_lines()
     differences: list[str] = []
 
     def says_so() -> bool:
-        wanted: Expected = expected(watched, done)
-        differences[:] = wrong(wanted, shown(page))
+        expected: Expected = expect_lines(deployment, done)
+        differences[:] = list_differences(expected, read_legends(page))
         return not differences
 
     try:
@@ -72,8 +72,8 @@ def test_every_widget_shows_what_was_done(watched: MonitoredStack, browser: Brow
     # And no widget is empty
     assert page.locator("article:has(.empty) h3").all_inner_texts() == []
     # And nothing was asked of any other place, nor did the page break a rule of its own
-    assert {url.partition("/dashboard")[0] for url in asked} == {
-        dashboard_url(watched.record).partition("/dashboard")[0]
+    assert {url.partition("/dashboard")[0] for url in urls} == {
+        dashboard_url(deployment.record).partition("/dashboard")[0]
     }
     assert complaints == []
     if picture := os.environ.get("DASHBOARD_PICTURE"):

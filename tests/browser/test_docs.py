@@ -16,9 +16,9 @@ def test_authorize_signs_in_and_a_job_is_made_from_the_page(stack: DeployedStack
     name = f"browser-{secrets.token_hex(4)}"
     user = stack.as_user(name)
     page = browser.new_page()
-    asked: list[str] = []
+    urls: list[str] = []
     complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: urls.append(request.url))
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.goto(f"{stack.outputs.api_url}/docs")
     # When he signs in with Authorize
@@ -42,7 +42,7 @@ def test_authorize_signs_in_and_a_job_is_made_from_the_page(stack: DeployedStack
     path = f"/api/v1/jobs/{job['id']}"
     wait_until(lambda: user.get(path)["status"] == "COMPLETED", seconds=60, what="the job's end")
     # And nothing was asked of any other place, nor did the page break a rule of its own
-    assert {url.partition("/_aws/")[0] for url in asked if not url.startswith("data:")} == {stack.outputs.endpoint_url}
+    assert {url.partition("/_aws/")[0] for url in urls if not url.startswith("data:")} == {stack.outputs.endpoint_url}
     assert complaints == []
     page.close()
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.stress_transfers import transfers, verified
+from benchmarks.stress_transfers import await_clean_ledger, transfers
 from leaseway_local.cli import app
 from leaseway_local.connection import ledger_check
 from leaseway_local.connection.api_client import ApiProblem
@@ -132,7 +132,7 @@ def test_random_transfers_conserve_the_sum_and_verify_clean(bank: DeployedStack,
 
     assert outcome.conserved, outcome
     assert outcome.statuses[200] > requests / 2
-    report = verified(bank.outputs["LedgerCheckFunction"], bank.client("lambda"))
+    report = await_clean_ledger(bank.outputs["LedgerCheckFunction"], bank.client("lambda"))
     assert (report["clean"], report["behind"]) == (True, 0), report["listed"]
     assert report["balances"] == report["brought_in"] + report["under_way"]
 

@@ -26,8 +26,8 @@ def code_folders(tmp_path_factory: pytest.TempPathFactory) -> CodeFolders:
         "functions": packaging.build_functions(),
     }
     for name, archive in archives.items():
-        with zipfile.ZipFile(archive.path) as found:
-            found.extractall(root / name)
+        with zipfile.ZipFile(archive.path) as zipped:
+            zipped.extractall(root / name)
     return CodeFolders(*(root / name for name in archives))
 
 

@@ -65,7 +65,7 @@ def test_sam_builds_what_the_deployer_builds(
     makefile: str, target: str, folder: str, code_folders: CodeFolders, tmp_path: Path
 ) -> None:
     """`sam build` runs these Makefiles; the runtime layer's differs from the laptop's by its platform."""
-    made = [
+    command = [
         "make",
         "--file",
         ROOT / makefile / "Makefile",
@@ -73,12 +73,12 @@ def test_sam_builds_what_the_deployer_builds(
         f"ARTIFACTS_DIR={tmp_path}",
         f"PYTHON={sys.executable}",
     ]
-    subprocess.run(made, check=True, cwd=tmp_path)
+    subprocess.run(command, check=True, cwd=tmp_path)
 
-    deployed = getattr(code_folders, folder)
-    assert names(tmp_path) == names(deployed)
-    sources = [name for name in names(deployed) if name.suffix != ".pyc"]  # sets are compiled in any order
-    assert all((tmp_path / name).read_bytes() == (deployed / name).read_bytes() for name in sources)
+    packaged = getattr(code_folders, folder)
+    assert names(tmp_path) == names(packaged)
+    sources = [name for name in names(packaged) if name.suffix != ".pyc"]  # sets are compiled in any order
+    assert all((tmp_path / name).read_bytes() == (packaged / name).read_bytes() for name in sources)
 
 
 def names(folder: Path) -> set[Path]:

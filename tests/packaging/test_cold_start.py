@@ -36,15 +36,15 @@ def test_every_function_has_a_bare_handler_to_be_compared_with() -> None:
 
 
 @pytest.fixture(scope="module")
-def imported(in_a_bare_interpreter: Callable[..., Any]) -> Callable[[str], list[str]]:
+def list_imported_modules(in_a_bare_interpreter: Callable[..., Any]) -> Callable[[str], list[str]]:
     """The modules that a function has imported when it waits for its first event, but for those of the bare handler."""
 
-    def named(name: str) -> list[str]:
+    def list_imports(name: str) -> list[str]:
         clients = CLIENTS[name]
         ours = OURS.format(module=handlers()[name], clients=clients)
         return in_a_bare_interpreter(IMPORTED, BARE.format(clients=clients), ours)
 
-    return named
+    return list_imports
 
 
 @pytest.mark.parametrize("name", sorted(CLIENTS))
@@ -58,17 +58,17 @@ def test_a_function_loads_out_of_the_collectors_sight(name: str, in_a_bare_inter
 
 @pytest.mark.parametrize("name", sorted(CLIENTS))
 def test_a_function_imports_few_modules_beyond_the_bare_handlers(
-    name: str, imported: Callable[[str], list[str]]
+    name: str, list_imported_modules: Callable[[str], list[str]]
 ) -> None:
-    modules = imported(name)
+    modules = list_imported_modules(name)
 
     assert f"{name}.app" in modules or name in modules
     assert len(modules) <= MOST_MODULES, modules
 
 
 def test_the_api_starts_without_the_nouns_that_its_first_request_may_not_be_about(
-    imported: Callable[[str], list[str]],
+    list_imported_modules: Callable[[str], list[str]],
 ) -> None:
     nouns = ("api.blueprints.", "leaseway.jobs", "leaseway.ledger", "leaseway.tasks", "leaseway.generator")
 
-    assert [module for module in imported("api") if module.startswith(nouns)] == []
+    assert [module for module in list_imported_modules("api") if module.startswith(nouns)] == []

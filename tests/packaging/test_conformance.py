@@ -74,11 +74,11 @@ def queue_mappings(sam_template: dict[str, Any], mappings: dict[str, Any]) -> li
     """(mapping, logical name of its queue, logical name of its function)."""
     named = [
         (
-            found["Properties"],
-            resolve_name(found["Properties"]["EventSourceArn"]),
-            resolve_name(found["Properties"]["FunctionName"]),
+            mapping["Properties"],
+            resolve_name(mapping["Properties"]["EventSourceArn"]),
+            resolve_name(mapping["Properties"]["FunctionName"]),
         )
-        for found in mappings.values()
+        for mapping in mappings.values()
     ]
     return [each for each in named if sam_template["Resources"][each[1]]["Type"] == "AWS::SQS::Queue"]
 
@@ -86,9 +86,9 @@ def queue_mappings(sam_template: dict[str, Any], mappings: dict[str, Any]) -> li
 @pytest.fixture(scope="module")
 def stream_mappings(sam_template: dict[str, Any], mappings: dict[str, Any]) -> list[dict[str, Any]]:
     return [
-        found["Properties"]
-        for found in mappings.values()
-        if sam_template["Resources"][resolve_name(found["Properties"]["EventSourceArn"])]["Type"]
+        mapping["Properties"]
+        for mapping in mappings.values()
+        if sam_template["Resources"][resolve_name(mapping["Properties"]["EventSourceArn"])]["Type"]
         == "AWS::DynamoDB::Table"
     ]
 
@@ -110,8 +110,8 @@ def test_a_mapped_queue_hides_its_messages_as_long_as_its_function_may_run(
 
 def test_no_queue_or_stream_is_mapped_to_one_function_twice(mappings: dict[str, Any]) -> None:
     pairs = Counter(
-        (resolve_name(found["Properties"]["EventSourceArn"]), resolve_name(found["Properties"]["FunctionName"]))
-        for found in mappings.values()
+        (resolve_name(mapping["Properties"]["EventSourceArn"]), resolve_name(mapping["Properties"]["FunctionName"]))
+        for mapping in mappings.values()
     )
 
     assert {pair: count for pair, count in pairs.items() if count > 1} == {}
@@ -195,10 +195,10 @@ def test_a_dead_letter_queue_outlives_the_queues_before_it(sam_template: dict[st
     for name, queue in find_resources(sam_template, "AWS::SQS::Queue").items():
         redrive = queue["Properties"].get("RedrivePolicy")
         if redrive:
-            kept = properties_of(sam_template, resolve_name(redrive["deadLetterTargetArn"])).get(
+            retention = properties_of(sam_template, resolve_name(redrive["deadLetterTargetArn"])).get(
                 "MessageRetentionPeriod", 345_600
             )
-            assert kept >= queue["Properties"].get("MessageRetentionPeriod", 345_600), name
+            assert retention >= queue["Properties"].get("MessageRetentionPeriod", 345_600), name
 
 
 def test_reserved_concurrency_is_enough_for_the_mappings_it_serves(
@@ -286,8 +286,8 @@ def test_names_fit_with_the_stacks_name_in_them(sam_template: dict[str, Any]) ->
 def test_a_functions_policy_is_small(cloudformation_template: dict[str, Any]) -> None:
     """Each permission is a statement in it; near 49 of them it is full."""
     admitted = Counter(
-        resolve_name(found["Properties"]["FunctionName"])
-        for found in find_resources(cloudformation_template, "AWS::Lambda::Permission").values()
+        resolve_name(permission["Properties"]["FunctionName"])
+        for permission in find_resources(cloudformation_template, "AWS::Lambda::Permission").values()
     )
     statement = 420  # bytes of one with the longest ARNs
 
@@ -319,10 +319,10 @@ def with_optional(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_a_table_declares_its_key_attributes_and_no_others(sam_template: dict[str, Any]) -> None:
     for name, table in find_resources(sam_template, "AWS::DynamoDB::Table").items():
-        held = table["Properties"]
-        indexes = with_optional(held.get("GlobalSecondaryIndexes", []))
-        keys = {key["AttributeName"] for each in (held, *indexes) for key in each["KeySchema"]}
-        declared = with_optional(held["AttributeDefinitions"])
+        table_properties = table["Properties"]
+        indexes = with_optional(table_properties.get("GlobalSecondaryIndexes", []))
+        keys = {key["AttributeName"] for each in (table_properties, *indexes) for key in each["KeySchema"]}
+        declared = with_optional(table_properties["AttributeDefinitions"])
         assert {attribute["AttributeName"] for attribute in declared} == keys, name
         assert len(indexes) <= INDEXES, name
         assert len({index["IndexName"] for index in indexes}) == len(indexes), name
@@ -353,10 +353,12 @@ def test_every_log_group_forgets(sam_template: dict[str, Any], cloudformation_te
 
 def test_an_alarm_looks_back_no_longer_than_a_day(sam_template: dict[str, Any]) -> None:
     for name, alarm in find_resources(sam_template, "AWS::CloudWatch::Alarm").items():
-        held = alarm["Properties"]
-        if "Period" in held:
-            assert held["Period"] in (10, 30) or held["Period"] % 60 == 0, name
-            assert held["Period"] * _most_periods(sam_template, held["EvaluationPeriods"]) <= ALARM_SECONDS, name
+        settings = alarm["Properties"]
+        if "Period" in settings:
+            assert settings["Period"] in (10, 30) or settings["Period"] % 60 == 0, name
+            assert settings["Period"] * _most_periods(sam_template, settings["EvaluationPeriods"]) <= ALARM_SECONDS, (
+                name
+            )
 
 
 def _most_periods(described: dict[str, Any], periods: Any) -> int:

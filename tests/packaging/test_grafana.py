@@ -25,32 +25,32 @@ SERVICES = yaml.safe_load((ROOT / "localstack" / "compose.yaml").read_text())["s
 _WORDS = {"by", "without", "on", "ignoring", "and", "or", "unless", "offset", "bool"}
 
 
-def provisioned(kind: str) -> dict[str, Any]:
+def read_provisioning(kind: str) -> dict[str, Any]:
     """The YAML that Grafana reads for `datasources` or `dashboards`."""
     (file,) = (GRAFANA / "provisioning" / kind).iterdir()
     return dict(yaml.safe_load(file.read_text()))
 
 
-def asked_for(expression: str) -> Iterator[tuple[str, set[str]]]:
+def parse_metrics(expression: str) -> Iterator[tuple[str, set[str]]]:
     """The metrics that PromQL names, each with the labels that it is asked by or grouped by."""
-    grouped = {label.strip() for found in re.findall(r"\b(?:by|without) \(([^)]*)\)", expression)
-               for label in found.split(",")}  # fmt: skip
+    grouped = {label.strip() for labels in re.findall(r"\b(?:by|without) \(([^)]*)\)", expression)
+               for label in labels.split(",")}  # fmt: skip
     bare = re.sub(r"\b(?:by|without) \([^)]*\)|\[\w+\]", "", expression)
     for name, matchers in re.findall(r"\b([a-zA-Z_]\w*)\b(?!\s*\()(?:\{([^}]*)\})?", re.sub(r'"[^"]*"', '""', bare)):
         if name not in _WORDS:
             yield name, grouped | set(re.findall(r"(\w+)\s*(?:=|!)", matchers))
 
 
-def unknown(expression: str) -> list[str]:
+def list_unknown_metrics(expression: str) -> list[str]:
     """What an expression names that `GET /metrics` does not have."""
-    found = []
-    for name, labels in asked_for(expression):
+    unknown = []
+    for name, labels in parse_metrics(expression):
         base = re.sub(r"_(bucket|sum|count)$", "", name)
         family = FAMILIES.get(name) or FAMILIES.get(base)
         whole = family is not None and (family.kind is MetricKind.HISTOGRAM) == (name != base)
         has = {*(family.labels if family else ()), *(["le"] if name.endswith("_bucket") else [])}
-        found += [] if whole and labels <= has else [f"{name} by {sorted(labels)}"]
-    return found
+        unknown += [] if whole and labels <= has else [f"{name} by {sorted(labels)}"]
+    return unknown
 
 
 # ---- Names -----------------------------------------------------------------------------------------------------------
@@ -58,8 +58,8 @@ def unknown(expression: str) -> list[str]:
 
 @pytest.mark.parametrize("expression", list_expressions())
 def test_an_expression_names_what_metrics_has(expression: str) -> None:
-    assert list(asked_for(expression))
-    assert unknown(expression) == []
+    assert list(parse_metrics(expression))
+    assert list_unknown_metrics(expression) == []
 
 
 @pytest.mark.parametrize(
@@ -75,11 +75,13 @@ def test_an_expression_names_what_metrics_has(expression: str) -> None:
     ],
 )
 def test_a_name_or_label_that_metrics_does_not_have_is_found(expression: str) -> None:
-    assert len(unknown(expression)) == 1
+    assert len(list_unknown_metrics(expression)) == 1
 
 
 def test_the_dashboards_show_every_metric_of_the_page() -> None:
-    named = {re.sub(r"_(bucket|sum|count)$", "", name) for each in list_expressions() for name, _ in asked_for(each)}
+    named = {
+        re.sub(r"_(bucket|sum|count)$", "", name) for each in list_expressions() for name, _ in parse_metrics(each)
+    }
     assert named == set(FAMILIES)
 
 
@@ -111,19 +113,19 @@ def test_the_service_on_cloudwatch_is_the_stacks_own_dashboard() -> None:
         for widget in widgets
         for line in widget["properties"].get("metrics", [])
     ]
-    shown = [
+    drawn = [
         (panel["title"], *(target[each] for each in ("namespace", "metricName", "label", "statistic")))
         for panel in DASHBOARDS["cloudwatch-service"]["panels"]
         for target in panel.get("targets", [])
     ]
-    assert sorted(shown) == sorted(declared)
+    assert sorted(drawn) == sorted(declared)
 
 
 @pytest.mark.parametrize("name", CLOUDWATCH)
 def test_a_query_uses_no_variable_that_its_dashboard_lacks(name: str) -> None:
-    said = json.dumps([target["dimensions"] for target in list_targets(name)])
+    dimensions = json.dumps([target["dimensions"] for target in list_targets(name)])
     defined = {variable["name"] for variable in DASHBOARDS[name]["templating"]["list"]}
-    assert set(re.findall(r"\$\{?(\w+)", said)) <= defined
+    assert set(re.findall(r"\$\{?(\w+)", dimensions)) <= defined
     assert "${AWS" not in json.dumps(DASHBOARDS[name])
 
 
@@ -136,22 +138,22 @@ def test_there_are_the_service_and_the_tasks_for_both_sources() -> None:
 
 
 def test_every_panel_asks_a_source_that_is_provisioned() -> None:
-    sources = {source["uid"]: source["type"] for source in provisioned("datasources")["datasources"]}
+    sources = {source["uid"]: source["type"] for source in read_provisioning("datasources")["datasources"]}
     for name, board in DASHBOARDS.items():
         charts = [panel for panel in board["panels"] if panel["type"] != "row"]
-        asked = {(one["datasource"]["uid"], one["datasource"]["type"]) for one in (*charts, *list_targets(name))}
-        assert asked == {(f"leaseway-{name.partition('-')[0]}", sources[f"leaseway-{name.partition('-')[0]}"])}
+        sources_used = {(one["datasource"]["uid"], one["datasource"]["type"]) for one in (*charts, *list_targets(name))}
+        assert sources_used == {(f"leaseway-{name.partition('-')[0]}", sources[f"leaseway-{name.partition('-')[0]}"])}
 
 
 def test_the_provider_reads_where_compose_mounts_the_dashboards() -> None:
     mounted = dict(volume.split(":")[1::-1] for volume in SERVICES["grafana"]["volumes"])
-    (provider,) = provisioned("dashboards")["providers"]
+    (provider,) = read_provisioning("dashboards")["providers"]
     assert (ROOT / "localstack" / mounted[provider["options"]["path"]]).resolve() == GRAFANA / "dashboards"
     assert (ROOT / "localstack" / mounted["/etc/grafana/provisioning"]).resolve() == GRAFANA / "provisioning"
 
 
 def test_every_variable_of_the_sources_is_given_to_the_container() -> None:
-    named = set(re.findall(r"\$(\w+)", json.dumps(provisioned("datasources"))))
+    named = set(re.findall(r"\$(\w+)", json.dumps(read_provisioning("datasources"))))
     assert named
     assert named <= set(SERVICES["grafana"]["environment"])
 
@@ -179,7 +181,7 @@ def test_prometheus_reads_the_file_that_is_mounted_and_may_not_be_made_up() -> N
 def test_the_shortest_range_that_is_asked_for_holds_some_scrapes() -> None:
     ranges = {int(number) * 60 for each in list_expressions() for number in re.findall(r"\[(\d+)m\]", each)}
     assert min(ranges) >= 4 * prometheus.SCRAPE_SECONDS
-    (source,) = [one for one in provisioned("datasources")["datasources"] if one["type"] == "prometheus"]
+    (source,) = [one for one in read_provisioning("datasources")["datasources"] if one["type"] == "prometheus"]
     assert source["jsonData"]["timeInterval"] == f"{prometheus.SCRAPE_SECONDS}s"
 
 
@@ -190,18 +192,18 @@ def test_the_shortest_range_that_is_asked_for_holds_some_scrapes() -> None:
 def test_grafanas_own_model_keeps_all_that_a_dashboard_says(name: str) -> None:
     plugins.register_default_plugins()
     read = json.loads(JSONEncoder().encode(Dashboard.from_json(DASHBOARDS[name])))
-    assert list(left_out(DASHBOARDS[name], read)) == []
+    assert list(list_dropped_fields(DASHBOARDS[name], read)) == []
 
 
-def left_out(said: Any, read: Any, path: str = "") -> Iterator[str]:
+def list_dropped_fields(written: Any, read: Any, path: str = "") -> Iterator[str]:
     """Where what was read lacks something, or has it otherwise: a field that Grafana does not know is dropped."""
-    if isinstance(said, dict):
-        for key, value in said.items():
-            yield from left_out(value, read.get(key) if isinstance(read, dict) else None, f"{path}.{key}")
-    elif isinstance(said, list) and isinstance(read, list) and len(said) == len(read):
-        for one, other in zip(said, read, strict=True):
-            yield from left_out(one, other, f"{path}[]")
-    elif said != read:
+    if isinstance(written, dict):
+        for key, value in written.items():
+            yield from list_dropped_fields(value, read.get(key) if isinstance(read, dict) else None, f"{path}.{key}")
+    elif isinstance(written, list) and isinstance(read, list) and len(written) == len(read):
+        for one, other in zip(written, read, strict=True):
+            yield from list_dropped_fields(one, other, f"{path}[]")
+    elif written != read:
         yield path
 
 
@@ -209,4 +211,4 @@ def test_a_field_that_grafana_does_not_know_is_left_out() -> None:
     plugins.register_default_plugins()
     board = {"title": "x", "panels": [{"type": "timeseries", "titel": "y"}]}
     read = json.loads(JSONEncoder().encode(Dashboard.from_json(board)))
-    assert list(left_out(board, read)) == [".panels[].titel"]
+    assert list(list_dropped_fields(board, read)) == [".panels[].titel"]

@@ -135,8 +135,8 @@ def test_each_priority_has_workers_that_no_other_can_take(sam_template: dict[str
 def test_a_limited_types_mapping_holds_its_limit_and_an_external_types_queue_has_none(
     sam_template: dict[str, Any],
 ) -> None:
-    shown = sam_template["Globals"]["Function"]["Environment"]["Variables"]["TYPE_QUEUE_URLS"]["Fn::Sub"]
-    queues = dict(pair.split("=") for pair in shown.split(","))
+    type_queues = sam_template["Globals"]["Function"]["Environment"]["Variables"]["TYPE_QUEUE_URLS"]["Fn::Sub"]
+    queues = dict(pair.split("=") for pair in type_queues.split(","))
     mappings = {
         resolve_name(event["Properties"]["Queue"]): event["Properties"]
         for function in find_resources(sam_template, "AWS::Serverless::Function").values()
@@ -184,9 +184,9 @@ def test_the_tally_never_gives_up_and_never_splits_a_batch(sam_template: dict[st
 
 def test_retention_sees_removals_only_and_lets_one_go_before_the_stream_does(sam_template: dict[str, Any]) -> None:
     mapping = properties_of(sam_template, "RetentionFunction")["Events"]["RemovedJobs"]["Properties"]
-    (wanted,) = mapping["FilterCriteria"]["Filters"]
+    (pattern,) = mapping["FilterCriteria"]["Filters"]
 
-    assert json.loads(wanted["Pattern"]) == {"eventName": ["REMOVE"]}
+    assert json.loads(pattern["Pattern"]) == {"eventName": ["REMOVE"]}
     assert mapping["BisectBatchOnFunctionError"] is True
     assert 0 < mapping["MaximumRecordAgeInSeconds"] < 86_400
     assert "FunctionResponseTypes" not in mapping
@@ -294,13 +294,13 @@ def test_the_gateway_is_throttled_by_parameters(sam_template: dict[str, Any]) ->
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
 def test_a_function_has_a_role_and_a_log_group_of_its_own(sam_template: dict[str, Any], function: str) -> None:
-    held = properties_of(sam_template, function)
+    function_properties = properties_of(sam_template, function)
 
-    role = held["Role"]["Fn::GetAtt"][0]
-    group = properties_of(sam_template, held["LoggingConfig"]["LogGroup"]["Ref"])
+    role = function_properties["Role"]["Fn::GetAtt"][0]
+    group = properties_of(sam_template, function_properties["LoggingConfig"]["LogGroup"]["Ref"])
     assert role == function.replace("Function", "Role")
     assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-    assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{held['FunctionName']['Fn::Sub']}"
+    assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{function_properties['FunctionName']['Fn::Sub']}"
 
 
 def test_no_role_may_do_anything_it_does_not_name(sam_template: dict[str, Any]) -> None:
@@ -372,7 +372,7 @@ def test_the_functions_environment_fits_with_room_for_what_is_written_into_it(sa
         if isinstance(value, str):
             return value
         if "Fn::Sub" in value:
-            return re.sub(r"\$\{(\w+)\}", lambda found: long(name, {"Ref": found[1]}), value["Fn::Sub"])
+            return re.sub(r"\$\{(\w+)\}", lambda reference: long(name, {"Ref": reference[1]}), value["Fn::Sub"])
         if "Fn::GetAtt" in value:
             return f"arn:aws:secretsmanager:{region}:{account}:secret:{value['Fn::GetAtt'][0]}-123456789012-123456"
         if value["Ref"] in sam_template["Parameters"]:

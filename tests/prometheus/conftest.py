@@ -12,15 +12,15 @@ from support.monitored_stack import MonitoredStack
 
 
 @pytest.fixture(scope="session")
-def scraped(tmp_path_factory: Any) -> Iterator[DeployedStack]:
+def meter_stack(tmp_path_factory: Any) -> Iterator[DeployedStack]:
     """The stack, as `leaseway up` leaves it."""
-    watched = MonitoredStack(Home(tmp_path_factory.mktemp("watched")), LogFormat="json")
-    yield watched.stack
-    watched.stop()
+    monitored = MonitoredStack(Home(tmp_path_factory.mktemp("watched")), LogFormat="json")
+    yield monitored.stack
+    monitored.stop()
 
 
 @pytest.fixture(scope="session")
-def prometheus(scraped: DeployedStack, tmp_path_factory: Any) -> Iterator[Prometheus]:
+def prometheus(meter_stack: DeployedStack, tmp_path_factory: Any) -> Iterator[Prometheus]:
     """A Prometheus that has scraped it once."""
-    with prometheus_on(scraped, tmp_path_factory.mktemp("prometheus")) as running:
+    with prometheus_on(meter_stack, tmp_path_factory.mktemp("prometheus")) as running:
         yield running

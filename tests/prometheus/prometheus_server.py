@@ -23,12 +23,12 @@ SCRAPER = "prometheus"
 SCRAPE_SECONDS = 5
 
 
-def binary(name: str) -> str:
+def find_binary(name: str) -> str:
     """A program of Debian's package `prometheus`; a test that needs it fails where it is missing."""
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         pytest.fail(f"there is no {name}: `apt-get install --no-install-recommends prometheus`")
-    return found
+    return path
 
 
 class Prometheus:
@@ -37,7 +37,7 @@ class Prometheus:
     def __init__(self, url: str) -> None:
         self.url = url
 
-    def asked(self, path: str, **parameters: str) -> Any:
+    def get_data(self, path: str, **parameters: str) -> Any:
         """What its HTTP API answers."""
         answer = httpx.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=60)
         answer.raise_for_status()
@@ -48,26 +48,26 @@ class Prometheus:
         moment = {} if at is None else {"time": str(at)}
         return {
             tuple(sorted(series["metric"].items())): series.get("values") or float(series["value"][1])
-            for series in self.asked("query", query=expression, **moment)["result"]
+            for series in self.get_data("query", query=expression, **moment)["result"]
         }
 
     def value(self, expression: str, at: float | None = None) -> float | None:
         """The one value of an instant query; None where there is none."""
-        found = list(self.query(expression, at).values())
-        assert len(found) <= 1, found
-        return found[0] if found else None
+        values = list(self.query(expression, at).values())
+        assert len(values) <= 1, values
+        return values[0] if values else None
 
     def samples(self, selector: str, at: float) -> list[tuple[float, float]]:
         """Times and values of the one series of a range, such as `up[1m]`."""
-        (found,) = self.query(selector, at).values()
-        return [(float(moment), float(value)) for moment, value in found]
+        (series,) = self.query(selector, at).values()
+        return [(float(moment), float(value)) for moment, value in series]
 
-    def wait_for_value(self, wanted: float | None, expression: str, seconds: float = 120) -> None:
+    def wait_for_value(self, expected: float | None, expression: str, seconds: float = 120) -> None:
         """Wait until an instant query has that value."""
         wait_until(
-            lambda: self.value(expression) == wanted,
+            lambda: self.value(expression) == expected,
             seconds=seconds,
-            what=f"{expression} to be {wanted} and not {self.value(expression)}",
+            what=f"{expression} to be {expected} and not {self.value(expression)}",
             every=0.5,
         )
 
@@ -80,7 +80,7 @@ def prometheus_on(stack: DeployedStack, folder: Path) -> Iterator[Prometheus]:
     settings.write_text(yaml.safe_dump(settings_for(stack)))
     port = free_port()
     command = [
-        binary("prometheus"),
+        find_binary("prometheus"),
         f"--config.file={settings}",
         f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
@@ -115,10 +115,10 @@ def settings_for(stack: DeployedStack) -> dict[str, Any]:
     """What `leaseway prometheus` prints, with quicker scrapes; the how-to says the same."""
     printed = configuration(stack.outputs.api_url, SCRAPER, PASSWORD)
     (block,) = re.findall(r"```yaml\n(.+?)```", HOW_TO.read_text(), re.DOTALL)
-    (told,), (scraped,) = yaml.safe_load(block)["scrape_configs"], printed["scrape_configs"]
-    assert told.keys() == scraped.keys()
-    assert told["oauth2"].keys() == scraped["oauth2"].keys()
-    assert told["oauth2"]["endpoint_params"].keys() == scraped["oauth2"]["endpoint_params"].keys()
+    (documented,), (printed_job,) = yaml.safe_load(block)["scrape_configs"], printed["scrape_configs"]
+    assert documented.keys() == printed_job.keys()
+    assert documented["oauth2"].keys() == printed_job["oauth2"].keys()
+    assert documented["oauth2"]["endpoint_params"].keys() == printed_job["oauth2"]["endpoint_params"].keys()
     interval = f"{SCRAPE_SECONDS}s"
     return printed | {"global": {"scrape_interval": interval, "scrape_timeout": interval}}
 
@@ -130,20 +130,20 @@ def scraper(stack: DeployedStack) -> None:
     assert answer.status_code == 200, answer.text
 
 
-def covering(running: Prometheus, selector: str, seconds: float) -> None:
+def wait_until_covered(running: Prometheus, selector: str, seconds: float) -> None:
     """Wait until samples of a series reach back so far."""
 
-    def covered() -> bool:
+    def reaches_back() -> bool:
         now = time.time()
         samples = running.samples(f"{selector}[{seconds:.0f}s]", now)
         return samples[0][0] <= now - seconds + 2 * SCRAPE_SECONDS
 
-    wait_until(covered, seconds=seconds + 60, what=f"{seconds} s of {selector}", every=1)
+    wait_until(reaches_back, seconds=seconds + 60, what=f"{seconds} s of {selector}", every=1)
 
 
 def lint(page: str) -> list[str]:
     """What promtool finds wrong with a page."""
     done = subprocess.run(
-        [binary("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False
+        [find_binary("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False
     )
     return (done.stdout + done.stderr).splitlines()

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from leaseway_local.commands.prometheus import configuration
-from prometheus.prometheus_server import Prometheus, binary
+from prometheus.prometheus_server import Prometheus, find_binary
 from support.deployed_stacks import DeployedStack
 from support.grafana_dashboards import list_expressions
 from support.waiting import wait_until
@@ -19,24 +19,26 @@ UNHEARD = {'rate(http_requests_total{status="5xx"}[1m])'}
 
 
 @pytest.fixture(scope="module")
-def at_work(scraped: DeployedStack) -> Iterator[DeployedStack]:
+def at_work(meter_stack: DeployedStack) -> Iterator[DeployedStack]:
     """The stack after work of every kind; a job runs, and one waits, until the tests are done."""
-    api = scraped.api
+    api = meter_stack.api
     api.post("/api/users", {"userId": "grafana", "balance": 5})
     api.post("/api/users/update-balance", {"userId": "grafana", "amount": 1})
     quick = api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"]
     failed = api.post("/api/v1/jobs", FAILING)["id"]
     for job, status in ((quick, "COMPLETED"), (failed, "FAILED")):
-        wait_until(lambda job=job, status=status: _status(scraped, job) == status, seconds=90, what=f"{job} {status}")
+        wait_until(
+            lambda job=job, status=status: _status(meter_stack, job) == status, seconds=90, what=f"{job} {status}"
+        )
     api.post(f"/api/v1/jobs/{failed}/retry", None)
     running, waiting = (
         api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 600_000}, "ttl_ms": 700_000, **later})
         for later in ({}, {"delay_seconds": 900})
     )
-    wait_until(lambda: _status(scraped, running["id"]) == "RUNNING", seconds=90, what="the running job")
+    wait_until(lambda: _status(meter_stack, running["id"]) == "RUNNING", seconds=90, what="the running job")
     gone = api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}, "delay_seconds": 900})["id"]
     api.post(f"/api/v1/jobs/{gone}/cancel", None)
-    yield scraped
+    yield meter_stack
     for job in (running, waiting):
         api.request("POST", f"/api/v1/jobs/{job['id']}/cancel", json=None)
 
@@ -59,5 +61,7 @@ def test_prometheus_answers_every_expression_of_grafana(
 def test_promtool_accepts_the_configuration_that_leaseway_prints(tmp_path: Path) -> None:
     written = tmp_path / "prometheus.yaml"
     written.write_text(yaml.safe_dump(configuration("https://id.example/live", "prometheus-1", "pass: 'word' #")))
-    done = subprocess.run([binary("promtool"), "check", "config", written], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [find_binary("promtool"), "check", "config", written], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, "is valid prometheus config" in done.stdout) == (0, True), done.stdout + done.stderr

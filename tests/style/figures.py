@@ -58,19 +58,19 @@ def print_offenders(root: Path, folder: str) -> None:
     modules = read_area(root, (folder,))
     pages = [page for page in read_pages(root) if page.path.is_relative_to(folder)]
     offenders = chain(
-        words.participle_functions(modules),
-        words.idiom_variables(modules),
-        _repeated_below(root, folder),
-        words.matches_in(_prose([*modules], pages), words.TELLING),
-        words.matches_in(_prose([*modules], pages), words.IDIOM_WORDS),
+        words.find_participle_functions(modules),
+        words.find_idiom_variables(modules),
+        _find_repeated_below(root, folder),
+        words.find_matches(_prose([*modules], pages), words.TELLING),
+        words.find_matches(_prose([*modules], pages), words.IDIOM_WORDS),
     )
     for offender in sorted(offenders):
         print(offender)
 
 
-def _repeated_below(root: Path, folder: str) -> list[words.Offender]:
+def _find_repeated_below(root: Path, folder: str) -> list[words.Offender]:
     production = [module for name in PRODUCTION for module in read_area(root, AREAS[name])]
-    return [each for each in words.repeated_classes(production) if each.path.is_relative_to(folder)]
+    return [each for each in words.find_repeated_classes(production) if each.path.is_relative_to(folder)]
 
 
 # --- Sizes
@@ -94,7 +94,7 @@ SIZES: Row = (
 def _sizes_row(name: str, modules: Sequence[SourceFile]) -> Row:
     lines = sum(len(module.lines) for module in modules)
     functions = [function for module in modules for function in module.functions]
-    lengths = [function_length(function) for function in functions]
+    lengths = [measure_function(function) for function in functions]
     return (
         name,
         str(len(modules)),
@@ -111,7 +111,7 @@ def _sizes_row(name: str, modules: Sequence[SourceFile]) -> Row:
     )
 
 
-def function_length(function: Function) -> int:
+def measure_function(function: Function) -> int:
     """Lines of a function from its `def` to its end, docstring included."""
     return (function.end_lineno or function.lineno) - function.lineno + 1
 
@@ -138,8 +138,8 @@ WORDS: Row = (
 
 def _words_row(name: str, modules: Sequence[SourceFile]) -> Row:
     named = sum(len(module.functions) for module in modules)
-    participles = len(list(words.participle_functions(modules)))
-    variables = len(list(words.idiom_variables(modules)))
+    participles = len(list(words.find_participle_functions(modules)))
+    variables = len(list(words.find_idiom_variables(modules)))
     lines = sum(len(module.lines) for module in modules)
     return (
         name,
@@ -155,7 +155,7 @@ def _pages_row(name: str, pages: Sequence[Prose]) -> Row:
 
 def _prose_cells(prose: Sequence[Prose]) -> Row:
     total = words.count_words(prose)
-    counts = [len(list(words.matches_in(prose, pattern))) for pattern in (words.TELLING, words.IDIOM_WORDS)]
+    counts = [len(list(words.find_matches(prose, pattern))) for pattern in (words.TELLING, words.IDIOM_WORDS)]
     return (f"{total:,}", *(f"{count} = {_per_thousand(count, total)}" for count in counts))
 
 
@@ -167,7 +167,7 @@ def _prose(modules: Iterable[SourceFile], pages: Iterable[Prose] = ()) -> list[P
 
 
 def _project_lines(root: Path, production: Sequence[SourceFile], everything: Sequence[SourceFile]) -> list[str]:
-    repeated = sorted({offender.what.removeprefix("class ") for offender in words.repeated_classes(production)})
+    repeated = sorted({offender.what.removeprefix("class ") for offender in words.find_repeated_classes(production)})
     long = sorted((len(module.lines), str(module.path)) for module in everything if len(module.lines) > LONG_MODULE)
     return [
         f"Class names used more than once in production code: {len(repeated)} ({', '.join(repeated)})",

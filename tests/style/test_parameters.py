@@ -48,8 +48,8 @@ def test_parameters_are_the_same_in_every_process() -> None:
 )
 def test_the_search_knows_what_differs(argument: str, name: str | None) -> None:
     text = f"@pytest.mark.parametrize('value', {argument})\ndef test(value): ..."
-    found = [call for call, _ in _unrepeatable_calls(SourceFile(ROOT / "tests" / "example.py", text))]
-    assert found == ([name] if name else [])
+    calls = [call for call, _ in _unrepeatable_calls(SourceFile(ROOT / "tests" / "example.py", text))]
+    assert calls == ([name] if name else [])
 
 
 def _unrepeatable_calls(module: SourceFile) -> Iterator[tuple[str, int]]:

@@ -41,30 +41,30 @@ def prose(areas: dict[str, list[SourceFile]]) -> dict[str, list[Prose]]:
 def test_functions_are_named_by_verbs(area: str, areas: dict[str, list[SourceFile]]) -> None:
     functions = sum(len(module.functions) for module in areas[area])
     allowed = int(PARTICIPLES_PERCENT[area] * functions / 100)
-    assert_at_most(allowed, words.participle_functions(areas[area]))
+    assert_at_most(allowed, words.find_participle_functions(areas[area]))
 
 
 @pytest.mark.parametrize("area", IDIOM_VARIABLES)
 def test_variables_are_named_by_what_they_hold(area: str, areas: dict[str, list[SourceFile]]) -> None:
-    assert_at_most(IDIOM_VARIABLES[area], words.idiom_variables(areas[area]))
+    assert_at_most(IDIOM_VARIABLES[area], words.find_idiom_variables(areas[area]))
 
 
 @pytest.mark.parametrize("area", IDIOM_WORDS)
 def test_prose_has_no_private_idiom(area: str, prose: dict[str, list[Prose]]) -> None:
-    telling = words.matches_in(prose[area], words.TELLING)
-    assert_at_most(IDIOM_WORDS[area], chain(telling, words.matches_in(prose[area], words.IDIOM_WORDS)))
+    telling = words.find_matches(prose[area], words.TELLING)
+    assert_at_most(IDIOM_WORDS[area], chain(telling, words.find_matches(prose[area], words.IDIOM_WORDS)))
 
 
 def test_a_class_name_is_used_once_in_production_code(areas: dict[str, list[SourceFile]]) -> None:
-    offenders = list(words.repeated_classes(chain.from_iterable(areas[name] for name in PRODUCTION)))
+    offenders = list(words.find_repeated_classes(chain.from_iterable(areas[name] for name in PRODUCTION)))
     names = {offender.what for offender in offenders}
-    assert len(names) <= REPEATED_CLASSES, _listed(offenders)
+    assert len(names) <= REPEATED_CLASSES, _list(offenders)
 
 
 def test_text_refers_only_to_what_its_readers_can_see(prose: dict[str, list[Prose]]) -> None:
     configuration = [Prose(Path(name), 1, (ROOT / name).read_text()) for name in CONFIGURATION]
     everything = [*chain.from_iterable(prose.values()), *configuration]
-    assert_at_most(UNKNOWN_WORDS, words.matches_in(everything, UNKNOWN_TO_READERS))
+    assert_at_most(UNKNOWN_WORDS, words.find_matches(everything, UNKNOWN_TO_READERS))
 
 
 @pytest.mark.parametrize("name", ["stored", "_told", "withdrawn", "_changed_view", "written"])
@@ -79,8 +79,8 @@ def test_a_verb_is_no_participle(name: str) -> None:
 
 def assert_at_most(allowed: int, offenders: Iterable[words.Offender]) -> None:
     offenders = sorted(offenders)
-    assert len(offenders) <= allowed, f"{len(offenders)}, allowed {allowed}:\n{_listed(offenders)}"
+    assert len(offenders) <= allowed, f"{len(offenders)}, allowed {allowed}:\n{_list(offenders)}"
 
 
-def _listed(offenders: Sequence[words.Offender]) -> str:
+def _list(offenders: Sequence[words.Offender]) -> str:
     return "\n".join(str(offender) for offender in offenders)

@@ -47,7 +47,7 @@ def begins_with_participle(name: str) -> bool:
     return first in IRREGULAR_PARTICIPLES or (first.endswith("ed") and first not in NO_PARTICIPLES)
 
 
-def participle_functions(modules: Iterable[SourceFile]) -> Iterator[Offender]:
+def find_participle_functions(modules: Iterable[SourceFile]) -> Iterator[Offender]:
     """Find functions whose name begins with a participle."""
     for module in modules:
         for function in module.functions:
@@ -55,15 +55,15 @@ def participle_functions(modules: Iterable[SourceFile]) -> Iterator[Offender]:
                 yield Offender(module.path, function.lineno, f"function {function.name}")
 
 
-def idiom_variables(modules: Iterable[SourceFile]) -> Iterator[Offender]:
+def find_idiom_variables(modules: Iterable[SourceFile]) -> Iterator[Offender]:
     """Find variables and parameters named by a word such as `found` instead of what they hold."""
     for module in modules:
-        for name, line in _assigned_names(module):
+        for name, line in _find_assigned_names(module):
             if name.strip("_") in IDIOM_VARIABLES:
                 yield Offender(module.path, line, f"variable {name}")
 
 
-def repeated_classes(modules: Iterable[SourceFile]) -> Iterator[Offender]:
+def find_repeated_classes(modules: Iterable[SourceFile]) -> Iterator[Offender]:
     """Find classes whose name another class of the project has as well."""
     places: defaultdict[str, list[Offender]] = defaultdict(list)
     for module in modules:
@@ -76,7 +76,7 @@ def repeated_classes(modules: Iterable[SourceFile]) -> Iterator[Offender]:
             yield from offenders
 
 
-def matches_in(prose: Iterable[Prose], pattern: re.Pattern[str]) -> Iterator[Offender]:
+def find_matches(prose: Iterable[Prose], pattern: re.Pattern[str]) -> Iterator[Offender]:
     """Find `pattern` in docstrings, comments or pages."""
     for piece in prose:
         for match in pattern.finditer(piece.text):
@@ -89,7 +89,7 @@ def count_words(prose: Iterable[Prose]) -> int:
     return sum(len(WORD.findall(piece.text)) for piece in prose)
 
 
-def _assigned_names(module: SourceFile) -> Iterator[tuple[str, int]]:
+def _find_assigned_names(module: SourceFile) -> Iterator[tuple[str, int]]:
     for node in module.nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id, node.lineno

@@ -217,9 +217,9 @@ class _Now:
             case claim.Claimed(lease):
                 self._begin(lease, message)
             case claim.Abandoned(abandoned):
-                taken = claim.take_over(abandoned, "worker", message_id=message.id)
-                if isinstance(taken, claim.Claimed):
-                    self._begin(taken.lease, message)
+                takeover = claim.take_over(abandoned, "worker", message_id=message.id)
+                if isinstance(takeover, claim.Claimed):
+                    self._begin(takeover.lease, message)
             case claim.NotYet(until, is_duplicate=False):
                 self._time.show(message, until / 1000 - START, self)
 

@@ -65,11 +65,11 @@ def _outcome(completed: int, workers: int) -> Outcome:
 
 def _before(scale: float) -> Outcome:
     workers = _workers(scale)
-    completed = sum(_completed_in_batches(_durations(seed)) for seed in range(workers))
+    completed = sum(_count_completed(_durations(seed)) for seed in range(workers))
     return _outcome(completed, workers)
 
 
-def _completed_in_batches(durations: Iterator[int]) -> int:
+def _count_completed(durations: Iterator[int]) -> int:
     now, completed = 0.0, 0
     while now < HOUR:
         batch = [next(durations) for _ in range(SLOTS)]
