@@ -40,6 +40,9 @@ $(STAMP): uv.lock pyproject.toml
 	@$(UV) sync --quiet --python $(BIN)/python --locked --extra local --group dev
 	@touch $(STAMP)
 
+# The same draws of Hypothesis in every run: some follow the order of sets.
+PYTEST = env PYTHONHASHSEED=0 $(BIN)/pytest
+
 run: setup ## Start the local cloud, deploy to it and show it at work
 	@$(BIN)/leaseway up --brief
 	@$(BIN)/leaseway demo
@@ -51,32 +54,32 @@ api-local: setup ## Serve the API alone on port 8000, with reload, against the l
 	@$(BIN)/leaseway api-local
 
 test: lint ## Run the linters and the tests: unit, packaging, and integration on a local cloud of its own
-	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/style tests/unit tests/packaging $(PYTEST_ARGS)
-	@$(BIN)/pytest $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/style tests/unit tests/packaging $(PYTEST_ARGS)
+	@$(PYTEST) $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
 
 test-unit: setup ## Run the unit tests and those of style
-	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/style tests/unit $(PYTEST_ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/style tests/unit $(PYTEST_ARGS)
 
 test-packaging: setup ## Run the tests of what is packaged and of the template
-	@$(BIN)/pytest $(SIDE_BY_SIDE) tests/packaging $(PYTEST_ARGS)
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/packaging $(PYTEST_ARGS)
 
 test-integration: setup ## Run the tests on deployed stacks, on free ports, beside any stack that is up
-	@$(BIN)/pytest $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
+	@$(PYTEST) $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
 
 localstack-host: setup ## Build a LocalStack that needs no Docker, pinned, in .localstack; does nothing when it is there
 	@$(BIN)/python -m leaseway_local.localstack.build
 
 test-localstack: localstack-host ## Run the integration tests on a LocalStack of their own, without Docker
-	@$(BIN)/python -m leaseway_local.localstack.run $(BIN)/pytest tests/integration $(PYTEST_ARGS)
+	@$(BIN)/python -m leaseway_local.localstack.run $(PYTEST) tests/integration $(PYTEST_ARGS)
 
 test-browser: setup ## Run the tests of the pages, in the Chromium that this machine has
-	@$(BIN)/pytest tests/browser $(PYTEST_ARGS)
+	@$(PYTEST) tests/browser $(PYTEST_ARGS)
 
 test-prometheus: setup ## Run the tests of GET /metrics, with the Prometheus that this machine has
-	@$(BIN)/pytest tests/prometheus $(PYTEST_ARGS)
+	@$(PYTEST) tests/prometheus $(PYTEST_ARGS)
 
 dashboard-picture: setup ## Take the README's picture of the dashboard, by its browser test
-	@DASHBOARD_PICTURE=docs/images/dashboard.png $(BIN)/pytest tests/browser/test_dashboard.py
+	@DASHBOARD_PICTURE=docs/images/dashboard.png $(PYTEST) tests/browser/test_dashboard.py
 
 lint: setup ## Check style, types, the directions of imports, and the template
 	@$(BIN)/ruff check .

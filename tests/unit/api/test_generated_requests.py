@@ -35,6 +35,7 @@ IN_WORDS = [
     ("created_before", r"must not be before created_after"),
     ("progress", r"is needed with a progress_note"),
     ("order_key", r"a job that keeps an order .*|jobs of this type wait in a queue of their own, all alike"),
+    ("run_at", r"must be within a year"),
     ("delay_seconds", r"run_at and delay_seconds exclude each other"),
     ("ttl_ms", r"must be above \d+: the payload's work takes as long.*"),
     ("payload.source.base64", r"not base64: .*|is empty|a data: URL .*"),
