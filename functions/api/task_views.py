@@ -11,7 +11,7 @@ from leaseway.jobs.job import Job
 from leaseway.tally.task_statistics import RunStatistics
 from leaseway.tally.task_summary import TaskSummary
 from leaseway.tasks import CatchUp, Overlap, Task
-from leaseway.tasks.history import Entry, EntryPage
+from leaseway.tasks.history import HistoryEntry, HistoryPage
 from leaseway.tasks.overview import Standing, State, TaskPage
 
 Milliseconds = Annotated[float, Meta(description="ms; null before the first run has ended")]
@@ -196,7 +196,7 @@ def run_view(job: Job, running_seconds: float | None = None) -> RunView:
     )
 
 
-def history_view(page: EntryPage) -> EntryPageView:
+def history_view(page: HistoryPage) -> EntryPageView:
     """A page of history for JSON."""
     return EntryPageView(content=[_entry_view(entry) for entry in page.content], cursor=page.cursor)
 
@@ -226,7 +226,7 @@ def summary_view(summary: TaskSummary) -> SummaryView:
     )
 
 
-def _entry_view(entry: Entry) -> HistoryEntryView:
+def _entry_view(entry: HistoryEntry) -> HistoryEntryView:
     return HistoryEntryView(
         task_id=entry.task_id,
         name=entry.name,

@@ -258,8 +258,8 @@ class UploadAnswer(TypedDict):
     fields: dict[str, str]
 
 
-class TokenAnswer(TypedDict):
-    """A bearer token."""
+class GrantedToken(TypedDict):
+    """A bearer token, as the OAuth token endpoint grants it."""
 
     access_token: Token
     expires_in: float

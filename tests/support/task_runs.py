@@ -3,7 +3,7 @@
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import JobModel
 from leaseway.tasks import Task
-from leaseway.tasks.history import Entry, page_of_history
+from leaseway.tasks.history import HistoryEntry, page_of_history
 from leaseway.tasks.slots import read_run, read_task
 
 
@@ -21,7 +21,7 @@ def read_runs(task: Task) -> list[Job]:
     return [entry.job for entry in read_history(task) if entry.job]
 
 
-def read_history(task: Task) -> list[Entry]:
+def read_history(task: Task) -> list[HistoryEntry]:
     return page_of_history(task.id, size=100).content
 
 

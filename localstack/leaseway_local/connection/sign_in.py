@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import httpx
 
-from leaseway_local.answers import TokenAnswer, parse_answer
+from leaseway_local.answers import GrantedToken, parse_answer
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.errors import LocalCloudError
@@ -70,7 +70,7 @@ class SignIn(httpx.Auth):
             document = parse_answer(answer.content, dict[str, Any], of=f"the refusal of {self._url}")
             reason = document.get("error_description") or document.get("detail") or answer.status_code
             raise SignInRefusedError(f"{self.username} cannot sign in: {reason}", "`leaseway login` takes a password.")
-        granted_token = parse_answer(answer.content, TokenAnswer, of=f"the answer of {self._url}")
+        granted_token = parse_answer(answer.content, GrantedToken, of=f"the answer of {self._url}")
         self._token = granted_token["access_token"]
         self.good_until = time.time() + granted_token["expires_in"]
 

@@ -50,7 +50,7 @@ _DAY = 86_400
 
 
 @dataclass(frozen=True)
-class Call:
+class ForwardedCall:
     """One call of PutMetricData, and the position in the logs after it."""
 
     number: int
@@ -72,11 +72,11 @@ class Journal:
         self._write()  # drops a truncated last line, which the next would be appended to
 
     @property
-    def last(self) -> Call | None:
+    def last(self) -> ForwardedCall | None:
         """The newest call."""
         return self.calls[-1] if self.calls else None
 
-    def append(self, call: Call) -> None:
+    def append(self, call: ForwardedCall) -> None:
         """Append a call to the file."""
         with self.path.open("a") as file:
             file.write(json.dumps(asdict(call), separators=(",", ":")) + "\n")
@@ -84,18 +84,18 @@ class Journal:
         if self.path.stat().st_size > _LARGEST_JOURNAL:
             self._shorten(call.at - JOURNAL_MS)
 
-    def _read(self) -> Iterator[Call]:
+    def _read(self) -> Iterator[ForwardedCall]:
         lines = self.path.read_text().splitlines() if self.path.exists() else []
         for line in lines:
             try:
-                yield Call(**json.loads(line))
+                yield ForwardedCall(**json.loads(line))
             except (ValueError, TypeError):
                 return  # a truncated call was never sent, and is the last
 
     def _shorten(self, oldest: int) -> None:
         recent = [call for call in self.calls if call.at >= oldest]
         # Only the newest position is used again.
-        self.calls = [Call(**{**asdict(call), "seen": {}}) for call in recent[:-1]] + recent[-1:]
+        self.calls = [ForwardedCall(**{**asdict(call), "seen": {}}) for call in recent[:-1]] + recent[-1:]
         self._write()
 
     def _write(self) -> None:
@@ -148,13 +148,13 @@ class Forwarder:
             return
         metered = select_subscribed(lines) if self._meter.is_needed() else []
         self._number += 1
-        call = Call(self._number, _now(), position.since, position.seen, data, metered)
+        call = ForwardedCall(self._number, _now(), position.since, position.seen, data, metered)
         self._journal.append(call)
         self._position = position  # the journal has the lines now, even if the call fails
         self._send(call)
         self._put("AWS/Lambda", list(self._stream_ages(data)))
 
-    def _send(self, call: Call) -> None:
+    def _send(self, call: ForwardedCall) -> None:
         self._meter.deliver(call.number, call.lines)
         number = {
             "MetricName": CALL_NUMBER,

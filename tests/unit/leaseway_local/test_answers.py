@@ -41,7 +41,7 @@ WITHOUT_A_VIEW = {
     answers.RefusalAnswer,
     answers.StartedRunAnswer,
     answers.StatusCountsAnswer,
-    answers.TokenAnswer,
+    answers.GrantedToken,
 }
 
 

@@ -17,7 +17,7 @@ from leaseway.jobs.run import claim, finish
 from leaseway.tasks import AlreadyRunningError, CatchUp, Definition, Overlap, Task, change_task, create_task, start_now
 from leaseway.tasks import tick as ticking
 from leaseway.tasks.ahead import find_pending
-from leaseway.tasks.history import Entry, page_of_history
+from leaseway.tasks.history import HistoryEntry, page_of_history
 from leaseway.tasks.schedule import schedule
 from leaseway.tasks.slots import read_run, read_task
 from support import tables
@@ -211,7 +211,7 @@ class Simulation:
         if after.last_slot != before.last_slot:
             self._judge(before, after, entries, self.fake_clock.ms)
 
-    def _count_entries(self, task: Task) -> list[Entry]:
+    def _count_entries(self, task: Task) -> list[HistoryEntry]:
         """Every slot up to the last one settled is in the history exactly once, and the next one is the next."""
         entries = [entry for entry in page_of_history(self.task.id, size=100).content if entry.slot is not None]
         settled = task.last_slot or self.begin
@@ -219,7 +219,7 @@ class Simulation:
         assert task.next_run == self._slots(settled, settled + 2 * 31 * 86_400_000)[0]
         return entries
 
-    def _account(self, entries: list[Entry], until: int) -> None:
+    def _account(self, entries: list[HistoryEntry], until: int) -> None:
         recorded: list[int] = []
         for entry in entries:
             assert entry.slot is not None
@@ -231,7 +231,7 @@ class Simulation:
             assert sorted(recorded) == model
         assert len(set(recorded)) == len(recorded)
 
-    def _judge(self, before: Task, after: Task, entries: list[Entry], now: int) -> None:
+    def _judge(self, before: Task, after: Task, entries: list[HistoryEntry], now: int) -> None:
         """What the tick did with the slots that it found."""
         assert before.next_run is not None
         due = self._slots(before.next_run - 1, max(now, before.next_run))

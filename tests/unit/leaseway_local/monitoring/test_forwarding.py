@@ -15,7 +15,7 @@ from leaseway_local.errors import LocalCloudError
 from leaseway_local.monitoring import log_reader
 from leaseway_local.monitoring.alarm_states import evaluate
 from leaseway_local.monitoring.embedded_metrics import to_metric_data
-from leaseway_local.monitoring.forwarder import JOURNAL_MS, Call, Journal
+from leaseway_local.monitoring.forwarder import JOURNAL_MS, ForwardedCall, Journal
 from leaseway_local.monitoring.log_reader import Position
 from leaseway_local.monitoring.meter_feed import MeterFeed, select_subscribed
 
@@ -87,8 +87,8 @@ def test_each_line_is_read_once_also_those_that_are_alike_and_those_that_come_la
     assert log_reader.read(logs, ["a", "b"], position, "")[0] == []
 
 
-def call(number: int, at: int = NOW_MS) -> Call:
-    return Call(number, at, at, {"line": 1}, [{"MetricName": "JobWait", "Value": number}])
+def call(number: int, at: int = NOW_MS) -> ForwardedCall:
+    return ForwardedCall(number, at, at, {"line": 1}, [{"MetricName": "JobWait", "Value": number}])
 
 
 def test_a_journal_cut_short_by_a_death_ends_with_its_last_whole_call(tmp_path: Path) -> None:

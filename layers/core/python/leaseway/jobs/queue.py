@@ -31,7 +31,7 @@ LONGEST_HIDING_SECONDS = 43_200
 BATCH = 10
 """SQS's limit for entries in one call."""
 
-Entry = TypeVar("Entry")
+BatchEntry = TypeVar("BatchEntry")
 
 
 class Queue(NamedTuple):
@@ -276,7 +276,7 @@ def depth(queue: Queue) -> int:
     return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
-def _in_batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+def _in_batches(entries: Sequence[BatchEntry]) -> Iterator[Sequence[BatchEntry]]:
     for start in range(0, len(entries), BATCH):
         yield entries[start : start + BATCH]
 

@@ -40,7 +40,7 @@ STATUSES = (*JobStatus.__members__, Kind.SKIPPED.value, Kind.MISSED.value)
 """What an entry's status can be: that of its job, or what became of the slot instead."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class HistoryEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One entry as a list shows it. Times are milliseconds since the epoch."""
 
     task_id: str
@@ -57,10 +57,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     job: Job | None = None
 
 
-class EntryPage(msgspec.Struct, frozen=True, kw_only=True):
+class HistoryPage(msgspec.Struct, frozen=True, kw_only=True):
     """One page; `cursor` leads on and is None at the end."""
 
-    content: list[Entry]
+    content: list[HistoryEntry]
     cursor: str | None
 
 
@@ -78,7 +78,7 @@ class SlotRecord(NamedTuple):
     at: int
 
 
-class _Place(msgspec.Struct, frozen=True, array_like=True):
+class _HistoryPlace(msgspec.Struct, frozen=True, array_like=True):
     """What a cursor holds: the entry to continue after."""
 
     after: str
@@ -126,7 +126,7 @@ def _sort_key(at: int, unique: str) -> str:
 
 def page_of_history(
     task_id: str | None, *, status: str | None = None, size: int = 20, cursor: str | None = None
-) -> EntryPage:
+) -> HistoryPage:
     """A page of one task's history, or of all tasks' if `task_id` is None.
 
     A query (four for all tasks) and a read of the page's jobs. Filtered by status, it reads on until the page is full,
@@ -139,9 +139,9 @@ def page_of_history(
     cursors.require_page_size(size)
     job_status = _parse_status(status)
     bound_to = ("task-history", task_id, job_status)
-    after = cursors.read(cursor, bound_to, _Place).after if cursor is not None else None
+    after = cursors.read(cursor, bound_to, _HistoryPlace).after if cursor is not None else None
     content, last = _collect(task_id, job_status, size, after)
-    return EntryPage(content=content, cursor=cursors.sign(_Place(last), bound_to) if last else None)
+    return HistoryPage(content=content, cursor=cursors.sign(_HistoryPlace(last), bound_to) if last else None)
 
 
 def _parse_status(status: str | None) -> str | None:
@@ -150,9 +150,11 @@ def _parse_status(status: str | None) -> str | None:
     return JobStatus.COMPLETED.value if status == "FINISHED" else status
 
 
-def _collect(task_id: str | None, status: str | None, size: int, after: str | None) -> tuple[list[Entry], str | None]:
+def _collect(
+    task_id: str | None, status: str | None, size: int, after: str | None
+) -> tuple[list[HistoryEntry], str | None]:
     """Matching entries, and the entry to go on after; None at the end."""
-    entries: list[Entry] = []
+    entries: list[HistoryEntry] = []
     left, step = settings().list_key_budget, size + 1
     while left > 0:
         items = _read(task_id, min(step, left), after)
@@ -181,7 +183,7 @@ def _read(task_id: str | None, count: int, after: str | None) -> list[Item]:
     return list(islice(heapq.merge(*pages, key=lambda item: str(item["entry"]["S"]), reverse=True), count))
 
 
-def _entries(items: Sequence[Item], status: str | None) -> Iterator[tuple[str, Entry | None]]:
+def _entries(items: Sequence[Item], status: str | None) -> Iterator[tuple[str, HistoryEntry | None]]:
     """Each item's position with its entry; None for one of another status, and for a run whose job has expired."""
     jobs = _jobs(items)
     for item in items:
@@ -195,12 +197,12 @@ def _jobs(items: Sequence[Item]) -> dict[str, Job]:
     return {job.id: job for job in jobs if job is not None}
 
 
-def _entry(item: Item, jobs: dict[str, Job]) -> Entry | None:
+def _entry(item: Item, jobs: dict[str, Job]) -> HistoryEntry | None:
     kind = item["kind"]["S"]
     job = jobs.get(item["job_id"]["S"]) if "job_id" in item else None
     if kind == Kind.RUN and job is None:
         return None
-    return Entry(
+    return HistoryEntry(
         task_id=item["task_id"]["S"],
         name=item["name"]["S"],
         status=job.status.value if job else kind,

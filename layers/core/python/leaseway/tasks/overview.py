@@ -63,7 +63,7 @@ class TaskPage(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str | None
 
 
-class _Place(msgspec.Struct, frozen=True, array_like=True):
+class _TaskPlace(msgspec.Struct, frozen=True, array_like=True):
     """What a cursor holds: the task to continue after."""
 
     name: str
@@ -83,7 +83,7 @@ def page_of_tasks(*, owner: str | None, size: int = 50, cursor: str | None = Non
         InvalidCursorError: the cursor belongs to another list.
     """
     cursors.require_page_size(size)
-    after = cursors.read(cursor, _BOUND_TO, _Place) if cursor is not None else None
+    after = cursors.read(cursor, _BOUND_TO, _TaskPlace) if cursor is not None else None
     keys = _keys(size + 1, after)
     page = keys[:size]
     content = [standing.hide_run_from(owner) for standing in _standings([key.id for key in page])]
@@ -111,10 +111,10 @@ def with_last_run(task: Task) -> Standing:
     return Standing(task=task, last=read_run(task.last_job_id), at=clock.now_ms())
 
 
-def _keys(count: int | None = None, after: _Place | None = None) -> list[_Place]:
+def _keys(count: int | None = None, after: _TaskPlace | None = None) -> list[_TaskPlace]:
     start = {"id": {"S": after.id}, "list_key": {"S": LISTED}, "name": {"S": after.name}} if after else None
     items = Query(table="tasks_table", index="listed", key=("list_key", LISTED)).items(start=start, limit=count)
-    return [_Place(item["name"]["S"], item["id"]["S"]) for item in items]
+    return [_TaskPlace(item["name"]["S"], item["id"]["S"]) for item in items]
 
 
 def _tasks(ids: Sequence[str]) -> dict[str, Task]:
