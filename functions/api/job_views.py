@@ -15,7 +15,7 @@ from leaseway.jobs.find.lists import JobPage
 from leaseway.jobs.job import Attempt, AttemptEnd, Job, JobStatus
 from leaseway.jobs.lease import Lease
 from leaseway.jobs.progress import WHOLE
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import Queue
 
 
 class AttemptView(msgspec.Struct):

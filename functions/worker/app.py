@@ -7,6 +7,7 @@ with coldstart.loading():
 
     from leaseway import metrics
     from leaseway.jobs import queue
+    from leaseway.jobs.queue_names import Queue
     from leaseway.logs import log
     from worker.batch import Batch
     from worker.delivery import parse_deliveries
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Process a batch; returns the messages that stay in the queue (`ReportBatchItemFailures`)."""
     records = event["Records"]
-    source = queue.Queue.from_arn(records[0].get("eventSourceARN", ""))
+    source = Queue.from_arn(records[0].get("eventSourceARN", ""))
     messages = [queue.Received(record["messageId"], record["receiptHandle"], record["body"]) for record in records]
     batch = Batch(context.log_stream_name, context.get_remaining_time_in_millis, source)
     settled = batch.process(parse_deliveries(messages, source))

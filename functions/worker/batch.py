@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 
 from leaseway import metrics
 from leaseway.jobs import queue
-from leaseway.jobs.queue import Hiding, Queue
+from leaseway.jobs.queue import Hiding
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run.claim import HIDING_MARGIN_MS
 from leaseway.logs import log
 from leaseway.settings import settings

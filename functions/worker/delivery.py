@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from leaseway.jobs import queue
-from leaseway.jobs.queue import Hiding, JobMessage, Queue
+from leaseway.jobs.queue import Hiding, JobMessage
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run.claim import HIDING_MARGIN_MS
 from leaseway.logs import log
 from leaseway.settings import settings

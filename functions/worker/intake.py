@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from leaseway.errors import UnavailableError
 from leaseway.jobs import queue
-from leaseway.jobs.queue import HIGH, LOW, NORMAL, Queue
+from leaseway.jobs.queue_names import HIGH, LOW, NORMAL, Queue
 from leaseway.logs import log
 from leaseway.settings import settings
 from worker.delivery import Delivery, parse_deliveries, receive_hidden

@@ -13,7 +13,7 @@ from leaseway.dynamodb.retry import Backoff
 from leaseway.errors import UnavailableError
 from leaseway.jobs import JobError, JobStatus, content
 from leaseway.jobs.lease import Lease, LeaseLostError
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run import finish
 from leaseway.jobs.types import JsonObject, PermanentJobError, job_type
 from leaseway.logs import log

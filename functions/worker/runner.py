@@ -19,7 +19,8 @@ import msgspec
 from leaseway import clock
 from leaseway.jobs import queue
 from leaseway.jobs.lease import Lease
-from leaseway.jobs.queue import Hiding, Queue
+from leaseway.jobs.queue import Hiding
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run.claim import HIDING_MARGIN_MS, Abandoned, Claimed, NotYet, Outcome, Settled
 from leaseway.jobs.run.claim import claim as claim_job
 from leaseway.jobs.run.claim import take_over as take_over_job

@@ -12,7 +12,8 @@ from unittest.mock import patch
 import msgspec
 
 from leaseway.jobs import queue
-from leaseway.jobs.queue import Queue, Received
+from leaseway.jobs.queue import Received
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run import external
 from leaseway.settings import settings
 from worker.node.lane import Lane

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from leaseway import aws
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import Queue
 from leaseway.settings import settings
 from support.as_function import clear_caches
 

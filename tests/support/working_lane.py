@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from leaseway.jobs.queue import NORMAL, Queue
+from leaseway.jobs.queue_names import NORMAL, Queue
 from worker.delivery import Delivery
 from worker.node.lane import Lane
 from worker.node.slots import Slots

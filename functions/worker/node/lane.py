@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 from leaseway.errors import UnavailableError
 from leaseway.jobs import queue
-from leaseway.jobs.queue import Hiding, Queue
+from leaseway.jobs.queue import Hiding
+from leaseway.jobs.queue_names import Queue
 from leaseway.logs import log
 from worker.delivery import Delivery, parse_deliveries, receive_hidden
 from worker.node.slots import Slots

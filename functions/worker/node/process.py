@@ -15,8 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from leaseway import metrics
-from leaseway.jobs import queue
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import Queue, list_deployed
 from leaseway.jobs.types import JobType, catalogue
 from leaseway.logs import log
 from leaseway.settings import settings
@@ -162,7 +161,7 @@ class Node:
 def default_queues() -> list[Queue]:
     """The queues that no Lambda function reads and whose jobs this code can run: all, if the workers are off."""
     types = catalogue()
-    deployed = list(queue.list_deployed())
+    deployed = list(list_deployed())
     if settings().worker_enabled == "false":
         return [each for each in deployed if each.name not in types or types[each.name].run is not None]
     return [each for each in deployed if each.name in types and _is_for_nodes(types[each.name])]

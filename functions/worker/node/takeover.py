@@ -10,7 +10,8 @@ import sys
 import threading
 from collections.abc import Sequence
 
-from leaseway.jobs.queue import JobMessage, Queue
+from leaseway.jobs.queue import JobMessage
+from leaseway.jobs.queue_names import Queue
 from leaseway.logs import log
 from worker.delivery import Delivery
 

@@ -7,7 +7,8 @@ from itertools import count
 import msgspec
 
 from benchmarks.volume.virtual_time import VirtualTime
-from leaseway.jobs.queue import BATCH, Hiding, JobMessage, Queue, Received
+from leaseway.jobs.queue import BATCH, Hiding, JobMessage, Received
+from leaseway.jobs.queue_names import Queue
 
 CALL_SECONDS = 0.01
 """Any call of SQS."""

@@ -25,7 +25,7 @@ from leaseway.identity.keys import key_ring
 from leaseway.jobs import Options, create_job, get_job
 from leaseway.jobs.create.options import Priority
 from leaseway.jobs.job import Job, JobStatus
-from leaseway.jobs.queue import NORMAL, ORDERED, TASKS, Queue
+from leaseway.jobs.queue_names import NORMAL, ORDERED, TASKS, Queue
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.run.finish import complete, give_up
 from leaseway.jobs.table import job_from_item

@@ -13,7 +13,7 @@ from leaseway.generator import OWNER, DeposedError, GeneratorLease, Held, give_u
 from leaseway.generator.lease import try_to_become
 from leaseway.jobs import JobStatus, get_job
 from leaseway.jobs.lease import LeaseLostError
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.run.finish import complete
 from leaseway.jobs.types import JobError, job_type

@@ -23,7 +23,7 @@ from leaseway.jobs import (
 from leaseway.jobs.job import AttemptEnd
 from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.progress import Progress
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run import external
 from leaseway.jobs.run.external import ClaimEndedError, NotClaimableError
 from leaseway.jobs.table import JobModel

@@ -13,10 +13,11 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from leaseway import aws, clock
 from leaseway.errors import LeasewayError
 from leaseway.idempotency import IdempotencyKey, KeyedRequest, KeyReusedError, WorkMovedError
-from leaseway.jobs import Job, Options, queue
+from leaseway.jobs import Job, Options
 from leaseway.jobs.create import keyed_batch
 from leaseway.jobs.create.keyed_batch import create_jobs_once
 from leaseway.jobs.create.options import JobRequest
+from leaseway.jobs.queue_names import ORDERED, list_deployed
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings
 from support.api_gateway import post
@@ -94,7 +95,7 @@ def stored() -> dict[str, Any]:
 def messages() -> Counter[str]:
     """How many messages each job has, over all queues."""
     ids: Counter[str] = Counter()
-    for each in queue.list_deployed():
+    for each in list_deployed():
         # Delayed messages count too, so the queue's own list is read.
         ids.update(json.loads(body)["job_id"] for body in bodies_in(each.url))
     return ids
@@ -280,7 +281,7 @@ def test_ordered_jobs_are_stored_together_however_often_their_transaction_fails(
 
     again = create()
 
-    assert [json.loads(body)["job_id"] for body in bodies_in(queue.ORDERED.url)] == [each.id for each in again[5:8]]  # type: ignore[union-attr]
+    assert [json.loads(body)["job_id"] for body in bodies_in(ORDERED.url)] == [each.id for each in again[5:8]]  # type: ignore[union-attr]
     assert all(isinstance(each, Job) for each in again[5:8])
     assert messages() == Counter(stored().keys())
     assert facts(create()) == facts(again)
@@ -317,7 +318,7 @@ def test_ordered_jobs_that_were_not_sent_are_created_by_the_repeat(intercept: Ca
     assert all(isinstance(each, Job) for each in again[5:8])
     assert messages() == Counter(stored().keys())
     assert not set(ids[:3]) & set(ids[3:]), "SQS drops a second message with the same id for five minutes"
-    ordered = [json.loads(body)["job_id"] for body in bodies_in(queue.ORDERED.url)]
+    ordered = [json.loads(body)["job_id"] for body in bodies_in(ORDERED.url)]
     assert ordered == [each.id for each in again[5:8] if isinstance(each, Job)]
 
 

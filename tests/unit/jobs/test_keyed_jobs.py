@@ -16,7 +16,7 @@ from leaseway.jobs import Job, Options, cancel_job, create_job
 from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.create import keyed
 from leaseway.jobs.create.options import Priority
-from leaseway.jobs.queue import ORDERED
+from leaseway.jobs.queue_names import ORDERED
 from leaseway.jobs.run import claim
 from support.call_meter import meter_calls
 from support.expired_keys import expire_keys

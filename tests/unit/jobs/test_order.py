@@ -11,7 +11,7 @@ from leaseway.idempotency import IdempotencyKey
 from leaseway.jobs import Job, JobStatus, Options, cancel_job, create_job, get_job, queue, retry_job
 from leaseway.jobs.create.batch import create_jobs
 from leaseway.jobs.create.options import JobRequest, Priority
-from leaseway.jobs.queue import ORDERED
+from leaseway.jobs.queue_names import ORDERED
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge

@@ -10,7 +10,7 @@ from leaseway.jobs import JobType, Options, create_job, get_job
 from leaseway.jobs.create import placement
 from leaseway.jobs.create.batch import create_jobs
 from leaseway.jobs.create.options import JobRequest, Priority
-from leaseway.jobs.queue import HIGH, LOW, NORMAL, TASKS, Queue
+from leaseway.jobs.queue_names import HIGH, LOW, NORMAL, TASKS, Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.tasks import Definition, create_task, start_now
 from support.api_gateway import call, post

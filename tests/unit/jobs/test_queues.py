@@ -7,7 +7,7 @@ import pytest
 from leaseway import aws, clock
 from leaseway.errors import InvalidInputError
 from leaseway.jobs import Job, Options, TtlTooLongError, create_job, get_job
-from leaseway.jobs.queue import HIGH, LOW, NORMAL, ORDERED, TASKS, Queue, list_deployed
+from leaseway.jobs.queue_names import HIGH, LOW, NORMAL, ORDERED, TASKS, Queue, list_deployed
 from leaseway.jobs.table import JobModel
 from leaseway.jobs.types import LONGEST_EXTERNAL_TTL_MS
 from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge

@@ -16,6 +16,7 @@ from leaseway.jobs import Job, JobStatus, Options, create_job, queue
 from leaseway.jobs.control.control import apply_as_seen, plan_retry
 from leaseway.jobs.create.options import Priority
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS
+from leaseway.jobs.queue_names import NORMAL, Queue
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.jobs.table import JobModel, live_key
@@ -45,7 +46,7 @@ def set_limits(monkeypatch: pytest.MonkeyPatch, **limits: int) -> None:
     settings.cache_clear()
 
 
-def make_deep(monkeypatch: pytest.MonkeyPatch, *deep: queue.Queue) -> None:
+def make_deep(monkeypatch: pytest.MonkeyPatch, *deep: Queue) -> None:
     monkeypatch.setattr(queue, "depth", lambda of: 101 if of in deep else 0)
 
 
@@ -181,7 +182,7 @@ def test_a_long_shard_is_read_to_its_end_by_several_sweeps(
     # Given a shard with more jobs behind a deep queue than a sweep reads, and the last of them lost its message
     monkeypatch.setattr(sweeping, "_READ_OF_A_SHARD", 1)
     monkeypatch.setattr(sweeping, "READ_TOGETHER", 1)
-    make_deep(monkeypatch, queue.NORMAL)
+    make_deep(monkeypatch, NORMAL)
     for _ in range(3):
         in_shard(5, create_sleep_job)
         fake_clock.move(seconds=1)
@@ -205,7 +206,7 @@ def test_a_long_shard_is_read_to_its_end_by_several_sweeps(
 def test_a_job_that_waits_behind_a_deep_queue_costs_no_write(
     fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make_deep(monkeypatch, queue.NORMAL)
+    make_deep(monkeypatch, NORMAL)
     for _ in range(5):
         create_sleep_job()
     for _ in range(11):
@@ -330,7 +331,7 @@ def test_a_job_whose_message_sqs_refuses_is_sent_a_minute_later_however_deep_its
     assert (report.resent, report.failed) == (0, 1)
 
     # When the next one comes
-    make_deep(monkeypatch, queue.NORMAL)
+    make_deep(monkeypatch, NORMAL)
     fake_clock.move(minutes=1)
 
     # Then it is sent, and is one of those that wait
@@ -514,7 +515,7 @@ def test_the_lag_is_that_of_the_most_overdue_look_in_any_shard(
 
 
 def test_jobs_that_wait_behind_a_deep_queue_are_no_lag(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_deep(monkeypatch, queue.NORMAL)
+    make_deep(monkeypatch, NORMAL)
     create_sleep_job()
     fake_clock.move(minutes=40)
 

@@ -8,7 +8,8 @@ from botocore.client import BaseClient
 
 from leaseway import aws
 from leaseway.idempotency import IdempotencyKey, KeyReusedError
-from leaseway.jobs import Job, get_job, queue
+from leaseway.jobs import Job, get_job
+from leaseway.jobs.queue_names import TASKS
 from leaseway.jobs.run import claim
 from leaseway.tasks import AlreadyRunningError, Overlap, Task, delete_task
 from leaseway.tasks.keyed_run import start_now_once
@@ -30,7 +31,7 @@ def runs() -> list[str]:
 
 
 def count_messages() -> int:
-    attributes = aws.client("sqs").get_queue_attributes(QueueUrl=queue.TASKS.url, AttributeNames=["All"])["Attributes"]
+    attributes = aws.client("sqs").get_queue_attributes(QueueUrl=TASKS.url, AttributeNames=["All"])["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"])
 
 

@@ -11,7 +11,7 @@ from leaseway import aws, clock
 from leaseway.jobs import JobStatus, UnknownJobTypeError, queue
 from leaseway.jobs.job import Job
 from leaseway.jobs.lease import Lease, LeaseLostError
-from leaseway.jobs.queue import TASKS
+from leaseway.jobs.queue_names import TASKS
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import Claimed
 from leaseway.jobs.table import JobModel

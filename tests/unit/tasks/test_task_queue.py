@@ -7,7 +7,7 @@ import pytest
 from leaseway import aws, clock
 from leaseway.jobs import create_job, queue
 from leaseway.jobs.job import Job
-from leaseway.jobs.queue import NORMAL, TASKS, Queue
+from leaseway.jobs.queue_names import NORMAL, TASKS, Queue
 from leaseway.jobs.table import JobModel
 from leaseway.jobs.upkeep.dead_letters import LetterVerdict, judge
 from leaseway.jobs.upkeep.sweep import sweep

@@ -15,7 +15,8 @@ from leaseway.dynamodb.table import Item
 from leaseway.errors import UnavailableError
 from leaseway.jobs import Job, JobStatus, Options, content, create_job, queue
 from leaseway.jobs.lease import Lease
-from leaseway.jobs.queue import Hiding, Queue
+from leaseway.jobs.queue import Hiding
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run.claim import Claimed, Outcome
 from leaseway.jobs.run.claim import claim as claim_job
 from leaseway.jobs.table import JobModel

@@ -12,7 +12,7 @@ from leaseway import aws, clock
 from leaseway.errors import UnavailableError
 from leaseway.jobs import Job, JobStatus, Options, create_job
 from leaseway.jobs.create.placement import Priority
-from leaseway.jobs.queue import HIGH, LOW, NORMAL, ORDERED, TASKS, Queue
+from leaseway.jobs.queue_names import HIGH, LOW, NORMAL, ORDERED, TASKS, Queue
 from leaseway.jobs.run.claim import Claimed, claim
 from leaseway.settings import settings
 from support.job_steps import read_job

@@ -8,7 +8,7 @@ import pytest
 from leaseway import aws, clock
 from leaseway.jobs import Job, JobStatus, Options, create_job, queue
 from leaseway.jobs.lease import LeaseLostError
-from leaseway.jobs.queue import NORMAL, ORDERED, Queue
+from leaseway.jobs.queue_names import NORMAL, ORDERED, Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import require_setting, settings
 from support.job_steps import read_job

@@ -15,7 +15,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from leaseway import aws, clock
 from leaseway.accounts.model import AccountModel
 from leaseway.errors import UnavailableError
-from leaseway.jobs.queue import NORMAL, depth
+from leaseway.jobs.queue import depth
+from leaseway.jobs.queue_names import NORMAL
 from leaseway.jobs.table import JobModel
 from leaseway.settings import require_setting
 

@@ -18,7 +18,8 @@ from leaseway import clock, metrics
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.lease import Lease
-from leaseway.jobs.queue import NORMAL, JobMessage
+from leaseway.jobs.queue import JobMessage
+from leaseway.jobs.queue_names import NORMAL
 from leaseway.jobs.run import finish
 from leaseway.jobs.run.claim import Claimed
 from leaseway.logs import log

@@ -17,7 +17,8 @@ from benchmarks.volume.virtual_time import WORKER, VirtualTime
 from leaseway import aws, metrics
 from leaseway.jobs import create_job
 from leaseway.jobs.job import JobStatus
-from leaseway.jobs.queue import BATCH, NORMAL, Received
+from leaseway.jobs.queue import BATCH, Received
+from leaseway.jobs.queue_names import NORMAL
 from leaseway.jobs.table import JobModel, job_from_item
 from leaseway.logs import log
 from support import tables

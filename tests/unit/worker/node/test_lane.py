@@ -9,7 +9,7 @@ import pytest
 
 from leaseway import aws, clock
 from leaseway.jobs import JobStatus, Options, create_job, get_job, queue
-from leaseway.jobs.queue import NORMAL, ORDERED, Queue
+from leaseway.jobs.queue_names import NORMAL, ORDERED, Queue
 from leaseway.jobs.run import claim
 from leaseway.settings import settings
 from support.waiting import wait_until

@@ -8,7 +8,7 @@ import pytest
 from leaseway import aws
 from leaseway.generator import GeneratorLease, give_up, produce, renew, take_number, try_to_become
 from leaseway.jobs import Job, JobStatus, Options, create_job, get_job
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run.claim import claim
 from leaseway.jobs.table import JobModel
 from leaseway.settings import settings

@@ -7,14 +7,14 @@ from typing import NamedTuple
 import msgspec
 
 from leaseway.dynamodb.table import Part
-from leaseway.jobs import content, queue
+from leaseway.jobs import content
 from leaseway.jobs.create import build
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel, model_from_job
 from leaseway.jobs.transitions import plan_first_look
-from leaseway.settings import SettingsInvalidError
 from leaseway.tasks.model import Overlap, Task
 
 _ENDED = tuple(status for status in JobStatus if status.is_terminal)
@@ -41,7 +41,7 @@ def plan_run(task: Task, job_id: str, slot: int | None, last: Job | None, now: i
     if task.overlap is Overlap.SKIP and _may_be_alive(last, now):
         return Obstacle.ALIVE
     job = _new_run(task, job_id, slot, now)
-    if not _has_queue(job):
+    if not Queue.of(job).is_deployed:
         return Obstacle.NO_QUEUE
     body = content.Content(msgspec.json.encode(job.payload).decode(), None)
     start = JobModel.put_part(model_from_job(job, body), JobModel.id.does_not_exist())
@@ -83,13 +83,6 @@ def _new_run(task: Task, job_id: str, slot: int | None, now: int) -> Job:
         start_by=start_by,
         look_at=look_at if start_by is None else min(look_at, start_by),
     )
-
-
-def _has_queue(job: Job) -> bool:
-    try:
-        return bool(queue.Queue.of(job).url)
-    except SettingsInvalidError:
-        return False
 
 
 def _end_last_run(task: Task, last: Job | None, now: int) -> list[Part]:

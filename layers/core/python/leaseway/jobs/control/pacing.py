@@ -23,6 +23,7 @@ from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import queue
 from leaseway.jobs.control.control import apply_as_seen, plan_retry
 from leaseway.jobs.job import Job
+from leaseway.jobs.queue_names import Queue
 from leaseway.settings import require_setting, settings
 
 _TRIES = 5
@@ -63,7 +64,7 @@ def _restart(job: Job, turn: int | None) -> Outcome:
 
 def _plan_turns(jobs: Sequence[Job]) -> dict[str, int]:
     """Plan when each job starts (ms), by its id; those that may start now have no turn."""
-    paced = [job for job in jobs if not queue.Queue.of(job).keeps_order]
+    paced = [job for job in jobs if not Queue.of(job).keeps_order]
     if not paced:
         return {}
     now, start, apart = clock.now_ms(), _reserve(len(paced)), 1000 / settings().replay_rate

@@ -1,9 +1,8 @@
 """Placement: which queue a new job waits in. Decided once, from its type and its options."""
 
 from leaseway.errors import InvalidInputError
-from leaseway.jobs import queue
 from leaseway.jobs.create.options import Options, Priority
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import ORDERED, Queue
 from leaseway.jobs.types import JobType
 
 LONGEST_ORDER_KEY = 128
@@ -22,7 +21,7 @@ def choose_queue(kind: JobType, options: Options) -> str | None:
     if kind.own_queue is not None and requested is not None:
         raise InvalidInputError("jobs of this type wait in a queue of their own, all alike", field=field)
     name = kind.own_queue or requested
-    if name is not None and Queue(name) not in queue.list_deployed():
+    if name is not None and not Queue(name).is_deployed:
         raise InvalidInputError("this deployment has no queue for it", field=field)
     return name
 
@@ -30,7 +29,7 @@ def choose_queue(kind: JobType, options: Options) -> str | None:
 def read_requested_queue(options: Options) -> str | None:
     """The name of the queue that the options request; None if they request no special one."""
     if options.order_key is not None:
-        return queue.ORDERED.name
+        return ORDERED.name
     return None if options.priority in (None, Priority.NORMAL) else str(options.priority)
 
 

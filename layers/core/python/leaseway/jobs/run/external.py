@@ -29,7 +29,8 @@ from leaseway.jobs.find.read import JobNotFoundError, read_job_item
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.lease import Lease, LeaseLostError, get_lease
 from leaseway.jobs.progress import Progress, set_progress
-from leaseway.jobs.queue import Hiding, Queue
+from leaseway.jobs.queue import Hiding
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.jobs.run.claim import OutsideClaim
 from leaseway.jobs.run.keyed_claims import ClaimRepeatedError, EarlierClaim, require_unused
@@ -201,7 +202,7 @@ def fail(job_id: str, token: str, error: str, *, owner: str | None) -> JobStatus
 def _find_queue(type_name: str) -> Queue:
     if job_type(type_name).runs_on != "external":
         raise InvalidInputError(f"jobs of type {type_name} run on Lambda", field="types")
-    if Queue(type_name) not in queue.list_deployed():
+    if not Queue(type_name).is_deployed:
         raise InvalidInputError(f"this deployment has no queue for {type_name}", field="types")
     return Queue(type_name)
 

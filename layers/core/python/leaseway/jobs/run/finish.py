@@ -19,6 +19,7 @@ from leaseway.jobs import content, queue
 from leaseway.jobs.job import AttemptEnd, Job, JobStatus
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, LeaseLostError, get_lease
 from leaseway.jobs.progress import Progress, clear_progress, complete_progress
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.table import RESULT_TEXT, JobModel, dead_letter_key, job_from_item
 from leaseway.jobs.transitions import to_ended, to_waiting
 from leaseway.jobs.types import RetryDelay, catalogue
@@ -82,7 +83,7 @@ def fail(
         return _end_attempt(lease, actions, JobStatus.FAILED)
     actions += [*to_waiting(job.id, now, run_after), *clear_progress()]
     status = _end_attempt(lease, actions, JobStatus.CREATED)
-    if status is JobStatus.CREATED and not queue.Queue.of(job).keeps_order:
+    if status is JobStatus.CREATED and not Queue.of(job).keeps_order:
         queue.send_when_due([msgspec.structs.replace(job, run_after=run_after, version=job.version + 1)])
     return status
 

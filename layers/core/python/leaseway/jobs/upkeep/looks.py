@@ -21,7 +21,7 @@ import msgspec
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.transitions import plan_first_look
 from leaseway.settings import settings
 

@@ -24,7 +24,7 @@ from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import UnavailableError
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job
-from leaseway.jobs.queue import Queue
+from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel, job_from_item, live_key, timed_keys, waiting_keys
 from leaseway.jobs.upkeep.due_looks import DueKey, DueShard
