@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from api.fields import PLAIN_TEXT
 from api.ids import TaskId, is_id
-from api.requests import PLAIN_TEXT
 from leaseway.cursors import LARGEST_PAGE
 from leaseway.jobs.create.build import MOST_ATTEMPTS, SHORTEST_TTL_MS
 from leaseway.tasks import CatchUp, Overlap, TaskNotFoundError

@@ -7,7 +7,7 @@ from chalice.app import Blueprint
 from msgspec import Meta, Raw
 
 from api.account_views import AccountView, account_view
-from api.requests import Amount, Reference, UserId, amount, moment, plain_text, user_id
+from api.fields import Amount, Reference, UserId, amount, moment, plain_text, user_id
 from api.routes import Answer, Call, Operation, operation
 from leaseway.accounts import (
     AccountNotFoundError,

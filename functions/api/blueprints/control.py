@@ -8,10 +8,10 @@ from chalice.app import Blueprint
 from msgspec import Meta
 
 from api.callers import Caller
+from api.fields import Owner, milliseconds
 from api.ids import JobId, parse_job_id
 from api.job_views import JobView, etag, job_view
 from api.problems import Refusal, brief
-from api.requests import Owner, milliseconds
 from api.routes import Answer, Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway.cursors import InvalidCursorError

@@ -8,11 +8,11 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.fields import Owner, milliseconds, moment
 from api.ids import parse_job_id
 from api.job_views import JobOutcome, JobPageView, JobView, etag, job_view, outcome_view, page_view
 from api.paging import JobWindow
 from api.problems import Refusal, brief
-from api.requests import Owner, milliseconds, moment
 from api.routes import Answer, Call, Operation, operation
 from leaseway import validation
 from leaseway.canonical import with_whole_numbers

@@ -14,7 +14,7 @@ from api.account_views import (
     reversal_view,
     transfer_view,
 )
-from api.requests import Amount, Reference, UserId, amount, moment, plain_text, user_id
+from api.fields import Amount, Reference, UserId, amount, moment, plain_text, user_id
 from api.routes import Call, Operation, operation
 from leaseway.accounts import (
     AccountNotFoundError,

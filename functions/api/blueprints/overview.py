@@ -7,8 +7,8 @@ from chalice.app import Blueprint
 from msgspec import Meta
 
 from api.blueprints.jobs import NewJob
+from api.fields import Owner
 from api.ids import parse_job_id
-from api.requests import Owner
 from api.routes import Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway import clock

@@ -4,7 +4,7 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import UNSET
 
-from api.requests import plain_text
+from api.fields import plain_text
 from api.routes import Answer, Call, Operation, operation
 from api.task_requests import TASK_PATH, HistoryFilter, NewTask, TaskChange, TaskWindow, parse_task_id
 from api.task_views import (

@@ -6,9 +6,9 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
+from api.fields import PLAIN_TEXT, plain_text
 from api.ids import parse_job_id
 from api.job_views import ClaimView, EndView, HeartbeatView, claim_view
-from api.requests import PLAIN_TEXT, plain_text
 from api.routes import Call, Operation, operation
 from api.views import rfc3339
 from leaseway.errors import InvalidInputError, UnavailableError
