@@ -22,8 +22,8 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     records = event["Records"]
     source = Queue.from_arn(records[0].get("eventSourceARN", ""))
     messages = [queue.Received(record["messageId"], record["receiptHandle"], record["body"]) for record in records]
-    batch = Batch(context.log_stream_name, context.get_remaining_time_in_millis, source)
-    settled = batch.process(parse_deliveries(messages, source))
+    deliveries = parse_deliveries(messages, source)
+    settled = Batch(context.log_stream_name, context.get_remaining_time_in_millis, source).process(deliveries)
     failed = [message.message_id for message in messages if message.receipt not in settled]
     log.info("batch done", extra={"action": "batch", "received": len(messages), "failed": len(failed)})
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}

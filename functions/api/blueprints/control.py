@@ -31,7 +31,7 @@ from leaseway.jobs import (
 from leaseway.jobs.control.bulk import CANCELLABLE, MOST_TOGETHER, RETRYABLE, Report, cancel_jobs, retry_jobs
 from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.find.selection import Selection
-from leaseway.jobs.tags import TAG_PATTERN
+from leaseway.jobs.tag_syntax import TAG_PATTERN
 from leaseway.jobs.types import job_type
 from leaseway.validation import whole_match
 

@@ -45,7 +45,7 @@ from leaseway.jobs.create.options import JobRequest, Priority
 from leaseway.jobs.find.ended import NoEndedIndexError, page_of_ended_jobs
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.order_limit import OrderKeyFullError
-from leaseway.jobs.tags import MOST_TAGS, TAG_PATTERN
+from leaseway.jobs.tag_syntax import MOST_TAGS, TAG_PATTERN
 from leaseway.jobs.types import job_type
 from leaseway.objects import ObjectNotFoundError
 from leaseway.validation import whole_match

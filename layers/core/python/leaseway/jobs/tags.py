@@ -4,44 +4,14 @@ A row is written before its job and removed after it, so no tagged job is ever w
 or none that was created when the row says, is left out of lists: a creation that died halfway leaves such rows.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 
 from leaseway.dynamodb.batches import delete_items, put_items
 from leaseway.dynamodb.table import Item
-from leaseway.errors import InvalidInputError, UnavailableError
+from leaseway.errors import UnavailableError
 from leaseway.jobs.job import Job
 from leaseway.jobs.table import created_key, owner_shard
 from leaseway.settings import settings
-
-MOST_TAGS = 10
-TAG_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._:/@=+-]{0,63}$"
-
-_tag = re.compile(TAG_PATTERN)
-
-
-def check_tags(tags: Sequence[str]) -> tuple[str, ...]:
-    """Return the tags without duplicates, sorted.
-
-    Raises:
-        InvalidInputError: more than ten, or one that is not 1 to 64 letters, digits and `. _ : / @ = + -`.
-    """
-    if len(tags) > MOST_TAGS:
-        raise InvalidInputError(f"a job has at most {MOST_TAGS} tags", field="tags")
-    return tuple(sorted({check_tag(tag, field="tags") for tag in tags}))
-
-
-def check_tag(tag: str, *, field: str = "tag") -> str:
-    """Return the tag.
-
-    Raises:
-        InvalidInputError: it does not match `TAG_PATTERN`.
-    """
-    if not _tag.fullmatch(tag):
-        raise InvalidInputError(
-            "a tag is 1 to 64 letters, digits or . _ : / @ = + - and starts with a letter or a digit", field=field
-        )
-    return tag
 
 
 def insert_rows(jobs: Sequence[Job]) -> set[str]:

@@ -52,15 +52,6 @@ class SettledSlot(NamedTuple):
     missed: int = 0
     streaks: Streaks = Streaks()
 
-    def describe(self) -> dict[str, object]:
-        """What a log line says of it."""
-        return {
-            "job_id": self.job.id if self.job else None,
-            "missed": self.missed,
-            "skipped_in_row": self.streaks.skipped,
-            "failed_in_row": self.streaks.failed,
-        }
-
 
 _RACED = SettledSlot(Verdict.RACED)
 

@@ -144,7 +144,7 @@ class _Tick:
         except Exception:
             log.exception("slot not settled", extra=facts)
             return None
-        log.info(f"slot {slot.verdict.value}", extra=facts | slot.describe())
+        log.info(f"slot {slot.verdict.value}", extra=facts | _describe(slot))
         return slot
 
     def _count(self, slot: SettledSlot) -> None:
@@ -183,6 +183,15 @@ def _read_last_runs(tasks: Sequence[Task]) -> dict[str, Job]:
     items = read_items("jobs_table", [task.last_job_id for task in tasks if task.last_job_id], consistent=True)
     runs = (job_from_item(item) for item in items)
     return {run.id: run for run in runs if run is not None}
+
+
+def _describe(slot: SettledSlot) -> dict[str, object]:
+    return {
+        "job_id": slot.job.id if slot.job else None,
+        "missed": slot.missed,
+        "skipped_in_row": slot.streaks.skipped,
+        "failed_in_row": slot.streaks.failed,
+    }
 
 
 def _send_together(jobs: Sequence[Job]) -> int:

@@ -13,7 +13,7 @@ from leaseway.jobs.control.pacing import Outcome, restart_paced
 from leaseway.jobs.find.lists import find
 from leaseway.jobs.find.selection import Selection
 from leaseway.jobs.job import LIVE, Job, JobStatus
-from leaseway.jobs.tags import check_tag
+from leaseway.jobs.tag_syntax import check_tag
 
 MOST_TOGETHER = LARGEST_PAGE
 

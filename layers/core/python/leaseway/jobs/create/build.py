@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 from leaseway import clock
 from leaseway.errors import InvalidInputError
-from leaseway.jobs import tags
 from leaseway.jobs.create.options import JobRequest, Options
 from leaseway.jobs.create.placement import choose_queue, read_requested_queue
 from leaseway.jobs.job import Job, JobStatus
+from leaseway.jobs.tag_syntax import check_tags
 from leaseway.jobs.transitions import plan_first_look
 from leaseway.jobs.types import JobType, job_type
 from leaseway.settings import settings
@@ -68,7 +68,7 @@ def _assemble(owner: str, request: JobRequest, terms: Terms, *, created_at: int,
         terms,
         created_at=created_at,
         id=job_id,
-        tags=tags.check_tags(options.tags),
+        tags=check_tags(options.tags),
         order_key=options.order_key,
         retention_days=options.retention_days,
         run_after=run_after,

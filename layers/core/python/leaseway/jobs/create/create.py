@@ -63,7 +63,8 @@ def delete_unsent(unsent: Container[str], jobs: Sequence[Job]) -> set[str]:
     Returns the ids of those deleted. A job that was claimed had been sent after all, and stays.
     """
     deleted = [job for job in jobs if job.order_key is not None and job.id in unsent and _delete_unclaimed(job)]
-    tags.delete_rows(deleted)
+    if deleted:
+        tags.delete_rows(deleted)
     return {job.id for job in deleted}
 
 

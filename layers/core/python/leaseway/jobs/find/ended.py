@@ -15,7 +15,7 @@ from leaseway.errors import InvalidInputError
 from leaseway.jobs.find.lists import JobPage, ListPart, ListPlace, read_filtered
 from leaseway.jobs.find.selection import Selection
 from leaseway.jobs.job import JobStatus
-from leaseway.jobs.tags import check_tag
+from leaseway.jobs.tag_syntax import check_tag
 from leaseway.settings import settings
 
 SETTLED_MS = 60_000

@@ -30,7 +30,7 @@ from leaseway.jobs.find.selection import Selection, names_job
 from leaseway.jobs.find.totals import count_dead_letters, count_jobs
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.table import job_from_item
-from leaseway.jobs.tags import check_tag
+from leaseway.jobs.tag_syntax import check_tag
 from leaseway.settings import settings
 
 DEEPEST_OFFSET = 1_000
