@@ -4,10 +4,12 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import typer
+from typer.main import get_command
 
 from leaseway_local import cli
 
@@ -26,7 +28,13 @@ class CommandEnd(NamedTuple):
 
 def list_commands() -> dict[tuple[str, ...], Any]:
     """Return every command by its words, such as `jobs list`, as the parser has it."""
-    return dict(_walk_commands((), typer.main.get_command(cli.app)))
+    return dict(_walk_commands((), build_parser(cli.app)))
+
+
+@cache
+def build_parser(app: typer.Typer) -> Any:
+    """Build the parser of an app once; typer builds it at each call, for a tenth of a second."""
+    return get_command(app)
 
 
 def _walk_commands(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -47,6 +55,7 @@ def run_command(*arguments: str, stdin: str = "") -> CommandEnd:
         redirect_stderr(err),
         patch.object(sys, "argv", ["leaseway", *arguments]),
         patch.object(sys, "stdin", io.StringIO(stdin)),
+        patch.object(typer.main, "get_command", build_parser),
     ):
         try:
             cli.main()

@@ -3,7 +3,10 @@
 The requests of httpx and of botocore end here, in the thread that makes them, so that Hypothesis may draw the answers.
 """
 
+import base64
+import hashlib
 import json
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
@@ -27,6 +30,16 @@ STACK_XML = """<DescribeStacksResponse xmlns="http://cloudformation.amazonaws.co
 <Stacks><member><StackName>leaseway</StackName><StackStatus>CREATE_COMPLETE</StackStatus>
 <CreationTime>2026-01-01T00:00:00Z</CreationTime><Outputs>{outputs}</Outputs></member></Stacks>
 </DescribeStacksResult></DescribeStacksResponse>"""
+IDENTITY_XML = """<GetCallerIdentityResponse><GetCallerIdentityResult><Account>000000000000</Account>
+</GetCallerIdentityResult></GetCallerIdentityResponse>"""
+UPDATE_XML = "<UpdateStackResponse><UpdateStackResult><StackId>id</StackId></UpdateStackResult></UpdateStackResponse>"
+# As LocalStack describes a custom resource that it skipped.
+RESOURCES_XML = """<DescribeStackResourcesResponse><DescribeStackResourcesResult><StackResources><member>
+<StackName>leaseway</StackName><StackId>id</StackId><LogicalResourceId>FirstAdmin</LogicalResourceId>
+<PhysicalResourceId>unknown</PhysicalResourceId><ResourceType>Custom::FirstAdmin</ResourceType>
+</member></StackResources></DescribeStackResourcesResult></DescribeStackResourcesResponse>"""
+CODE = b"zip"
+"""What every function runs."""
 OUTPUT_XML = "<member><OutputKey>{0}</OutputKey><OutputValue>{1}</OutputValue></member>"
 
 # Creating a client takes a tenth of a second; those of all stubs are alike.
@@ -114,6 +127,7 @@ class StubDeployment:
             patches.enter_context(patch.object(httpx.HTTPTransport, "handle_request", handle_http))
             patches.enter_context(patch.object(URLLib3Session, "send", send_to_aws))
             patches.enter_context(patch.object(Clients, "get", get_shared))
+            patches.enter_context(patch.object(ssl, "create_default_context", _create_context_once))
             # The shared clients' quota of retries would let one example change how often the next one asks.
             patches.enter_context(patch.object(RetryQuota, "acquire", lambda quota, amount: True))
             yield
@@ -133,6 +147,15 @@ class _Body:
         return content
 
 
+CREATE_CONTEXT = ssl.create_default_context
+
+
+@cache
+def _create_context_once(**options: Any) -> ssl.SSLContext:
+    """What every client of httpx loads the certificates of all authorities for."""
+    return CREATE_CONTEXT(**options)
+
+
 @cache
 def _healthy_outputs() -> tuple[tuple[str, str], ...]:
     names = template.read()["Outputs"]
@@ -146,11 +169,13 @@ def _name_action(request: Any) -> str:
     if target:
         text = target.decode() if isinstance(target, bytes) else str(target)
         return text.rpartition(".")[2]
-    body = request.body if isinstance(request.body, str) else (request.body or b"").decode()
-    if actions := parse_qs(body).get("Action"):
+    body = request.body.decode() if isinstance(request.body, bytes) else request.body
+    if isinstance(body, str) and (actions := parse_qs(body).get("Action")):
         return actions[0]
     path = unquote(request.url.partition("//")[2].partition("/")[2].partition("?")[0])
-    return f"{request.method} {path.rpartition('/')[2]}"
+    segments = path.split("/")
+    known = next((each for each in segments if each in {"answers", "gatewayresponses"}), segments[-1])
+    return f"{request.method} {known}"
 
 
 def _healthy_answer(action: str) -> Answer:
@@ -162,7 +187,14 @@ def _healthy_answer(action: str) -> Answer:
         "GetQueueAttributes": {
             "Attributes": {"ApproximateNumberOfMessages": "0", "ApproximateNumberOfMessagesNotVisible": "0"}
         },
-        "GET configuration": {"State": "Active", "Environment": {"Variables": {"JOBS_TABLE": "jobs"}}},
+        "GET configuration": {
+            "State": "Active",
+            "Environment": {"Variables": {"JOBS_TABLE": "jobs"}},
+            "CodeSha256": base64.b64encode(hashlib.sha256(CODE).digest()).decode(),
+        },
+        "GET gatewayresponses": {"item": []},
+        "GET answers": {"Status": "SUCCESS"},
+        "POST deployments": {},
         "GET event-source-mappings": {"EventSourceMappings": []},
         "POST invocations": {
             "accounts": 1,
@@ -175,4 +207,9 @@ def _healthy_answer(action: str) -> Answer:
             "after": None,
         },
     }
+    xml = {"GetCallerIdentity": IDENTITY_XML, "UpdateStack": UPDATE_XML, "DescribeStackResources": RESOURCES_XML}
+    if action in xml:
+        return Answer(200, xml[action].encode())
+    if action.startswith(("HEAD", "PUT", "DELETE")):
+        return Answer(200, b"")
     return Answer.of(documents[action]) if action in documents else Answer(400, b"{}")

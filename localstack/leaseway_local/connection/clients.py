@@ -7,6 +7,7 @@ Local targets take a service's address from localstack-client, for the variable 
 import os
 import re
 from enum import Enum
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from botocore.config import Config
@@ -25,9 +26,6 @@ if TYPE_CHECKING:  # the stubs are installed for mypy alone
     from types_boto3_sts import STSClient
 
 LOCAL_REGION = "us-east-1"
-
-# Local engines treat this key as the account owner's.
-_LOCAL_ACCOUNT = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": LOCAL_REGION}
 
 # localstack-client prefers AWS_ENDPOINT_URL to LOCALSTACK_HOST, and boto3 reads profiles and files: none of the
 # user's AWS settings may redirect a local command.
@@ -65,7 +63,10 @@ class Clients:
         if self.local:
             ignore_user_settings()
             self.host = host or _find_configured_host()
-        self._session = _create_session(**(_LOCAL_ACCOUNT if self.local else {}))
+
+    @cached_property
+    def _session(self) -> Any:
+        return _local_session() if self.local else _create_session()
 
     @property
     def local(self) -> bool:
@@ -118,6 +119,13 @@ class Clients:
 
             address = {"endpoint_url": get_service_endpoint(service, self.host)}
         return self._session.client(service, config=_config(service), **address)
+
+
+@cache
+def _local_session() -> Any:
+    """The session of all local targets: creating one takes longer than most calls."""
+    # Local engines treat this key as the account owner's.
+    return _create_session(aws_access_key_id="test", aws_secret_access_key="test", region_name=LOCAL_REGION)  # noqa: S106
 
 
 def _create_session(**account: str) -> Any:

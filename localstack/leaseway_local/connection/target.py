@@ -34,7 +34,9 @@ def read_outputs(target: Target) -> Outputs:
 
 def open_api(target: Target) -> ApiClient:
     """Create a client of the target's HTTP API, signed in by `open_session`. Raises what that raises."""
-    return ApiClient(read_outputs(target).api_url, auth=open_session(target))
+    clients = open_clients(target)
+    deployed = outputs.fetch(clients)
+    return ApiClient(deployed.api_url, auth=_open_session(clients, deployed))
 
 
 def open_session(target: Target) -> SignIn:
@@ -44,7 +46,10 @@ def open_session(target: Target) -> SignIn:
         LocalCloudError: nothing runs, nothing is deployed, or no user is signed in to AWS.
     """
     clients = open_clients(target)
-    deployed = outputs.fetch(clients)
+    return _open_session(clients, outputs.fetch(clients))
+
+
+def _open_session(clients: Clients, deployed: Outputs) -> SignIn:
     saved = session_file.read(default_home(), deployed)
     session = saved.find(saved.current)
     if session is not None and (session.is_fresh() or session.password):

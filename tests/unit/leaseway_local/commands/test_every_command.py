@@ -19,10 +19,13 @@ from leaseway_local.commands import nodes
 from leaseway_local.connection import ledger_check
 from leaseway_local.deployment import packaging, template
 from leaseway_local.deployment.packaging import Archive
+from leaseway_local.engine.daemon import DaemonRecord
+from leaseway_local.monitoring.monitor import Monitor
 from support.answer_shapes import HOSTILE, corrupt_answers, valid_answers
 from support.command_line import list_commands, run_command
+from support.documented_answers import sample_answer
 from support.fuzz import count_examples
-from support.stub_deployment import Answer, ApiRequest, StubDeployment
+from support.stub_deployment import CODE, Answer, ApiRequest, StubDeployment
 
 COMMANDS = list_commands()
 # What each command needs to do its work; the others need nothing.
@@ -114,12 +117,14 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     monkeypatch.setenv("LEASEWAY_PASSWORD", "secret")
     monkeypatch.delenv("LEASEWAY_DEBUG", raising=False)
     archive_path = tmp_path / "archive.zip"
-    archive_path.write_bytes(b"zip")
+    archive_path.write_bytes(CODE)
     archive = Archive("functions", archive_path, "key", built=False)
     with ExitStack() as patches:
         for name in ("build_runtime_layer", "build_core_layer", "build_functions"):
             patches.enter_context(patch.object(packaging, name, lambda **_: archive))
         patches.enter_context(patch.object(template, "read", read_template_once))
+        record = DaemonRecord(1, "mark", 4566)
+        patches.enter_context(patch.object(Monitor, "start", lambda monitor, port: record))
         patches.enter_context(patch.object(nodes.os, "execve", MagicMock()))
         patches.enter_context(patch.object(monitor_command, "Children", MagicMock()))
         patches.enter_context(patch.object(monitor_command, "_watch", MagicMock()))
@@ -238,10 +243,25 @@ AWS_ACTIONS = (
     "GetQueueAttributes",
     "GET configuration",
     "GET event-source-mappings",
+    "GET answers",
+    "GET gatewayresponses",
     "GetCallerIdentity",
+    "DescribeStackResources",
+    "UpdateStack",
+    "POST deployments",
     "POST invocations",
     "Token",
 )
+
+
+def test_every_action_of_aws_is_answered_wrongly_at_times(surroundings: Path) -> None:
+    actions: set[str] = set()
+    for words in COMMANDS:
+        deployment = StubDeployment(lambda request: Answer.of(sample_answer(request.method, request.path)))
+        with example(deployment, surroundings / "home"):
+            run_command(*words, *ARGUMENTS.get(words, ()), stdin="y\n")
+        actions |= {action for action in deployment.actions if not action.startswith(("HEAD", "PUT", "DELETE"))}
+    assert actions == set(AWS_ACTIONS)
 
 
 @st.composite
