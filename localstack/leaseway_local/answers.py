@@ -262,7 +262,7 @@ class GrantedToken(TypedDict):
     """A bearer token, as the OAuth token endpoint grants it."""
 
     access_token: Token
-    expires_in: float
+    expires_in: Annotated[float, Meta(ge=0, le=1e9)]
 
 
 def check_answer(document: Any, shape: type[Shape], *, of: str = "the API's answer") -> Shape:

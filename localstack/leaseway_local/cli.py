@@ -113,6 +113,8 @@ def main() -> None:
         _discard_output()
         if not isinstance(problem, BrokenPipeError):
             print_error(f"{problem.filename or 'the output'}: {problem.strerror or problem}")
+    except RecursionError:
+        print_error("an argument, a file or an answer is nested too deeply.")
     except Exception as problem:
         if os.environ.get(_DEBUG):
             raise

@@ -1,6 +1,7 @@
 """`leaseway jobs`: create jobs, read them, wait for them, cancel and retry them."""
 
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
@@ -42,6 +43,14 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
+def _parse_float(text: str) -> float:
+    """Parse a number, refusing one that Python would silently take for infinity."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return number
+
+
 def json_object(text: str) -> dict[str, Any]:
     """Parse an option's text as a JSON object.
 
@@ -49,7 +58,9 @@ def json_object(text: str) -> dict[str, Any]:
         typer.BadParameter: it is not JSON, or not an object.
     """
     try:
-        parsed = json.loads(text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant)
+        parsed = json.loads(
+            text, object_pairs_hook=_unique_names, parse_constant=_refuse_constant, parse_float=_parse_float
+        )
     except (ValueError, RecursionError) as problem:
         raise typer.BadParameter(f"not JSON: {problem}") from problem
     if not isinstance(parsed, dict):

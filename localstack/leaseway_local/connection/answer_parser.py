@@ -5,6 +5,7 @@ is returned as it is, and a field that is missing is a KeyError in the code that
 the port, or an engine of another version answers like that, so each of these is an `AwsAnswerError` here.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -15,14 +16,15 @@ from botocore.parsers import ResponseParser, ResponseParserFactory
 from leaseway_local.errors import LocalCloudError
 
 _FIRST_ERROR_STATUS = 301  # as botocore's parsers have it
+_LONGEST_REASON = 200
 
 _CHECKS: dict[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),
     "integer": lambda value: _is_number(value, int),
     "long": lambda value: _is_number(value, int),
-    "float": lambda value: _is_number(value, int | float),
-    "double": lambda value: _is_number(value, int | float),
+    "float": lambda value: _is_number(value, int | float) and math.isfinite(value),
+    "double": lambda value: _is_number(value, int | float) and math.isfinite(value),
     "timestamp": lambda value: isinstance(value, datetime),
 }
 """What a value must be, by the type in the service's description; a blob is bytes or a stream."""
@@ -72,7 +74,8 @@ class _CheckingParser:
         try:
             parsed = self._parser.parse(response, shape)
         except Exception as problem:  # all that it reads is the answer, so the answer is the cause
-            raise AwsAnswerError(answer, f"cannot be read: {type(problem).__name__}: {problem}") from problem
+            reason = " ".join(f"{type(problem).__name__}: {problem}".split())
+            raise AwsAnswerError(answer, f"cannot be read: {reason[:_LONGEST_REASON]}") from problem
         if not isinstance(parsed, dict):
             raise AwsAnswerError(answer, "is not an object")
         if response["status_code"] >= _FIRST_ERROR_STATUS:

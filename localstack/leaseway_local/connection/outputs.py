@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from botocore.exceptions import ClientError
+from msgspec import Meta
 
 from leaseway_local.answers import check_answer
 from leaseway_local.connection.clients import Clients, Target
@@ -90,7 +91,11 @@ def describe_stack(cloudformation: "CloudFormationClient", name: str) -> dict[st
 
 
 class _Environment(TypedDict):
-    Variables: dict[str, str]
+    # What the environment of a process can hold.
+    Variables: dict[
+        Annotated[str, Meta(pattern=r"\A[^=\x00\ud800-\udfff]+\Z")],
+        Annotated[str, Meta(pattern=r"\A[^\x00\ud800-\udfff]*\Z")],
+    ]
 
 
 class _FunctionConfiguration(TypedDict):
@@ -101,7 +106,7 @@ def read_variables(clients: Clients, function: str) -> dict[str, str]:
     """Read the environment variables of a deployed function.
 
     Raises:
-        UnexpectedAnswerError: it has none.
+        UnexpectedAnswerError: it has none, or some that no process can have.
     """
     answer = clients.get("lambda").get_function_configuration(FunctionName=function)
     return check_answer(answer, _FunctionConfiguration, of=f"the configuration of {function}")["Environment"][

@@ -5,8 +5,9 @@ LocalStack's CloudFormation reports such a resource as created without invoking 
 """
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from leaseway_local.answers import parse_answer
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.engine.processes import wait_until
@@ -19,6 +20,13 @@ _PREFIX = "Custom::"
 _SKIPPED = "unknown"  # the physical id that LocalStack gives to a resource it skipped
 _ANSWER_SECONDS = 20.0
 _TODO = "`leaseway logs first-admin` shows the function's log."
+
+
+class _Outcome(TypedDict):
+    """What a function puts at the presigned address."""
+
+    Status: str
+    Reason: NotRequired[str]
 
 
 def complete(clients: Clients, result: Outputs, template: dict[str, Any], bucket: str) -> list[str]:
@@ -35,6 +43,8 @@ def complete(clients: Clients, result: Outputs, template: dict[str, Any], bucket
     ]
     for resource in skipped:
         name = resource["LogicalResourceId"]
+        if name not in template["Resources"]:
+            raise LocalCloudError(f"template.yaml has no resource {name}, which the stack has.", _TODO)
         function = template["Resources"][name]["Properties"]["ServiceToken"]["Fn::GetAtt"][0]
         _create(clients, resource, result[function], bucket)
     return [resource["LogicalResourceId"] for resource in skipped]
@@ -54,15 +64,19 @@ def _create(clients: Clients, resource: "StackResourceTypeDef", function: str, b
     }
     outcome = clients.get("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
     if outcome.get("FunctionError"):
-        raise LocalCloudError(f"{function} did not create {name}: {outcome['Payload'].read().decode()}", _TODO)
-    answer: dict[str, Any] = {}
+        failure = outcome["Payload"].read().decode(errors="replace")
+        raise LocalCloudError(f"{function} did not create {name}: {failure}", _TODO)
+    outcomes: list[_Outcome] = []
 
     def has_answered() -> bool:
         try:
-            answer.update(json.load(s3.get_object(Bucket=bucket, Key=key)["Body"]))
+            body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         except s3.exceptions.NoSuchKey:
             return False
+        outcomes.append(parse_answer(body, _Outcome, of=f"the answer of {function}"))
         return True
 
-    if not wait_until(has_answered, _ANSWER_SECONDS) or answer["Status"] != "SUCCESS":
-        raise LocalCloudError(f"{function} did not create {name}: {answer.get('Reason', 'no answer')}", _TODO)
+    if not wait_until(has_answered, _ANSWER_SECONDS):
+        raise LocalCloudError(f"{function} did not create {name}: no answer", _TODO)
+    if outcomes[0]["Status"] != "SUCCESS":
+        raise LocalCloudError(f"{function} did not create {name}: {outcomes[0].get('Reason', 'no reason')}", _TODO)

@@ -7,19 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from leaseway_local.connection.outputs import Outputs
+from leaseway_local.deployment import template
 
 if TYPE_CHECKING:
     from types_boto3_apigateway import APIGatewayClient
 
-_KEY = "x-amazon-apigateway-gateway-responses"
-
 
 def complete(apigateway: "APIGatewayClient", result: Outputs, document: Path) -> bool:
     """Add the responses that the API lacks, and redeploy its stage. Returns whether any were missing."""
-    described = yaml.safe_load(document.read_text()).get(_KEY, {})
+    described = template.read_gateway_responses(document)
     existing = apigateway.get_gateway_responses(restApiId=result["ApiId"], limit=500)["items"]
     customised = {response["responseType"]: response for response in existing if not response.get("defaultResponse")}
     missing = {kind: answer for kind, answer in described.items() if not _is_same(customised.get(kind), answer)}

@@ -1,13 +1,16 @@
 """template.yaml, and its form for deployment: with the addresses of uploads, as `sam package` writes them."""
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
+import msgspec
 import yaml
 
+from leaseway_local.answers import Shape
 from leaseway_local.engine.paths import ROOT
 from leaseway_local.errors import LocalCloudError
 
@@ -17,6 +20,8 @@ FUNCTION_TYPE = "AWS::Serverless::Function"
 LAYER_TYPE = "AWS::Serverless::LayerVersion"
 API_TYPE = "AWS::Serverless::Api"
 
+_GATEWAY_RESPONSES = "x-amazon-apigateway-gateway-responses"
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
 _POLLED_EVENTS = ("SQS", "DynamoDB")
 
 _LONG_NAMES = {"Ref": "Ref", "Condition": "Condition"}
@@ -42,6 +47,64 @@ def _construct_long_form(loader: _Loader, suffix: str, node: yaml.Node) -> dict[
 _Loader.add_multi_constructor("!", _construct_long_form)
 
 
+class _Parameter(TypedDict):
+    Type: str
+    Default: NotRequired[Any]
+
+
+class _Resource(TypedDict):
+    Type: str
+    Properties: NotRequired[dict[str, Any]]
+
+
+class _Template(TypedDict):
+    Resources: dict[str, _Resource]
+    Parameters: NotRequired[dict[str, _Parameter]]
+
+
+class _LayerProperties(TypedDict):
+    ContentUri: str
+
+
+class _Layer(TypedDict):
+    Properties: _LayerProperties
+
+
+class _Event(TypedDict):
+    Type: str
+
+
+class _FunctionProperties(TypedDict):
+    Events: NotRequired[dict[str, _Event]]
+
+
+class _Function(TypedDict):
+    Properties: _FunctionProperties
+
+
+class _IncludeParameters(TypedDict):
+    Location: str
+
+
+class _Include(TypedDict):
+    Parameters: _IncludeParameters
+
+
+_Definition = TypedDict("_Definition", {"Fn::Transform": _Include})
+
+
+class _ApiProperties(TypedDict):
+    DefinitionBody: _Definition
+
+
+class _Api(TypedDict):
+    Properties: _ApiProperties
+
+
+_SHAPES: dict[str, Any] = {LAYER_TYPE: _Layer, FUNCTION_TYPE: _Function, API_TYPE: _Api}
+"""What is read of a resource here, by its type."""
+
+
 @dataclass(frozen=True)
 class Locations:
     """The `s3://` addresses that replace the local paths of a template."""
@@ -56,13 +119,37 @@ def read(path: Path = TEMPLATE) -> dict[str, Any]:
     """Read the template, with every short form written out.
 
     Raises:
-        LocalCloudError: it is not YAML.
+        LocalCloudError: it is not YAML, or has no resources.
     """
+    template: dict[str, Any] = dict(_check(_read_yaml(path), _Template, path.name))
+    for name, resource in template["Resources"].items():
+        _check(resource, _SHAPES.get(resource["Type"], _Resource), f"{path.name}'s {name}")
+    return template
+
+
+def read_gateway_responses(path: Path) -> dict[Any, dict[str, Any]]:
+    """Read the responses that a gateway document gives to the API's own refusals, by their type.
+
+    Raises:
+        LocalCloudError: it is not YAML, or its responses are not mappings.
+    """
+    document = _check(_read_yaml(path), dict[str, Any], path.name)
+    return _check(document.get(_GATEWAY_RESPONSES, {}), dict[str, dict[str, Any]], path.name)
+
+
+def _read_yaml(path: Path) -> Any:
     try:
-        document = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader with short forms
-    except yaml.YAMLError as problem:
+        return yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506 - a SafeLoader with short forms
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
         raise LocalCloudError(f"{path.name} is not valid YAML: {problem}", "Correct the line it names.") from problem
-    return dict(document)
+
+
+def _check(document: Any, shape: type[Shape], name: str) -> Shape:
+    try:
+        msgspec.convert(document, shape)
+    except (ValueError, RecursionError) as problem:
+        raise LocalCloudError(f"{name} cannot be deployed: {problem}.", "Correct it, then deploy again.") from problem
+    return cast(Shape, document)
 
 
 def package(template: dict[str, Any], locations: Locations) -> dict[str, Any]:
@@ -93,12 +180,15 @@ def resolve_numbers(template: dict[str, Any], parameters: Mapping[str, str]) -> 
 
     AWS converts the text of a Number parameter to the type of the property. MiniStack passes on the text, and a mapping
     whose MaximumConcurrency is a text never polls.
+
+    Raises:
+        LocalCloudError: a Number parameter is not a whole number.
     """
     declared = template.get("Parameters", {})
     numbers = {
-        name: int(parameters.get(name, declared[name]["Default"]))
-        for name in declared
-        if declared[name]["Type"] == "Number"
+        name: _parse_number(name, parameters.get(name, parameter.get("Default")))
+        for name, parameter in declared.items()
+        if parameter["Type"] == "Number"
     }
 
     def replace(node: Any) -> Any:
@@ -111,6 +201,12 @@ def resolve_numbers(template: dict[str, Any], parameters: Mapping[str, str]) -> 
         return {name: value if name == "Environment" else replace(value) for name, value in node.items()}
 
     return template | {"Resources": replace(template["Resources"])}
+
+
+def _parse_number(name: str, value: Any) -> int:
+    if not _WHOLE_NUMBER.fullmatch(str(value)):
+        raise LocalCloudError(f"the parameter {name} is {value!r}.", f"Give a whole number: --parameter {name}=1.")
+    return int(value)
 
 
 def _find_upload(locations: dict[str, str], path: str, name: str) -> str:

@@ -15,7 +15,7 @@ from leaseway_local.errors import LocalCloudError
 
 _PASSED_VARIABLES = ("LANG", "LC_ALL", "LC_CTYPE", "PATH", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _STATE_WITH_QUEUE_URLS = ("cloudformation", "lambda", "sqs")
-_QUEUE_HOST = re.compile(r"http://localhost:\d+/(?=\d{12}/)")
+_QUEUE_HOST = re.compile(rb"http://localhost:\d+/(?=\d{12}/)")
 _READY_SECONDS = 30.0
 _STOP_SECONDS = 30.0  # saving the state of a well-used cloud takes a while
 
@@ -109,10 +109,10 @@ class Engine:
         """Rewrite saved queue addresses to `port`: the engine finds a queue by its address, port included."""
         for file in (self.home.state / f"{service}.json" for service in _STATE_WITH_QUEUE_URLS):
             if file.exists():
-                before = file.read_text()
-                after = _QUEUE_HOST.sub(f"http://localhost:{port}/", before)
+                before = file.read_bytes()
+                after = _QUEUE_HOST.sub(f"http://localhost:{port}/".encode(), before)
                 if after != before:
-                    file.write_text(after)
+                    file.write_bytes(after)
 
 
 def build_environment(home: Home, port: int) -> dict[str, str]:

@@ -18,7 +18,8 @@ def start_mark(pid: int) -> str | None:
     """A mark that a later process with the same id does not have, or None if the process is gone or a zombie."""
     if (_PROC / "self").exists():
         with contextlib.suppress(OSError):
-            fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+            # A process chooses its own name, which may be any bytes.
+            fields = (_PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
             return None if fields[0] == "Z" else fields[19]
         return None
     listing = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)

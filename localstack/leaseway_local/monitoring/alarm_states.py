@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from leaseway_local.monitoring.metric_points import read_points
+
 _BREACHES = {
     "GreaterThanThreshold": lambda value, limit: value > limit,
     "GreaterThanOrEqualToThreshold": lambda value, limit: value >= limit,
@@ -57,8 +59,4 @@ def _read_values(cloudwatch: Any, alarm: Alarm, start: int, end: int) -> dict[in
         "Period": alarm["Period"],
         "Stat": alarm.get("Statistic") or alarm["ExtendedStatistic"],
     }
-    answer = cloudwatch.get_metric_data(
-        MetricDataQueries=[{"Id": "alarm", "MetricStat": stat}], StartTime=start, EndTime=end
-    )
-    series = answer["MetricDataResults"][0]
-    return {int(at.timestamp()): value for at, value in zip(series["Timestamps"], series["Values"], strict=True)}
+    return dict(read_points(cloudwatch, [{"Id": "alarm", "MetricStat": stat}], start, end)["alarm"])

@@ -20,6 +20,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
+
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.monitoring import log_reader
@@ -28,6 +30,7 @@ from leaseway_local.monitoring.invocation_metrics import InvocationMetrics
 from leaseway_local.monitoring.log_reader import Position
 from leaseway_local.monitoring.log_tail import find_groups
 from leaseway_local.monitoring.meter_feed import MeterFeed, select_subscribed
+from leaseway_local.monitoring.metric_points import read_points
 from leaseway_local.monitoring.queue_metrics import read_queue_data
 
 if TYPE_CHECKING:
@@ -85,11 +88,11 @@ class Journal:
             self._shorten(call.at - JOURNAL_MS)
 
     def _read(self) -> Iterator[ForwardedCall]:
-        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        lines = self.path.read_bytes().splitlines() if self.path.exists() else []
         for line in lines:
             try:
-                yield ForwardedCall(**json.loads(line))
-            except (ValueError, TypeError):
+                yield msgspec.json.decode(line, type=ForwardedCall)
+            except (ValueError, RecursionError):
                 return  # a truncated call was never sent, and is the last
 
     def _shorten(self, oldest: int) -> None:
@@ -188,10 +191,8 @@ class Forwarder:
             "MetricStat": {"Metric": metric, "Period": _DAY, "Stat": "Maximum"},
         }
         now = datetime.now(UTC)
-        answer = self._cloudwatch.get_metric_data(
-            MetricDataQueries=[query], StartTime=now - timedelta(days=14), EndTime=now + timedelta(days=1)
-        )
-        return int(max(answer["MetricDataResults"][0]["Values"], default=0))
+        points = read_points(self._cloudwatch, [query], now - timedelta(days=14), now + timedelta(days=1))
+        return int(max((number for _, number in points[query["Id"]]), default=0))
 
     def _stream_ages(self, data: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         for datum in data:

@@ -14,6 +14,7 @@ from typing import Any
 from leaseway_local.monitoring import log_reader
 from leaseway_local.monitoring.embedded_metrics import Series, split_datums
 from leaseway_local.monitoring.log_reader import Position
+from leaseway_local.monitoring.metric_points import read_points
 
 NAMESPACE = "AWS/Lambda"
 
@@ -91,17 +92,16 @@ class InvocationMetrics:
         """Read the invocations per second that CloudWatch has of each function."""
         _, cloudwatch = self._clients
         queries = {f"f{number}": function for number, function in enumerate(functions)}
-        answer = cloudwatch.get_metric_data(
-            MetricDataQueries=[_duration_query(name, function) for name, function in queries.items()],
-            StartTime=(_now() - WINDOW_MS) // 1000,
-            EndTime=_now() // 1000 + 60,
+        points = read_points(
+            cloudwatch,
+            [_duration_query(name, function) for name, function in queries.items()],
+            (_now() - WINDOW_MS) // 1000,
+            _now() // 1000 + 60,
         )
-        return {queries[series["Id"]]: _by_second(series) for series in answer["MetricDataResults"]}
-
-
-def _by_second(series: Mapping[str, Any]) -> Counter[int]:
-    pairs = zip(series["Timestamps"], series["Values"], strict=True)
-    return Counter({int(at.timestamp()): int(count) for at, count in pairs})
+        return {
+            function: Counter({second: int(count) for second, count in points[name]})
+            for name, function in queries.items()
+        }
 
 
 def _duration_query(name: str, function: str) -> dict[str, Any]:

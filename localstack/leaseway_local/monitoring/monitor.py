@@ -105,7 +105,7 @@ class Follower:
         try:
             self._forwarder = self._forwarder or self._create_forwarder(engine)
             self._forwarder.step()
-        except (BotoCoreError, ClientError, LocalCloudError) as problem:
+        except (BotoCoreError, ClientError, LocalCloudError, OSError) as problem:  # such as a full disk
             _log(f"waiting: {problem}")
 
     def _create_forwarder(self, engine: DaemonRecord) -> Forwarder:

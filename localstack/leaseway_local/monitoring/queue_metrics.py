@@ -3,10 +3,12 @@
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import httpx
+from msgspec import Meta
 
+from leaseway_local.answers import check_answer
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 
@@ -20,6 +22,10 @@ _ATTRIBUTES: "dict[QueueAttributeNameType, str]" = {
 }
 # Engine routes that list a queue's messages without receiving them; SQS has no call that returns a message's age.
 _LISTINGS = ("/_ministack/sqs/messages", "/_aws/sqs/messages")
+
+
+class _QueueAnswer(TypedDict):
+    Attributes: dict[str, Annotated[str, Meta(pattern="^[0-9]{1,18}$")]]
 
 
 def read_queue_data(clients: Clients, outputs: Outputs) -> list[dict[str, Any]]:
@@ -40,7 +46,8 @@ def read_queue_data(clients: Clients, outputs: Outputs) -> list[dict[str, Any]]:
 
 
 def _read_values(clients: Clients, url: str) -> Iterator[tuple[str, float, str]]:
-    counts = clients.get("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(_ATTRIBUTES))["Attributes"]
+    answer = clients.get("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(_ATTRIBUTES))
+    counts = check_answer(answer, _QueueAnswer, of=f"the answer of {url}")["Attributes"]
     for attribute, metric in _ATTRIBUTES.items():
         yield metric, float(counts.get(attribute, 0)), "Count"
     empty = not any(int(counts.get(attribute, 0)) for attribute in _ATTRIBUTES)
@@ -52,7 +59,7 @@ def _read_values(clients: Clients, url: str) -> Iterator[tuple[str, float, str]]
 def _read_oldest_age(clients: Clients, url: str) -> float | None:
     """Seconds since the oldest message was sent; None if the engine does not list messages."""
     for listing in _LISTINGS:
-        with contextlib.suppress(httpx.HTTPError, ValueError):
+        with contextlib.suppress(httpx.HTTPError, ValueError, RecursionError):
             answer = httpx.get(
                 f"{clients.endpoint_url}{listing}", params={"QueueUrl": url}, timeout=10, trust_env=False
             )
@@ -64,8 +71,9 @@ def _read_oldest_age(clients: Clients, url: str) -> float | None:
 def _find_sent_times(node: Any) -> Iterator[int]:
     """Find every `SentTimestamp`, in milliseconds, at any depth."""
     if isinstance(node, dict):
-        if "Attributes" in node and "SentTimestamp" in (node["Attributes"] or {}):
-            yield int(node["Attributes"]["SentTimestamp"])
+        attributes = node.get("Attributes")
+        if isinstance(attributes, dict) and "SentTimestamp" in attributes:
+            yield int(str(attributes["SentTimestamp"]))
             return
         for inner in node.values():
             yield from _find_sent_times(inner)

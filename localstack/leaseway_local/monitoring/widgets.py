@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
+
+from leaseway_local.monitoring.metric_points import read_points
 
 _QUERIES_PER_CALL = 500
 _POINTS_PER_WIDGET = 180
@@ -57,18 +58,11 @@ def _read_points(
     cloudwatch: Any, lines: Sequence[Widget], period: int, start: int, end: int
 ) -> Iterator[tuple[list[int], list[float]]]:
     for first in range(0, len(lines), _QUERIES_PER_CALL):
-        queries = [
+        queries: list[dict[str, Any]] = [
             {"Id": f"m{number}", "MetricStat": {"Metric": line["metric"], "Period": period, "Stat": line["stat"]}}
             for number, line in enumerate(lines[first : first + _QUERIES_PER_CALL])
         ]
-        answer = cloudwatch.get_metric_data(
-            MetricDataQueries=queries, StartTime=start, EndTime=end, ScanBy="TimestampAscending"
-        )
-        by_id = {result["Id"]: result for result in answer["MetricDataResults"]}
+        by_id = read_points(cloudwatch, queries, start, end, ScanBy="TimestampAscending")
         for query in queries:
             points = by_id[query["Id"]]
-            yield [_seconds(moment) for moment in points["Timestamps"]], list(points["Values"])
-
-
-def _seconds(moment: datetime) -> int:
-    return int(moment.timestamp())
+            yield [at for at, _ in points], [value for _, value in points]

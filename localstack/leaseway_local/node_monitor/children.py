@@ -79,7 +79,7 @@ class Child:
         assert self.process.stdout is not None  # noqa: S101 - it is a pipe
         for line in self.process.stdout:
             if line.endswith(b"\r\n"):
-                with contextlib.suppress(ValueError, KeyError, TypeError):
+                with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
                     self._hear(json.loads(line))
 
     def _hear(self, message: dict[str, Any]) -> None:

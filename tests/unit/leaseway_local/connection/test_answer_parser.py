@@ -24,7 +24,7 @@ CALLS: dict[str, Callable[[Clients], Any]] = {
 def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubDeployment]:
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:4566")
     stub = StubDeployment(lambda _: Answer.of({}))
-    with stub.installed(), patch("botocore.endpoint.time.sleep"):
+    with stub.install(), patch("botocore.endpoint.time.sleep"):
         yield stub
 
 

@@ -23,9 +23,10 @@ def source() -> dict[str, Any]:
 
 def test_short_forms_become_long_forms(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
-    path.write_text("a: !Ref B\nc: !GetAtt D.Arn\ne: !Sub ${F}\ng: !If [h, !Ref I, !Ref AWS::NoValue]\n")
+    path.write_text("Resources: {}\na: !Ref B\nc: !GetAtt D.Arn\ne: !Sub ${F}\ng: !If [h, !Ref I, !Ref AWS::NoValue]\n")
 
     assert template.read(path) == {
+        "Resources": {},
         "a": {"Ref": "B"},
         "c": {"Fn::GetAtt": ["D", "Arn"]},
         "e": {"Fn::Sub": "${F}"},

@@ -190,7 +190,8 @@ class Points:
 
         held = [(at, value) for at, value in self.values.items() if StartTime <= at < EndTime]
         times = [datetime.fromtimestamp(at, UTC) for at, _ in held]
-        return {"MetricDataResults": [{"Timestamps": times, "Values": [value for _, value in held]}]}
+        [query] = MetricDataQueries
+        return {"MetricDataResults": [{"Id": query["Id"], "Timestamps": times, "Values": [value for _, value in held]}]}
 
 
 ALARM = {
