@@ -101,6 +101,15 @@ def test_each_decision_is_numbered_in_a_row_and_listed_under_its_title() -> None
     ]
 
 
+@pytest.mark.parametrize(
+    "page", sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]), ids=lambda page: page.name
+)
+def test_a_page_names_files_that_exist(page: Path) -> None:
+    named = re.findall(r"(?<!Write )`((?:tests|functions|layers|infra|localstack|docs)/[\w./-]+)`", page.read_text())
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 def test_the_index_lists_every_page() -> None:
     docs = ROOT / "docs"
     index = docs / "index.md"
