@@ -17,13 +17,24 @@ READABLE = ("JPEG", "PNG", "WebP", "GIF", "BMP", "AVIF")
 _FORMATS = tuple(name.upper() for name in READABLE)
 _ORIENTATION = 0x0112
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
 _SIGNATURES = {
+    b"\x89PNG": "a broken PNG",
+    b"\xff\xd8": "a broken JPEG",
+    b"GIF8": "a broken GIF",
+    b"BM": "a broken BMP",
     b"%PDF": "PDF",
     b"%!PS": "PostScript",
     b"II*\0": "TIFF",
     b"MM\0*": "TIFF",
     b"8BPS": "Photoshop",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
     b"\0\0\1\0": "an icon (ICO)",
+    b"icns": "an icon (ICNS)",
+    b"\xc5\xd0\xd3\xc6": "PostScript",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\x1a\x45\xdf\xa3": "a video",
     b"\0\0\0\x0cjP  ": "JPEG 2000",
     b"\xff\x0a": "JPEG XL",
     b"\0\0\0\x0cJXL ": "JPEG XL",
@@ -48,7 +59,7 @@ def read_upright(source: bytes, smallest: Size) -> tuple[Image.Image, str]:
     # From here on Pillow refuses at twice the limit, in the few places where it meets a size before we do.
     Image.MAX_IMAGE_PIXELS = pixels
     try:
-        with Image.open(io.BytesIO(png_chunks.drop_text(source)), formats=_FORMATS) as opened:
+        with Image.open(io.BytesIO(png_chunks.drop_needless_chunks(source)), formats=_FORMATS) as opened:
             # Only the header has been read so far: a bomb is never inflated.
             if opened.width * opened.height > pixels:
                 raise UnreadablePictureError(
@@ -63,14 +74,17 @@ def read_upright(source: bytes, smallest: Size) -> tuple[Image.Image, str]:
         raise UnreadablePictureError(_describe_unknown(source)) from problem
     except Exception as problem:
         # Broken files make decoders raise nearly anything: OSError, SyntaxError, struct.error, IndexError.
-        raise UnreadablePictureError(f"the source is not a picture that can be read: {problem}") from problem
+        raise UnreadablePictureError(_describe_broken(source, problem)) from problem
 
 
 def _decode(opened: Image.Image, smallest: Size) -> Image.Image:
-    transparent = _transparent_sample(opened)  # before anything loads a PNG, which forgets the depth of its samples
+    # Before anything loads a PNG, which forgets the depth of its samples.
+    transparent, is_grey = _transparent_sample(opened), _read_raw_mode(opened) == "LA;16B"
     turn = _find_turn(opened)
     _shrink_while_decoding(opened, smallest, turn)
     plain = _to_plain_mode(opened, transparent)
+    if is_grey:
+        plain = plain.convert("LA")  # Pillow decodes grey of 16 bits with alpha to RGBA
     # Encoders write what they find here: comments, XMP, the place where a photo was taken.
     plain.info = {name: plain.info[name] for name in ("icc_profile",) if name in plain.info}
     return plain if turn is None else plain.transpose(turn)
@@ -85,16 +99,33 @@ def _describe_unknown(source: bytes) -> str:
     return f"the source is not a picture that can be read: {looks}; {readable}"
 
 
+def _describe_broken(source: bytes, problem: Exception) -> str:
+    kind, why = _guess_kind(source) or "broken", str(problem) or type(problem).__name__
+    return f"the source is not a picture that can be read: it is {kind} ({why})"
+
+
 def _guess_kind(source: bytes) -> str | None:
     if source[4:8] == b"ftyp":
-        return "HEIC" if source[8:12] in _HEIC_BRANDS else "a video"
+        return _name_brand(source[8:12])
+    if source.startswith(b"RIFF"):
+        return "a broken WebP" if source[8:12] == b"WEBP" else None
     for signature, kind in _SIGNATURES.items():
         if source.startswith(signature):
             return kind
-    start = source[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if b"<svg" in start:
-        return "SVG"
-    return "HTML" if start.startswith((b"<!doctype html", b"<html")) else None
+    return _guess_markup(source[:4096])
+
+
+def _name_brand(brand: bytes) -> str:
+    if brand in _AVIF_BRANDS:
+        return "a broken AVIF"
+    return "HEIC" if brand in _HEIC_BRANDS else "a video"
+
+
+def _guess_markup(start: bytes) -> str | None:
+    text = start.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n").lower()  # UTF-16 too
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
+        return "HTML"
+    return "SVG" if b"<svg" in text else "HTML" if b"<html" in text else None
 
 
 def _find_turn(opened: Image.Image) -> Transpose | None:
@@ -149,14 +180,22 @@ def _transparent_sample(opened: Image.Image) -> _Sample | None:
     grey of 2 and 4 bits is decoded to 0..255, colour of 16 bits to its high bytes. None for other transparency.
     """
     sample = opened.info.get("transparency")
-    tiles = getattr(opened, "tile", None)
-    if opened.format != "PNG" or not tiles or not isinstance(sample, int | tuple):
+    raw_mode = _read_raw_mode(opened)
+    if not raw_mode or not isinstance(sample, int | tuple):
         return None
-    raw_mode = tiles[0].args if isinstance(tiles[0].args, str) else (tiles[0].args or ("",))[0]
     if isinstance(sample, tuple):
         return tuple(value >> 8 for value in sample) if raw_mode == "RGB;16B" else sample
     scale = {"L;2": 85, "L;4": 17}.get(raw_mode, 1)
     return None if opened.mode == "P" else sample * scale
+
+
+def _read_raw_mode(opened: Image.Image) -> str:
+    """How a PNG that has not been loaded stores its samples, such as `RGB;16B`; empty for other formats."""
+    tiles = getattr(opened, "tile", None)
+    if opened.format != "PNG" or not tiles:
+        return ""
+    arguments = tiles[0].args
+    return arguments if isinstance(arguments, str) else (arguments or ("",))[0]
 
 
 def _to_eight_bits(opened: Image.Image, transparent: _Sample | None) -> Image.Image:

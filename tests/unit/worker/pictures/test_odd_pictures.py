@@ -143,6 +143,70 @@ def test_a_comment_of_any_size_refuses_no_picture(before: bytes, after: bytes) -
     assert "icc_profile" not in picture.info
 
 
+GREY_CHUNK = chunk(b"iCCP", b"p\0\0" + zlib.compress(GREY_PROFILE))
+TURN = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)  # EXIF: lies on its side
+
+
+def damaged(text: bytes) -> bytes:
+    """A chunk with a wrong CRC."""
+    return text[:-1] + bytes([text[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        pytest.param(chunk(b"tRNS", b""), id="an empty transparency"),
+        pytest.param(chunk(b"tRNS", b"\0\xc8\0"), id="a transparency of three bytes"),
+        pytest.param(damaged(chunk(b"tRNS", b"\0\xc8")), id="a transparency with a wrong CRC"),
+        pytest.param(chunk(b"iCCP", b"p" * 10), id="a profile without an end of its name"),
+        pytest.param(chunk(b"iCCP", b"p\0\1" + zlib.compress(GREY_PROFILE)), id="a profile in an unknown compression"),
+        pytest.param(chunk(b"iCCP", b"\0\0" + zlib.compress(GREY_PROFILE)), id="a profile without a name"),
+        pytest.param(damaged(GREY_CHUNK), id="a profile with a wrong CRC"),
+        pytest.param(chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(50_000_000))), id="a profile that is a bomb"),
+        pytest.param(chunk(b"iTXt", b"K\0\1\0\0\0" + zlib.compress(bytes(50_000_000))), id="a comment that is a bomb"),
+        pytest.param(damaged(chunk(b"tEXt", b"K\0x")), id="a comment with a wrong CRC"),
+        pytest.param(chunk(b"eXIf", b"garbage"), id="broken EXIF data"),
+        pytest.param(damaged(chunk(b"eXIf", TURN)), id="EXIF data with a wrong CRC"),
+        pytest.param(chunk(b"gAMA", b"\0") + chunk(b"cHRM", b"x") + chunk(b"sRGB", b""), id="colours too short"),
+        pytest.param(chunk(b"pHYs", b"") + chunk(b"tIME", b"x") + chunk(b"bKGD", b""), id="sizes too short"),
+        pytest.param(
+            chunk(b"acTL", struct.pack(">II", 1, 0))
+            + chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 99_999, 99_999, 0, 0, 1, 1, 0, 0)),
+            id="an animation larger than its picture",
+        ),
+        pytest.param(chunk(b"acTL", struct.pack(">II", 2**31 - 1, 0)), id="an animation of two billion frames"),
+        pytest.param(chunk(b"abCd", b"x" * 100), id="a chunk that nobody knows"),
+    ],
+)
+def test_a_chunk_that_the_picture_can_do_without_refuses_none(chunks: bytes) -> None:
+    picture, _ = read_upright(png(8, 0, b"\xc8\xc8", chunks), (2, 1))
+    assert (picture.mode, picture.size, picture.getpixel((0, 0))) == ("L", (2, 1), 200)
+    assert picture.info == {}
+
+
+@pytest.mark.parametrize("alphas", [b"\0", b"\0\xff", b"\0" * 3, b"\0" * 300])
+def test_a_palette_with_more_alphas_than_colours_is_opaque(alphas: bytes) -> None:
+    source = png(8, 3, b"\0\1", chunk(b"PLTE", b"\1\2\3\xc8\xc8\xc8"), chunk(b"tRNS", alphas))
+    picture, _ = read_upright(source, (2, 1))
+    assert picture.getpixel((0, 0)) == ((1, 2, 3, 0) if len(alphas) <= 2 else (1, 2, 3))
+
+
+@pytest.mark.parametrize("sample", [0, 0x1234, 0x12FF, 0xFFFF])
+def test_a_grey_picture_of_16_bits_with_alpha_stays_grey_and_keeps_its_profile(sample: int) -> None:
+    source = png(16, 4, struct.pack(">4H", sample, 0x8000, 0xFFFF, 0xFFFF), GREY_CHUNK)
+    picture, _ = read_upright(source, (2, 1))
+    assert (picture.mode, picture.getpixel((0, 0))) == ("LA", (sample >> 8, 128))
+    assert resize(source, "png").info["icc_profile"] == GREY_PROFILE
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_a_png_is_turned_by_its_exif_data(turn: int) -> None:
+    exif = chunk(b"eXIf", TURN.replace(b"\0\1\0\6", struct.pack(">HH", 1, turn)))
+    picture, _ = read_upright(png(8, 0, b"\0\xc8", exif), (2, 1))
+    assert picture.size == ((2, 1) if turn in (1, 3) else (1, 2))
+    assert picture.getpixel((0, 0)) == (0 if turn in (1, 6) else 200)
+
+
 # ---- Formats ----------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +227,21 @@ def ftyp(brand: bytes) -> bytes:
         (encoded(Image.new("L", (4, 4)), "TIFF"), "it looks like TIFF"),
         (encoded(Image.new("L", (4, 4)), "JPEG2000"), "it looks like JPEG 2000"),
         (b"no picture at all", "its format is unknown"),
+        (ftyp(b"avif")[:30], "it looks like a broken AVIF"),
+        (ftyp(b"avis")[:24], "it looks like a broken AVIF"),
+        (b"<!-- cached -->\n<html><body>404</body></html>", "it looks like HTML"),
+        (b"<!doctype html><body><svg/></body>", "it looks like HTML"),
+        (b"<head><title>404</title>", "it looks like HTML"),
+        ("<?xml version='1.0'?><svg/>".encode("utf-16"), "it looks like SVG"),
+        (b"<!-- " + b"x" * 2_000 + b" --><svg/>", "it looks like SVG"),
+        (b"\x89PNG\r\n\x1a\n", "it looks like a broken PNG"),
+        (png(3, 0, b"\0\0"), "it looks like a broken PNG"),
+        (damaged(png(8, 0, b"\0\0")[:33]), "it looks like a broken PNG"),
+        (b"\xff\xd8\xff\xd9", "it looks like a broken JPEG"),
+        (b"GIF89a\1\0\1\0\0\0\0;", "it looks like a broken GIF"),
+        (b"\x1a\x45\xdf\xa3", "it looks like a video"),
+        (b"RIFF\x10\0\0\0WAVEfmt ", "its format is unknown"),
+        (b"\xff\x4f\xff\x51", "it looks like JPEG 2000"),
     ],
 )
 def test_what_is_no_readable_picture_is_named_with_what_can_be_read(source: bytes, description: str) -> None:
@@ -171,6 +250,24 @@ def test_what_is_no_readable_picture_is_named_with_what_can_be_read(source: byte
     assert str(failure.value) == (
         f"the source is not a picture that can be read: {description}; JPEG, PNG, WebP, GIF, BMP and AVIF can be read"
     )
+
+
+@pytest.mark.parametrize(
+    ("source", "described"),
+    [
+        (png(8, 3, b"\0\1"), "a broken PNG (AssertionError)"),
+        (encoded(Image.effect_noise((90, 90), 90), "PNG")[:800], "a broken PNG (image file is truncated"),
+        (encoded(Image.effect_noise((90, 90), 90), "JPEG")[:1500], "a broken JPEG (image file is truncated"),
+        (encoded(Image.effect_noise((90, 90), 90), "GIF")[:-90], "a broken GIF (image file is truncated"),
+        (encoded(Image.effect_noise((90, 90), 90), "WEBP")[:800], "a broken WebP (could not create decoder object)"),
+        (encoded(Image.new("RGB", (90, 90)), "BMP")[:100], "a broken BMP (image file is truncated"),
+        (b"BM" + bytes(60), "a broken BMP (Unsupported BMP header type"),
+    ],
+)
+def test_a_broken_picture_is_named_with_what_is_wrong(source: bytes, described: str) -> None:
+    with pytest.raises(PermanentJobError) as failure:
+        read_upright(source, (8, 8))
+    assert str(failure.value).startswith(f"the source is not a picture that can be read: it is {described}")
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P"])
