@@ -121,8 +121,8 @@ class MoneyMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.answers)
     @rule(data=st.data(), fault=faults)
     def repeat(self, data: st.DataObject, fault: str) -> None:
-        (route, key), (asked, _) = data.draw(st.sampled_from(sorted(self.model.answers.items())))
-        self._do(route, asked, key, fault)
+        (route, key), (arguments, _) = data.draw(st.sampled_from(sorted(self.model.answers.items())))
+        self._do(route, arguments, key, fault)
 
     @rule(data=st.data(), user=users, fault=faults)
     def take_back(self, data: st.DataObject, user: str, fault: str) -> None:
@@ -140,8 +140,8 @@ class MoneyMachine(RuleBasedStateMachine):
             code = "NOT_REVERSIBLE"
         try:
             with self._fault(fault, [changed for changed, _ in changes]):
-                made = _answer(lambda: reverse(entry.name, request_id=next(self.requests)).accounts)
-            answer = made if isinstance(made, str) else [account.balance for account in made]
+                outcome = _answer(lambda: reverse(entry.name, request_id=next(self.requests)).accounts)
+            answer = outcome if isinstance(outcome, str) else [account.balance for account in outcome]
         except CrashError:
             if fault == "crash before":
                 return
@@ -156,8 +156,8 @@ class MoneyMachine(RuleBasedStateMachine):
     def deliver(self, data: st.DataObject) -> None:
         """Some records, some of them twice, in any order; what is left out comes later."""
         stream = read_stream_records()
-        chosen = data.draw(st.lists(st.sampled_from(range(len(stream))), max_size=2 * len(stream)))
-        record_changes([stream[number] for number in chosen])
+        order = data.draw(st.lists(st.sampled_from(range(len(stream))), max_size=2 * len(stream)))
+        record_changes([stream[number] for number in order])
 
     @invariant()
     def balances_are_the_models_and_never_negative(self) -> None:
@@ -171,41 +171,41 @@ class MoneyMachine(RuleBasedStateMachine):
                 assert account.version == len(self.model.entries[user])
         assert sum(self.model.balances.values()) == self.model.brought_in
 
-    def _do(self, route: str, asked: tuple[Any, ...], key: str | None, fault: str) -> None:
+    def _do(self, route: str, arguments: tuple[Any, ...], key: str | None, fault: str) -> None:
         """Send one request, with one fault on its way, and hold its answer against the model's."""
-        expected, applied = self._expected(route, asked, key)
+        expected, applied = self._predict(route, arguments, key)
         try:
-            with self._fault(fault, [user for user in asked if isinstance(user, str)]):
-                answer = _answer(lambda: self._send(route, asked, key))
+            with self._fault(fault, [user for user in arguments if isinstance(user, str)]):
+                answer = _answer(lambda: self._send(route, arguments, key))
         except CrashError:
             # A crash before the write leaves nothing; one after it leaves everything but the answer.
             if fault == "crash before":
                 return
             answer = expected
         applied()
-        assert answer == expected, (route, asked, key, fault)
+        assert answer == expected, (route, arguments, key, fault)
 
-    def _send(self, route: str, asked: tuple[Any, ...], key: str | None) -> Any:
+    def _send(self, route: str, arguments: tuple[Any, ...], key: str | None) -> Any:
         more: dict[str, Any] = {
             "request_id": next(self.requests),
             "key": IdempotencyKey("me", route, key) if key else None,
         }
         match route:
             case "open":
-                return create_account(*asked, **more).balance
+                return create_account(*arguments, **more).balance
             case "update":
-                return change_balance(*asked, **more).balance
+                return change_balance(*arguments, **more).balance
             case _:
-                made = transfer(*asked, owner=None, **more)
-                return [made.sender.balance, made.receiver.balance]
+                transfer_made = transfer(*arguments, owner=None, **more)
+                return [transfer_made.sender.balance, transfer_made.receiver.balance]
 
-    def _expected(self, route: str, asked: tuple[Any, ...], key: str | None) -> tuple[Any, Callable[[], None]]:
+    def _predict(self, route: str, arguments: tuple[Any, ...], key: str | None) -> tuple[Any, Callable[[], None]]:
         """What should be answered, and how the model changes when it is."""
         if key and (route, key) in self.model.answers:
             asked_first, answer = self.model.answers[route, key]
-            return (answer if asked_first == asked else "IDEMPOTENCY_KEY_REUSED"), lambda: None
+            return (answer if asked_first == arguments else "IDEMPOTENCY_KEY_REUSED"), lambda: None
         changes: Sequence[tuple[str, int]]
-        match route, asked:
+        match route, arguments:
             case "transfer", (sender, receiver, amount):
                 changes, brought_in = [(sender, -amount), (receiver, amount)], 0
                 code = self.model.refusal(*changes)
@@ -223,7 +223,7 @@ class MoneyMachine(RuleBasedStateMachine):
                 self.model.post(*changes)
                 self.model.brought_in += brought_in
             if key:
-                self.model.answers[route, key] = (asked, expected)
+                self.model.answers[route, key] = (arguments, expected)
 
         return expected, apply
 

@@ -46,9 +46,9 @@ def last_entry(user: str) -> dict[str, Any]:
 
 
 def test_a_transfer_moves_money_and_names_both_entries() -> None:
-    made = transfer("alice", "bob", 30, owner=None, request_id="t1", reference="rent", actor="alice")
+    outcome = transfer("alice", "bob", 30, owner=None, request_id="t1", reference="rent", actor="alice")
 
-    assert (made.sender.balance, made.receiver.balance) == balances() == (70, 41)
+    assert (outcome.sender.balance, outcome.receiver.balance) == balances() == (70, 41)
     out, into = last_entry("alice"), last_entry("bob")
     assert (out["amount"], out["kind"], out["counterparty"]) == ("-30", "transfer", "bob:3")
     assert (into["amount"], into["kind"], into["counterparty"]) == ("30", "transfer", "alice:2")

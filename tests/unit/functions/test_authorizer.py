@@ -19,7 +19,7 @@ ARN = "arn:aws:execute-api:us-east-1:123456789012:abc123/live/GET/api/v1/me"
 PASSWORD = "orbit-lantern-mosaic"
 
 
-def asked(token: str, scheme: str = "Bearer ") -> Any:
+def authorize(token: str, scheme: str = "Bearer ") -> Any:
     """The authorizer's answer, as API Gateway reads it: context values are plain text."""
     answer = handler({"type": "TOKEN", "authorizationToken": f"{scheme}{token}", "methodArn": ARN}, None)
     assert all(isinstance(value, str) for value in answer["context"].values())
@@ -35,7 +35,7 @@ def test_a_good_token_tells_who_calls_and_allows_every_route_of_the_stage() -> N
     # Given a User's token
     token = issue(register("alice", PASSWORD)).text
     # When the gateway asks
-    answer = asked(token)
+    answer = authorize(token)
     # Then it hears who that is; the answer is kept for the whole token, so it is good for every route
     assert answer["principalId"] == "alice"
     assert answer["context"] | {"expires_at": ""} == {
@@ -55,7 +55,7 @@ def test_a_good_token_tells_who_calls_and_allows_every_route_of_the_stage() -> N
 
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  "])
 def test_the_schemes_case_does_not_matter(scheme: str) -> None:
-    assert asked(issue(register("alice", PASSWORD)).text, scheme)["context"]["state"] == "valid"
+    assert authorize(issue(register("alice", PASSWORD)).text, scheme)["context"]["state"] == "valid"
 
 
 def test_a_token_that_is_not_ours_tells_nothing_but_that() -> None:
@@ -63,7 +63,7 @@ def test_a_token_that_is_not_ours_tells_nothing_but_that() -> None:
     good = issue(register("alice", PASSWORD)).text
     for kind, forged in forge_tokens(good, "t" * 64).items():
         # When the gateway asks
-        answer = asked(forged)
+        answer = authorize(forged)
         # Then no name is in the answer
         code = "TOKEN_EXPIRED" if kind == "expired" else "TOKEN_INVALID"
         assert (answer["principalId"], answer["context"]) == ("nobody", {"state": code}), kind
@@ -72,14 +72,14 @@ def test_a_token_that_is_not_ours_tells_nothing_but_that() -> None:
 def test_a_revoked_token_is_told_apart() -> None:
     token = issue(register("alice", PASSWORD)).text
     change_role("alice", Role.ADMIN, actor="admin")
-    assert asked(token)["context"] == {"state": "TOKEN_REVOKED"}
+    assert authorize(token)["context"] == {"state": "TOKEN_REVOKED"}
 
 
 def test_a_miss_of_the_cache_costs_one_read() -> None:
     token = issue(register("alice", PASSWORD)).text
-    asked(token)
+    authorize(token)
     with meter_calls() as meter:
-        asked(token)
+        authorize(token)
     assert meter.operations() == {"dynamodb.GetItem": 1}
 
 
@@ -91,13 +91,13 @@ def test_what_cannot_be_found_out_is_raised_so_that_the_gateway_keeps_nothing(mo
 
     monkeypatch.setattr(KeyRing, "find", away)
     with pytest.raises(UnavailableError):
-        asked(token)
+        authorize(token)
 
 
 def test_neither_the_token_nor_its_parts_are_logged(log_output: io.StringIO) -> None:
     good = issue(register("alice", PASSWORD)).text
-    asked(good)
-    asked(good[:-3] + "abc")
+    authorize(good)
+    authorize(good[:-3] + "abc")
     text = log_output.getvalue()
     assert '"outcome":"valid"' in text
     assert '"outcome":"TOKEN_INVALID"' in text

@@ -64,9 +64,9 @@ def test_a_new_stack_gets_an_admin_with_the_generated_password(cloudformation: C
 
 def test_an_update_makes_nobody_twice(cloudformation: CloudFormation) -> None:
     first = cloudformation.tell("Create")
-    made = get_user("admin")
+    admin = get_user("admin")
     again = cloudformation.tell("Update")
-    assert get_user("admin") == made
+    assert get_user("admin") == admin
     assert again["PhysicalResourceId"] == first["PhysicalResourceId"]
 
 

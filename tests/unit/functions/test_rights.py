@@ -157,10 +157,10 @@ def _jobs_over_http() -> None:
 
 
 def _external_jobs_over_http(kind: str, payload: dict[str, Any]) -> None:
-    def made(**options: Any) -> str:
+    def create(**options: Any) -> str:
         return str(post("/api/v1/jobs", {"type": kind, "payload": payload, **options}).json["id"])
 
-    def claimed(job_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    def claim_one(job_id: str) -> tuple[dict[str, Any], dict[str, Any]]:
         key = {"idempotency-key": f"claim-{job_id}"}
         answer = post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}, headers=key).json
         return {"path": {"id": answer["job"]["id"]}}, {"claim_token": answer["claim_token"]}
@@ -168,15 +168,15 @@ def _external_jobs_over_http(kind: str, payload: dict[str, Any]) -> None:
     while post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).status == 200:
         pass  # what was created before
     large = {"text": "x" * settings().inline_bytes}
-    for end, told in (("fail", {"error": "boom"}), ("complete", {"result": large})):
-        one, token = claimed(made(max_attempts=1))
+    for end, report in (("fail", {"error": "boom"}), ("complete", {"result": large})):
+        one, token = claim_one(create(max_attempts=1))
         post("/api/v1/jobs/{id}/heartbeat", token, **one)
-        assert post(f"/api/v1/jobs/{{id}}/{end}", token | told, **one).status == 200
-    early = made(delay_seconds=60)
+        assert post(f"/api/v1/jobs/{{id}}/{end}", token | report, **one).status == 200
+    early = create(delay_seconds=60)
     body = json.dumps({"job_id": early, "ttl_ms": 1})
     aws.client("sqs").send_message(QueueUrl=Queue(kind).url, MessageBody=body)
     assert post("/api/v1/jobs/claim", {"types": [kind], "worker": "w"}).status == 204
-    assert post("/api/v1/jobs/{id}/claim", {"worker": "w"}, path={"id": made()}).status == 200
+    assert post("/api/v1/jobs/{id}/claim", {"worker": "w"}, path={"id": create()}).status == 200
 
 
 def _dead_letters_over_http() -> None:
@@ -188,8 +188,8 @@ def _dead_letters_over_http() -> None:
 
 
 def _tasks_over_http() -> None:
-    wanted = {"name": "nightly", "every": "1h", "type": "SLEEP", "payload": SLEEP}
-    one = {"path": {"id": post("/api/tasks", wanted).json["id"]}}
+    definition = {"name": "nightly", "every": "1h", "type": "SLEEP", "payload": SLEEP}
+    one = {"path": {"id": post("/api/tasks", definition).json["id"]}}
     for headers in ({}, {"Idempotency-Key": "k"}):
         run = call("POST", "/api/tasks/{id}/run", headers=headers, **one).json
         call("POST", "/api/v1/jobs/{id}/cancel", path={"id": run["job_id"]})
@@ -201,7 +201,7 @@ def _tasks_over_http() -> None:
         call("PATCH", "/api/tasks/{id}", body=body, headers=JSON, **one)
     call("DELETE", "/api/tasks/{id}", **one)
     # One whose run was created ahead of its slot
-    soon = {"id": post("/api/tasks", wanted | {"name": "soon", "every": "60s"}).json["id"]}
+    soon = {"id": post("/api/tasks", definition | {"name": "soon", "every": "60s"}).json["id"]}
     assert settle_slot(read_task(soon["id"]), None).job
     assert call("PATCH", "/api/tasks/{id}", body='{"enabled": false}', headers=JSON, path=soon).json["run"] is None
 
@@ -220,8 +220,8 @@ def _identity_over_http() -> None:
 def authorizer(calls: CallRecorder) -> None:
     token = issue(register("alice", PASSWORD)).text
     key_ring.cache_clear()
-    asked = {"type": "TOKEN", "authorizationToken": f"Bearer {token}", "methodArn": "a:b:c:d:e:f/g"}
-    assert run("authorizer.app", asked, calls)["context"]["state"] == "valid"
+    event = {"type": "TOKEN", "authorizationToken": f"Bearer {token}", "methodArn": "a:b:c:d:e:f/g"}
+    assert run("authorizer.app", event, calls)["context"]["state"] == "valid"
 
 
 def first_admin(calls: CallRecorder) -> None:
@@ -235,37 +235,37 @@ def worker(calls: CallRecorder) -> None:
     job = create_job("ann", "IMAGE_RESIZE", large_picture())
     create_job("ann", "IMAGE_RESIZE", no_picture())
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
-    run("worker.app", received(NORMAL, 10), calls)
+    run("worker.app", receive_event(NORMAL, 10), calls)
     for _ in range(10):  # a full batch, after which it receives by itself
         create_job("ann", "SLEEP", SLEEP)
-    run("worker.app", received(NORMAL, 10), calls)
+    run("worker.app", receive_event(NORMAL, 10), calls)
     assert ("sqs:ReceiveMessage", "JobsQueue") in calls.rights
     assert get_job(job.id, owner=None).status.value == "COMPLETED"
     for priority in (Priority.HIGH, Priority.LOW):
         create_job("ann", "IMAGE_RESIZE", no_picture(), Options(priority=priority))
-        run("worker.app", received(Queue(priority), 1), calls)
+        run("worker.app", receive_event(Queue(priority), 1), calls)
     create_job("ann", "STORAGE_AUDIT", {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("leaseway.objects.list_keys", unavailable)
-        run("worker.app", received(Queue("STORAGE_AUDIT"), 1), calls)
+        run("worker.app", receive_event(Queue("STORAGE_AUDIT"), 1), calls)
     create_job("ann", "IMAGE_RESIZE", no_picture(), Options(order_key="k"))
-    run("worker.app", received(ORDERED, 1), calls)
-    run_of_a_task("fails", type="IMAGE_RESIZE", payload=no_picture())
-    run("worker.app", received(TASKS, 1), calls)
-    claim(run_of_a_task("held").id, "another")
-    run("worker.app", received(TASKS, 1), calls)
+    run("worker.app", receive_event(ORDERED, 1), calls)
+    start_task("fails", type="IMAGE_RESIZE", payload=no_picture())
+    run("worker.app", receive_event(TASKS, 1), calls)
+    claim(start_task("held").id, "another")
+    run("worker.app", receive_event(TASKS, 1), calls)
 
 
-def run_of_a_task(name: str, **options: Any) -> Job:
-    wanted = {"type": "SLEEP", "payload": SLEEP} | options
-    return start_now(create_task("ann", Definition(name=name, every="1h", **wanted)).id)
+def start_task(name: str, **options: Any) -> Job:
+    job_options = {"type": "SLEEP", "payload": SLEEP} | options
+    return start_now(create_task("ann", Definition(name=name, every="1h", **job_options)).id)
 
 
 def unavailable(*_: Any) -> None:
     raise UnavailableError("the bucket does not answer")
 
 
-def received(queue: Queue, count: int) -> Any:
+def receive_event(queue: Queue, count: int) -> Any:
     """What a queue's mapping hands over."""
     url = queue.url
     messages = aws.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=count)["Messages"]
@@ -285,15 +285,15 @@ def sweeper(calls: CallRecorder) -> None:
         create_job("ann", own["type"], own["payload"])
     create_job("ann", "SLEEP", SLEEP, Options(order_key="k"))
     claim(create_job("ann", "SLEEP", SLEEP).id, "another")
-    run_of_a_task("waits")
+    start_task("waits")
     later = time.time() + 3_000
     with clock.fixed(lambda: later):
         run("sweeper.app", {}, calls)
 
 
 def dead_letter(calls: CallRecorder) -> None:
-    held = [create_job("ann", "SLEEP", SLEEP, Options(priority=priority)) for priority in Priority]
-    jobs = [create_job("ann", "SLEEP", SLEEP), *held, run_of_a_task("held")]
+    waiting = [create_job("ann", "SLEEP", SLEEP, Options(priority=priority)) for priority in Priority]
+    jobs = [create_job("ann", "SLEEP", SLEEP), *waiting, start_task("held")]
     jobs += [create_job("ann", own["type"], own["payload"]) for own in OF_THEIR_OWN]
     jobs.append(create_job("ann", "SLEEP", SLEEP, Options(order_key="k")))
     for job in jobs[1:]:
@@ -358,8 +358,8 @@ def scheduler(calls: CallRecorder) -> None:
     now = float(int(time.time()))
     with clock.fixed(lambda: now):
         for catch_up in CatchUp:
-            wanted = {"name": catch_up.value, "every": "5m", "type": "SLEEP", "payload": SLEEP}
-            create_task("ann", Definition(**wanted, catch_up=catch_up))
+            definition = {"name": catch_up.value, "every": "5m", "type": "SLEEP", "payload": SLEEP}
+            create_task("ann", Definition(**definition, catch_up=catch_up))
         for own in OF_THEIR_OWN:
             create_task("ann", Definition(name=own["type"], every="5m", **own))
     for minutes in (5, 10, 120):
@@ -411,5 +411,5 @@ def test_a_role_grants_exactly_what_its_function_calls(
     SCENARIOS[role](calls)
     used = calls.rights | BY_THE_PLATFORM.get(role, set()) | NOT_SEEN.get(role, set())
     # Then its role names just that
-    held = list_granted_rights(sam_template["Resources"][role])
-    assert {"missing": sorted(used - held), "unused": sorted(held - used)} == {"missing": [], "unused": []}
+    granted = list_granted_rights(sam_template["Resources"][role])
+    assert {"missing": sorted(used - granted), "unused": sorted(granted - used)} == {"missing": [], "unused": []}

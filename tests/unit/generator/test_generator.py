@@ -38,14 +38,14 @@ def generator(node: int = 1) -> GeneratorLease:
     return lease
 
 
-def written() -> list[dict]:
+def list_payloads() -> list[dict]:
     items = aws.client("dynamodb").scan(TableName="jobs")["Items"]
     return [json.loads(item["payload"]["S"]) for item in items]
 
 
-def waiting() -> int:
-    found = aws.client("sqs").get_queue_attributes(QueueUrl=QUEUE.url, AttributeNames=["ApproximateNumberOfMessages"])
-    return int(found["Attributes"]["ApproximateNumberOfMessages"])
+def count_messages() -> int:
+    answer = aws.client("sqs").get_queue_attributes(QueueUrl=QUEUE.url, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
 def test_each_node_takes_a_number_of_its_own() -> None:
@@ -99,8 +99,8 @@ def test_a_deposed_generator_writes_nothing_any_more() -> None:
                 late()
         give_up(asleep)
         assert renew(successor, LEASE_MS).epoch == successor.epoch
-    assert sorted((message["epoch"], message["number"]) for message in written()) == [(1, 1), (2, 1)]
-    assert waiting() == 2
+    assert sorted((message["epoch"], message["number"]) for message in list_payloads()) == [(1, 1), (2, 1)]
+    assert count_messages() == 2
 
 
 def test_a_generator_that_ends_well_is_followed_at_once() -> None:
@@ -119,14 +119,14 @@ def test_a_message_is_a_job_of_nobody_with_one_attempt_in_its_own_queue() -> Non
     assert (stored.type, stored.owner, stored.max_attempts, stored.queue) == ("MESSAGE", OWNER, 1, "MESSAGE")
     assert stored.payload == {"epoch": 1, "number": 3, "node": 7, "failure_percent": 50}
     assert (meter.write_units(), meter.read_units(), meter.count("sqs")) == (6, 0, 1)
-    assert waiting() == 1
+    assert count_messages() == 1
 
 
 def test_a_message_that_is_written_again_is_the_same_message() -> None:
     lease = generator()
 
     assert produce(lease, 1).id == produce(lease, 1).id
-    assert len(written()) == 1
+    assert len(list_payloads()) == 1
 
 
 def test_a_node_that_tries_to_take_over_at_that_moment_delays_a_message_only(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,7 +145,7 @@ def test_a_node_that_tries_to_take_over_at_that_moment_delays_a_message_only(mon
     monkeypatch.setattr(messages, "transact_with_retries", transact)
     # When it produces, then the message is written all the same
     produce(lease, 1)
-    assert len(written()) == 1
+    assert len(list_payloads()) == 1
 
 
 @pytest.mark.parametrize(("percent", "failed"), [(0, 0), (100, 400)])

@@ -71,13 +71,13 @@ def test_failures_are_forgotten_a_day_after_the_last(fake_clock: FakeClock) -> N
 
 def test_names_that_nobody_has_are_locked_just_the_same(fake_clock: FakeClock) -> None:
     register("alice", GOOD)
-    told = []
+    refusals = []
     for name in ("alice", "nobody"):
         fail(name, 3)
         with pytest.raises(LockedOutError) as refusal:
             sign_in(name, "wrong")
-        told.append((str(refusal.value), refusal.value.facts))
-    assert told[0] == told[1]
+        refusals.append((str(refusal.value), refusal.value.facts))
+    assert refusals[0] == refusals[1]
 
 
 def test_a_locked_name_costs_one_read_and_no_hash(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,30 +45,30 @@ def _cloud(cloud: None) -> None:
     """Every test here needs the secret."""
 
 
-def forged(claims: dict[str, Any] | None = None, *, key: str = "t" * 64, **header: Any) -> str:
+def forge_token(claims: dict[str, Any] | None = None, *, key: str = "t" * 64, **header: Any) -> str:
     """A token signed with the real key, but for what is asked for."""
     now = int(datetime.now(UTC).timestamp())
-    good = {"iss": "leaseway", "aud": "leaseway-api", "sub": "alice", "role": "User", "gen": 1, "jti": "x"}
-    told = {**good, "iat": now, "exp": now + 60, **(claims or {})}
-    told = {name: value for name, value in told.items() if value is not None}
-    head = {"alg": "HS256", "typ": "JWT", "kid": key_ring().signing_key().id, **header}
-    head = {name: value for name, value in head.items() if value is not None}
-    return signed(head, told, key)
+    valid_claims = {"iss": "leaseway", "aud": "leaseway-api", "sub": "alice", "role": "User", "gen": 1, "jti": "x"}
+    payload = {**valid_claims, "iat": now, "exp": now + 60, **(claims or {})}
+    payload = {name: value for name, value in payload.items() if value is not None}
+    header_fields = {"alg": "HS256", "typ": "JWT", "kid": key_ring().signing_key().id, **header}
+    header_fields = {name: value for name, value in header_fields.items() if value is not None}
+    return sign_token(header_fields, payload, key)
 
 
-def signed(head: Any, told: Any, key: str) -> str:
-    text = f"{part(head)}.{part(told)}"
-    return f"{text}.{part(hmac.new(key.encode(), text.encode(), hashlib.sha256).digest())}"
+def sign_token(head: Any, payload: Any, key: str) -> str:
+    text = f"{encode_part(head)}.{encode_part(payload)}"
+    return f"{text}.{encode_part(hmac.new(key.encode(), text.encode(), hashlib.sha256).digest())}"
 
 
-def part(value: Any) -> str:
+def encode_part(value: Any) -> str:
     text = value if isinstance(value, bytes) else json.dumps(value).encode()
     return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
 
 
-def unsigned(algorithm: str, **header: Any) -> str:
-    payload = forged().split(".")[1]
-    return f"{part({'alg': algorithm, 'kid': key_ring().signing_key().id, **header})}.{payload}."
+def unsign(algorithm: str, **header: Any) -> str:
+    payload = forge_token().split(".")[1]
+    return f"{encode_part({'alg': algorithm, 'kid': key_ring().signing_key().id, **header})}.{payload}."
 
 
 def test_a_token_says_who_what_until_when_and_for_whom(fake_clock: FakeClock) -> None:
@@ -93,7 +93,7 @@ def test_a_token_says_who_what_until_when_and_for_whom(fake_clock: FakeClock) ->
 
 
 def test_a_forged_token_with_the_right_key_and_claims_is_the_control_of_these_tests() -> None:
-    assert tokens.read(forged()).sub == "alice"
+    assert tokens.read(forge_token()).sub == "alice"
 
 
 @pytest.mark.parametrize(
@@ -104,29 +104,29 @@ def test_a_forged_token_with_the_right_key_and_claims_is_the_control_of_these_te
         pytest.param(lambda: "a.b.c", id="three parts of garbage"),
         pytest.param(lambda: "é.ü.ß", id="not ASCII"),
         pytest.param(lambda: "\ud800.b.c", id="half a character"),
-        pytest.param(lambda: part(b"[" * 3000) + ".e30.x", id="nested without end"),
-        pytest.param(lambda: part([]) + ".e30.x", id="a header that is a list"),
-        pytest.param(lambda: forged() + "x" * 4096, id="endless"),
-        pytest.param(lambda: forged()[:-2], id="cut off"),
-        pytest.param(lambda: forged(key="u" * 64), id="signed with another key"),
-        pytest.param(lambda: unsigned("none"), id="alg none"),
-        pytest.param(lambda: unsigned("NONE"), id="alg NONE"),
-        pytest.param(lambda: unsigned("HS256"), id="no signature"),
-        pytest.param(lambda: unsigned("RS256"), id="alg RS256"),
-        pytest.param(lambda: unsigned("HS512"), id="alg HS512"),
-        pytest.param(lambda: forged(kid=None), id="no key id"),
-        pytest.param(lambda: forged(kid="../secret"), id="a made-up key id"),
-        pytest.param(lambda: forged(kid=str(uuid.uuid4())), id="an unknown key id"),
-        pytest.param(lambda: forged({"aud": "another-api"}), id="another audience"),
-        pytest.param(lambda: forged({"aud": None}), id="no audience"),
-        pytest.param(lambda: forged({"iss": "another"}), id="another issuer"),
-        pytest.param(lambda: forged({"sub": None}), id="no subject"),
-        pytest.param(lambda: forged({"exp": None}), id="no expiry"),
-        pytest.param(lambda: forged({"iat": None}), id="no time of issue"),
-        pytest.param(lambda: forged({"jti": None}), id="no id"),
-        pytest.param(lambda: forged({"gen": None}), id="no generation"),
-        pytest.param(lambda: forged({"role": "Root"}), id="an unknown role"),
-        pytest.param(lambda: forged({"exp": "never"}), id="an expiry that is no number"),
+        pytest.param(lambda: encode_part(b"[" * 3000) + ".e30.x", id="nested without end"),
+        pytest.param(lambda: encode_part([]) + ".e30.x", id="a header that is a list"),
+        pytest.param(lambda: forge_token() + "x" * 4096, id="endless"),
+        pytest.param(lambda: forge_token()[:-2], id="cut off"),
+        pytest.param(lambda: forge_token(key="u" * 64), id="signed with another key"),
+        pytest.param(lambda: unsign("none"), id="alg none"),
+        pytest.param(lambda: unsign("NONE"), id="alg NONE"),
+        pytest.param(lambda: unsign("HS256"), id="no signature"),
+        pytest.param(lambda: unsign("RS256"), id="alg RS256"),
+        pytest.param(lambda: unsign("HS512"), id="alg HS512"),
+        pytest.param(lambda: forge_token(kid=None), id="no key id"),
+        pytest.param(lambda: forge_token(kid="../secret"), id="a made-up key id"),
+        pytest.param(lambda: forge_token(kid=str(uuid.uuid4())), id="an unknown key id"),
+        pytest.param(lambda: forge_token({"aud": "another-api"}), id="another audience"),
+        pytest.param(lambda: forge_token({"aud": None}), id="no audience"),
+        pytest.param(lambda: forge_token({"iss": "another"}), id="another issuer"),
+        pytest.param(lambda: forge_token({"sub": None}), id="no subject"),
+        pytest.param(lambda: forge_token({"exp": None}), id="no expiry"),
+        pytest.param(lambda: forge_token({"iat": None}), id="no time of issue"),
+        pytest.param(lambda: forge_token({"jti": None}), id="no id"),
+        pytest.param(lambda: forge_token({"gen": None}), id="no generation"),
+        pytest.param(lambda: forge_token({"role": "Root"}), id="an unknown role"),
+        pytest.param(lambda: forge_token({"exp": "never"}), id="an expiry that is no number"),
     ],
 )
 def test_what_is_not_ours_is_refused(refused: Any) -> None:
@@ -142,7 +142,7 @@ def test_a_public_key_used_as_a_secret_signs_nothing() -> None:
     # Then neither name of the algorithm makes it good
     for algorithm in ("RS256", "HS256"):
         with pytest.raises(TokenRefusedError):
-            tokens.read(forged(key=pem, alg=algorithm))
+            tokens.read(forge_token(key=pem, alg=algorithm))
 
 
 def test_an_expired_token_is_told_apart(fake_clock: FakeClock) -> None:
@@ -159,7 +159,13 @@ def test_garbage_costs_no_read_and_a_good_token_costs_one() -> None:
     token = issue(register("alice", PASSWORD)).text
     with meter_calls() as meter:
         # When garbage and forgeries come
-        for wrong in ("garbage", "a.b.c", unsigned("none"), forged(kid="made-up"), forged(key="u" * 64)):
+        for wrong in (
+            "garbage",
+            "a.b.c",
+            unsign("none"),
+            forge_token(kid="made-up"),
+            forge_token(key="u" * 64),
+        ):
             with pytest.raises(TokenRefusedError):
                 authenticate(wrong)
         # Then nobody is asked
@@ -180,28 +186,28 @@ def test_a_token_of_a_user_who_is_no_more_is_refused() -> None:
 
 def rotate(stage: str = "AWSCURRENT") -> str:
     """Bring in a new version; moto and AWS alike date it by the real clock."""
-    made = aws.client("secretsmanager").put_secret_value(
+    version = aws.client("secretsmanager").put_secret_value(
         SecretId="leaseway/token", SecretString=uuid.uuid4().hex * 2, VersionStages=[stage]
     )
-    return str(made["VersionId"])
+    return str(version["VersionId"])
 
 
-def signed_by(ring: KeyRing) -> str:
+def read_signing_key_id(ring: KeyRing) -> str:
     return ring.signing_key().id
 
 
 def test_a_rotation_logs_nobody_out(fake_clock: FakeClock) -> None:
     # Given a token of before, and a verifier and a signer that each know the present key
     before = issue(ALICE).text
-    old = signed_by(key_ring())
+    old = read_signing_key_id(key_ring())
     # When the secret is rotated and the verifier, still warm, gets the last token signed with the old key
     new = rotate()
     last = issue(ALICE).text
     assert jwt.get_unverified_header(last)["kid"] == old
     # Then a signer that has just started knows the new key and does not use it yet
-    assert signed_by(KeyRing()) == old
+    assert read_signing_key_id(KeyRing()) == old
     fake_clock.move(seconds=60)
-    assert signed_by(KeyRing()) == old
+    assert read_signing_key_id(KeyRing()) == old
     # And after the cache time and the margin it does; every token in between is good
     fake_clock.move(seconds=6)
     after = issue(ALICE).text
@@ -210,16 +216,16 @@ def test_a_rotation_logs_nobody_out(fake_clock: FakeClock) -> None:
 
 
 def test_a_pending_version_is_accepted_and_never_signs(fake_clock: FakeClock) -> None:
-    current = signed_by(KeyRing())
+    current = read_signing_key_id(KeyRing())
     pending = rotate("AWSPENDING")
     fake_clock.move(seconds=600)
     ring = KeyRing()
-    assert signed_by(ring) == current
+    assert read_signing_key_id(ring) == current
     assert ring.find(pending) is not None
 
 
 def test_a_version_that_was_rotated_away_twice_is_refused(fake_clock: FakeClock) -> None:
-    old = signed_by(key_ring())
+    old = read_signing_key_id(key_ring())
     rotate()
     rotate()
     assert key_ring().find(old) is not None  # still cached

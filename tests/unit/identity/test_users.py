@@ -35,10 +35,10 @@ GOOD = "orbit-lantern-mosaic"
 @pytest.mark.usefixtures("cloud")
 def test_who_registers_is_a_user_and_signs_in_with_the_password() -> None:
     # Given a new user
-    made = register("alice", GOOD)
+    user = register("alice", GOOD)
     # Then she is no Admin, and her password is hers alone
-    assert made.role is Role.USER
-    assert sign_in("alice", GOOD) == made
+    assert user.role is Role.USER
+    assert sign_in("alice", GOOD) == user
     with pytest.raises(BadCredentialsError):
         sign_in("alice", GOOD + "!")
 
@@ -145,11 +145,11 @@ def test_an_unknown_user_costs_the_same_hash_and_the_same_calls(monkeypatch: pyt
 
 
 def _counting(verify: Callable[..., bool], seen: list[str]) -> Callable[..., bool]:
-    def counted(self: Any, password_hash: str, password: str) -> bool:
+    def verify_and_count(self: Any, password_hash: str, password: str) -> bool:
         seen.append(password_hash)
         return verify(self, password_hash, password)
 
-    return counted
+    return verify_and_count
 
 
 @pytest.mark.usefixtures("cloud")
@@ -229,9 +229,9 @@ def test_the_first_admin_is_made_once() -> None:
     assert ensure_admin("admin", GOOD)
     change_password("admin", GOOD, "quarry-violin-sunday")
     # When it is deployed again
-    made = ensure_admin("admin", GOOD)
+    is_new = ensure_admin("admin", GOOD)
     # Then nothing is set back
-    assert not made
+    assert not is_new
     assert sign_in("admin", "quarry-violin-sunday").role is Role.ADMIN
 
 

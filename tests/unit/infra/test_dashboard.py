@@ -49,8 +49,8 @@ def test_the_template_has_it_as_a_block_that_people_can_read() -> None:
 def test_every_queue_and_every_function_is_on_it() -> None:
     described = template.read()
     named = set(re.findall(r"\$\{(\w+?)(?:\.QueueName)?\}", SOURCE.read_text()))
-    wanted = {*find_resources(described, "AWS::SQS::Queue"), *find_resources(described, template.FUNCTION_TYPE)}
-    assert wanted - BESIDE_THE_DASHBOARD == named
+    expected = {*find_resources(described, "AWS::SQS::Queue"), *find_resources(described, template.FUNCTION_TYPE)}
+    assert expected - BESIDE_THE_DASHBOARD == named
 
 
 def test_every_job_type_is_on_it() -> None:
@@ -68,15 +68,15 @@ def test_widgets_ask_for_at_most_what_one_page_of_cloudwatch_takes() -> None:
 
     class Silent:
         def get_metric_data(self, MetricDataQueries: list[Any], **_: Any) -> Any:  # noqa: N803 - CloudWatch's name
-            asked.append(len(MetricDataQueries))
+            query_counts.append(len(MetricDataQueries))
             return {
                 "MetricDataResults": [
                     {"Id": query["Id"], "Timestamps": [], "Values": []} for query in MetricDataQueries
                 ]
             }
 
-    asked: list[int] = []
+    query_counts: list[int] = []
     drawn = widgets.read_widgets(body, Silent(), 60)
-    assert asked == [len(read_dashboard_lines())]
-    assert asked[0] <= 500
+    assert query_counts == [len(read_dashboard_lines())]
+    assert query_counts[0] <= 500
     assert len(drawn["widgets"]) == len(body["widgets"])

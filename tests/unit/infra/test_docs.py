@@ -82,9 +82,9 @@ def test_an_example_begins_with_what_it_prints(example: Path) -> None:
 
 def test_the_page_on_deployment_tells_how_to_change_tables_that_hold_data() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
-    _, _, told = page.partition("## Changing tables that hold data")
+    _, _, section = page.partition("## Changing tables that hold data")
 
-    assert all(f"**{change}" in told for change in ("A new attribute", "A new index", "Another key schema"))
+    assert all(f"**{change}" in section for change in ("A new attribute", "A new index", "Another key schema"))
     for parameter in re.findall(r"`([A-Z][A-Za-z]+)`", page):
         assert f"  {parameter}:" in (ROOT / "template.yaml").read_text(), parameter
 

@@ -40,7 +40,7 @@ def module(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def documented(module: Path) -> Any:
+def quickstart_output(module: Path) -> Any:
     """What the type does with its own example, and its schema in the OpenAPI document."""
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
@@ -56,12 +56,12 @@ def documented(module: Path) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_its_example_is_in_the_document_and_runs(documented: Any) -> None:
-    assert documented["result"] == {"text": "HELLO!"}
+def test_its_example_is_in_the_document_and_runs(quickstart_output: Any) -> None:
+    assert quickstart_output["result"] == {"text": "HELLO!"}
 
 
-def test_its_field_is_described(documented: Any) -> None:
-    assert documented["schema"]["properties"]["text"]["description"]
+def test_its_field_is_described(quickstart_output: Any) -> None:
+    assert quickstart_output["schema"]["properties"]["text"]["description"]
 
 
 def test_the_file_is_named_as_its_type(module: Path) -> None:

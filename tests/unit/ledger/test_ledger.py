@@ -205,8 +205,8 @@ def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference() -> None:
     history(*range(1, 10))
     record_changes(read_stream_records())
 
-    def versions(**wanted: Any) -> list[int]:
-        return [entry.version for entry in page_of_entries("1", EntrySelection(**wanted), owner=None, size=100).entries]
+    def versions(**limits: Any) -> list[int]:
+        return [entry.version for entry in page_of_entries("1", EntrySelection(**limits), owner=None, size=100).entries]
 
     assert versions(since=(START + 30) * 1000, until=(START + 60) * 1000) == [7, 6, 5, 4]
     assert versions(until=(START + 9) * 1000) == [1]
@@ -218,14 +218,14 @@ def test_a_statement_may_be_of_a_span_of_time_and_of_a_reference() -> None:
 def test_a_filtered_statement_is_paged_without_holes() -> None:
     history(*[1] * 30)
     record_changes(read_stream_records())
-    found, cursor = [], None
+    versions, cursor = [], None
     while True:
         page = page_of_entries("1", EntrySelection(reference="note-1"), owner=None, size=4, cursor=cursor)
-        found += [entry.version for entry in page.entries]
+        versions += [entry.version for entry in page.entries]
         cursor = page.cursor
         if cursor is None:
             break
-    assert found == list(range(30, 1, -2))
+    assert versions == list(range(30, 1, -2))
 
 
 def test_a_cursor_belongs_to_its_list() -> None:
@@ -233,9 +233,9 @@ def test_a_cursor_belongs_to_its_list() -> None:
     history(user="2")
     record_changes(read_stream_records())
     cursor = page_of_entries("1", EntrySelection(), owner=None, size=1).cursor
-    for user, wanted in (("2", EntrySelection()), ("1", EntrySelection(reference="note-1"))):
+    for user, selection in (("2", EntrySelection()), ("1", EntrySelection(reference="note-1"))):
         with pytest.raises(InvalidCursorError):
-            page_of_entries(user, wanted, owner=None, size=1, cursor=cursor)
+            page_of_entries(user, selection, owner=None, size=1, cursor=cursor)
 
 
 def test_an_unknown_user_has_no_statement_and_a_new_one_an_empty_one() -> None:

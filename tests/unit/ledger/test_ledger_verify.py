@@ -58,11 +58,11 @@ def delete(user: str, version: int) -> None:
     aws.client("dynamodb").delete_item(TableName="ledger", Key=key)
 
 
-def found(user: str | None = None) -> set[tuple[str | None, int | None, str]]:
+def list_differences(user: str | None = None) -> set[tuple[str | None, int | None, str]]:
     return {(one.user_id, one.version, one.kind) for one in verify(user).listed}
 
 
-def verified_soon() -> Verification:
+def verify_soon() -> Verification:
     with clock.fixed(lambda: START + 599):
         return verify()
 
@@ -77,26 +77,26 @@ def test_a_whole_ledger_is_clean_and_its_totals_agree() -> None:
 
 def test_entries_on_their_way_are_no_gap_for_ten_minutes() -> None:
     deliver("alice:5", "bob:3", "carol:2")
-    report = verified_soon()
+    report = verify_soon()
     assert (report.clean, report.behind) == (True, 3)
-    assert found() >= {("alice", 5, "gap"), ("bob", 3, "gap"), ("carol", 2, "gap")}
+    assert list_differences() >= {("alice", 5, "gap"), ("bob", 3, "gap"), ("carol", 2, "gap")}
 
 
 def test_one_side_of_a_transfer_on_its_way_leaves_the_totals_right() -> None:
     deliver("carol:2", "alice:5", "alice:4", "alice:3")
-    report = verified_soon()
+    report = verify_soon()
     assert (report.clean, report.listed) == (True, [])
     assert report.under_way != 0
 
 
 def test_nothing_delivered_is_behind_first_and_then_missing() -> None:
-    assert (verified_soon().behind, verified_soon().clean) == (3, True)
-    assert found() >= {("alice", 1, "gap"), ("bob", 1, "gap"), ("carol", 1, "gap")}
+    assert (verify_soon().behind, verify_soon().clean) == (3, True)
+    assert list_differences() >= {("alice", 1, "gap"), ("bob", 1, "gap"), ("carol", 1, "gap")}
 
 
 def test_a_gap_in_the_middle_is_found_at_once() -> None:
     deliver("alice:2")
-    assert ("alice", 3, "gap") in {(one.user_id, one.version, one.kind) for one in verified_soon().listed}
+    assert ("alice", 3, "gap") in {(one.user_id, one.version, one.kind) for one in verify_soon().listed}
 
 
 @pytest.mark.parametrize(
@@ -114,8 +114,8 @@ def test_a_gap_in_the_middle_is_found_at_once() -> None:
 def test_what_was_tampered_with_is_found(version: int, changes: dict[str, Any], kind: str) -> None:
     deliver()
     tamper("alice", version, **changes)
-    assert kind in {difference for _, _, difference in found()}
-    assert kind in {difference for _, _, difference in found("alice")}
+    assert kind in {difference for _, _, difference in list_differences()}
+    assert kind in {difference for _, _, difference in list_differences("alice")}
 
 
 def test_money_made_from_nothing_is_found_by_the_total() -> None:
@@ -127,7 +127,7 @@ def test_money_made_from_nothing_is_found_by_the_total() -> None:
         Key={"user_id": {"S": "bob"}, "version": {"N": "2"}},
         UpdateExpression="REMOVE counterparty",
     )
-    assert (None, None, "total") in found()
+    assert (None, None, "total") in list_differences()
 
 
 def test_an_account_changed_behind_the_ledgers_back_is_found() -> None:
@@ -138,7 +138,7 @@ def test_an_account_changed_behind_the_ledgers_back_is_found() -> None:
         UpdateExpression="SET balance = :b",
         ExpressionAttributeValues={":b": {"N": "1000000"}},
     )
-    assert ("bob", 3, "balance") in found()
+    assert ("bob", 3, "balance") in list_differences()
 
 
 def test_an_unknown_user_cannot_be_verified() -> None:
@@ -169,8 +169,8 @@ def test_a_side_of_a_transfer_is_rebuilt_with_the_other_sides_help(user: str, ve
 
     (rebuilt,) = repair(user)
 
-    told = (rebuilt.kind, rebuilt.counterparty, rebuilt.reference, rebuilt.request_id, rebuilt.amount)
-    assert told == (real.kind, real.counterparty, real.reference, real.request_id, real.amount)
+    facts = (rebuilt.kind, rebuilt.counterparty, rebuilt.reference, rebuilt.request_id, rebuilt.amount)
+    assert facts == (real.kind, real.counterparty, real.reference, real.request_id, real.amount)
     assert verify().clean
 
 
@@ -203,7 +203,7 @@ def test_two_gaps_in_a_row_are_not_guessed() -> None:
     delete("alice", 3)
     with pytest.raises(NotRepairableError):
         repair("alice")
-    assert ("alice", 4, "gap") in found("alice")
+    assert ("alice", 4, "gap") in list_differences("alice")
 
 
 def test_entries_on_their_way_are_not_rebuilt() -> None:

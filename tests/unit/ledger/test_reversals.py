@@ -41,11 +41,11 @@ def test_a_reversal_is_a_new_entry_that_names_what_it_takes_back() -> None:
     change_balance("alice", 25, request_id="r1")
     deliver()
 
-    made = reverse("alice:2", request_id="rev", reference="mistake", actor="admin")
+    reversal = reverse("alice:2", request_id="rev", reference="mistake", actor="admin")
     deliver()
 
     assert balances() == (100, 10)
-    assert made.entries == ["alice:3"]
+    assert reversal.entries == ["alice:3"]
     entry = get_entry("alice:3")
     assert (entry.kind, entry.amount, entry.reverses, entry.reference) == ("reversal", -25, "alice:2", "mistake")
     assert get_entry("alice:2").amount == 25
@@ -89,11 +89,11 @@ def test_either_side_reverses_the_whole_transfer_once(side: str, other: str) -> 
     transfer("alice", "bob", 30, owner=None, request_id="t1")
     deliver()
 
-    made = reverse(side, request_id="rev")
+    reversal = reverse(side, request_id="rev")
     deliver()
 
     assert balances() == (100, 10)
-    assert sorted(made.entries) == ["alice:3", "bob:3"]
+    assert sorted(reversal.entries) == ["alice:3", "bob:3"]
     back, forth = get_entry("alice:3"), get_entry("bob:3")
     assert (back.amount, back.reverses, back.counterparty) == (30, "alice:2", "bob:3")
     assert (forth.amount, forth.reverses, forth.counterparty) == (-30, "bob:2", "alice:3")

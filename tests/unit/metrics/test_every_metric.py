@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[3]
 SLEEP = {"duration_ms": 1}
 
 
-def handled(function: str, event: Any = None) -> None:
+def invoke(function: str, event: Any = None) -> None:
     module = function if "." in function else f"{function}.app"
     importlib.import_module(module).handler({} if event is None else event, SimpleNamespace())
 
@@ -40,32 +40,32 @@ def balances(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InsufficientFundsError):
         change_balance("ann", -1_000_000, request_id="much")
     overtake_transfer(monkeypatch)
-    handled("ledger", {"Records": read_stream_records()})
+    invoke("ledger", {"Records": read_stream_records()})
     unexplained = read_stream_records()[0]
     unexplained["dynamodb"]["NewImage"]["last_entry"]["M"]["amount"] = {"N": "6"}
     with pytest.raises(LedgerMismatchError):
-        handled("ledger", {"Records": [unexplained]})
-    handled("ledger.check")
+        invoke("ledger", {"Records": [unexplained]})
+    invoke("ledger.check")
 
 
 def jobs() -> None:
     start = clock.now_ms() / 1000
     with clock.fixed(lambda: start):
         done, failed, late, lost, dead = (create_job("ann", "SLEEP", SLEEP, Options(max_attempts=1)) for _ in range(5))
-        held = {job.id: claim.claim(job.id, "w").lease for job in (done, failed, late, lost)}  # type: ignore[union-attr]
+        leases = {job.id: claim.claim(job.id, "w").lease for job in (done, failed, late, lost)}  # type: ignore[union-attr]
         cancel_job(lost.id, owner=None, actor="ann")
-        finish.complete(held[done.id], {})
-        finish.fail(held[failed.id], "no")
+        finish.complete(leases[done.id], {})
+        finish.fail(leases[failed.id], "no")
         retry_job(failed.id, owner=None)
     with clock.fixed(lambda: start + 3_600):
         for job in (late, lost):
-            Run(held[job.id], "receipt", lambda _: None).execute()
+            Run(leases[job.id], "receipt", lambda _: None).execute()
     with clock.fixed(lambda: start + 86_400):
         body = json.dumps({"job_id": dead.id, "ttl_ms": 1, "version": dead.version})
-        handled("dead_letter", {"Records": [{"messageId": "a", "body": body}]})
-    handled("tally", {"Records": read_stream_records(table="jobs")})
-    handled("sweeper")
-    handled("scheduler")
+        invoke("dead_letter", {"Records": [{"messageId": "a", "body": body}]})
+    invoke("tally", {"Records": read_stream_records(table="jobs")})
+    invoke("sweeper")
+    invoke("scheduler")
 
 
 def names_in_alarms() -> set[str]:

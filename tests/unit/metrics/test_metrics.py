@@ -49,11 +49,11 @@ def lines(capsys: pytest.CaptureFixture[str]) -> Any:
     """Flushes and gives what was written since the last look."""
     capsys.readouterr()
 
-    def written() -> list[Line]:
+    def read_lines() -> list[Line]:
         metrics.flush("test")
         return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
 
-    return written
+    return read_lines
 
 
 # ---- The format --------------------------------------------------------------------------------------------------
@@ -78,9 +78,13 @@ def test_counts_are_added_up_and_durations_are_kept_apart(lines: Callable[[], li
     for kind, wait in (("SLEEP", 5), ("SLEEP", 7), ("HTTP_GET", 9)):
         metrics.note("JobsStarted", type=kind)
         metrics.note("JobWait", wait, type=kind)
-    found = collect_points(lines())
-    assert (found["JobsStarted",], found["JobsStarted", "SLEEP"], found["JobsStarted", "HTTP_GET"]) == ([3], [2], [1])
-    assert (found["JobWait",], found["JobWait", "SLEEP"]) == ([5, 7, 9], [5, 7])
+    values = collect_points(lines())
+    assert (values["JobsStarted",], values["JobsStarted", "SLEEP"], values["JobsStarted", "HTTP_GET"]) == (
+        [3],
+        [2],
+        [1],
+    )
+    assert (values["JobWait",], values["JobWait", "SLEEP"]) == ([5, 7, 9], [5, 7])
 
 
 def test_a_line_holds_no_more_values_than_cloudwatch_reads(lines: Callable[[], list[Line]]) -> None:
@@ -134,12 +138,12 @@ def test_cpu_is_told_as_what_was_used_since_it_was_told_last(
     used = 2.0
     monkeypatch.setattr(time, "process_time", lambda: used)
     monkeypatch.setattr(process, "_reported_cpu", 0.0)
-    told = []
+    cpu_ms = []
     for seconds in (2.0, 2.5, 7.0):
         used = seconds
         monkeypatch.setattr(process, "_last_report", time.monotonic() - 61)
-        told += collect_points(lines())["CpuUsed", "test"]
-    assert told == [2_000, 500, 4_500]
+        cpu_ms += collect_points(lines())["CpuUsed", "test"]
+    assert cpu_ms == [2_000, 500, 4_500]
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
@@ -147,8 +151,8 @@ def test_the_memory_told_is_the_functions_own_whoever_started_it() -> None:
     ballast = bytearray(b"x") * (200 << 20)
     ask = "from leaseway.metrics import process; print(process.peak_memory_kib())"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    asked = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
-    assert 1_000 < int(asked.stdout) < len(ballast) // 1024
+    output = subprocess.run([sys.executable, "-c", ask], env=environment, capture_output=True, text=True, check=True)
+    assert 1_000 < int(output.stdout) < len(ballast) // 1024
 
 
 def test_a_handler_that_raises_still_tells(lines: Callable[[], list[Line]], capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,15 +181,15 @@ def test_requests_are_told_by_declared_route_and_class_of_status(
     post("/api/users", {"userId": "ann", "balance": 5})
     call("GET", "/api/users/{userId}/balance", path={"userId": "nobody"})
     call("GET", "/never/heard/of/4711")
-    found = collect_points(
+    points = collect_points(
         [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
     )
-    assert {key[1:] for key in found if key[0] == "HttpDuration" and len(key) > 1} == {
+    assert {key[1:] for key in points if key[0] == "HttpDuration" and len(key) > 1} == {
         ("POST /api/users", "2xx"),
         ("GET /api/users/{userId}/balance", "4xx"),
         ("other", "4xx"),
     }
-    assert (len(found["HttpDuration",]), found["HttpErrors",]) == (3, [0, 0, 0])
+    assert (len(points["HttpDuration",]), points["HttpErrors",]) == (3, [0, 0, 0])
 
 
 def test_a_bug_is_an_error_of_the_service(
@@ -196,10 +200,10 @@ def test_a_bug_is_an_error_of_the_service(
 
     settings.cache_clear()
     assert call("GET", "/api/users/{userId}/balance", path={"userId": "ann"}).status >= 500
-    found = collect_points(
+    points = collect_points(
         [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
     )
-    assert found["HttpErrors",] == [1]
+    assert points["HttpErrors",] == [1]
 
 
 def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(
@@ -217,8 +221,8 @@ def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(
     transfer("ann", "ben", 1, owner=None, request_id="t")
     with pytest.raises(InsufficientFundsError):
         transfer("ann", "ben", 1_000, owner=None, request_id="u")
-    found = collect_points(lines())
-    assert found == {("BalanceUpdatesGranted",): [3], ("BalanceUpdatesRefused",): [3]}
+    points = collect_points(lines())
+    assert points == {("BalanceUpdatesGranted",): [3], ("BalanceUpdatesRefused",): [3]}
 
 
 def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(
@@ -229,10 +233,10 @@ def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(
     with clock.fixed(lambda: start):
         jobs = [create_job("ann", "SLEEP", SLEEP, Options(max_attempts=limit)) for limit in (1, 1, 2)]
     with clock.fixed(lambda: start + 1):
-        claimed = [claim.claim(job.id, "w").lease for job in jobs]  # type: ignore[union-attr]
+        leases = [claim.claim(job.id, "w").lease for job in jobs]  # type: ignore[union-attr]
     with clock.fixed(lambda: start + 3):
-        finish.complete(claimed[0], {})
-        for job in claimed[1:]:
+        finish.complete(leases[0], {})
+        for job in leases[1:]:
             finish.fail(job, "no")
     # When the stream is delivered, twice
     handler = importlib.import_module("tally.app").handler
@@ -240,7 +244,7 @@ def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(
         handler({"Records": read_stream_records(table="jobs")}, None)
         handler({"Records": read_stream_records(table="jobs")}, None)
     # Then each step is told once, in all and by type
-    found = collect_points(lines())
+    points = collect_points(lines())
     expected = {
         "JobsCreated": [3],
         "JobsStarted": [3],
@@ -250,8 +254,8 @@ def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(
         "JobsRetried": [1],
         "JobRun": [2_000] * 2,
     }
-    assert {name[0]: values for name, values in found.items() if name[1:] == ("SLEEP",)} == expected
-    assert {name[0]: values for name, values in found.items() if len(name) == 1} == expected | {
+    assert {name[0]: values for name, values in points.items() if name[1:] == ("SLEEP",)} == expected
+    assert {name[0]: values for name, values in points.items() if len(name) == 1} == expected | {
         "TallyLag": [4_000, 4_000],
         "JobFailures": [0, 1],
     }
@@ -316,7 +320,7 @@ def test_a_change_that_does_not_explain_itself_is_told(cloud: None, capsys: pyte
 
 
 @pytest.mark.parametrize(
-    ("function", "event", "told"),
+    ("function", "event", "names"),
     [
         (
             "sweeper",
@@ -349,13 +353,13 @@ def test_a_change_that_does_not_explain_itself_is_told(cloud: None, capsys: pyte
     ],
 )
 def test_a_scheduled_function_tells_of_each_run(
-    cloud: None, capsys: pytest.CaptureFixture[str], function: str, event: Any, told: set[str]
+    cloud: None, capsys: pytest.CaptureFixture[str], function: str, event: Any, names: set[str]
 ) -> None:
     module = function if "." in function else f"{function}.app"
     importlib.import_module(module).handler(event, SimpleNamespace())
     written = capsys.readouterr().out.splitlines()
-    found = collect_points([json.loads(line) for line in written if line.startswith('{"_aws"')])
-    assert {name[0] for name in found} == told
+    points = collect_points([json.loads(line) for line in written if line.startswith('{"_aws"')])
+    assert {name[0] for name in points} == names
 
 
 def test_the_ledger_function_tells_how_far_it_is_behind(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:

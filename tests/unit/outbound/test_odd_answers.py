@@ -53,7 +53,7 @@ def test_an_interim_answer_alone_is_no_answer(fetch_raw: FetchRaw, answer: bytes
         fetch_raw(answer)
 
 
-def encoded(coding: bytes, body: bytes) -> bytes:
+def make_answer(coding: bytes, body: bytes) -> bytes:
     return OK + b"Content-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s" % (coding, len(body), body)
 
 
@@ -72,21 +72,21 @@ def encoded(coding: bytes, body: bytes) -> bytes:
     ],
 )
 def test_a_whole_encoded_body_is_read_at_any_limit(fetch_raw: FetchRaw, coding: bytes, body: bytes) -> None:
-    whole, cut = fetch_raw(encoded(coding, body)), fetch_raw(encoded(coding, body), limit=100)
+    whole, cut = fetch_raw(make_answer(coding, body)), fetch_raw(make_answer(coding, body), limit=100)
     assert (whole.body, whole.size, whole.truncated) == (TEXT, 6_000, False)
     assert (cut.body, cut.truncated) == (TEXT[:100], True)
 
 
 @pytest.mark.parametrize("coding", [b"gzip", b"deflate", b"br"])
 def test_an_empty_body_is_empty_in_every_encoding(fetch_raw: FetchRaw, coding: bytes) -> None:
-    assert fetch_raw(encoded(coding, b"")).body == b""
+    assert fetch_raw(make_answer(coding, b"")).body == b""
 
 
 def test_a_body_larger_than_a_piece_is_unpacked_whole(fetch_raw: FetchRaw) -> None:
     zeros = bytes(3 * 65_536)
     for body in (gzip.compress(zeros), gzip.compress(gzip.compress(zeros))):
         coding = b"gzip" if len(gzip.decompress(body)) == len(zeros) else b"gzip, gzip"
-        assert fetch_raw(encoded(coding, body), limit=len(zeros)).body == zeros
+        assert fetch_raw(make_answer(coding, body), limit=len(zeros)).body == zeros
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_an_encoded_body_that_is_cut_off_or_broken_is_a_failure(
     fetch_raw: FetchRaw, coding: bytes, body: bytes
 ) -> None:
     with pytest.raises(FetchFailedError, match=r"cut off|broken|behind its end|more than 5 content encodings"):
-        fetch_raw(encoded(coding, body))
+        fetch_raw(make_answer(coding, body))
 
 
 @pytest.mark.parametrize(

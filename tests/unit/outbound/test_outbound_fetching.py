@@ -45,10 +45,10 @@ def server(tune: Callable[..., None]) -> Iterator[CountingServer]:
 
 
 @pytest.fixture
-def forbidden() -> Iterator[CountingServer]:
+def private_server() -> Iterator[CountingServer]:
     """A server that answers, on an address that nothing allows."""
-    with run_counting_server() as counting:
-        yield counting
+    with run_counting_server() as server:
+        yield server
 
 
 class Names:
@@ -56,16 +56,16 @@ class Names:
 
     def __init__(self) -> None:
         self.answers: dict[str, list[list[str]]] = {}
-        self.asked: list[str] = []
+        self.lookups: list[str] = []
 
     def look_up(self, host: bytes | str, port: int, **_: object) -> list[Any]:
         name = host.decode() if isinstance(host, bytes) else host
-        self.asked.append(name)
+        self.lookups.append(name)
         answers = self.answers.get(name)
         if answers is None:
             raise socket.gaierror(-2, "Name or service not known")
-        found = answers.pop(0) if len(answers) > 1 else answers[0]
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+        addresses = answers.pop(0) if len(answers) > 1 else answers[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
 
 
 @pytest.fixture
@@ -78,16 +78,16 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Names:
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Every address that a socket is told to connect to. Those beyond this machine are noted, then refused."""
-    connect, made = socket.socket.connect, []
+    connect, addresses = socket.socket.connect, []
 
-    def watched(self: socket.socket, address: tuple[str, int]) -> None:
-        made.append(address)
+    def connect_and_note(self: socket.socket, address: tuple[str, int]) -> None:
+        addresses.append(address)
         if not ip_address(address[0]).is_loopback:
             raise ConnectionRefusedError(111, "Connection refused")
         connect(self, address)
 
-    monkeypatch.setattr(sockets.BoundedSocket, "connect", watched, raising=False)
-    return made
+    monkeypatch.setattr(sockets.BoundedSocket, "connect", connect_and_note, raising=False)
+    return addresses
 
 
 def get(url: str, limit: int = 1_000, seconds: float = 30) -> FetchedResponse:
@@ -198,10 +198,10 @@ def test_a_loop_of_redirects_ends(server: CountingServer, tune: Callable[..., No
     assert len(server.hits) == 4
 
 
-def test_a_redirect_to_a_private_address_gets_no_hit(server: CountingServer, forbidden: CountingServer) -> None:
-    port = forbidden.port
+def test_a_redirect_to_a_private_address_gets_no_hit(server: CountingServer, private_server: CountingServer) -> None:
+    port = private_server.port
     for place in (
-        forbidden.url("/secret"),
+        private_server.url("/secret"),
         f"http://0x7f000001:{port}/",
         f"http://2130706433:{port}/",
         f"http://127.1:{port}/",
@@ -214,18 +214,18 @@ def test_a_redirect_to_a_private_address_gets_no_hit(server: CountingServer, for
         server.redirect("/go", place)
         with pytest.raises(UrlRefusedError):
             get(server.url("/go"))
-    assert forbidden.hits == []
+    assert private_server.hits == []
 
 
 def test_a_redirect_to_a_name_that_is_private_gets_no_hit(
-    server: CountingServer, forbidden: CountingServer, resolver: Names
+    server: CountingServer, private_server: CountingServer, resolver: Names
 ) -> None:
     resolver.answers["inside.example"] = [["127.0.0.1"]]
-    server.redirect("/go", f"http://inside.example:{forbidden.port}/")
+    server.redirect("/go", f"http://inside.example:{private_server.port}/")
     with pytest.raises(UrlRefusedError, match=r"inside\.example leads to an address that is not public"):
         get(server.url("/go"))
-    assert forbidden.hits == []
-    assert resolver.asked == ["inside.example"]
+    assert private_server.hits == []
+    assert resolver.lookups == ["inside.example"]
 
 
 # --- names
@@ -233,37 +233,37 @@ def test_a_redirect_to_a_name_that_is_private_gets_no_hit(
 
 @pytest.mark.parametrize("answer", [["127.0.0.1"], [PUBLIC, "127.0.0.1"], ["::ffff:127.0.0.1"], ["169.254.169.254"]])
 def test_a_name_with_any_private_address_is_refused_before_it_is_connected_to(
-    resolver: Names, connections: list[tuple[str, int]], forbidden: CountingServer, answer: list[str]
+    resolver: Names, connections: list[tuple[str, int]], private_server: CountingServer, answer: list[str]
 ) -> None:
     resolver.answers["rebound.example"] = [answer]
     with pytest.raises(UrlRefusedError) as refusal:
-        get(f"http://rebound.example:{forbidden.port}/")
+        get(f"http://rebound.example:{private_server.port}/")
     assert connections == []
-    assert forbidden.hits == []
+    assert private_server.hits == []
     assert not any(address in str(refusal.value) for address in answer), "the refusal maps the inner network"
 
 
 def test_a_name_that_changes_after_the_check_leads_nowhere_else(
-    resolver: Names, connections: list[tuple[str, int]], forbidden: CountingServer
+    resolver: Names, connections: list[tuple[str, int]], private_server: CountingServer
 ) -> None:
     # Given a name that is public when it is first asked for, and this machine ever after
     resolver.answers["rebound.example"] = [[PUBLIC], ["127.0.0.1"]]
     # When it is fetched
     with pytest.raises(FetchFailedError, match="Connection refused"):
-        get(f"http://rebound.example:{forbidden.port}/")
+        get(f"http://rebound.example:{private_server.port}/")
     # Then the address that was checked is the only one that is connected to, and nobody asked a second time
-    assert connections == [(PUBLIC, forbidden.port)]
-    assert resolver.asked == ["rebound.example"]
-    assert forbidden.hits == []
+    assert connections == [(PUBLIC, private_server.port)]
+    assert resolver.lookups == ["rebound.example"]
+    assert private_server.hits == []
 
 
 def test_a_name_that_changes_between_two_hops_is_checked_anew(
-    resolver: Names, connections: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, forbidden: CountingServer
+    resolver: Names, connections: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, private_server: CountingServer
 ) -> None:
     # Given a public server, played by one of ours, that redirects to its own name; which by then is private
     with run_counting_server() as public:
         resolver.answers["rebound.example"] = [[PUBLIC], ["127.0.0.1"]]
-        public.redirect("/", f"http://rebound.example:{forbidden.port}/secret")
+        public.redirect("/", f"http://rebound.example:{private_server.port}/secret")
         watched = sockets.BoundedSocket.connect
 
         def play(self: socket.socket, address: tuple[str, int]) -> None:
@@ -272,9 +272,9 @@ def test_a_name_that_changes_between_two_hops_is_checked_anew(
         monkeypatch.setattr(sockets.BoundedSocket, "connect", play)
         with pytest.raises(UrlRefusedError):
             get("http://rebound.example/")
-    assert resolver.asked == ["rebound.example"] * 2
+    assert resolver.lookups == ["rebound.example"] * 2
     assert connections == [("127.0.0.1", public.port)]
-    assert forbidden.hits == []
+    assert private_server.hits == []
 
 
 def test_every_address_of_a_name_is_tried_in_turn(
@@ -313,12 +313,12 @@ def test_at_most_four_addresses_are_tried(resolver: Names, connections: list[tup
 
 
 def test_no_proxy_of_the_environment_is_used(
-    server: CountingServer, forbidden: CountingServer, monkeypatch: pytest.MonkeyPatch
+    server: CountingServer, private_server: CountingServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.setenv(name, forbidden.url())
+        monkeypatch.setenv(name, private_server.url())
     assert get(server.url("/direct")).status == 200
-    assert (server.hits, forbidden.hits) == (["/direct"], [])
+    assert (server.hits, private_server.hits) == (["/direct"], [])
 
 
 # --- time, and servers that misbehave
@@ -421,7 +421,7 @@ def test_a_closed_port_is_a_clear_error(tune: Callable[..., None]) -> None:
 
 
 @pytest.fixture
-def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ssl.SSLContext]]:
+def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], ssl.SSLContext]]:
     """Makes certificates that the system trusts for the length of a test."""
     key = ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
@@ -453,11 +453,11 @@ def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 
 
 def test_https_asks_for_and_checks_the_certificate_of_the_name(
-    trusted: Callable[[str], ssl.SSLContext], resolver: Names, tune: Callable[..., None]
+    certificates: Callable[[str], ssl.SSLContext], resolver: Names, tune: Callable[..., None]
 ) -> None:
     # Given a server that tells which name it is asked for
-    context, asked = trusted("shop.example"), []
-    context.sni_callback = lambda _, name, __: asked.append(name)
+    context, names = certificates("shop.example"), []
+    context.sni_callback = lambda _, name, __: names.append(name)
     with run_counting_server(lambda plain: context.wrap_socket(plain, server_side=True)) as server:
         tune(http_allowed_hosts=f"shop.example:{server.port},other.example:{server.port}")
         resolver.answers = {"shop.example": [["127.0.0.1"]], "other.example": [["127.0.0.1"]]}
@@ -467,17 +467,17 @@ def test_https_asks_for_and_checks_the_certificate_of_the_name(
         # And another name for the same address does not
         with pytest.raises(FetchFailedError, match="certificate is not valid"):
             get(f"https://other.example:{server.port}/")
-        assert asked == ["shop.example", "other.example"]
+        assert names == ["shop.example", "other.example"]
         assert server.hits == ["/"]
 
 
 def test_a_certificate_nobody_vouches_for_is_refused(
-    trusted: Callable[[str], ssl.SSLContext],
+    certificates: Callable[[str], ssl.SSLContext],
     resolver: Names,
     tune: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    context = trusted("shop.example")
+    context = certificates("shop.example")
     monkeypatch.delenv("SSL_CERT_FILE")
     sockets.load_trust.cache_clear()
     with run_counting_server(lambda plain: context.wrap_socket(plain, server_side=True)) as server:
@@ -489,9 +489,9 @@ def test_a_certificate_nobody_vouches_for_is_refused(
 
 
 def test_a_server_that_drips_over_tls_is_cut_off_too(
-    trusted: Callable[[str], ssl.SSLContext], resolver: Names, tune: Callable[..., None]
+    certificates: Callable[[str], ssl.SSLContext], resolver: Names, tune: Callable[..., None]
 ) -> None:
-    context = trusted("shop.example")
+    context = certificates("shop.example")
 
     def script(connection: socket.socket, over: threading.Event) -> None:
         drip(b"HTTP/1.1 200 OK\r\nContent-Length: 90000\r\n\r\n", b"x")(connection, over)

@@ -61,10 +61,10 @@ def program(tmp_path: Path) -> Program:
 
 @pytest.fixture
 def environment(program: Program) -> Iterator[Environment]:
-    made = Environment(program)
-    assert made.start(30) is None
-    yield made
-    made.stop()
+    executor = Environment(program)
+    assert executor.start(30) is None
+    yield executor
+    executor.stop()
 
 
 def event(do: str = "tell", argument: Any = None, *, seconds: float = 30.0) -> Event:
@@ -72,7 +72,7 @@ def event(do: str = "tell", argument: Any = None, *, seconds: float = 30.0) -> E
     return Event("request-1", "arn:aws:lambda:us-east-1:000000000000:function:told", payload, "Root=1", seconds)
 
 
-def told(environment: Environment, **options: Any) -> Any:
+def invoke(environment: Environment, **options: Any) -> Any:
     answer = environment.invoke(event(**options))
     assert not answer.failed, answer
     return json.loads(answer.document)
@@ -83,20 +83,20 @@ def test_a_handler_sees_its_event_its_context_and_its_own_variables_only(
 ) -> None:
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
-    found = told(environment)
+    seen = invoke(environment)
 
-    assert (found["id"], found["name"]) == ("request-1", "told")
-    assert 0 < found["left"] <= 30_000
-    assert set(found["variables"]) - set(VARIABLES) <= {"_X_AMZN_TRACE_ID", "LC_CTYPE"}
-    assert not [path for path in found["path"] if "site-packages" in path], "only the layers' packages are there"
+    assert (seen["id"], seen["name"]) == ("request-1", "told")
+    assert 0 < seen["left"] <= 30_000
+    assert set(seen["variables"]) - set(VARIABLES) <= {"_X_AMZN_TRACE_ID", "LC_CTYPE"}
+    assert not [path for path in seen["path"] if "site-packages" in path], "only the layers' packages are there"
 
 
 def test_an_environment_is_warm_after_its_first_event(environment: Environment) -> None:
-    assert told(environment)["begun"] == told(environment)["begun"]
+    assert invoke(environment)["begun"] == invoke(environment)["begun"]
 
 
 def test_an_error_is_answered_with_its_type_and_message_and_the_environment_stays(environment: Environment) -> None:
-    before = told(environment)["pid"]
+    before = invoke(environment)["pid"]
 
     answer = environment.invoke(event("raise"))
 
@@ -104,7 +104,7 @@ def test_an_error_is_answered_with_its_type_and_message_and_the_environment_stay
     assert answer.failed
     assert (document["errorType"], document["errorMessage"]) == ("ValueError", "no luck")
     assert "ValueError: no luck" in answer.logs
-    assert told(environment)["pid"] == before
+    assert invoke(environment)["pid"] == before
 
 
 def test_a_result_that_is_no_json_is_an_error(environment: Environment) -> None:
@@ -115,18 +115,18 @@ def test_a_result_that_is_no_json_is_an_error(environment: Environment) -> None:
 
 
 def test_a_process_that_dies_is_an_error_and_the_next_event_gets_another(environment: Environment) -> None:
-    before = told(environment)["pid"]
+    before = invoke(environment)["pid"]
 
     answer = environment.invoke(event("die"))
 
     assert answer.failed
     assert json.loads(answer.document)["errorType"] == "Runtime.ExitError"
     assert "last words" in answer.logs
-    assert told(environment)["pid"] != before
+    assert invoke(environment)["pid"] != before
 
 
 def test_a_function_that_takes_too_long_is_ended(environment: Environment) -> None:
-    pid = told(environment)["pid"]
+    pid = invoke(environment)["pid"]
 
     answer = environment.invoke(event("sleep", 60, seconds=0.5))
 
@@ -145,7 +145,7 @@ def test_what_was_printed_comes_with_the_answer_however_much_it_is(environment: 
 
 
 def test_a_large_result_comes_whole(environment: Environment) -> None:
-    assert len(told(environment, do="return", argument=5_000_000)) == 5_000_000
+    assert len(invoke(environment, do="return", argument=5_000_000)) == 5_000_000
 
 
 def test_a_handler_that_cannot_be_loaded_says_why(program: Program) -> None:

@@ -22,7 +22,7 @@ from support.api_gateway import call, post
 from support.call_meter import meter_calls
 from support.log_deliveries import make_delivery
 
-Said = Callable[..., list[str]]
+MakeLines = Callable[..., list[str]]
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +35,10 @@ def quiet(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def request_lines(capsys: pytest.CaptureFixture[str]) -> Said:
+def request_lines(capsys: pytest.CaptureFixture[str]) -> MakeLines:
     """The lines of as many requests as there are durations, in milliseconds."""
 
-    def said(*durations: float, route: str = "GET /health", status: str = "2xx") -> list[str]:
+    def make_lines(*durations: float, route: str = "GET /health", status: str = "2xx") -> list[str]:
         capsys.readouterr()
         for duration in durations:
             metrics.note("HttpDuration", duration, route=route, status=status)
@@ -46,31 +46,31 @@ def request_lines(capsys: pytest.CaptureFixture[str]) -> Said:
             metrics.flush("api")
         return capsys.readouterr().out.splitlines()
 
-    return said
+    return make_lines
 
 
-def given(*lines: str, **options: Any) -> None:
+def deliver(*lines: str, **options: Any) -> None:
     importlib.import_module("meter.app").handler(make_delivery(lines, **options), None)
 
 
 def counters() -> dict[str, dict[str, int]]:
     """What is stored, by item without its copy."""
-    found: dict[str, dict[str, int]] = {}
+    values: dict[str, dict[str, int]] = {}
     for item in read_scope(meter.SCOPE, consistent=True):
         name = item["shard"]["S"]
         key = name if name.startswith(meter.MEMORY) else name.rpartition(meter.BETWEEN)[0]
         for attribute, value in item.items():
             if "N" in value:
-                found.setdefault(key, {}).setdefault(attribute, 0)
-                found[key][attribute] += int(value["N"])
-    return found
+                values.setdefault(key, {}).setdefault(attribute, 0)
+                values[key][attribute] += int(value["N"])
+    return values
 
 
 HEALTH = "http|GET /health|2xx"
 
 
-def test_requests_are_counted_by_route_and_status_in_the_bucket_of_their_duration(request_lines: Said) -> None:
-    given(*request_lines(3, 5, 5.001, 70, 30_000), *request_lines(1, status="5xx"), *request_lines(1, route="other"))
+def test_requests_are_counted_by_route_and_status_in_the_bucket_of_their_duration(request_lines: MakeLines) -> None:
+    deliver(*request_lines(3, 5, 5.001, 70, 30_000), *request_lines(1, status="5xx"), *request_lines(1, route="other"))
     assert counters() == {
         HEALTH: {"le_0.005": 2, "le_0.01": 1, "le_0.1": 1, "le_inf": 1, "us": 30_083_001},
         "http|GET /health|5xx": {"le_0.005": 1, "us": 1_000},
@@ -84,21 +84,21 @@ def test_a_bucket_holds_its_own_bound(bound: float) -> None:
     assert meter.bucket(bound * 1.0001) != f"le_{bound}"
 
 
-def test_a_delivery_that_comes_again_whole_or_in_parts_adds_nothing(request_lines: Said) -> None:
+def test_a_delivery_that_comes_again_whole_or_in_parts_adds_nothing(request_lines: MakeLines) -> None:
     lines = request_lines(*[1] * 250)
     for _ in range(3):
-        given(*lines)
+        deliver(*lines)
     # Cut anew, from where an earlier slice began
-    given(*lines[100:], first=100)
-    given(*lines[100:230], first=100)
+    deliver(*lines[100:], first=100)
+    deliver(*lines[100:230], first=100)
     assert counters()[HEALTH]["le_0.005"] == 250
     # But what is new of a longer one is counted
-    given(*lines, *request_lines(1, 1))
+    deliver(*lines, *request_lines(1, 1))
     assert counters()[HEALTH]["le_0.005"] == 252
 
 
 def test_a_delivery_that_failed_half_way_is_completed_by_its_repetition(
-    request_lines: Said, monkeypatch: pytest.MonkeyPatch
+    request_lines: MakeLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = request_lines(*[1] * 250)
     real, left = engine._transact, iter([True, False])
@@ -111,26 +111,26 @@ def test_a_delivery_that_failed_half_way_is_completed_by_its_repetition(
     with monkeypatch.context() as patched:
         patched.setattr(engine, "_transact", failing)
         with pytest.raises(ClientError):
-            given(*lines)
+            deliver(*lines)
     assert counters()[HEALTH]["le_0.005"] == 100
-    given(*lines)
+    deliver(*lines)
     assert counters()[HEALTH]["le_0.005"] == 250
 
 
-def test_equal_lines_of_two_streams_both_count(request_lines: Said) -> None:
+def test_equal_lines_of_two_streams_both_count(request_lines: MakeLines) -> None:
     (line,) = request_lines(1)
-    given(line, stream="one", first=1)
-    given(line, stream="two", first=2)
+    deliver(line, stream="one", first=1)
+    deliver(line, stream="two", first=2)
     assert counters()[HEALTH]["le_0.005"] == 2
 
 
-def test_counters_only_grow_whatever_is_delivered_in_whatever_order(request_lines: Said) -> None:
+def test_counters_only_grow_whatever_is_delivered_in_whatever_order(request_lines: MakeLines) -> None:
     chance = random.Random(4)
     starts = itertools.accumulate([chance.randint(1, 40) for _ in range(30)], initial=0)
     parts = [(start, request_lines(*[chance.uniform(0.1, 20_000) for _ in range(12)])) for start in starts]
     before: dict[str, int] = {}
     for start, lines in chance.sample(parts * 3, len(parts) * 3):
-        given(*lines, first=start * 1_000)
+        deliver(*lines, first=start * 1_000)
         now = counters()[HEALTH]
         assert all(now[name] >= count for name, count in before.items())
         before = now
@@ -145,12 +145,12 @@ def test_counters_only_grow_whatever_is_delivered_in_whatever_order(request_line
 )  # fmt: skip
 def test_what_is_no_metric_of_ours_counts_nothing_and_writes_nothing(line: str) -> None:
     with meter_calls() as calls:
-        given(line)
+        deliver(line)
     assert calls.count() == 0
 
 
-def test_a_delivery_that_only_tries_whether_anybody_is_there_is_taken(request_lines: Said) -> None:
-    given(*request_lines(1), kind="CONTROL_MESSAGE")
+def test_a_delivery_that_only_tries_whether_anybody_is_there_is_taken(request_lines: MakeLines) -> None:
+    deliver(*request_lines(1), kind="CONTROL_MESSAGE")
     assert counters() == {}
 
 
@@ -160,10 +160,10 @@ def test_a_balance_update_is_counted_with_its_request(capsys: pytest.CaptureFixt
     for amount in (1, 2, -500):
         post("/api/users/update-balance", {"userId": "ann", "amount": amount})
     call("GET", "/health")
-    given(*capsys.readouterr().out.splitlines())
+    deliver(*capsys.readouterr().out.splitlines())
     route = "http|POST /api/users/update-balance"
-    found = counters()
-    assert (found[f"{route}|2xx"]["BalanceUpdatesGranted"], found[f"{route}|4xx"]["BalanceUpdatesRefused"]) == (2, 1)
+    values = counters()
+    assert (values[f"{route}|2xx"]["BalanceUpdatesGranted"], values[f"{route}|4xx"]["BalanceUpdatesRefused"]) == (2, 1)
 
 
 def test_memory_is_as_last_reported_and_cpu_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,24 +174,24 @@ def test_memory_is_as_last_reported_and_cpu_adds_up(capsys: pytest.CaptureFixtur
         metrics.note("CpuUsed", cpu, function="worker")
         metrics.note("ColdStarts", function="worker")
         metrics.flush("worker")
-        said = json.loads(capsys.readouterr().out)
-        said["_aws"]["Timestamp"] = at
-        lines.append(json.dumps(said))
+        document = json.loads(capsys.readouterr().out)
+        document["_aws"]["Timestamp"] = at
+        lines.append(json.dumps(document))
     first, last, late = lines
     for number, line in enumerate((first, last, late, last, first)):
-        given(line, first=number)
+        deliver(line, first=number)
         assert counters()["memory|worker"]["at"] == (1_000 if number == 0 else 3_000)
-    given(first, last, late, first=100)
+    deliver(first, last, late, first=100)
     assert counters() == {
         "memory|worker": {"bytes": 70 * 1024 * 1024, "at": 3_000},
         "process|worker": {"ColdStarts": 8, "CpuUsed": 94_250},
     }
 
 
-def test_the_cost_follows_the_series_of_a_delivery_and_not_its_requests(request_lines: Said) -> None:
+def test_the_cost_follows_the_series_of_a_delivery_and_not_its_requests(request_lines: MakeLines) -> None:
     one, hundred = request_lines(1), request_lines(*[1] * 100)
     routes = [line for number in range(8) for line in request_lines(1, route=f"GET /{number}")]
     for lines, first, units in ((one, 0, 4), (hundred, 1_000, 4), (routes, 2_000, 18)):
         with meter_calls() as calls:
-            given(*lines, first=first)
+            deliver(*lines, first=first)
         assert (calls.count("dynamodb"), calls.write_units(), calls.read_units()) == (1, units, 0)

@@ -34,10 +34,10 @@ def quiet(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def answered(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
+def answer_requests(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
     """Has requests of these milliseconds told of, and counted."""
 
-    def told(*durations: float, route: str = "GET /health", status: str = "2xx", first: int = 0) -> None:
+    def count_requests(*durations: float, route: str = "GET /health", status: str = "2xx", first: int = 0) -> None:
         capsys.readouterr()
         for duration in durations:
             metrics.note("HttpDuration", duration, route=route, status=status)
@@ -45,18 +45,18 @@ def answered(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
         lines = capsys.readouterr().out.splitlines()
         importlib.import_module("meter.app").handler(make_delivery(lines, first=first), None)
 
-    return told
+    return count_requests
 
 
-def scraped() -> ApiResponse:
+def scrape() -> ApiResponse:
     return call("GET", "/metrics")
 
 
 def now() -> Samples:
-    return parse_samples(scraped().text)
+    return parse_samples(scrape().text)
 
 
-def tallied() -> None:
+def tally() -> None:
     importlib.import_module("tally.app").handler({"Records": read_stream_records(table="jobs")}, None)
 
 
@@ -64,7 +64,7 @@ def tallied() -> None:
 
 
 def test_the_page_is_prometheus_text_and_names_every_family_with_help_and_type() -> None:
-    answer = scraped()
+    answer = scrape()
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     lines = answer.text.splitlines()
@@ -90,13 +90,13 @@ def test_whatever_a_worker_is_called_its_name_comes_back() -> None:
 
 def test_a_histogram_is_cumulative_and_ends_with_all() -> None:
     counts = [number + 1 for number in range(12)]
-    found = parse_samples(render({"http_request_duration_seconds": {REQUEST: Histogram(counts, 12.5)}}))
+    page = parse_samples(render({"http_request_duration_seconds": {REQUEST: Histogram(counts, 12.5)}}))
     name = "http_request_duration_seconds"
     bounds = ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "+Inf"]
-    assert [found[f"{name}_bucket", *REQUEST, bound] for bound in bounds] == [
+    assert [page[f"{name}_bucket", *REQUEST, bound] for bound in bounds] == [
         sum(counts[: place + 1]) for place in range(12)
     ]
-    assert (found[f"{name}_sum", *REQUEST], found[f"{name}_count", *REQUEST]) == (12.5, 78)
+    assert (page[f"{name}_sum", *REQUEST], page[f"{name}_count", *REQUEST]) == (12.5, 78)
 
 
 def test_counters_are_named_as_prometheus_wants_them() -> None:
@@ -110,20 +110,20 @@ def test_counters_are_named_as_prometheus_wants_them() -> None:
 # ---- What it says ------------------------------------------------------------------------------------------------
 
 
-def test_requests_and_their_durations_are_told_by_method_route_and_status(answered: Callable[..., None]) -> None:
-    answered(*[20] * 7, 2_000)
-    answered(*[1] * 3, route="POST /api/v1/jobs/{id}/retry", status="4xx", first=100)
-    answered(4, route="other", status="4xx", first=200)
-    found = now()
+def test_requests_and_their_durations_are_told_by_method_route_and_status(answer_requests: Callable[..., None]) -> None:
+    answer_requests(*[20] * 7, 2_000)
+    answer_requests(*[1] * 3, route="POST /api/v1/jobs/{id}/retry", status="4xx", first=100)
+    answer_requests(4, route="other", status="4xx", first=200)
+    page = now()
     retry = ("POST", "/api/v1/jobs/{id}/retry", "4xx")
-    assert {labels[1:]: value for labels, value in found.items() if labels[0] == "http_requests_total"} == {
+    assert {labels[1:]: value for labels, value in page.items() if labels[0] == "http_requests_total"} == {
         REQUEST: 8,
         retry: 3,
         ("other", "other", "4xx"): 1,
     }
     name = "http_request_duration_seconds"
-    assert (found[f"{name}_count", *REQUEST], found[f"{name}_sum", *REQUEST]) == (8, 2.14)
-    assert [found[f"{name}_bucket", *REQUEST, bound] for bound in ("0.01", "0.025", "1", "2.5", "+Inf")] == [
+    assert (page[f"{name}_count", *REQUEST], page[f"{name}_sum", *REQUEST]) == (8, 2.14)
+    assert [page[f"{name}_bucket", *REQUEST, bound] for bound in ("0.01", "0.025", "1", "2.5", "+Inf")] == [
         0,
         7,
         7,
@@ -136,28 +136,28 @@ def test_jobs_are_told_by_type_and_what_they_became_is_never_taken_back() -> Non
     # Given one completed, one failed that is tried again, one cancelled, one dead letter, one that runs
     jobs = [create_job("ann", "SLEEP", SLEEP, Options(max_attempts=1)) for _ in range(5)]
     for job in jobs[:2]:
-        claimed = claim.claim(job.id, "w1").lease  # type: ignore[union-attr]
-        finish.complete(claimed, {}) if job is jobs[0] else finish.fail(claimed, "no")
+        lease = claim.claim(job.id, "w1").lease  # type: ignore[union-attr]
+        finish.complete(lease, {}) if job is jobs[0] else finish.fail(lease, "no")
     retry_job(jobs[1].id, owner=None)
     cancel_job(jobs[2].id, owner=None, actor="ann")
     assert finish.give_up(jobs[3], "no worker claimed it", dead_lettered=True)
     claim.claim(jobs[4].id, "w2")
     for _ in range(2):
-        tallied()
+        tally()
     ended = {
         "created": 5, "started": 3, "completed": 1, "failed": 2, "cancelled": 1, "retried": 1,
     }  # fmt: skip
-    found = now()
-    assert {name: found[f"leaseway_jobs_{name}_total", "SLEEP"] for name in ended} == ended
-    there = {labels[1]: count for labels, count in found.items() if labels[0] == "leaseway_jobs" and count}
+    page = now()
+    assert {name: page[f"leaseway_jobs_{name}_total", "SLEEP"] for name in ended} == ended
+    there = {labels[1]: count for labels, count in page.items() if labels[0] == "leaseway_jobs" and count}
     assert there == {"COMPLETED": 1, "CREATED": 1, "CANCELLED": 1, "FAILED": 1, "RUNNING": 1}
-    assert found["leaseway_dead_letters",] == 1
+    assert page["leaseway_dead_letters",] == 1
     # When all of it is removed, then there are no jobs, but what became of them stays
     from leaseway import aws
 
     for job in jobs:
         aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": {"S": job.id}})
-    tallied()
+    tally()
     gone = now()
     assert {name: gone[f"leaseway_jobs_{name}_total", "SLEEP"] for name in ended} == ended
     assert {count for labels, count in gone.items() if labels[0] in ("leaseway_jobs", "leaseway_dead_letters")} == {0}
@@ -167,14 +167,14 @@ def test_a_worker_appears_with_its_first_job_and_goes_with_its_last() -> None:
     def active() -> dict[str, float]:
         return {labels[1]: value for labels, value in now().items() if labels[0] == "app_active_tasks_total"}
 
-    def taken(worker: str) -> Any:
+    def claim_new(worker: str) -> Any:
         return claim.claim(create_job("ann", "SLEEP", SLEEP).id, worker).lease  # type: ignore[union-attr]
 
     assert active() == {}
-    first = taken("w1")
-    taken("w1")
+    first = claim_new("w1")
+    claim_new("w1")
     assert active() == {"w1": 2}
-    taken("w2")
+    claim_new("w2")
     assert active() == {"w1": 2, "w2": 1}
     finish.complete(first, {})
     assert active() == {"w1": 1, "w2": 1}
@@ -187,10 +187,10 @@ def test_memory_cpu_and_starts_are_told_by_function(capsys: pytest.CaptureFixtur
     metrics.note("MemoryUsed", 64, function="worker")
     metrics.flush("worker")
     importlib.import_module("meter.app").handler(make_delivery(capsys.readouterr().out.splitlines()), None)
-    found = now()
-    assert found["process_resident_memory_bytes", "worker"] == 64 * 1024 * 1024
-    assert found["process_cpu_seconds_total", "worker"] == 1.5
-    assert found["leaseway_cold_starts_total", "worker"] == 1
+    page = now()
+    assert page["process_resident_memory_bytes", "worker"] == 64 * 1024 * 1024
+    assert page["process_cpu_seconds_total", "worker"] == 1.5
+    assert page["leaseway_cold_starts_total", "worker"] == 1
 
 
 def test_changes_of_balances_are_told_by_how_they_went(capsys: pytest.CaptureFixture[str]) -> None:
@@ -204,29 +204,29 @@ def test_changes_of_balances_are_told_by_how_they_went(capsys: pytest.CaptureFix
     metrics.note("HttpDuration", 1, route="POST /api/users/update-balance", status="2xx")
     metrics.flush("api")
     importlib.import_module("meter.app").handler(make_delivery(capsys.readouterr().out.splitlines()), None)
-    found = now()
-    assert [found["leaseway_balance_updates_total", each] for each in ("granted", "refused", "conflicted")] == [2, 1, 0]
+    page = now()
+    assert [page["leaseway_balance_updates_total", each] for each in ("granted", "refused", "conflicted")] == [2, 1, 0]
 
 
 # ---- Whoever answers, and what it costs --------------------------------------------------------------------------
 
 
-def test_every_instance_says_the_same(answered: Callable[..., None]) -> None:
-    answered(1, 2, 3)
+def test_every_instance_says_the_same(answer_requests: Callable[..., None]) -> None:
+    answer_requests(1, 2, 3)
     create_job("ann", "SLEEP", SLEEP)
-    tallied()
-    first = scraped().text
+    tally()
+    first = scrape().text
     # A process that has answered nothing yet, and knows nothing
     notes._pending.clear()
-    assert scraped().text == first
+    assert scrape().text == first
 
 
-def test_a_scrape_reads_the_same_whether_one_request_was_counted_or_many(answered: Callable[..., None]) -> None:
+def test_a_scrape_reads_the_same_whether_one_request_was_counted_or_many(answer_requests: Callable[..., None]) -> None:
     costs = []
     for number in range(3):
-        answered(*[number + 1] * 90, first=number * 1_000)
+        answer_requests(*[number + 1] * 90, first=number * 1_000)
         with meter_calls() as calls:
-            scraped()
+            scrape()
         costs.append((calls.count("dynamodb"), calls.read_units(), calls.writes()))
     assert costs[0] == costs[1] == costs[2]
     # Three consistent Queries, and one of each shard of the live index.

@@ -107,8 +107,8 @@ def test_the_mapping_filters_out_nothing_that_counts() -> None:
             continue
         name = "INSERT" if before is None else "REMOVE" if after is None else "MODIFY"
         images = {"OldImage": image(before), "NewImage": image(after)}
-        held = {key: value for key, value in images.items() if value}
-        record = {"eventID": "1", "eventName": name, "dynamodb": held}
+        present = {key: value for key, value in images.items() if value}
+        record = {"eventID": "1", "eventName": name, "dynamodb": present}
         (change,) = read_changes([record])
         counts = bool(change.steps)
         passed = any(passes(record, pattern) for pattern in filters)

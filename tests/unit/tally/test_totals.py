@@ -176,7 +176,7 @@ def test_a_marker_outlives_every_repetition() -> None:
     assert len(markers[0]["covered"]["B"]) == 3 * 8
 
 
-def cancelled(*codes: str) -> ClientError:
+def make_cancellation(*codes: str) -> ClientError:
     reasons = [{"Code": code} for code in codes]
     answer: Any = {"Error": {"Code": "TransactionCanceledException", "Message": "no"}, "CancellationReasons": reasons}
     return ClientError(answer, "TransactWriteItems")
@@ -205,7 +205,7 @@ def use(monkeypatch: pytest.MonkeyPatch, client: Flaky) -> list[float]:
 
 
 def test_conflicts_are_tried_again_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    busy = cancelled("None", "TransactionConflict", "ThrottlingError")
+    busy = make_cancellation("None", "TransactionConflict", "ThrottlingError")
     pauses = use(monkeypatch, Flaky(busy, busy, busy))
     assert count(life(1)).counted == 3
     assert len(pauses) == 3
@@ -213,7 +213,7 @@ def test_conflicts_are_tried_again_after_a_pause(monkeypatch: pytest.MonkeyPatch
 
 
 def test_lasting_conflicts_leave_the_batch_to_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Flaky(*[cancelled("None", "TransactionConflict")] * 20)
+    client = Flaky(*[make_cancellation("None", "TransactionConflict")] * 20)
     use(monkeypatch, client)
     with pytest.raises(TransactionCancelledError):
         count(life(1))
@@ -223,7 +223,7 @@ def test_lasting_conflicts_leave_the_batch_to_lambda(monkeypatch: pytest.MonkeyP
 
 
 def test_what_no_repetition_heals_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    client = Flaky(cancelled("None", "ValidationError"), cancelled("None", "ValidationError"))
+    client = Flaky(make_cancellation("None", "ValidationError"), make_cancellation("None", "ValidationError"))
     use(monkeypatch, client)
     with pytest.raises(TransactionCancelledError):
         count(life(1))
@@ -257,7 +257,7 @@ def test_every_transition_counts_once_however_batches_are_repeated(
 ) -> None:
     # Given a stream of transitions with heartbeats in between
     fresh_totals()
-    records = interleaved(owners)
+    records = interleave(owners)
     checkpoints = [0]
     # When its batches are lost, doubled, cut short in the middle and cut anew
     for length, fate, back in [*deliveries, (len(records), "fine", 0), (len(records), "fine", 0)]:
@@ -274,7 +274,7 @@ def test_every_transition_counts_once_however_batches_are_repeated(
     assert count_jobs(status="RUNNING") == count_jobs(status="CREATED") == 0
 
 
-def interleaved(owners: list[str]) -> list[CounterChange]:
+def interleave(owners: list[str]) -> list[CounterChange]:
     steps: list[CounterChange] = []
     for job, owner in enumerate(owners):
         created, claimed, finished = life(job, owner=owner)

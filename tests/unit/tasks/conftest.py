@@ -12,14 +12,14 @@ from support.fake_clock import FakeClock
 @pytest.fixture
 def make(fake_clock: FakeClock) -> Callable[..., Task]:
     """Makes a task: five-minutely, a SLEEP, overlap and catch-up as they are by default."""
-    made = 0
+    count = 0
 
     def make(**options: Any) -> Task:
-        nonlocal made
-        made += 1
-        given: dict[str, Any] = {"name": f"task-{made}", "type": "SLEEP", "payload": {"duration_ms": 1}}
+        nonlocal count
+        count += 1
+        fields: dict[str, Any] = {"name": f"task-{count}", "type": "SLEEP", "payload": {"duration_ms": 1}}
         if "cron" not in options:
-            given["every"] = "5m"
-        return create_task("ann", Definition(**given | options))
+            fields["every"] = "5m"
+        return create_task("ann", Definition(**fields | options))
 
     return make

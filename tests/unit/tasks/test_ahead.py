@@ -29,7 +29,7 @@ MINUTE = 60_000
 
 
 @pytest.fixture
-def settled(fake_clock: FakeClock, make: Make) -> Task:
+def task_ahead(fake_clock: FakeClock, make: Make) -> Task:
     """A five-minutely task whose first run was created 30 s ahead of its slot."""
     task = make(payload={"duration_ms": 1})
     fake_clock.move(minutes=4, seconds=30)
@@ -37,15 +37,15 @@ def settled(fake_clock: FakeClock, make: Make) -> Task:
     return task
 
 
-def test_a_run_starts_at_its_slot_and_no_earlier(settled: Task, fake_clock: FakeClock) -> None:
+def test_a_run_starts_at_its_slot_and_no_earlier(task_ahead: Task, fake_clock: FakeClock) -> None:
     # Given a run that was created 30 s ahead
-    job = read_last_run(settled)
-    assert (job.slot, job.run_after, job.created_at) == (settled.next_run, settled.next_run, fake_clock.ms)
+    job = read_last_run(task_ahead)
+    assert (job.slot, job.run_after, job.created_at) == (task_ahead.next_run, task_ahead.next_run, fake_clock.ms)
     # When a worker has its message too early, then it has to wait
     fake_clock.move(seconds=29)
     early = claim.claim(job.id, "w")
     assert isinstance(early, claim.NotYet)
-    assert early.until == settled.next_run
+    assert early.until == task_ahead.next_run
     # When the slot comes, then it has the job
     fake_clock.move(seconds=1)
     assert isinstance(claim.claim(job.id, "w"), claim.Claimed)
@@ -67,10 +67,10 @@ def test_a_tick_that_knows_of_a_slot_too_early_leaves_it(fake_clock: FakeClock, 
     assert count_jobs() == 0
 
 
-def test_the_next_run_of_a_task_is_the_one_that_is_about_to_start(settled: Task, fake_clock: FakeClock) -> None:
-    assert standing_of(settled.id, owner=None).next_run == settled.next_run
+def test_the_next_run_of_a_task_is_the_one_that_is_about_to_start(task_ahead: Task, fake_clock: FakeClock) -> None:
+    assert standing_of(task_ahead.id, owner=None).next_run == task_ahead.next_run
     fake_clock.move(seconds=31)
-    assert standing_of(settled.id, owner=None).next_run == (settled.next_run or 0) + 5 * MINUTE
+    assert standing_of(task_ahead.id, owner=None).next_run == (task_ahead.next_run or 0) + 5 * MINUTE
 
 
 def test_while_the_last_run_is_at_work_its_end_is_awaited_up_to_the_slot(fake_clock: FakeClock, make: Make) -> None:
@@ -100,51 +100,51 @@ def delete(task: Task) -> None:
 
 @pytest.mark.parametrize("stop", [pause, delete])
 def test_a_task_that_is_stopped_before_its_slot_does_not_run(
-    settled: Task, fake_clock: FakeClock, stop: Callable[[Task], None]
+    task_ahead: Task, fake_clock: FakeClock, stop: Callable[[Task], None]
 ) -> None:
-    job = read_last_run(settled)
-    stop(settled)
+    job = read_last_run(task_ahead)
+    stop(task_ahead)
     # Then the run is gone, as if it had never been created
-    assert (count_jobs(), read_history(settled)) == (0, [])
+    assert (count_jobs(), read_history(task_ahead)) == (0, [])
     fake_clock.move(seconds=31)
     assert claim.claim(job.id, "w") == claim.Settled("gone")
     assert (tick().started, count_jobs()) == (0, 0)
 
 
-def test_a_change_before_the_slot_is_what_runs_at_the_slot(settled: Task, fake_clock: FakeClock) -> None:
+def test_a_change_before_the_slot_is_what_runs_at_the_slot(task_ahead: Task, fake_clock: FakeClock) -> None:
     # Given a run that was created ahead
-    slot = settled.next_run
+    slot = task_ahead.next_run
     # When the payload is changed before the slot
-    changed = change_task(settled.id, {"payload": {"duration_ms": 2}})
+    changed = change_task(task_ahead.id, {"payload": {"duration_ms": 2}})
     # Then the slot is to come again, and its one run has the new payload
-    assert (changed.next_run, changed.last_job_id, reload_task(settled)) == (slot, None, changed)
+    assert (changed.next_run, changed.last_job_id, reload_task(task_ahead)) == (slot, None, changed)
     assert tick().started == 1
-    job = read_last_run(settled)
-    assert (job.id, job.slot, job.payload) == (slot_job_id(settled.id, slot or 0), slot, {"duration_ms": 2})
-    assert [entry.job and entry.job.id for entry in read_history(settled)] == [job.id]
+    job = read_last_run(task_ahead)
+    assert (job.id, job.slot, job.payload) == (slot_job_id(task_ahead.id, slot or 0), slot, {"duration_ms": 2})
+    assert [entry.job and entry.job.id for entry in read_history(task_ahead)] == [job.id]
 
 
-def test_another_schedule_before_the_slot_takes_the_run_back(settled: Task, fake_clock: FakeClock) -> None:
-    changed = change_task(settled.id, {"every": "7m"})
+def test_another_schedule_before_the_slot_takes_the_run_back(task_ahead: Task, fake_clock: FakeClock) -> None:
+    changed = change_task(task_ahead.id, {"every": "7m"})
     assert (changed.next_run, count_jobs()) == (fake_clock.ms + 7 * MINUTE, 0)
 
 
-def test_a_run_that_has_started_is_left_alone(settled: Task, fake_clock: FakeClock) -> None:
+def test_a_run_that_has_started_is_left_alone(task_ahead: Task, fake_clock: FakeClock) -> None:
     # Given a worker whose clock is ahead, which has the run already
     running = [JobModel.status.set(JobStatus.RUNNING), JobModel.fence.set(1)]
-    JobModel.change(read_last_run(settled).id, running, JobModel.id.exists())
+    JobModel.change(read_last_run(task_ahead).id, running, JobModel.id.exists())
     # When the task is changed
-    changed = change_task(settled.id, {"payload": {"duration_ms": 2}})
+    changed = change_task(task_ahead.id, {"payload": {"duration_ms": 2}})
     # Then its slot stays settled
-    assert (changed.last_slot, changed.next_run) == (settled.next_run, (settled.next_run or 0) + 5 * MINUTE)
+    assert (changed.last_slot, changed.next_run) == (task_ahead.next_run, (task_ahead.next_run or 0) + 5 * MINUTE)
     assert count_jobs() == 1
 
 
 def test_a_claim_between_the_read_and_the_pause_wins(
-    settled: Task, fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    task_ahead: Task, fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a pause that has read the run as still to start, when its worker claims it
-    job = read_last_run(settled)
+    job = read_last_run(task_ahead)
     real = JobModel.read
 
     def read(key: str, **options: bool) -> object:
@@ -157,30 +157,34 @@ def test_a_claim_between_the_read_and_the_pause_wins(
 
     with monkeypatch.context():
         monkeypatch.setattr(JobModel, "read", read)
-        pause(settled)
+        pause(task_ahead)
     # Then the task is paused, and the run goes on
-    assert reload_task(settled).next_run is None
-    assert read_last_run(settled).status is JobStatus.RUNNING
+    assert reload_task(task_ahead).next_run is None
+    assert read_last_run(task_ahead).status is JobStatus.RUNNING
 
 
 def test_a_run_that_its_owner_cancelled_before_the_slot_is_not_created_again(
-    settled: Task, fake_clock: FakeClock
+    task_ahead: Task, fake_clock: FakeClock
 ) -> None:
-    JobModel.change(read_last_run(settled).id, [JobModel.status.set(JobStatus.CANCELLED)], JobModel.id.exists())
-    assert change_task(settled.id, {"payload": {"duration_ms": 2}}).last_slot == settled.next_run
+    JobModel.change(read_last_run(task_ahead).id, [JobModel.status.set(JobStatus.CANCELLED)], JobModel.id.exists())
+    assert change_task(task_ahead.id, {"payload": {"duration_ms": 2}}).last_slot == task_ahead.next_run
     fake_clock.move(seconds=31)
     assert (tick().started, count_jobs()) == (0, 1)
 
 
-def test_run_now_takes_the_place_of_a_run_that_is_about_to_start(settled: Task, fake_clock: FakeClock) -> None:
+def test_run_now_takes_the_place_of_a_run_that_is_about_to_start(task_ahead: Task, fake_clock: FakeClock) -> None:
     # Given a task that does not overlap, 30 s before its slot
-    slot = settled.next_run
+    slot = task_ahead.next_run
     # When it is run by hand
-    by_hand = start_now(settled.id)
+    by_hand = start_now(task_ahead.id)
     # Then this is its only run, and the slot is still to come
-    assert (count_jobs(), reload_task(settled).last_job_id, reload_task(settled).next_run) == (1, by_hand.id, slot)
+    assert (count_jobs(), reload_task(task_ahead).last_job_id, reload_task(task_ahead).next_run) == (
+        1,
+        by_hand.id,
+        slot,
+    )
     with pytest.raises(AlreadyRunningError):
-        start_now(settled.id)
+        start_now(task_ahead.id)
     # When the slot comes during that run, then it is skipped
     fake_clock.move(seconds=31)
     assert tick().skipped == 1
@@ -197,16 +201,16 @@ def test_run_now_beside_a_run_that_is_about_to_start_if_the_task_overlaps(fake_c
     assert (count_jobs(), reload_task(task).last_job_id) == (1, by_hand.id)
 
 
-def test_the_run_before_is_the_last_one_again(settled: Task, fake_clock: FakeClock) -> None:
-    first = read_last_run(settled)
+def test_the_run_before_is_the_last_one_again(task_ahead: Task, fake_clock: FakeClock) -> None:
+    first = read_last_run(task_ahead)
     fake_clock.move(seconds=30)
     outcome = claim.claim(first.id, "w")
     assert isinstance(outcome, claim.Claimed)
     finish.complete(outcome.lease, {})
     fake_clock.move(minutes=4, seconds=30)
     assert tick().started == 1
-    pause(settled)
-    assert reload_task(settled).last_job_id == first.id
+    pause(task_ahead)
+    assert reload_task(task_ahead).last_job_id == first.id
 
 
 def test_a_tick_between_the_read_and_the_change_is_taken_back_too(

@@ -118,7 +118,7 @@ def test_a_send_that_raises_stops_no_other(fake_clock: FakeClock, make: Make, mo
     assert (report.started, report.sent, calls["all"]) == (25, 15, 3)
 
 
-def _throttled() -> ClientError:
+def _make_throttling() -> ClientError:
     return ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow down"}}, "Query")
 
 
@@ -134,7 +134,7 @@ def test_a_shard_that_cannot_be_read_stops_no_other(
 
     def items(self: Query, **bounds: Any) -> Any:
         if self.key == ("due_key", throttled):
-            raise _throttled()
+            raise _make_throttling()
         return real(self, **bounds)
 
     with monkeypatch.context() as patch:
@@ -158,7 +158,7 @@ def test_tasks_that_cannot_be_read_are_left_to_the_next_tick(
         def read_items(table: str, keys: Any, **options: Any) -> Any:
             calls[table] += 1
             if (table, calls[table]) == ("tasks_table", 2):
-                raise _throttled()
+                raise _make_throttling()
             return real(table, keys, **options)
 
         patch.setattr(ticking, "read_items", read_items)
@@ -203,11 +203,11 @@ def test_a_task_that_was_set_aside_keeps_its_slots_once_it_can_be_planned(
     task = make(every="7m", catch_up=CatchUp.LATEST)
     fake_clock.move(minutes=7, seconds=20)
 
-    def broken(*_: Any) -> None:
+    def fail(*_: Any) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr("leaseway.tasks.slots.plan_slot", broken)
+        patch.setattr("leaseway.tasks.slots.plan_slot", fail)
         assert tick().set_aside == 1
     # When the next release comes to it
     fake_clock.move(hours=1)

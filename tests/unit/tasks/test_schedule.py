@@ -22,11 +22,11 @@ def ms(text: str, zone: str = "UTC", fold: int = 0) -> int:
 
 def slots(cron: str, after: int, count: int, zone: str = BERLIN) -> list[str]:
     series = schedule(cron, None, zone, 0)
-    found = []
+    times = []
     for _ in range(count):
         after = series.next_after(after)
-        found.append(datetime.fromtimestamp(after / 1000, ZoneInfo(zone)).strftime("%d %H:%M%z"))
-    return found
+        times.append(datetime.fromtimestamp(after / 1000, ZoneInfo(zone)).strftime("%d %H:%M%z"))
+    return times
 
 
 def test_a_fixed_time_that_spring_leaves_out_runs_right_after_the_gap() -> None:

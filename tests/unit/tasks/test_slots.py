@@ -48,8 +48,8 @@ def run_to_the_end(job: Job) -> None:
 
 
 def waiting_messages() -> int:
-    held = aws.client("sqs").get_queue_attributes(QueueUrl=TASKS.url, AttributeNames=["All"])["Attributes"]
-    return int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesDelayed"])
+    attributes = aws.client("sqs").get_queue_attributes(QueueUrl=TASKS.url, AttributeNames=["All"])["Attributes"]
+    return int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesDelayed"])
 
 
 def test_a_slot_that_has_come_becomes_one_job_with_its_message(

@@ -54,9 +54,9 @@ def test_a_dead_letter_of_a_waiting_run_is_sent_afresh_to_the_tasks_queue() -> N
 
     verdict = judge(json.dumps({"job_id": run.id, "ttl_ms": run.ttl_ms}))
 
-    held = aws.client("sqs").get_queue_attributes(QueueUrl=TASKS.url, AttributeNames=["All"])["Attributes"]
+    attributes = aws.client("sqs").get_queue_attributes(QueueUrl=TASKS.url, AttributeNames=["All"])["Attributes"]
     assert verdict is LetterVerdict.SENT_AFRESH
-    assert int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesDelayed"]) == 1
+    assert int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesDelayed"]) == 1
     assert waiting(NORMAL) == []
 
 
