@@ -12,9 +12,9 @@ from msgspec import Meta
 
 from api import headers, oauth, problems
 from api.access import ACCESS, Access
-from api.blueprints.jobs import NewJob
 from api.callers import UnauthorizedError
 from api.ids import ID_PATTERN
+from api.job_requests import NewJob
 from api.routes import Operation, operation_of
 from gateway_document import gateway_answers
 from leaseway.errors import InvalidInputError, LeasewayError, NotYoursError, OutcomeUnknownError, UnavailableError

@@ -1,17 +1,16 @@
 """Jobs: create one, watch it, get its result."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
-from api.fields import Owner, milliseconds, moment
+from api.fields import moment
 from api.ids import parse_job_id
+from api.job_requests import JobFilter, NewJob, NewJobs, read_options
 from api.job_views import JobOutcome, JobPageView, JobView, etag, job_view, outcome_view, page_view
-from api.paging import JobWindow
 from api.problems import Refusal, brief
 from api.routes import Answer, Call, Operation, operation
 from leaseway import validation
@@ -28,9 +27,7 @@ from leaseway.idempotency import KeyedRequest
 from leaseway.jobs import (
     Job,
     JobNotFoundError,
-    JobStatus,
     NotFinishedError,
-    Options,
     TtlTooLongError,
     UnknownJobTypeError,
     create_job,
@@ -38,101 +35,18 @@ from leaseway.jobs import (
     get_result,
     parse_status,
 )
-from leaseway.jobs.create.batch import LARGEST_BATCH, create_jobs
-from leaseway.jobs.create.build import LONGEST_EXPIRY_MS, MOST_ATTEMPTS, SHORTEST_TTL_MS
+from leaseway.jobs.create.batch import create_jobs
 from leaseway.jobs.create.keyed_batch import create_jobs_once
-from leaseway.jobs.create.options import JobRequest, Priority
+from leaseway.jobs.create.options import JobRequest
 from leaseway.jobs.find.ended import NoEndedIndexError, page_of_ended_jobs
 from leaseway.jobs.find.lists import UseCursorError, page_of_jobs
 from leaseway.jobs.order_limit import OrderKeyFullError
-from leaseway.jobs.tag_syntax import MOST_TAGS, TAG_PATTERN
 from leaseway.jobs.types import job_type
 from leaseway.objects import ObjectNotFoundError
-from leaseway.validation import whole_match
 
 jobs = Blueprint(__name__)
 
 _TAG = "Jobs"
-
-
-class NewJob(msgspec.Struct, forbid_unknown_fields=True):
-    """A job to run: its type, and the payload that the type's schema describes."""
-
-    type: Annotated[str, Meta(max_length=64)]
-    payload: dict[str, Any]
-    tags: Annotated[
-        list[Annotated[str, whole_match(TAG_PATTERN)]],
-        Meta(max_length=MOST_TAGS, description="Words to list it by: `GET /api/v1/jobs?tag=`"),
-    ] = []
-    ttl_ms: Annotated[
-        int | None,
-        Meta(
-            description="Time to live in ms, from the start of each attempt, and longer than the payload's own"
-            " duration; by default its type's, else 60000; at most 840000, or 39600000 for a type whose workers are"
-            " outside Lambda",
-            extra_json_schema={"minimum": SHORTEST_TTL_MS},
-        ),
-    ] = None
-    max_attempts: Annotated[
-        int | None,
-        Meta(
-            description="Attempts before it is FAILED: 1 to 20, by default its type's, else 3",
-            extra_json_schema={"minimum": 1, "maximum": MOST_ATTEMPTS},
-        ),
-    ] = None
-    expires_after_ms: (
-        Annotated[
-            int,
-            Meta(
-                ge=1,
-                le=LONGEST_EXPIRY_MS,
-                description="No attempt starts when the job is older than this: it is CANCELLED instead. One that runs"
-                " may end within its TTL. If left out, its age does not matter",
-            ),
-        ]
-        | None
-    ) = None
-    run_at: (
-        Annotated[datetime, Meta(tz=True, description="Not before this, within a year; RFC 3339 with a time zone")]
-        | None
-    ) = None
-    delay_seconds: (
-        Annotated[int, Meta(ge=0, le=366 * 86_400, description="Not before so many seconds from now; excludes run_at")]
-        | None
-    ) = None
-    priority: (
-        Annotated[
-            Priority,
-            Meta(
-                description="Each has workers of its own: low jobs delay no high one; normal if not set. Not for a type"
-                " with a queue of its own"
-            ),
-        ]
-        | None
-    ) = None
-    retention_days: (
-        Annotated[
-            int,
-            Meta(
-                ge=1,
-                le=3_650,
-                description="Days that it is kept once it has ended, fewer than the bucket keeps objects (460 by"
-                " default); by default 90",
-            ),
-        ]
-        | None
-    ) = None
-    order_key: (
-        Annotated[
-            str,
-            whole_match(
-                r"^[^\x00-\x1f\x7f]{1,128}$",
-                description="Your jobs with the same one start one by one, in the order of creation; it excludes"
-                " priority, run_at, delay_seconds and types with a queue of their own",
-            ),
-        ]
-        | None
-    ) = None
 
 
 @operation(
@@ -159,35 +73,8 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
 def submit_job(call: Call[NewJob, None]) -> Answer:
     """The job is stored as CREATED and queued. The payload is checked against its type's schema first."""
     new_job = call.body
-    job = create_job(call.caller.subject, new_job.type, new_job.payload, _read_options(new_job), key=call.key)
+    job = create_job(call.caller.subject, new_job.type, new_job.payload, read_options(new_job), key=call.key)
     return Answer(job_view(job), {"location": f"jobs/{job.id}", **etag(job)})
-
-
-def _read_options(new_job: NewJob) -> Options:
-    return Options(
-        tags=new_job.tags,
-        ttl_ms=new_job.ttl_ms,
-        max_attempts=new_job.max_attempts,
-        run_at=milliseconds(new_job.run_at),
-        delay_seconds=new_job.delay_seconds,
-        priority=new_job.priority,
-        retention_days=new_job.retention_days,
-        expires_after_ms=new_job.expires_after_ms,
-        order_key=new_job.order_key,
-    )
-
-
-class NewJobs(msgspec.Struct, forbid_unknown_fields=True):
-    """Jobs to create together."""
-
-    jobs: Annotated[
-        list[dict[str, Any]],
-        Meta(
-            min_length=1,
-            max_length=LARGEST_BATCH,
-            extra_json_schema={"items": {"$ref": "#/components/schemas/NewJob"}},
-        ),
-    ]
 
 
 class BatchItem(msgspec.Struct):
@@ -251,49 +138,7 @@ def _parse_request(described: dict[str, Any]) -> JobRequest | InvalidInputError:
         new_job = msgspec.convert(with_whole_numbers(described), NewJob)
     except msgspec.ValidationError as problem:
         return validation.refusal(problem)
-    return JobRequest(new_job.type, new_job.payload, _read_options(new_job))
-
-
-class JobFilter(JobWindow, forbid_unknown_fields=True):
-    """Which jobs, and which part of the list."""
-
-    status: (
-        Annotated[
-            str,
-            Meta(
-                description="Only jobs in this status; FINISHED is another word for COMPLETED",
-                extra_json_schema={"enum": [*JobStatus.__members__, "FINISHED"]},
-            ),
-        ]
-        | None
-    ) = None
-    type: (
-        Annotated[
-            str, Meta(max_length=64, description="Only jobs of this type", extra_json_schema={"format": "job-type"})
-        ]
-        | None
-    ) = None
-    tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
-    ended_after: (
-        Annotated[
-            str,
-            Meta(
-                description="Only jobs that ended at this time or later, oldest end first; RFC 3339. Excludes `page`",
-                extra_json_schema={"format": "date-time"},
-            ),
-        ]
-        | None
-    ) = None
-    owner: (
-        Annotated[
-            Owner,
-            Meta(
-                description="Whose jobs: by default your own. For an Admin another's name, or `*` for everybody's,"
-                " which needs a status",
-            ),
-        ]
-        | None
-    ) = None
+    return JobRequest(new_job.type, new_job.payload, read_options(new_job))
 
 
 @operation(

@@ -6,9 +6,9 @@ import msgspec
 from chalice.app import Blueprint
 from msgspec import Meta
 
-from api.blueprints.jobs import NewJob
 from api.fields import Owner
 from api.ids import parse_job_id
+from api.job_requests import NewJob
 from api.routes import Call, Operation, operation
 from api.views import Time, rfc3339
 from leaseway import clock
