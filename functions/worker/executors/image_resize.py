@@ -169,9 +169,12 @@ def _decode_base64(wrapped: bytes) -> bytes:
 
 
 def _fetch(url: str, limit: int, context: JobContext) -> bytes:
-    from leaseway.outbound.fetching import fetch
+    from leaseway.outbound.fetching import TooManyRedirectsError, fetch
 
-    answer = fetch(url, limit=limit, remaining=lambda: 0.0 if context.cancelled else context.remaining_seconds())
+    try:
+        answer = fetch(url, limit=limit, remaining=lambda: 0.0 if context.cancelled else context.remaining_seconds())
+    except TooManyRedirectsError as problem:
+        raise PermanentJobError(problem.detail) from problem
     if answer.status != 200:
         error = PermanentJobError if _is_permanent(answer.status) else JobError
         raise error(f"the source answered with status {answer.status}")

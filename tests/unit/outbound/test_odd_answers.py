@@ -64,7 +64,13 @@ def make_answer(coding: bytes, body: bytes) -> bytes:
         (b"GZip", GZIP),
         (b"x-gzip", GZIP),
         (b"gzip", gzip.compress(b"", mtime=0) + GZIP + gzip.compress(b"", mtime=0)),
+        (b"gzip", GZIP + bytes(100)),
+        (b"gzip", GZIP[: len(GZIP)] + bytes(70_000) + gzip.compress(b"", mtime=0) + bytes(1)),
+        (b"gzip,", b"\x1f\x8b\x08\x0c" + bytes(5) + b"\xff\2\0exname\0" + GZIP[10:]),  # an extra field and a name
+        (b", gzip , identity", GZIP),
+        (b"gzip\r\nContent-Encoding: gzip", gzip.compress(GZIP, mtime=0)),
         (b"deflate", ZLIB),
+        (b"deflate", zlib.compress(TEXT, wbits=9)),
         (b"deflate", RAW),
         (b"deflate", zlib.compress(TEXT, 0, wbits=-15)),
         (b"deflate, gzip", gzip.compress(ZLIB, mtime=0)),
@@ -97,6 +103,15 @@ def test_a_body_larger_than_a_piece_is_unpacked_whole(fetch_raw: FetchRaw) -> No
         (b"gzip", GZIP[: len(GZIP) // 2]),
         (b"gzip", GZIP[:5]),
         (b"gzip", GZIP + b"garbage"),
+        (b"gzip", GZIP + bytes(9) + b"x"),
+        (b"gzip", GZIP + bytes(9) + GZIP[:9]),
+        (b"gzip", GZIP[:10]),
+        (b"gzip", GZIP[:1]),
+        (b"gzip", GZIP[:3] + b"\xe0" + GZIP[4:]),  # flags that no reader knows
+        (b"gzip", bytes(9)),
+        (b"gzip, gzip", GZIP),
+        (b"x-gzip", GZIP[:-1]),
+        (b"deflate", b"\x78\xbb\0\0\0\1abc"),  # a dictionary that nobody has
         (b"gzip", GZIP + GZIP[:20]),
         (b"gzip", GZIP[:-4] + b"\1\0\0\0"),  # the length in its trailer
         (b"gzip", GZIP[:-8] + b"\0\0\0\0" + GZIP[-4:]),  # its checksum
@@ -117,6 +132,18 @@ def test_an_encoded_body_that_is_cut_off_or_broken_is_a_failure(
         fetch_raw(make_answer(coding, body))
 
 
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+ODD_SIZES = [b"", b" 5", b"-5", b"+5", b"0x5", b"g", b"1_0", b"\xd9\xa5", b"F" * 20, b"F" * 21, b"5 5", b"5,5"]
+ODD_LENGTHS = [b"", b"-5", b"+5", b"0x5", b"5 5", b"5.0", b"5, 6", b"\xd9\xa5", b"9" * 30, b"five"]
+
+
+@pytest.mark.parametrize("size", [b"5", b"0005", b"5;name=value", b'5;name="a;b"', b"5 ", b"5\t"])
+def test_a_chunk_size_in_any_legal_form_is_read(fetch_raw: FetchRaw, size: bytes) -> None:
+    for ending in (b"0\r\n\r\n", b"000\r\n\r\n", b"0\r\nX: trailer\r\n\r\n"):
+        answer = fetch_raw(CHUNKED + size + b"\r\nhello\r\n" + ending)
+        assert (answer.body, "x" in answer.headers) == (b"hello", False)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -129,6 +156,13 @@ def test_an_encoded_body_that_is_cut_off_or_broken_is_a_failure(
         OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\n\r\nhello",
         OK + b"Transfer-Encoding: gzip\r\n\r\n" + GZIP,
+        OK + b"Transfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        *(CHUNKED + size + b"\r\nhello\r\n0\r\n\r\n" for size in ODD_SIZES),
+        CHUNKED + b"5\r\nhello\r\n0\r\nno colon\r\n\r\n",
+        CHUNKED + b"5\r\nhello\r\n0\r\nX: trailer\r\n",
+        CHUNKED + b"5\nhello\n0\n\n",
+        *(OK + b"Content-Length: %s\r\n\r\nhello" % length for length in ODD_LENGTHS),
     ],
 )
 def test_a_body_that_ends_early_or_is_framed_wrongly_is_a_failure(fetch_raw: FetchRaw, answer: bytes) -> None:
@@ -173,6 +207,17 @@ def test_an_answer_that_is_only_unusual_is_read(fetch_raw: FetchRaw, start: byte
         (b'ETag: "a"\r\nETag: "b"', "etag", '"a"'),
         (b"Date: Mon, 1\r\nDate: Mon, 1", "date", "Mon, 1"),
         (b"Vary: a\r\nVary: b", "vary", "a, b"),
+        (b"Vary: a\r\nVary: a", "vary", "a"),
+        (b"Vary: a\r\nVary: b\r\nvary: a", "vary", "a, b"),
+        (b"X-Request-Id: 1\r\nX-Request-Id: 1", "x-request-id", "1"),
+        (b"Refresh: 5; url=/a\r\nRefresh: 5; url=/a", "refresh", "5; url=/a"),
+        (
+            b"Access-Control-Allow-Origin: *\r\nAccess-Control-Allow-Origin: https://a",
+            "access-control-allow-origin",
+            "*",
+        ),
+        (b"Set-Cookie: a=1\r\nSet-Cookie: a=1", "set-cookie", "a=1, a=1"),
+        (b"X-Folded: a\r\n\tb\r\n  c", "x-folded", "a b c"),
         (b"X-Name: gr\xc3\xbc\xc3\x9fe", "x-name", "grüße"),
         (b"X-Name: \xe6\x97\xa5\xe6\x9c\xac", "x-name", "日本"),
         (b"X-Name: \xd0\xbf\xd1\x80", "x-name", "пр"),

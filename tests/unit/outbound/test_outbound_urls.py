@@ -2,6 +2,7 @@
 
 import ipaddress
 
+import h11
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -244,4 +245,5 @@ def test_any_text_is_a_url_or_refused(text: str) -> None:
         except UrlRefusedError:
             continue
         assert target.url.isascii()
+        h11.Request(method="GET", target=target.path, headers=[("Host", target.authority)])  # raises if it is no HTTP
         assert target.path.startswith("/")

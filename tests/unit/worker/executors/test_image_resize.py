@@ -17,7 +17,7 @@ from PIL import Image, ImageCms, ImageDraw
 
 from leaseway import aws, clock, objects
 from leaseway.errors import InvalidInputError
-from leaseway.jobs.types import JobError, JsonObject
+from leaseway.jobs.types import JobError, JsonObject, PermanentJobError
 from leaseway.settings import settings
 from support.fuzz import count_examples
 from support.http_servers import CountingServer, Reply, run_counting_server
@@ -125,6 +125,55 @@ def test_a_url_that_answers_with_an_error_is_no_picture(
     server.replies["/gone"] = Reply(404)
     with pytest.raises(JobError, match="status 404"):
         run_job("IMAGE_RESIZE", payload_of({"url": server.url("/gone")}, 20, 20))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(200, b"<html>not found</html>"),
+        Reply(200, b""),
+        Reply(200, b"\x89PNG\r\n\x1a\n"),
+        Reply(302, b"", {"Location": "/picture"}),
+        Reply(302, b"", {"Location": "http://10.0.0.1/"}),
+        Reply(302, b"", {"Location": "http://["}),
+        Reply(404),
+        Reply(410),
+        Reply(451),
+        Reply(200, b"x" * 2_000),
+    ],
+    ids=lambda reply: f"{reply.status} {reply.headers} {reply.body[:20]!r}",
+)
+def test_a_url_that_no_other_attempt_makes_a_picture_fails_for_good(
+    run_job: Callable[..., JsonObject], server: CountingServer, monkeypatch: pytest.MonkeyPatch, reply: Reply
+) -> None:
+    monkeypatch.setenv("UPLOAD_LIMIT", "1999")
+    settings.cache_clear()
+    server.replies["/picture"] = reply
+    with pytest.raises(PermanentJobError):
+        run_job("IMAGE_RESIZE", payload_of({"url": server.url("/picture")}, 20, 20))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(500),
+        Reply(503),
+        Reply(408),
+        Reply(425),
+        Reply(429),
+        Reply(302),
+        Reply(200, b"hello", {"Content-Encoding": "gzip"}),
+        Reply(200, b"zz\r\n", {"Transfer-Encoding": "chunked"}),
+    ],
+    ids=lambda reply: f"{reply.status} {reply.headers}",
+)
+def test_a_url_that_may_be_a_picture_later_is_tried_again(
+    run_job: Callable[..., JsonObject], server: CountingServer, reply: Reply
+) -> None:
+    server.replies["/picture"] = reply
+    with pytest.raises(JobError) as failure:
+        run_job("IMAGE_RESIZE", payload_of({"url": server.url("/picture")}, 20, 20))
+    assert not isinstance(failure.value, PermanentJobError)
 
 
 def test_a_url_with_more_bytes_than_an_upload_may_have_is_refused(

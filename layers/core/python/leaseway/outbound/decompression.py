@@ -36,7 +36,7 @@ def _inflate(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
     stream = None
     try:
         for chunk in chunks:
-            pending, is_full = chunk, False
+            pending, is_full = _skip_padding(stream, chunk, coding), False
             while pending or is_full:
                 if stream is None or (stream.eof and coding != "deflate"):
                     stream = zlib.decompressobj(_choose_window(coding, pending))
@@ -45,11 +45,17 @@ def _inflate(chunks: Iterable[bytes], coding: str) -> Iterator[bytes]:
                 if stream.eof and stream.unused_data and coding == "deflate":
                     raise BrokenEncodingError("the compressed body has something behind its end")
                 # A full piece may leave output inside the stream although it has read all of its input.
-                pending, is_full = stream.unconsumed_tail or stream.unused_data, len(piece) == _PIECE and not stream.eof
+                pending = stream.unconsumed_tail or _skip_padding(stream, stream.unused_data, coding)
+                is_full = len(piece) == _PIECE and not stream.eof
     except zlib.error as problem:
         raise BrokenEncodingError(f"the compressed body is broken: {problem}") from problem
     if stream and not stream.eof:
         raise BrokenEncodingError("the compressed body is cut off")
+
+
+def _skip_padding(stream: "zlib._Decompress | None", rest: bytes, coding: str) -> bytes:
+    """What follows a finished gzip member without the zeros that fill up its last block; anything else as it is."""
+    return rest.lstrip(b"\0") if coding != "deflate" and stream is not None and stream.eof else rest
 
 
 def _choose_window(coding: str, start: bytes) -> int:

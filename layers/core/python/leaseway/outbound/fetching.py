@@ -18,7 +18,10 @@ from leaseway.settings import settings
 _REDIRECTS = {301, 302, 303, 307, 308}
 # Headers with one value: a second line of the same name is no list, and joining the two would make up a value.
 _SINGLE = {"age", "content-length", "content-location", "content-range", "content-type", "date", "etag", "expires"}
-_SINGLE |= {"last-modified", "location", "retry-after", "server"}
+_SINGLE |= {"last-modified", "location", "retry-after", "server", "access-control-allow-origin", "content-disposition"}
+_SINGLE |= {"strict-transport-security", "x-content-type-options", "x-frame-options"}
+# Of all others equal lines count once, which changes no list; these two mean more each time.
+_REPEATED = {"content-encoding", "set-cookie"}
 
 
 class FetchFailedError(UnavailableError):
@@ -38,7 +41,7 @@ class FetchedResponse(msgspec.Struct, frozen=True):
 
     status: int
     headers: dict[str, str]
-    """Lower-case names; repeated ones are joined with a comma, except that of a single-valued one the first counts."""
+    """Lower-case names. Lines that differ are joined with commas; of a single-valued header the first counts."""
     body: bytes
     """Decompressed, cut at the reader's limit."""
     truncated: bool
@@ -101,14 +104,13 @@ def _read_response(
 
 
 def _collect_headers(head: h11.Response) -> dict[str, str]:
-    headers: dict[str, str] = {}
+    lines: dict[str, list[str]] = {}
     for raw_name, raw_value in head.headers:
         name, value = raw_name.decode("ascii"), _decode_value(raw_value)
-        if name not in headers:
-            headers[name] = value
-        elif name not in _SINGLE:
-            headers[name] += f", {value}"
-    return headers
+        values = lines.setdefault(name, [])
+        if not values or (name not in _SINGLE and (value not in values or name in _REPEATED)):
+            values.append(value)
+    return {name: ", ".join(values) for name, values in lines.items()}
 
 
 def _decode_value(value: bytes) -> str:
