@@ -1,12 +1,14 @@
 """One invocation: the messages it was handed, and those it receives itself while jobs run. No job affects another.
 
-    deliveries --admit--> claim in parallel --> run --> message deleted, or left for another attempt
-        ^         |             '--> abandoned by a dead worker: one is taken over, alone and last; the rest go back
-        |         '--> no time left for its TTL: given back at once
-        '-- received: a job runs, or the last receive was filled; slots are free; time is left for the longest TTL seen
+    deliveries --hide--> admit --> claim in parallel --> run --> message deleted, or left for another attempt
+                  ^        |            '--> abandoned by a dead worker: one is taken over, alone and last; the rest go
+                  |        '--> no time left for its TTL: given back at once
+                  '-- received: a job runs, or the last receive was filled; slots are free; the longest TTL has time
 
-Each third of a lease the messages of running jobs are hidden until their leases end, and those of finished ones are
-deleted, so that a long job causes no redelivery of its neighbours. Heartbeats are sent by the runs themselves.
+Lambda receives messages for the queue's own timeout, which is never below the function's. So they are hidden for a
+lease before anything else: if this process dies, they come back by then, whatever it was doing. Each third of a lease
+the messages of running jobs are hidden until their leases end, and those of finished ones are deleted, so that a long
+job causes no redelivery of its neighbours. Heartbeats are sent by the runs themselves.
 """
 
 import os
@@ -21,7 +23,7 @@ from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run.claim import HIDING_MARGIN_MS
 from leaseway.logs import log
 from leaseway.settings import settings
-from worker.delivery import Delivery
+from worker.delivery import Delivery, hide_while_claimed
 from worker.intake import Intake
 from worker.runner import Abandonment, Claims, JobRunner, show_again
 
@@ -51,12 +53,13 @@ class Batch:
         """Run every job that can be claimed, and more of its queue; returns the receipts that need no redelivery."""
         self._handed = {delivery.receipt for delivery in deliveries}
         self._intake.note_received(len(deliveries))
+        queue.hide([hide_while_claimed(delivery) for delivery in deliveries], self._source)
         claims = self._claim(deliveries)
         # Jobs that died together would wait for each other here: all but one go to other workers at once.
         abandonment, returned = claims.abandoned[:1], [show_again(each.delivery) for each in claims.abandoned[1:]]
         if abandonment:
             self._intake.close()  # it waits for those that run
-        self._runner.hide_running(*claims.refused, *returned, *map(_hide_waiting, abandonment))
+        queue.hide([*claims.refused, *returned], self._source)
         self._run_all(abandonment)
         for each in abandonment:
             self._take_over(each)

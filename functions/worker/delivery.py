@@ -31,8 +31,16 @@ def receive_hidden(source: Queue, *, most: int, wait_seconds: int) -> Sequence[q
     Raises:
         UnavailableError: SQS did not answer.
     """
-    hidden = settings().lease_seconds + HIDING_MARGIN_MS // 1000 + _CLAIMING_SECONDS
-    return queue.receive(source, most=most, wait_seconds=wait_seconds, hidden_seconds=hidden)
+    return queue.receive(source, most=most, wait_seconds=wait_seconds, hidden_seconds=_claiming_seconds())
+
+
+def hide_while_claimed(delivery: Delivery) -> Hiding:
+    """Hide a message that Lambda received as long as `receive_hidden` does."""
+    return Hiding(delivery.receipt, _claiming_seconds())
+
+
+def _claiming_seconds() -> int:
+    return settings().lease_seconds + HIDING_MARGIN_MS // 1000 + _CLAIMING_SECONDS
 
 
 def parse_deliveries(messages: Iterable[queue.Received], source: Queue) -> list[Delivery]:

@@ -1,7 +1,7 @@
 """Leases on the deployed stack: workers are really killed, messages really lost, time really passes.
 
 No sweeper runs on the stack of this module, and its queue hides a message for 900 s: within the bounds of these tests
-a job comes back only because its worker hid the message no longer than the lease.
+a job comes back only because its worker hid the message no longer than the lease, and before it claimed the job.
 """
 
 import socket
@@ -146,10 +146,7 @@ def test_a_killed_workers_job_is_taken_over_when_its_lease_has_ended_and_its_own
 def test_a_takeover_has_the_whole_time_to_live(quick: DeployedStack) -> None:
     # Given a job that needs nearly all its time, and whose worker dies
     job_id = sleep(quick, 6_000, ttl_ms=8_000)
-    worker, lease_until = running(quick, job_id)["worker"], item(quick, job_id)["lease_until"]
-    # A heartbeat shows that the message is hidden no longer than the lease; until then the queue hides it for 900 s.
-    wait_until(lambda: item(quick, job_id)["lease_until"] != lease_until, seconds=30, what="a heartbeat")
-    kill_worker(worker)
+    kill_worker(running(quick, job_id)["worker"])
 
     # When its message comes back, which is after the deadline
     job = ended(quick, job_id)
@@ -162,10 +159,8 @@ def test_a_takeover_has_the_whole_time_to_live(quick: DeployedStack) -> None:
 
 def test_a_job_whose_worker_dies_in_the_last_lease_before_the_deadline_is_taken_over(quick: DeployedStack) -> None:
     # Given a job whose time to live ends with its first lease, and whose worker dies
-    job_id = sleep(quick, 3_000, ttl_ms=1_000 * LEASE)
-    worker, lease_until = running(quick, job_id)["worker"], item(quick, job_id)["lease_until"]
-    wait_until(lambda: item(quick, job_id)["lease_until"] != lease_until, seconds=30, what="a heartbeat")
-    kill_worker(worker)
+    job_id = sleep(quick, 2_500, ttl_ms=1_000 * LEASE)
+    kill_worker(running(quick, job_id)["worker"])
 
     job = ended(quick, job_id)
 

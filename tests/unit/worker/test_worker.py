@@ -1,9 +1,11 @@
 """The worker's handler on one batch, against SQS and DynamoDB in memory."""
 
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from moto.core.utils import utcnow
 
 from leaseway import aws, clock
 from leaseway.jobs import Job, JobStatus, Options, create_job, queue
@@ -14,6 +16,7 @@ from leaseway.settings import require_setting, settings
 from support.job_steps import read_job
 from support.worker_programs.running import run_program
 from worker.app import handler
+from worker.batch import Batch
 
 pytestmark = pytest.mark.usefixtures("worker_cloud")
 
@@ -122,6 +125,33 @@ def test_a_second_message_of_a_held_job_is_deleted_and_the_first_brings_the_job_
     with clock.fixed(lambda: later):
         assert failed_ids(handler(first, context())) == set()
     assert (read_job(job).status, read_job(job).crashes) == (JobStatus.COMPLETED, 1)
+
+
+@pytest.mark.parametrize("order_key", [None, "k"])
+def test_if_the_process_dies_before_a_claim_the_message_is_back_after_a_lease_not_the_queues_900_seconds(
+    monkeypatch: pytest.MonkeyPatch, order_key: str | None
+) -> None:
+    # Given a message that Lambda received, for as long as an invocation may last
+    source = NORMAL if order_key is None else ORDERED
+    job = quick(order_key=order_key)
+    event = receive(source=source)
+
+    class ProcessDiedError(BaseException):
+        """No code of the worker runs after it."""
+
+    def die(*_: object) -> None:
+        raise ProcessDiedError
+
+    # When the process dies before it has claimed anything
+    with monkeypatch.context() as dying:
+        dying.setattr(Batch, "_claim", die)
+        with pytest.raises(ProcessDiedError):
+            handler(event, context())
+
+    # Then the message is back when a lease would have ended
+    back = utcnow() + timedelta(seconds=settings().lease_seconds + 10)
+    monkeypatch.setattr("moto.core.utils.utcnow", lambda: back)
+    assert [job.id in record["body"] for record in receive(source=source)["Records"]] == [True]
 
 
 def test_where_order_is_kept_a_second_message_keeps_its_place() -> None:
