@@ -17,7 +17,7 @@ from support.job_steps import create_sleep_job as job
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
-def told(created: Job) -> list[tuple[int, str | None, AttemptEnd, str | None]]:
+def read_ends(created: Job) -> list[tuple[int, str | None, AttemptEnd, str | None]]:
     return [(one.number, one.worker, one.end, one.error) for one in list_attempts(read_job(created))]
 
 
@@ -28,10 +28,10 @@ def test_errors_are_kept_attempt_by_attempt_with_the_success_after_them(fake_clo
         fake_clock.seconds += 900
     last = claim_job(created, "w3")
     fake_clock.seconds += 1
-    assert told(created)[-1] == (3, "w3", AttemptEnd.RUNNING, None)
+    assert read_ends(created)[-1] == (3, "w3", AttemptEnd.RUNNING, None)
     finish.complete(last, {})
 
-    assert told(created) == [
+    assert read_ends(created) == [
         (1, "w1", AttemptEnd.ERROR, "boom 1"),
         (2, "w2", AttemptEnd.ERROR, "boom 2"),
         (3, "w3", AttemptEnd.COMPLETED, None),
@@ -44,7 +44,7 @@ def test_a_first_success_writes_no_history() -> None:
     mine = claim_job(job())
     finish.complete(mine, {})
     assert "history" not in JobModel.read(mine.job.id)
-    assert told(mine.job) == [(1, "w1", AttemptEnd.COMPLETED, None)]
+    assert read_ends(mine.job) == [(1, "w1", AttemptEnd.COMPLETED, None)]
 
 
 def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock: FakeClock) -> None:
@@ -54,7 +54,10 @@ def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock: FakeC
     assert isinstance(abandoned, claim.Abandoned)
     claim.take_over(abandoned.lease, "w2")
 
-    assert told(first.job) == [(1, "w1", AttemptEnd.CRASHED, "its worker died"), (2, "w2", AttemptEnd.RUNNING, None)]
+    assert read_ends(first.job) == [
+        (1, "w1", AttemptEnd.CRASHED, "its worker died"),
+        (2, "w2", AttemptEnd.RUNNING, None),
+    ]
     assert list_attempts(read_job(first.job))[0].ended_at == first.until
 
 
@@ -62,7 +65,7 @@ def test_the_crash_that_was_one_too_many_is_kept_too(fake_clock: FakeClock) -> N
     mine = claim_job(job(max_attempts=1))
     fake_clock.seconds += settings().lease_seconds + 1
     claim.claim(mine.job.id, "w2")
-    assert (read_job(mine.job).status, told(mine.job)) == (
+    assert (read_job(mine.job).status, read_ends(mine.job)) == (
         JobStatus.FAILED,
         [(1, "w1", AttemptEnd.CRASHED, "its worker died and no attempt is left")],
     )
@@ -72,7 +75,7 @@ def test_time_that_ran_out_is_kept(fake_clock: FakeClock) -> None:
     mine = claim_job(job(ttl_ms=1_000))
     fake_clock.seconds += 2
     assert finish.complete(mine, {}) is JobStatus.CANCELLED
-    assert [end for _, _, end, _ in told(mine.job)] == [AttemptEnd.EXPIRED]
+    assert [end for _, _, end, _ in read_ends(mine.job)] == [AttemptEnd.EXPIRED]
 
 
 def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was() -> None:
@@ -80,7 +83,7 @@ def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was() 
     cancel_job(mine.job.id, owner="ann", actor="root")
     retry_job(mine.job.id, owner="ann")
     finish.complete(claim_job(mine.job, "w2"), {})
-    assert told(mine.job) == [
+    assert read_ends(mine.job) == [
         (1, "w1", AttemptEnd.CANCELLED, "cancelled by root"),
         (2, "w2", AttemptEnd.COMPLETED, None),
     ]
@@ -89,7 +92,7 @@ def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was() 
 def test_a_job_that_nobody_took_has_no_attempt_to_tell() -> None:
     waiting = job()
     cancel_job(waiting.id, owner="ann", actor="ann")
-    assert told(waiting) == []
+    assert read_ends(waiting) == []
 
 
 def test_a_worker_that_lost_its_lease_adds_nothing() -> None:
@@ -97,7 +100,7 @@ def test_a_worker_that_lost_its_lease_adds_nothing() -> None:
     cancel_job(mine.job.id, owner="ann", actor="ann")
     with pytest.raises(LeaseLostError):
         finish.fail(mine, "late")
-    assert [end for _, _, end, _ in told(mine.job)] == [AttemptEnd.CANCELLED]
+    assert [end for _, _, end, _ in read_ends(mine.job)] == [AttemptEnd.CANCELLED]
 
 
 def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock: FakeClock) -> None:
@@ -105,9 +108,9 @@ def test_errors_are_cut_and_the_latest_attempts_kept(fake_clock: FakeClock) -> N
     for number in range(1, 24):
         finish.fail(claim_job(created), f"{number}:" + "x" * 500)
         retry_job(created.id, owner="ann")
-    kept = read_job(created).history
-    assert [one.number for one in kept] == list(range(4, 24))
-    assert {len(one.error or "") for one in kept} == {LONGEST_ERROR}
+    attempts = read_job(created).history
+    assert [one.number for one in attempts] == list(range(4, 24))
+    assert {len(one.error or "") for one in attempts} == {LONGEST_ERROR}
 
 
 def test_an_entry_takes_no_write_of_its_own() -> None:

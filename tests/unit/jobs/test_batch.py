@@ -51,12 +51,12 @@ def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkey
     client = aws.client("dynamodb")
     original, keeps_back = client._make_api_call, [True, True]
 
-    def throttled(name: str, request: dict[str, Any]) -> dict[str, Any]:
+    def call_throttled_table(name: str, request: dict[str, Any]) -> dict[str, Any]:
         if name == "BatchWriteItem" and (keeps_back.pop() if keeps_back else False):
             return {"UnprocessedItems": request["RequestItems"]}
         return original(name, request)
 
-    monkeypatch.setattr(client, "_make_api_call", throttled)
+    monkeypatch.setattr(client, "_make_api_call", call_throttled_table)
     assert all(isinstance(outcome, Job) for outcome in create_jobs("ann", [SLEEP, SLEEP]))
 
     keeps_back[:] = [True] * 50
@@ -71,9 +71,9 @@ def test_over_http_refusals_are_told_by_index() -> None:
     )  # fmt: skip
     assert answer.status == 202
     assert (answer.json["accepted"], answer.json["refused"]) == (1, 3)
-    told = [(item["index"], item["problem"] and (item["problem"]["code"], item["problem"]["field"]))
+    problems = [(item["index"], item["problem"] and (item["problem"]["code"], item["problem"]["field"]))
             for item in answer.json["content"]]  # fmt: skip
-    assert told == [
+    assert problems == [
         (0, None),
         (1, ("INVALID_INPUT", "payload")),
         (2, ("UNKNOWN_JOB_TYPE", "type")),

@@ -31,41 +31,41 @@ def job(owner: str = "ann", second: float = 0, **options: Any) -> Job:
         return create_job(owner, "SLEEP", {"duration_ms": 1}, Options(**options))
 
 
-def failed(owner: str = "ann", **options: Any) -> Job:
-    made = job(owner, max_attempts=1, **options)
-    finish.fail(claimed(made), "boom")
-    return made
+def create_failed_job(owner: str = "ann", **options: Any) -> Job:
+    failing = job(owner, max_attempts=1, **options)
+    finish.fail(claim_job(failing), "boom")
+    return failing
 
 
-def claimed(made: Job) -> Lease:
+def claim_job(created: Job) -> Lease:
     with clock.fixed(lambda: START + 100):
-        outcome = claim.claim(made.id, "w1")
+        outcome = claim.claim(created.id, "w1")
     assert isinstance(outcome, claim.Claimed)
     return outcome.lease
 
 
-def status(made: Job) -> JobStatus:
-    return get_job(made.id, owner=None).status
+def status(created: Job) -> JobStatus:
+    return get_job(created.id, owner=None).status
 
 
 def ids(report: Report) -> set[str]:
     return {outcome.job.id for outcome in report.outcomes}
 
 
-def cancel(**wanted: Any) -> Report:
-    selected = {name: wanted.pop(name) for name in tuple(wanted) if name in Selection.__struct_fields__}
-    return cancel_jobs(Selection(**{"owner": "ann"} | selected), actor="root", **wanted)
+def cancel(**options: Any) -> Report:
+    selected = {name: options.pop(name) for name in tuple(options) if name in Selection.__struct_fields__}
+    return cancel_jobs(Selection(**{"owner": "ann"} | selected), actor="root", **options)
 
 
-def retry(**wanted: Any) -> Report:
-    selected = {name: wanted.pop(name) for name in tuple(wanted) if name in Selection.__struct_fields__}
-    return retry_jobs(Selection(**{"owner": "ann"} | selected), **wanted)
+def retry(**options: Any) -> Report:
+    selected = {name: options.pop(name) for name in tuple(options) if name in Selection.__struct_fields__}
+    return retry_jobs(Selection(**{"owner": "ann"} | selected), **options)
 
 
 def test_waiting_and_running_jobs_of_a_type_are_cancelled_and_others_left() -> None:
     waiting, running, theirs = job(), job(), job("bob")
-    claimed(running)
-    done = claimed(job())
+    claim_job(running)
+    done = claim_job(job())
     finish.complete(done, {})
 
     report = cancel(type_name="SLEEP")
@@ -78,7 +78,7 @@ def test_waiting_and_running_jobs_of_a_type_are_cancelled_and_others_left() -> N
 
 
 def test_failed_and_cancelled_jobs_are_tried_again_and_their_messages_sent_together(fake_clock: FakeClock) -> None:
-    bad = [failed() for _ in range(11)]
+    bad = [create_failed_job() for _ in range(11)]
     ended = job()
     cancel_job(ended.id, owner="ann", actor="ann")
     before = depth()
@@ -92,20 +92,20 @@ def test_failed_and_cancelled_jobs_are_tried_again_and_their_messages_sent_toget
 
 
 def test_retried_jobs_start_oldest_first_ten_a_second_over_all_calls(fake_clock: FakeClock) -> None:
-    made = [failed(second=second) for second in range(25)]
+    failed = [create_failed_job(second=second) for second in range(25)]
     now = clock.now_ms()
 
     first = retry(type_name="SLEEP", limit=15)
     second = retry(type_name="SLEEP", cursor=first.cursor)
 
     jobs = [outcome.job for outcome in (*first.outcomes, *second.outcomes)]
-    assert [one.id for one in jobs] == [one.id for one in made]
+    assert [one.id for one in jobs] == [one.id for one in failed]
     assert [(one.run_after or now) - now for one in jobs] == [place * 100 for place in range(25)]
 
 
 def test_retried_jobs_that_keep_an_order_start_in_the_order_of_their_creation(fake_clock: FakeClock) -> None:
     # Given ordered jobs that failed
-    made = [failed(second=second, order_key="k") for second in range(12)]
+    failed = [create_failed_job(second=second, order_key="k") for second in range(12)]
     url = require_setting("ordered_queue_url")
     sqs = aws.client("sqs")
     sqs.purge_queue(QueueUrl=url)
@@ -123,12 +123,12 @@ def test_retried_jobs_that_keep_an_order_start_in_the_order_of_their_creation(fa
         for message in batch:
             received.append(json.loads(message["Body"])["job_id"])
             sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-    assert received == [one.id for one in made]
-    assert {get_job(one.id, owner=None).run_after for one in made} == {None}
+    assert received == [one.id for one in failed]
+    assert {get_job(one.id, owner=None).run_after for one in failed} == {None}
 
 
 def test_a_part_between_two_times_is_read_oldest_first() -> None:
-    made = [failed(second=second) for second in range(12)]
+    failed = [create_failed_job(second=second) for second in range(12)]
     between = {"created_from": (START + 3) * 1000, "created_before": (START + 9) * 1000}
     listed, cursor = [], None
     while True:
@@ -136,12 +136,12 @@ def test_a_part_between_two_times_is_read_oldest_first() -> None:
         listed += [outcome.job.id for outcome in report.outcomes]
         if (cursor := report.cursor) is None:
             break
-    assert listed == [one.id for one in made[3:9]]
+    assert listed == [one.id for one in failed[3:9]]
 
 
 def test_a_bulk_retry_whose_answer_was_lost_sends_every_message() -> None:
     for _ in range(3):
-        failed()
+        create_failed_job()
     before = depth()
     with lose_first_answer("UpdateItem"):
         report = retry(type_name="SLEEP")
@@ -157,34 +157,34 @@ def depth() -> int:
 
 
 def test_a_dry_run_tells_the_same_jobs_and_changes_none() -> None:
-    made = [job() for _ in range(3)]
+    created = [job() for _ in range(3)]
     with meter_calls() as meter:
         dry = cancel(type_name="SLEEP", dry_run=True)
     assert (meter.writes(), dry.changes, dry.refusals) == (0, 0, 0)
-    assert ids(dry) == {one.id for one in made}
+    assert ids(dry) == {one.id for one in created}
     assert {outcome.job.status for outcome in dry.outcomes} == {JobStatus.CREATED}
     assert ids(cancel(type_name="SLEEP")) == ids(dry)
 
 
 def test_the_newest_come_first_and_the_cursor_leads_through_all() -> None:
-    made = [job(second=second) for second in range(7)]
+    created = [job(second=second) for second in range(7)]
     first = cancel(type_name="SLEEP", limit=3)
-    assert [outcome.job.id for outcome in first.outcomes] == [one.id for one in reversed(made[4:])]
+    assert [outcome.job.id for outcome in first.outcomes] == [one.id for one in reversed(created[4:])]
     seen, cursor = ids(first), first.cursor
     while cursor:
         part = cancel(type_name="SLEEP", limit=3, cursor=cursor)
         assert not seen & ids(part)
         seen |= ids(part)
         cursor = part.cursor
-    assert seen == {one.id for one in made}
+    assert seen == {one.id for one in created}
     assert ids(cancel(type_name="SLEEP")) == set()
 
 
 def test_without_a_cursor_a_repetition_goes_on_too() -> None:
-    made = [failed() for _ in range(5)]
+    failed = [create_failed_job() for _ in range(5)]
     parts = [ids(retry(statuses=(JobStatus.FAILED,), limit=2)) for _ in range(4)]
     assert [len(part) for part in parts] == [2, 2, 1, 0]
-    assert set.union(*parts) == {one.id for one in made}
+    assert set.union(*parts) == {one.id for one in failed}
 
 
 def test_a_tag_and_times_of_creation_narrow_the_selection() -> None:
@@ -199,24 +199,29 @@ def test_a_tag_and_times_of_creation_narrow_the_selection() -> None:
 
 
 def test_times_bound_what_is_read_and_parts_of_them_go_on() -> None:
-    made = [job(second=second) for second in range(40)]
-    wanted = {"created_from": (START + 10) * 1000, "created_before": (START + 20) * 1000, "limit": 4, "dry_run": True}
+    created = [job(second=second) for second in range(40)]
+    limits = {
+        "created_from": (START + 10) * 1000,
+        "created_before": (START + 20) * 1000,
+        "limit": 4,
+        "dry_run": True,
+    }
     seen: list[str] = []
     cursor, keys = None, 0
     while True:
         with meter_calls() as meter:
-            part = cancel(**wanted, cursor=cursor)
+            part = cancel(**limits, cursor=cursor)
         keys += meter.keys()
         seen += [outcome.job.id for outcome in part.outcomes]
         if (cursor := part.cursor) is None:
             break
-    assert seen == [one.id for one in reversed(made[10:20])]
+    assert seen == [one.id for one in reversed(created[10:20])]
     assert keys < 60
 
 
 def test_all_owners_are_one_selection_for_who_may() -> None:
     mine, theirs = job(), job("bob")
-    bad = failed("bob")
+    bad = create_failed_job("bob")
     assert ids(cancel(owner=None, type_name="SLEEP")) == {mine.id, theirs.id}
     assert ids(retry(owner=None, type_name="SLEEP")) == {mine.id, theirs.id, bad.id}
     tagged = job("bob", tags=["blue"])
@@ -227,12 +232,12 @@ def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch: pytest.M
     moving, still = job(second=1), job()
     original = bulk.apply_as_seen
 
-    def moved(seen: Job, step: control.Step) -> Job:
+    def claim_and_apply(seen: Job, step: control.Step) -> Job:
         if seen.id == moving.id:
-            claimed(moving)
+            claim_job(moving)
         return original(seen, step)
 
-    monkeypatch.setattr(bulk, "apply_as_seen", moved)
+    monkeypatch.setattr(bulk, "apply_as_seen", claim_and_apply)
     report = cancel(type_name="SLEEP")
     assert (report.changes, report.refusals) == (1, 1)
     assert [(o.job.id, getattr(o.refusal, "code", None)) for o in report.outcomes] == [
@@ -242,12 +247,12 @@ def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch: pytest.M
 
 
 def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = [failed(second=second) for second in range(3)]
+    failed = [create_failed_job(second=second) for second in range(3)]
     before = depth()
     original = pacing.apply_as_seen
 
     def fails_at_the_last(seen: Job, step: control.Step) -> Job:
-        if seen.id == made[2].id:
+        if seen.id == failed[2].id:
             raise EndpointConnectionError(endpoint_url="dynamodb")
         return original(seen, step)
 
@@ -255,7 +260,7 @@ def test_where_the_table_fails_halfway_what_was_retried_is_sent(monkeypatch: pyt
     with pytest.raises(EndpointConnectionError):
         retry(type_name="SLEEP")
     assert depth() == before + 2
-    assert [status(one) for one in made] == [JobStatus.CREATED, JobStatus.CREATED, JobStatus.FAILED]
+    assert [status(one) for one in failed] == [JobStatus.CREATED, JobStatus.CREATED, JobStatus.FAILED]
 
 
 def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own() -> None:
@@ -269,7 +274,7 @@ def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own
 
 
 @pytest.mark.parametrize(
-    ("wanted", "field"),
+    ("selection", "field"),
     [
         ({}, None),
         ({"statuses": (JobStatus.COMPLETED,)}, "status"),
@@ -280,16 +285,16 @@ def test_a_cancellation_costs_a_write_of_four_units_a_job_and_no_read_of_its_own
         ({"created_from": 2, "created_before": 1}, "created_before"),
     ],
 )
-def test_a_selection_that_makes_no_sense_is_refused(wanted: dict[str, Any], field: str | None) -> None:
+def test_a_selection_that_makes_no_sense_is_refused(selection: dict[str, Any], field: str | None) -> None:
     with pytest.raises(InvalidInputError) as refusal:
-        cancel(**wanted)
+        cancel(**selection)
     assert refusal.value.field == field
 
 
 def test_a_cursor_belongs_to_its_selection_and_its_purpose() -> None:
     for _ in range(3):
         job()
-        failed()
+        create_failed_job()
     cursor = cancel(type_name="SLEEP", limit=1, dry_run=True).cursor
     assert cancel(type_name="SLEEP", limit=1, cursor=cursor).changes == 1
     for other in (lambda: retry(type_name="SLEEP", cursor=cursor), lambda: cancel(owner="bob", type_name="SLEEP",
@@ -316,7 +321,7 @@ def test_over_http_a_user_changes_own_jobs_only() -> None:
 
 
 def test_over_http_an_admin_names_an_owner_or_all() -> None:
-    theirs, others = failed("bob"), failed("cid")
+    theirs, others = create_failed_job("bob"), create_failed_job("cid")
     named = post("/api/v1/jobs/retry", {"status": "FAILED", "owner": "bob", "dry_run": True}).json
     assert (named["matched"], named["changed"], named["dry_run"]) == (1, 0, True)
     every = post("/api/v1/jobs/retry", {"status": "FAILED", "owner": "*"}).json
@@ -325,10 +330,10 @@ def test_over_http_an_admin_names_an_owner_or_all() -> None:
 
 
 def test_over_http_times_are_rfc_3339_and_ids_keep_their_routes() -> None:
-    made = job("admin", second=1)
+    created = job("admin", second=1)
     inside = {"created_after": "2027-01-15T08:00:01Z", "created_before": "2027-01-15T09:00:02+01:00"}
     assert post("/api/v1/jobs/cancel", inside | {"dry_run": True}).json["matched"] == 1
     assert post("/api/v1/jobs/cancel", {"created_after": "yesterday"}).status == 400
     assert post("/api/v1/jobs/cancel", {}).json["code"] == "INVALID_INPUT"
-    assert call("POST", "/api/v1/jobs/{id}/cancel", path={"id": made.id}).json["status"] == "CANCELLED"
+    assert call("POST", "/api/v1/jobs/{id}/cancel", path={"id": created.id}).json["status"] == "CANCELLED"
     assert call("GET", "/api/v1/jobs/{id}", path={"id": "cancel"}).status == 404

@@ -36,7 +36,7 @@ def large_job() -> Job:
     return create_job("ann", "EXTERNAL", LARGE)
 
 
-def completed() -> Job:
+def complete_large_job() -> Job:
     lease = claim_job(large_job())
     finish.complete(lease, LARGE)
     return read_job_item(lease.job.id, owner=None)
@@ -68,7 +68,7 @@ def test_a_dead_letter_is_replayed_without_its_contents(lose_contents: Loss) -> 
 
 
 def test_a_job_is_removed_without_its_contents(lose_contents: Loss) -> None:
-    job = completed()
+    job = complete_large_job()
     lose_contents(job)
     assert remove_job(job.id, owner="ann").status is JobStatus.COMPLETED
     with pytest.raises(JobNotFoundError):
@@ -86,7 +86,7 @@ def test_a_claim_without_its_payload_is_a_failed_attempt(lose_contents: Loss) ->
 
 
 def test_a_job_whose_objects_are_gone_is_read_without_them() -> None:
-    job = completed()
+    job = complete_large_job()
     objects.remove_of_job(job.owner, job.id, 2**40)
     assert (get_job(job.id, owner="ann").payload, get_job(job.id, owner="ann").result) == ({}, None)
     with pytest.raises(objects.ObjectNotFoundError):
@@ -94,13 +94,13 @@ def test_a_job_whose_objects_are_gone_is_read_without_them() -> None:
 
 
 def test_a_result_is_read_without_the_payload() -> None:
-    job = completed()
+    job = complete_large_job()
     aws.client("s3").delete_object(Bucket=require_setting("bucket"), Key=str(job.payload_key))
     assert get_result(job.id, owner="ann")[1] == LARGE
 
 
 def test_a_result_above_the_limit_of_uploads_is_read_and_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    job = completed()
+    job = complete_large_job()
     monkeypatch.setenv("UPLOAD_LIMIT", "100")
     settings.cache_clear()
     assert get_result(job.id, owner="ann")[1] == LARGE

@@ -42,7 +42,7 @@ def cancel(created: Job, **options: Any) -> Job:
     return cancel_job(created.id, owner="ann", actor="ann", **options)
 
 
-def queued() -> dict[str, int]:
+def count_messages() -> dict[str, int]:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
     answer = aws.client("sqs").get_queue_attributes(QueueUrl=require_setting("jobs_queue_url"), AttributeNames=names)
     return {name.removeprefix("ApproximateNumberOf"): int(answer["Attributes"][name]) for name in names}
@@ -133,9 +133,9 @@ def test_a_late_result_of_the_life_before_is_refused_by_the_fence() -> None:
 def test_a_retry_brings_the_job_back_to_worker_and_sweeper(fake_clock: FakeClock) -> None:
     failed = claim_job(job(max_attempts=1))
     finish.fail(failed, "boom")
-    before = queued()["Messages"]
+    before = count_messages()["Messages"]
     retry_job(failed.job.id, owner="ann")
-    assert queued()["Messages"] == before + 1
+    assert count_messages()["Messages"] == before + 1
     fake_clock.seconds += 121
     assert sweep().resent == 1
 
@@ -151,7 +151,7 @@ def test_a_job_that_did_not_end_badly_is_not_tried_again() -> None:
 def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock: FakeClock) -> None:
     later = job(delay_seconds=600)
 
-    assert queued() == {"Messages": 0, "MessagesDelayed": 1}
+    assert count_messages() == {"Messages": 0, "MessagesDelayed": 1}
     assert isinstance(claim.claim(later.id, "w1"), claim.NotYet)
     fake_clock.seconds += 600
     assert claim_job(later).job.status is JobStatus.RUNNING
@@ -160,20 +160,20 @@ def test_a_delayed_job_is_hidden_by_sqs_and_claimed_when_due(fake_clock: FakeClo
 def test_a_job_due_in_days_is_sent_by_the_sweeper_just_before(fake_clock: FakeClock) -> None:
     due = clock.now_ms() + 3 * DAY * 1000
     later = job(run_at=due)
-    assert queued() == {"Messages": 0, "MessagesDelayed": 0}
+    assert count_messages() == {"Messages": 0, "MessagesDelayed": 0}
     fake_clock.seconds += 2 * DAY
     assert sweep().looked == 0
     fake_clock.seconds = read_job(later).look_at / 1000
 
     assert sweep().resent == 1
 
-    assert queued() == {"Messages": 0, "MessagesDelayed": 1}
+    assert count_messages() == {"Messages": 0, "MessagesDelayed": 1}
     assert due / 1000 - fake_clock.seconds <= queue.LONGEST_DELAY_SECONDS
 
 
 def test_a_moment_that_has_passed_is_now(fake_clock: FakeClock) -> None:
     assert job(run_at=clock.now_ms() - 1).run_after is None
-    assert queued()["Messages"] == 1
+    assert count_messages()["Messages"] == 1
 
 
 @pytest.mark.parametrize(
@@ -197,12 +197,12 @@ def test_a_delay_that_makes_no_sense_is_refused(options: dict[str, Any], field: 
 def test_a_retry_whose_answer_was_lost_is_recognized_and_sends_its_message() -> None:
     failed = claim_job(job(max_attempts=1))
     finish.fail(failed, "boom")
-    before = queued()["Messages"]
+    before = count_messages()["Messages"]
     with lose_first_answer("UpdateItem") as sent:
         again = retry_job(failed.job.id, owner="ann", if_versions={read_job(failed.job).version})
     assert sent.count("UpdateItem") == 2
     assert (again.status, again.version) == (JobStatus.CREATED, read_job(failed.job).version)
-    assert queued()["Messages"] == before + 1
+    assert count_messages()["Messages"] == before + 1
 
 
 def test_a_retry_is_recognized_although_a_worker_was_quicker_than_its_repeat(monkeypatch: pytest.MonkeyPatch) -> None:

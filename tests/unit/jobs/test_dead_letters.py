@@ -45,8 +45,8 @@ def ids(jobs: list[Job]) -> list[str]:
 def delays() -> dict[str, int]:
     """Messages in the queue, and those that it holds back."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"]
-    held = aws.client("sqs").get_queue_attributes(QueueUrl=require_setting("jobs_queue_url"), AttributeNames=names)
-    return {name.removeprefix("ApproximateNumberOf"): int(held["Attributes"][name]) for name in names}
+    answer = aws.client("sqs").get_queue_attributes(QueueUrl=require_setting("jobs_queue_url"), AttributeNames=names)
+    return {name.removeprefix("ApproximateNumberOf"): int(answer["Attributes"][name]) for name in names}
 
 
 def test_only_what_no_claim_settled_is_listed_given_up_last_first(fake_clock: FakeClock) -> None:

@@ -23,12 +23,12 @@ START = 1_767_225_600_000
 
 
 @pytest.fixture(autouse=True)
-def indexed_cloud(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def cloud_with_index(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENDED_INDEX", "true")
     settings.cache_clear()
 
 
-def ended_item(number: int, finished_at: int, owner: str = "alice", **more: Any) -> Any:
+def make_ended_item(number: int, finished_at: int, owner: str = "alice", **more: Any) -> Any:
     job_id = make_job_item(number, owner)["id"]["S"]
     keys = {"ended_shard": end_shard(job_id), "ended_key": end_key(finished_at, owner, job_id)}
     return make_job_item(number, owner, finished_at=finished_at, **keys, **more)
@@ -65,7 +65,7 @@ def test_each_end_comes_once_and_in_order_between_polls(fake_clock: FakeClock, s
     for number in range(200):
         end = START + chance.randrange(100) * 1_000
         ends[make_job_item(number)["id"]["S"]] = end
-        put_jobs([ended_item(number, end)])
+        put_jobs([make_ended_item(number, end)])
     # When it polls while time passes
     order: list[int] = []
     for _ in range(8):
@@ -79,13 +79,13 @@ def test_each_end_comes_once_and_in_order_between_polls(fake_clock: FakeClock, s
 def test_an_end_that_becomes_visible_late_is_not_missed(fake_clock: FakeClock) -> None:
     # Given a write of an end that takes 40 seconds, and a later end that is visible at once
     slow, quick = START + 1_000, START + 30_000
-    put_jobs([ended_item(2, quick)])
+    put_jobs([make_ended_item(2, quick)])
     poller = Poller()
     fake_clock.move(seconds=35)
     assert poller.poll() == []
     # When the first becomes visible after a poll
     fake_clock.move(seconds=6)
-    put_jobs([ended_item(1, slow)])
+    put_jobs([make_ended_item(1, slow)])
     fake_clock.move(seconds=60)
     # Then both come
     assert [job.finished_at for job in poller.poll()] == [slow, quick]
@@ -94,17 +94,17 @@ def test_an_end_that_becomes_visible_late_is_not_missed(fake_clock: FakeClock) -
 def test_a_job_that_is_retried_leaves_the_list_and_comes_again_with_its_next_end(fake_clock: FakeClock) -> None:
     job, poller = finish(), Poller()
     fake_clock.move(seconds=61)
-    assert [found.id for found in poller.poll()] == [job.id]
+    assert [ended.id for ended in poller.poll()] == [job.id]
     retry_job(job.id, owner="alice")
     assert Poller().poll() == []
     cancel_job(job.id, owner="alice", actor="alice")
     fake_clock.move(seconds=61)
-    assert [found.id for found in poller.poll()] == [job.id]
+    assert [ended.id for ended in poller.poll()] == [job.id]
     assert (read_job(job).finished_at or 0) > START + 60_000
 
 
 def test_an_owner_sees_own_jobs_and_reads_no_other_items(fake_clock: FakeClock) -> None:
-    put_jobs([ended_item(number, START + number, owner) for number in range(40) for owner in ("alice", "bob")])
+    put_jobs([make_ended_item(number, START + number, owner) for number in range(40) for owner in ("alice", "bob")])
     fake_clock.move(seconds=120)
     assert {job.owner for job in Poller().poll()} == {"alice"}
     assert len(Poller(owner=None).poll()) == 80
@@ -114,8 +114,8 @@ def test_an_owner_sees_own_jobs_and_reads_no_other_items(fake_clock: FakeClock) 
 
 
 def test_filters_keep_what_they_select(fake_clock: FakeClock) -> None:
-    put_jobs([ended_item(1, START + 1, status="FAILED"), ended_item(2, START + 2, type_name="HTTP_GET"),
-              ended_item(3, START + 3, tags={"blue"}), ended_item(4, START - 1)])  # fmt: skip
+    put_jobs([make_ended_item(1, START + 1, status="FAILED"), make_ended_item(2, START + 2, type_name="HTTP_GET"),
+              make_ended_item(3, START + 3, tags={"blue"}), make_ended_item(4, START - 1)])  # fmt: skip
     fake_clock.move(seconds=120)
 
     def ends(**options: Any) -> list[int]:
@@ -130,7 +130,9 @@ def test_filters_keep_what_they_select(fake_clock: FakeClock) -> None:
 def test_a_page_reads_at_most_its_budget_and_leads_on(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIST_KEY_BUDGET", "100")
     settings.cache_clear()
-    put_jobs([ended_item(number, START + number, "bob") for number in range(300)] + [ended_item(1, START + 500)])
+    put_jobs(
+        [make_ended_item(number, START + number, "bob") for number in range(300)] + [make_ended_item(1, START + 500)]
+    )
     fake_clock.move(seconds=120)
     first = page_of_ended_jobs(owner="alice", ended_after=START)
     assert first.content == []
@@ -144,14 +146,14 @@ def test_the_cursor_stays_at_the_end_and_in_an_empty_list(fake_clock: FakeClock)
     fake_clock.move(seconds=120)
     empty = after(None)
     assert after(empty.cursor).cursor == empty.cursor
-    put_jobs([ended_item(1, START + 1)])
+    put_jobs([make_ended_item(1, START + 1)])
     last = after(empty.cursor)
     assert len(last.content) == 1
     assert after(last.cursor).cursor == last.cursor != empty.cursor
 
 
 def test_a_clock_that_is_behind_reads_nothing_and_stays(fake_clock: FakeClock) -> None:
-    put_jobs([ended_item(1, START + 1_000)])
+    put_jobs([make_ended_item(1, START + 1_000)])
     fake_clock.move(seconds=62)
     poller = Poller()
     poller.poll()

@@ -44,7 +44,7 @@ def job(payload: dict[str, Any] | None = None, **options: int) -> Job:
     return create_job("ann", "EXTERNAL", payload or {"page": 1}, Options(**options))
 
 
-def claimed(worker: str = "w1") -> Lease:
+def claim_next(worker: str = "w1") -> Lease:
     lease = external.claim_next(["EXTERNAL"], worker)
     assert lease is not None
     return lease
@@ -68,8 +68,8 @@ def beat(lease: Lease) -> external.HeartbeatResult:
 
 def messages() -> int:
     """Messages in the queue, seen or not."""
-    told = aws.client("sqs").get_queue_attributes(QueueUrl=EXTERNAL.url, AttributeNames=["All"])["Attributes"]
-    return sum(int(count) for name, count in told.items() if name.startswith("ApproximateNumberOf"))
+    attributes = aws.client("sqs").get_queue_attributes(QueueUrl=EXTERNAL.url, AttributeNames=["All"])["Attributes"]
+    return sum(int(count) for name, count in attributes.items() if name.startswith("ApproximateNumberOf"))
 
 
 def send(body: str) -> None:
@@ -86,14 +86,14 @@ def message_of(one: Job) -> str:
 def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock: FakeClock) -> None:
     created = job({"page": 7}, ttl_ms=3_600_000)
 
-    lease = claimed("build-7")
+    lease = claim_next("build-7")
 
     assert (lease.job.id, lease.job.status) == (created.id, JobStatus.RUNNING)
     assert (lease.job.worker, lease.job.payload) == ("build-7", {"page": 7})
     assert messages() == 0
     fake_clock.seconds += 20
-    found = beat(lease)
-    assert found == (JobStatus.RUNNING, lease.deadline, clock.now_ms() + LEASE * 1000)
+    answer = beat(lease)
+    assert answer == (JobStatus.RUNNING, lease.deadline, clock.now_ms() + LEASE * 1000)
     complete(lease, {"pages": 12})
     ended, result = get_result(created.id, owner="ann")
     assert (ended.status, result, ended.attempts) == (JobStatus.COMPLETED, {"pages": 12}, 1)
@@ -101,7 +101,7 @@ def test_a_job_is_claimed_kept_and_completed_without_a_message(fake_clock: FakeC
 
 def test_a_heartbeat_shows_how_far_the_work_is() -> None:
     job()
-    lease = claimed()
+    lease = claim_next()
     with meter_calls() as meter:
         external.heartbeat(lease.job.id, token(lease), Progress.from_fraction(0.4, "page 5"), owner=None)
     assert (read_job(lease.job).progress, read_job(lease.job).progress_note) == (400, "page 5")
@@ -119,7 +119,7 @@ def test_nothing_is_claimed_where_nothing_waits() -> None:
 def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_clock: FakeClock) -> None:
     job()
     with meter_calls() as meter:
-        lease = claimed()
+        lease = claim_next()
     assert (meter.count("dynamodb"), meter.write_units(), meter.read_units()) == (1, 3, 0)
     assert (meter.count("sqs", "ReceiveMessage"), meter.count("sqs")) == (1, 2)
     with meter_calls() as meter:
@@ -128,22 +128,22 @@ def test_a_claim_costs_one_write_of_three_units_and_a_heartbeat_one_of_one(fake_
 
 
 def test_each_job_goes_to_one_worker() -> None:
-    made = {job().id for _ in range(3)}
-    assert {claimed(f"w{number}").job.id for number in range(3)} == made
+    ids = {job().id for _ in range(3)}
+    assert {claim_next(f"w{number}").job.id for number in range(3)} == ids
     assert external.claim_next(["EXTERNAL"], "w4") is None
 
 
 def test_messages_of_finished_held_and_vanished_jobs_are_cleared_away() -> None:
     done, running = job(), job()
     for _ in range(2):
-        one = claimed()
+        one = claim_next()
         if one.job.id == done.id:
             complete(one)
     for body in (message_of(done), message_of(running), message_of(done).replace(done.id, "0" * 32), "no job's"):
         send(body)
     waiting = job()
 
-    assert claimed().job.id == waiting.id
+    assert claim_next().job.id == waiting.id
     assert external.claim_next(["EXTERNAL"], "w2") is None
 
     assert messages() == 0
@@ -187,7 +187,7 @@ def test_a_large_payload_comes_with_the_claim_and_a_large_result_is_stored() -> 
     large = {"text": "x" * settings().inline_bytes}
     job(large)
 
-    lease = claimed()
+    lease = claim_next()
     complete(lease, large)
 
     assert lease.job.payload == large
@@ -240,12 +240,12 @@ def test_a_dead_workers_job_is_sent_again_and_taken_over_and_the_dead_one_change
     fake_clock: FakeClock,
 ) -> None:
     created = job(ttl_ms=3_600_000)
-    dead = claimed("dead")
+    dead = claim_next("dead")
     beat(dead)
     fake_clock.seconds += LEASE + 16
 
     assert sweep().resent == 1
-    successor = claimed("successor")
+    successor = claim_next("successor")
 
     assert (successor.job.id, successor.job.worker) == (created.id, "successor")
     assert (successor.job.crashes, successor.fence) == (1, 2)
@@ -263,7 +263,7 @@ def test_the_sweeper_looks_when_the_lease_ends_however_long_the_job_had_waited(f
     for hour in range(3):
         fake_clock.seconds = (read_job(created).look_at or 0) / 1000
         assert sweep().looked == 1, hour
-    claimed()
+    claim_next()
     fake_clock.seconds += LEASE + 16
     assert sweep().resent == 1
 
@@ -274,7 +274,7 @@ def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(
     monkeypatch.setenv("SWEEP_BACKLOG", "1")
     settings.cache_clear()
     running = job(ttl_ms=3_600_000)
-    assert claimed().job.id == running.id
+    assert claim_next().job.id == running.id
     for _ in range(3):
         job()
     fake_clock.seconds += LEASE + 16
@@ -285,7 +285,7 @@ def test_a_dead_workers_job_is_sent_again_however_deep_the_queue_is(
 def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock: FakeClock) -> None:
     created = job(ttl_ms=3_600_000, max_attempts=10)
     for number in (1, 2, 3):
-        lease = claimed(f"w{number}")
+        lease = claim_next(f"w{number}")
         assert lease.job.attempts == number
         beat(lease)
         fake_clock.seconds += LEASE + 16
@@ -300,7 +300,7 @@ def test_a_job_whose_workers_all_die_fails_at_its_third_crash(fake_clock: FakeCl
 
 def test_heartbeats_keep_the_sweeper_from_sending(fake_clock: FakeClock) -> None:
     job(ttl_ms=3_600_000)
-    lease = claimed()
+    lease = claim_next()
     for _ in range(12):
         fake_clock.seconds += 10
         beat(lease)
@@ -310,7 +310,7 @@ def test_heartbeats_keep_the_sweeper_from_sending(fake_clock: FakeClock) -> None
 
 def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_refused() -> None:
     job()
-    lease = claimed()
+    lease = claim_next()
     cancel_job(lease.job.id, owner="ann", actor="ann")
 
     assert beat(lease) == (JobStatus.CANCELLED, None, None)
@@ -327,7 +327,7 @@ def test_a_cancelled_jobs_worker_hears_of_it_at_its_heartbeat_and_its_result_is_
 def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result(fake_clock: FakeClock) -> None:
     for write in (beat, complete):
         job(ttl_ms=1_000)
-        lease = claimed()
+        lease = claim_next()
         fake_clock.seconds += 2
         if write is beat:
             assert beat(lease).status is JobStatus.CANCELLED
@@ -342,7 +342,7 @@ def test_a_job_whose_time_has_passed_is_cancelled_by_its_own_heartbeat_or_result
 
 def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock: FakeClock) -> None:
     created = job(max_attempts=2)
-    assert fail(claimed()) is JobStatus.CREATED
+    assert fail(claim_next()) is JobStatus.CREATED
     assert messages() == 1
     fake_clock.seconds += 60
     again = external.claim_known(created.id, "w2", owner=None)
@@ -352,7 +352,7 @@ def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock: FakeCl
 
 def test_an_end_that_is_told_twice_counts_once() -> None:
     job()
-    done = claimed()
+    done = claim_next()
     complete(done, {"first": True})
     complete(done, {"first": True})
     with pytest.raises(LeaseLostError):
@@ -360,7 +360,7 @@ def test_an_end_that_is_told_twice_counts_once() -> None:
     assert get_result(done.job.id, owner="ann")[1] == {"first": True}
 
     job()
-    failed = claimed()
+    failed = claim_next()
     assert fail(failed) is fail(failed, "again") is JobStatus.CREATED
     assert (read_job(failed.job).error_message, messages()) == ("boom", 1)
     with pytest.raises(LeaseLostError):
@@ -369,7 +369,7 @@ def test_an_end_that_is_told_twice_counts_once() -> None:
 
 def test_without_the_token_or_the_right_owner_nothing_is_touched() -> None:
     job()
-    lease = claimed()
+    lease = claim_next()
     for wrong in ("", "0" * 16, str(lease.fence)):
         for write in (
             lambda wrong=wrong: external.heartbeat(lease.job.id, wrong, owner="ann"),
@@ -403,7 +403,7 @@ def test_the_empty_token_opens_no_job_that_nobody_claimed() -> None:
 # ---- Claims whose answer is lost ----------------------------------------------------------------------------------
 
 
-def keyed(text: str = "k1", *, caller: str = "build-7") -> IdempotencyKey:
+def make_key(text: str = "k1", *, caller: str = "build-7") -> IdempotencyKey:
     return IdempotencyKey(caller, "POST /api/v1/jobs/claim", text)
 
 
@@ -417,29 +417,29 @@ def test_a_claim_that_is_repeated_under_its_key_gets_the_same_job_and_token(fake
     # Given two jobs, and a claim whose answer is lost
     for _ in range(2):
         job({"page": 7}, ttl_ms=3_600_000)
-    lost = claim_keyed(keyed())
+    lost = claim_keyed(make_key())
     fake_clock.seconds += 20
     # When it is repeated
-    again = claim_keyed(keyed())
+    again = claim_keyed(make_key())
     # Then it is the same claim, for a whole lease from now
     assert (again.job.id, again.token, again.fence) == (lost.job.id, lost.token, 1)
     assert (again.job.payload, again.until) == ({"page": 7}, clock.now_ms() + LEASE * 1000)
     complete(again)
     assert read_job(lost.job).attempts == 1
     # And the key of another caller, or another key, gets the other job
-    assert claim_keyed(keyed(caller="build-8")).job.id != lost.job.id
+    assert claim_keyed(make_key(caller="build-8")).job.id != lost.job.id
 
 
 def test_a_key_that_found_no_job_claims_one_later() -> None:
-    assert external.claim_next(["EXTERNAL"], "w1", key=keyed()) is None
+    assert external.claim_next(["EXTERNAL"], "w1", key=make_key()) is None
     created = job()
-    assert claim_keyed(keyed()).job.id == created.id
+    assert claim_keyed(make_key()).job.id == created.id
 
 
 @pytest.mark.parametrize("end", ["completed", "failed", "cancelled", "taken over", "expired"])
 def test_a_key_whose_claim_holds_its_job_no_more_is_refused(end: str, fake_clock: FakeClock) -> None:
     job(ttl_ms=600_000)
-    lease = claim_keyed(keyed())
+    lease = claim_keyed(make_key())
     waiting = job()
     match end:
         case "completed":
@@ -454,9 +454,9 @@ def test_a_key_whose_claim_holds_its_job_no_more_is_refused(end: str, fake_clock
         case "expired":
             fake_clock.seconds += 600
     with pytest.raises(ClaimEndedError):
-        claim_keyed(keyed())
+        claim_keyed(make_key())
     assert read_job(waiting).status is JobStatus.CREATED
-    assert claim_keyed(keyed("k2")).job.id == waiting.id
+    assert claim_keyed(make_key("k2")).job.id == waiting.id
 
 
 def test_two_requests_under_one_key_at_once_claim_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,18 +466,18 @@ def test_two_requests_under_one_key_at_once_claim_one_job(monkeypatch: pytest.Mo
 
     def be_overtaken(*arguments: Any) -> Lease | None:
         monkeypatch.setattr(external, "_claim_received", original)
-        leases.append(claim_keyed(keyed()))
+        leases.append(claim_keyed(make_key()))
         return original(*arguments)
 
     leases: list[Lease] = []
     monkeypatch.setattr(external, "_claim_received", be_overtaken)
     # When both receive a message
-    leases.append(claim_keyed(keyed()))
+    leases.append(claim_keyed(make_key()))
     # Then they have the same job, and the other one waits for the next claim
     assert leases[0].job.id == leases[1].job.id
     assert leases[0].token == leases[1].token
     other = ({first.id, second.id} - {leases[0].job.id}).pop()
-    assert claimed("w2").job.id == other
+    assert claim_next("w2").job.id == other
 
 
 def test_a_key_belongs_to_its_types_and_to_its_job() -> None:
@@ -492,7 +492,7 @@ def test_a_key_belongs_to_its_types_and_to_its_job() -> None:
 def test_a_keyed_claim_whose_transaction_was_answered_late_holds_its_job() -> None:
     job()
     with lose_first_answer("TransactWriteItems", attempts=1) as sent:
-        lease = claim_keyed(keyed())
+        lease = claim_keyed(make_key())
     assert sent.count("TransactWriteItems") == 2
     assert beat(lease).status is JobStatus.RUNNING
 
@@ -500,7 +500,7 @@ def test_a_keyed_claim_whose_transaction_was_answered_late_holds_its_job() -> No
 def test_a_keyed_claim_costs_a_transaction_and_two_reads() -> None:
     job()
     with meter_calls() as meter:
-        claim_keyed(keyed())
+        claim_keyed(make_key())
     assert (meter.count("dynamodb", "TransactWriteItems"), meter.write_units(), meter.read_units()) == (1, 6, 2)
 
 
@@ -511,12 +511,12 @@ def test_claims_without_a_heartbeat_fail_no_job_however_many(fake_clock: FakeClo
     # Given a job of a single attempt, and workers that are gone before they get the answer to their claim
     created = job(ttl_ms=3_600_000, max_attempts=1)
     for number in range(5):
-        ghost = claimed(f"ghost-{number}")
+        ghost = claim_next(f"ghost-{number}")
         assert (ghost.job.id, ghost.job.attempts, ghost.job.crashes) == (created.id, 1, 0)
         fake_clock.seconds = (read_job(created).look_at or 0) / 1000
         assert sweep().resent == 1
     # When a worker lives, then it has the one attempt
-    lease = claimed("alive")
+    lease = claim_next("alive")
     beat(lease)
     complete(lease, {"pages": 12})
     ended, result = get_result(created.id, owner="ann")
@@ -527,12 +527,12 @@ def test_claims_without_a_heartbeat_fail_no_job_however_many(fake_clock: FakeClo
 def test_a_claim_without_a_heartbeat_uses_up_none_of_the_jobs_time(fake_clock: FakeClock) -> None:
     # Given a time to live that ends before the sweeper looks after the lease
     created = job(ttl_ms=40_000)
-    claimed("ghost")
+    claim_next("ghost")
     for _ in range(3):
         fake_clock.seconds += 60
         sweep()
         assert read_job(created).status is JobStatus.RUNNING
-    lease = claimed("alive")
+    lease = claim_next("alive")
     assert lease.deadline == clock.now_ms() + 40_000
     beat(lease)
     complete(lease)
@@ -540,7 +540,7 @@ def test_a_claim_without_a_heartbeat_uses_up_none_of_the_jobs_time(fake_clock: F
 
 def test_a_worker_that_sent_a_heartbeat_and_fell_silent_has_crashed(fake_clock: FakeClock) -> None:
     created = job(ttl_ms=3_600_000)
-    beat(claimed("dead"))
+    beat(claim_next("dead"))
     fake_clock.seconds += LEASE + 1
     successor = external.claim_known(created.id, "w2", owner=None)
     assert (successor.job.attempts, successor.job.crashes) == (2, 1)
@@ -548,7 +548,7 @@ def test_a_worker_that_sent_a_heartbeat_and_fell_silent_has_crashed(fake_clock: 
 
 def test_a_late_heartbeat_of_a_claim_that_was_returned_is_refused(fake_clock: FakeClock) -> None:
     created = job(ttl_ms=3_600_000)
-    late = claimed("late")
+    late = claim_next("late")
     fake_clock.seconds += LEASE + 1
     lease = external.claim_known(created.id, "w2", owner=None)
     with pytest.raises(LeaseLostError):
@@ -558,7 +558,7 @@ def test_a_late_heartbeat_of_a_claim_that_was_returned_is_refused(fake_clock: Fa
 
 def test_a_first_heartbeat_after_the_lease_and_before_the_next_claim_keeps_the_job(fake_clock: FakeClock) -> None:
     created = job(ttl_ms=3_600_000)
-    slow = claimed("slow")
+    slow = claim_next("slow")
     fake_clock.seconds += LEASE + 1
     assert beat(slow).status is JobStatus.RUNNING
     with pytest.raises(NotClaimableError):
@@ -581,11 +581,11 @@ def test_a_claim_chooses_the_length_of_its_lease_and_of_each_extension(fake_cloc
     # When the worker dies, the job is back when that lease has ended, and the next claim has a length of its own
     fake_clock.seconds += 616
     assert sweep().resent == 1
-    assert claimed("w2").until == clock.now_ms() + LEASE * 1000
+    assert claim_next("w2").until == clock.now_ms() + LEASE * 1000
 
 
 def test_a_claim_of_an_earlier_release_is_kept_by_heartbeats_of_this_one(fake_clock: FakeClock) -> None:
     job(ttl_ms=3_600_000)
-    lease = claimed()
+    lease = claim_next()
     JobModel.change(lease.job.id, [JobModel.is_unconfirmed.remove(), JobModel.lease_ms.remove()], JobModel.id.exists())
     assert beat(lease).lease_until == clock.now_ms() + LEASE * 1000

@@ -59,20 +59,20 @@ MORE: dict[str, Any] = {"note": "n", "paused_at": 1_700_000_000_123, "is_urgent"
                         "limits": {"cpu": 2}, "secret": "s"}  # fmt: skip
 
 
-def extended(**more: object) -> ExtendedJob:
+def extend(**more: object) -> ExtendedJob:
     return ExtendedJob(**msgspec.structs.asdict(JOB), **more)
 
 
 @pytest.mark.parametrize("more", [{}, *({name: value} for name, value in MORE.items()), MORE])
 def test_a_field_that_is_declared_once_reaches_the_item_and_back(more: dict[str, Any]) -> None:
-    stored, job = StoredRecord(ExtendedJob), extended(**more)
+    stored, job = StoredRecord(ExtendedJob), extend(**more)
     item = ExtendedModel(**stored.encode(job)).serialize()
     assert ExtendedJob(**stored.decode(item)) == job
 
 
 def test_a_public_field_that_is_declared_once_reaches_the_view_and_its_document() -> None:
     view = derive_view(ExtendedJob)
-    members = {name: view[name].convert(extended(**MORE)) for name in MORE if name in view}
+    members = {name: view[name].convert(extend(**MORE)) for name in MORE if name in view}
     assert members == {"note": "n", "paused_at": "2023-11-14T22:13:20.123Z", "is_urgent": True, "regions": ["a", "b"],
                        "limits": {"cpu": 2}}  # fmt: skip
     schema = msgspec.json.schema(msgspec.defstruct("View", [(name, form.type) for name, form in view.items()]))
@@ -86,7 +86,7 @@ def test_an_internal_field_is_in_no_view() -> None:
 
 
 def test_a_public_field_without_a_value_is_null_in_the_view() -> None:
-    view, job = derive_view(ExtendedJob), extended()
+    view, job = derive_view(ExtendedJob), extend()
     assert [view[name].convert(job) for name in ("note", "paused_at", "is_urgent", "regions")] == [
         None,
         None,

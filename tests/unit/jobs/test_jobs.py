@@ -40,17 +40,17 @@ pytestmark = pytest.mark.usefixtures("cloud")
 LEASE = 30_000
 
 
-def received() -> list[Any]:
+def receive_messages() -> list[Any]:
     """Messages in the queue, which are hidden from now on."""
     answer = aws.client("sqs").receive_message(QueueUrl=require_setting("jobs_queue_url"), MaxNumberOfMessages=10)
     return answer.get("Messages", [])
 
 
 def messages() -> list[str]:
-    return [queue.parse(message["Body"]).job_id for message in received()]
+    return [queue.parse(message["Body"]).job_id for message in receive_messages()]
 
 
-def abandoned(job: Job) -> Lease:
+def find_abandoned(job: Job) -> Lease:
     outcome = claim.claim(job.id, "w2")
     assert isinstance(outcome, claim.Abandoned)
     return outcome.lease
@@ -166,7 +166,7 @@ def test_a_late_result_is_discarded(fake_clock: FakeClock) -> None:
 def test_a_worker_that_lost_its_lease_changes_nothing(fake_clock: FakeClock) -> None:
     mine = claim_job(create_sleep_job())
     fake_clock.seconds += 31
-    theirs = claim.take_over(abandoned(mine.job), "w2")
+    theirs = claim.take_over(find_abandoned(mine.job), "w2")
     assert isinstance(theirs, claim.Claimed)
 
     for attempt in (lambda: finish.complete(mine, {"by": "w1"}), lambda: finish.fail(mine, "no"),
@@ -182,7 +182,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(fake_clock: FakeClock) -> 
 def test_a_takeover_has_the_whole_time_to_live_and_only_the_first_of_two_gets_it(fake_clock: FakeClock) -> None:
     mine = claim_job(create_sleep_job(ttl_ms=60_000))
     fake_clock.seconds += 31
-    seen = abandoned(mine.job)
+    seen = find_abandoned(mine.job)
 
     first, second = claim.take_over(seen, "w2"), claim.take_over(seen, "w3")
 
@@ -237,7 +237,7 @@ def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(fake_cl
     claim_job(job)
     for crash in (1, 2):
         fake_clock.seconds += 31
-        outcome = claim.take_over(abandoned(job), "w")
+        outcome = claim.take_over(find_abandoned(job), "w")
         assert isinstance(outcome, claim.Claimed)
         assert outcome.lease.job.crashes == crash
     fake_clock.seconds += 31
@@ -352,16 +352,16 @@ def dead_letter(job: Job) -> dead_letters.LetterVerdict:
 def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock: FakeClock) -> None:
     unclaimed = create_sleep_job(ttl_ms=60_000)
     fake_clock.seconds += settings().dead_letter_seconds
-    done, held, dead, late = (create_sleep_job(ttl_ms=60_000) for _ in range(4))
+    done, running, dead, late = (create_sleep_job(ttl_ms=60_000) for _ in range(4))
     finish.complete(claim_job(done), {})
     late_claim = claim_job(late, message_id=None)
     claim_job(dead)
     fake_clock.seconds += 40
-    claim_job(held)
+    claim_job(running)
     messages()
 
     assert dead_letter(done) is dead_letters.LetterVerdict.DROPPED
-    assert dead_letter(held) is dead_letters.LetterVerdict.DROPPED
+    assert dead_letter(running) is dead_letters.LetterVerdict.DROPPED
     assert dead_letter(unclaimed) is dead_letters.LetterVerdict.FAILED
     assert dead_letter(dead) is dead_letters.LetterVerdict.SENT_AFRESH  # another worker may take it over
     fake_clock.seconds = late_claim.deadline / 1000 - 10
@@ -369,7 +369,7 @@ def test_a_dead_letter_is_judged_by_what_its_job_is_now(fake_clock: FakeClock) -
     fake_clock.seconds += 10
     assert dead_letter(late) is dead_letters.LetterVerdict.CANCELLED
     assert read_job(unclaimed).dead_lettered_at
-    assert read_job(held).status is JobStatus.RUNNING
+    assert read_job(running).status is JobStatus.RUNNING
 
 
 def test_a_dead_letter_of_a_job_whose_turn_comes_later_is_sent_afresh(fake_clock: FakeClock) -> None:
@@ -418,7 +418,7 @@ def test_a_dead_letter_without_a_version_fails_no_job_and_its_successor_has_one(
     # When it is judged
     assert dead_letters.judge(body) is dead_letters.LetterVerdict.SENT_AFRESH
     # Then its successor says which version it was sent for, and the job can be claimed with either
-    (message,) = received()
+    (message,) = receive_messages()
     assert queue.parse(message["Body"]) == queue.JobMessage(job.id, job.ttl_ms, job.version)
     assert queue.parse(body) == queue.JobMessage(job.id, job.ttl_ms, None)
     claim_job(job)
@@ -466,8 +466,8 @@ def test_the_sweeper_looks_after_a_held_job_whose_message_is_a_dead_letter(fake_
 
 def test_a_second_message_of_a_held_job_is_a_duplicate_and_the_first_is_not(fake_clock: FakeClock) -> None:
     job = create_sleep_job(ttl_ms=60_000)
-    held = claim.claim(job.id, "w1", message_id="m1")
-    assert isinstance(held, claim.Claimed)
+    first = claim.claim(job.id, "w1", message_id="m1")
+    assert isinstance(first, claim.Claimed)
 
     again, other = claim.claim(job.id, "w2", message_id="m1"), claim.claim(job.id, "w2", message_id="m2")
 

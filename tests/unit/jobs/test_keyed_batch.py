@@ -88,7 +88,7 @@ def facts(outcomes: list[Job | LeasewayError]) -> list[Any]:
     ]
 
 
-def stored() -> dict[str, Any]:
+def scan_jobs() -> dict[str, Any]:
     return {item["id"]["S"]: item for item in aws.client("dynamodb").scan(TableName="jobs")["Items"]}
 
 
@@ -122,14 +122,14 @@ def test_a_repeat_gets_the_first_answer_for_one_refused_write() -> None:
 
     assert facts(again) == facts(first)
     assert meter.operations() == {"dynamodb.PutItem": 1}
-    assert len(stored()) == len(BODIES) - 1
+    assert len(scan_jobs()) == len(BODIES) - 1
     assert set(messages().values()) == {1}
     assert first[REFUSED].code == "UNKNOWN_JOB_TYPE"  # type: ignore[union-attr]
 
 
 def test_what_is_stored_is_what_is_answered() -> None:
     answered = {job.id: job for job in create() if isinstance(job, Job)}
-    for job_id, item in stored().items():
+    for job_id, item in scan_jobs().items():
         job = answered[job_id]
         assert (int(item["created_at"]["N"]), int(item["ttl_ms"]["N"]), int(item["max_attempts"]["N"])) == (
             job.created_at,
@@ -138,7 +138,7 @@ def test_what_is_stored_is_what_is_answered() -> None:
         )
         assert item.get("queue", {}).get("S") == job.queue
         assert int(item["run_after"]["N"] if "run_after" in item else 0) == (job.run_after or 0)
-    assert stored().keys() == answered.keys()
+    assert scan_jobs().keys() == answered.keys()
 
 
 @pytest.mark.parametrize(
@@ -154,12 +154,12 @@ def test_what_is_stored_is_what_is_answered() -> None:
 )
 def test_another_batch_under_the_key_is_refused_and_writes_nothing(other: list[dict[str, Any]]) -> None:
     create()
-    before = stored()
+    before = scan_jobs()
 
     with pytest.raises(KeyReusedError):
         create(other)
 
-    assert stored() == before
+    assert scan_jobs() == before
 
 
 def test_equal_batches_are_one_however_their_json_is_written() -> None:
@@ -203,7 +203,7 @@ def test_a_repeat_finishes_what_a_request_left_that_died(
                 again = create(key=key)
             # Then each job is there once, as it was answered, and no job of a step that was done has a second message
             jobs = [each for each in outcomes if isinstance(each, Job)]
-            items, sent, tagged = stored(), messages(), rows_of_tags()
+            items, sent, tagged = scan_jobs(), messages(), rows_of_tags()
             assert len(jobs) == len(BODIES) - 1
             assert facts(again) == facts(outcomes)
             assert [int(items[job.id]["created_at"]["N"]) for job in jobs] == [job.created_at for job in jobs]
@@ -212,10 +212,10 @@ def test_a_repeat_finishes_what_a_request_left_that_died(
             assert [sent[job_id] for job_id in done] == [1] * len(done)
             assert all(sent[job.id] in (1, 2) for job in jobs)
             assert sum(sent[job.id] for job in jobs) <= len(jobs) + STEP
-    assert len(stored()) == (len(BODIES) - 1) * (death + 2)
+    assert len(scan_jobs()) == (len(BODIES) - 1) * (death + 2)
 
 
-def throttled(name: str) -> ClientError:
+def make_throttling(name: str) -> ClientError:
     return ClientError({"Error": {"Code": "ThrottlingException", "Message": ""}}, name)
 
 
@@ -236,7 +236,7 @@ def test_writes_that_fail_lose_and_double_no_others(
         if lost:
             call()
             raise ReadTimeoutError(endpoint_url="")
-        raise throttled(name)
+        raise make_throttling(name)
 
     intercept(fail)
     first = create()
@@ -245,12 +245,12 @@ def test_writes_that_fail_lose_and_double_no_others(
     assert Counter(problems) == Counter(
         {"UNKNOWN_JOB_TYPE": 1, "OUTCOME_UNKNOWN" if lost else "UNAVAILABLE": len(failing)}
     )
-    assert len(stored()) == 12 - (0 if lost else len(failing))
+    assert len(scan_jobs()) == 12 - (0 if lost else len(failing))
     # And a repeat creates those, and no other
     again = create()
     assert [each.code for each in again if not isinstance(each, Job)] == ["UNKNOWN_JOB_TYPE"]
-    assert len(stored()) == 12
-    assert messages() == Counter(stored().keys())
+    assert len(scan_jobs()) == 12
+    assert messages() == Counter(scan_jobs().keys())
     assert facts(create()) == facts(again)
 
 
@@ -271,7 +271,7 @@ def test_ordered_jobs_are_stored_together_however_often_their_transaction_fails(
             if len(transactions) == 1:
                 call()
             raise ReadTimeoutError(endpoint_url="")
-        raise throttled(name)
+        raise make_throttling(name)
 
     intercept(fail)
     first = create()
@@ -283,7 +283,7 @@ def test_ordered_jobs_are_stored_together_however_often_their_transaction_fails(
 
     assert [json.loads(body)["job_id"] for body in bodies_in(ORDERED.url)] == [each.id for each in again[5:8]]  # type: ignore[union-attr]
     assert all(isinstance(each, Job) for each in again[5:8])
-    assert messages() == Counter(stored().keys())
+    assert messages() == Counter(scan_jobs().keys())
     assert facts(create()) == facts(again)
 
 
@@ -294,7 +294,7 @@ def test_a_job_that_was_removed_is_not_created_again() -> None:
     again = create()
 
     assert facts(again) == facts(first)
-    assert len(stored()) == 11
+    assert len(scan_jobs()) == 11
 
 
 def test_ordered_jobs_that_were_not_sent_are_created_by_the_repeat(intercept: Callable[..., None]) -> None:
@@ -304,19 +304,19 @@ def test_ordered_jobs_that_were_not_sent_are_created_by_the_repeat(intercept: Ca
         if name == "SendMessageBatch" and request["QueueUrl"].endswith(".fifo"):
             ids.extend(entry["MessageDeduplicationId"] for entry in request["Entries"])
             if len(ids) <= 3:
-                raise throttled(name)
+                raise make_throttling(name)
         return call()
 
     intercept(refuse_ordered)
     first = create()
     assert [getattr(each, "code", None) for each in first[5:8]] == ["UNAVAILABLE"] * 3
-    assert len(stored()) == 9
+    assert len(scan_jobs()) == 9
 
     with later(1):
         again = create()
 
     assert all(isinstance(each, Job) for each in again[5:8])
-    assert messages() == Counter(stored().keys())
+    assert messages() == Counter(scan_jobs().keys())
     assert not set(ids[:3]) & set(ids[3:]), "SQS drops a second message with the same id for five minutes"
     ordered = [json.loads(body)["job_id"] for body in bodies_in(ORDERED.url)]
     assert ordered == [each.id for each in again[5:8] if isinstance(each, Job)]
@@ -331,7 +331,7 @@ def test_a_request_that_was_overtaken_by_its_repeat_takes_nothing_back(intercept
             state["hung"] = True
             with later(1):
                 state["repeat"] = create()
-            raise throttled(name)
+            raise make_throttling(name)
         return call()
 
     intercept(hang)
@@ -339,8 +339,8 @@ def test_a_request_that_was_overtaken_by_its_repeat_takes_nothing_back(intercept
     with pytest.raises(WorkMovedError):
         create()
     # Then every job that its repeat has answered is there
-    assert {each.id for each in state["repeat"] if isinstance(each, Job)} == stored().keys()
-    assert set(messages()) == stored().keys()
+    assert {each.id for each in state["repeat"] if isinstance(each, Job)} == scan_jobs().keys()
+    assert set(messages()) == scan_jobs().keys()
 
 
 def test_over_http_a_batch_has_a_key() -> None:
@@ -352,7 +352,7 @@ def test_over_http_a_batch_has_a_key() -> None:
     assert (first.status, first.json["accepted"], first.json["refused"]) == (202, 3, 1)
     assert again.json == first.json
     assert (other.status, other.json["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
-    assert len(stored()) == 3
+    assert len(scan_jobs()) == 3
 
 
 def test_a_key_whose_record_has_expired_creates_no_job_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -363,4 +363,4 @@ def test_a_key_whose_record_has_expired_creates_no_job_twice(monkeypatch: pytest
             create(BODIES[:3])
 
     assert facts(again) == facts(first)
-    assert len(stored()) == 12
+    assert len(scan_jobs()) == 12

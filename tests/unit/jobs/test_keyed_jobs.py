@@ -51,7 +51,7 @@ def large(text: str = "x") -> Job:
     return create_job("ann", "EXTERNAL", {"text": text * 5_000}, key=KEY)
 
 
-def ordered(key: IdempotencyKey = KEY) -> Job:
+def create_ordered_job(key: IdempotencyKey = KEY) -> Job:
     moment = next(_seconds)
     with clock.fixed(lambda: moment):
         return create_job("ann", "SLEEP", SLEEP, Options(order_key="k", tags=["t"]), key=key)
@@ -60,7 +60,7 @@ def ordered(key: IdempotencyKey = KEY) -> Job:
 _seconds = iter(range(1_800_000_000, 1_900_000_000))
 
 
-def stored() -> list[str]:
+def scan_job_ids() -> list[str]:
     return [item["id"]["S"] for item in aws.client("dynamodb").scan(TableName="jobs")["Items"]]
 
 
@@ -87,7 +87,7 @@ def _remove() -> None:
         (lambda: None, large),
         (expire_keys, large),
         (_remove, large),
-        (lambda: claim.claim(stored()[0], "w"), large),
+        (lambda: claim.claim(scan_job_ids()[0], "w"), large),
         (lambda: None, lambda: large("y")),
         (expire_keys, lambda: large("y")),
     ],
@@ -138,13 +138,13 @@ def test_an_ordered_job_whose_send_failed_is_sent_by_the_repeat(
     intercept(meddle)
     for _ in range(times):
         with pytest.raises(UnavailableError):
-            ordered()
-        assert stored() == []
+            create_ordered_job()
+        assert scan_job_ids() == []
     lost = count_messages()
     # When the client sends it again
-    job = ordered()
+    job = create_ordered_job()
     # Then its message is taken: its deduplication id is another than that of the job that was deleted
-    assert stored() == [job.id]
+    assert scan_job_ids() == [job.id]
     assert len(set(ids)) == len(ids) == times + 1
     assert count_messages() == lost + 1
 
@@ -158,15 +158,15 @@ def test_a_repeat_that_sent_keeps_the_job_from_being_taken_back(intercept: Calla
         nonlocal is_first
         if name == "SendMessageBatch" and is_first:
             is_first = False
-            repeats.append(ordered())
+            repeats.append(create_ordered_job())
             return fail_call(call, name)
         return call()
 
     intercept(hang)
     # When it takes the job back, then it is refused
     with pytest.raises(WorkMovedError):
-        ordered()
-    assert stored() == [repeats[0].id]
+        create_ordered_job()
+    assert scan_job_ids() == [repeats[0].id]
     assert count_messages() == 1
 
 
@@ -178,7 +178,7 @@ def test_a_repeat_that_comes_too_late_creates_the_job_itself(intercept: Callable
         state["sends"] += name == "SendMessageBatch"
         if name == "SendMessageBatch" and state["sends"] == 1:
             with pytest.raises(LeasewayError):
-                ordered()
+                create_ordered_job()
             return fail_call(call, name)
         if name == "UpdateItem":
             aws.client("dynamodb").delete_item(TableName="idempotency", Key=request["Key"])
@@ -186,10 +186,10 @@ def test_a_repeat_that_comes_too_late_creates_the_job_itself(intercept: Callable
 
     intercept(meddle)
     with pytest.raises(LeasewayError):
-        ordered()
-    job = ordered()
+        create_ordered_job()
+    job = create_ordered_job()
 
-    assert stored() == [job.id]
+    assert scan_job_ids() == [job.id]
     assert count_messages() >= 1
 
 
@@ -223,16 +223,16 @@ def test_a_repeat_settles_what_a_request_left_that_died(
             is_dead = False
             intercept(die)
             with pytest.raises((Died, UnavailableError)):
-                ordered(key)
+                create_ordered_job(key)
             # When the client sends it again
             is_dead = True
-            job = ordered(key)
+            job = create_ordered_job(key)
             # Then the job is there, once, and has one message
-            assert stored().count(job.id) == 1
+            assert scan_job_ids().count(job.id) == 1
             assert count_messages() == earlier_messages + 1
             rows = aws.client("dynamodb").scan(TableName="tags")["Items"]
             assert job.created_at in {int(row["created_key"]["S"].partition("#")[0]) for row in rows}
-    assert len(stored()) == death + 1
+    assert len(scan_job_ids()) == death + 1
 
 
 @pytest.mark.parametrize(

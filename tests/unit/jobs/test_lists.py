@@ -23,12 +23,12 @@ def numbers(page: JobPage) -> list[int]:
     return [job.created_at - EPOCH_MS for job in page.content]
 
 
-def walk(**wanted: Any) -> list[list[int]]:
+def walk(**selection: Any) -> list[list[int]]:
     """Every page of a list, by its cursors."""
-    page = page_of_jobs(**wanted)
+    page = page_of_jobs(**selection)
     pages = [numbers(page)]
     while page.cursor:
-        page = page_of_jobs(**wanted, cursor=page.cursor)
+        page = page_of_jobs(**selection, cursor=page.cursor)
         pages.append(numbers(page))
         assert len(pages) < 200, "the cursor leads in a circle"
     return pages
@@ -117,14 +117,14 @@ def test_a_filtered_page_reads_at_most_its_key_budget(monkeypatch: pytest.Monkey
     monkeypatch.setenv("LIST_KEY_BUDGET", "100")
     settings.cache_clear()
     put_jobs([make_job_item(n, type_name="SLEEP" if n else "HTTP_GET") for n in range(500)])
-    cursor, found, pages = None, [], 0
+    cursor, matches, pages = None, [], 0
     while pages == 0 or cursor:
         with meter_calls() as meter:
             page = page_of_jobs(owner="alice", type_name="HTTP_GET", size=20, cursor=cursor)
         index_keys = sum(call.keys for call in meter.calls if _index_of(call) is not None)
         assert index_keys <= 100
-        cursor, found, pages = page.cursor, found + numbers(page), pages + 1
-    assert found == [0]
+        cursor, matches, pages = page.cursor, matches + numbers(page), pages + 1
+    assert matches == [0]
     assert pages >= 5
 
 
@@ -178,14 +178,14 @@ class _Reluctant:
         return getattr(self._client, name)
 
     def batch_get_item(self, RequestItems: dict[str, Any]) -> Any:  # noqa: N803
-        ((table, asked),) = RequestItems.items()
-        keys, kept = asked["Keys"][: self.gives], asked["Keys"][self.gives :]
+        ((table, request),) = RequestItems.items()
+        keys, withheld = request["Keys"][: self.gives], request["Keys"][self.gives :]
         answer = self._client.batch_get_item(RequestItems={table: {"Keys": keys}}) if keys else {"Responses": {}}
-        return {**answer, "UnprocessedKeys": {table: {"Keys": kept}} if kept else {}}
+        return {**answer, "UnprocessedKeys": {table: {"Keys": withheld}} if withheld else {}}
 
 
 @pytest.mark.parametrize(
-    ("wanted", "field"),
+    ("selection", "field"),
     [
         ({"size": 0}, "size"),
         ({"size": 101}, "size"),
@@ -198,9 +198,9 @@ class _Reluctant:
         ({"owner": None, "type_name": "SLEEP"}, "status"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_its_field(wanted: dict[str, Any], field: str) -> None:
+def test_what_makes_no_sense_is_refused_with_its_field(selection: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidInputError) as refused:
-        page_of_jobs(**{"owner": "alice", **wanted})
+        page_of_jobs(**{"owner": "alice", **selection})
     assert refused.value.field == field
 
 

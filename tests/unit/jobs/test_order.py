@@ -28,7 +28,7 @@ KEY = IdempotencyKey("ann", "POST /there", "key")
 
 
 @pytest.fixture
-def sent() -> Any:
+def entries_sent() -> Any:
     """What is sent, entry by entry."""
     entries: list[dict[str, Any]] = []
 
@@ -41,7 +41,7 @@ def sent() -> Any:
     events.unregister("before-parameter-build.sqs.SendMessageBatch", note)
 
 
-def ordered(order_key: str = "k", *, key: IdempotencyKey | None = None, **options: Any) -> Job:
+def create_ordered_job(order_key: str = "k", *, key: IdempotencyKey | None = None, **options: Any) -> Job:
     return create_job("ann", "SLEEP", SLEEP, Options(order_key=order_key, **options), key=key)
 
 
@@ -70,20 +70,20 @@ class Invocation:
         return 900_000
 
 
-def test_a_group_is_an_owners_key_and_nobody_elses(sent: list[dict[str, Any]]) -> None:
-    mine = [ordered(), ordered(), ordered("another")]
+def test_a_group_is_an_owners_key_and_nobody_elses(entries_sent: list[dict[str, Any]]) -> None:
+    mine = [create_ordered_job(), create_ordered_job(), create_ordered_job("another")]
     create_job("ben", "SLEEP", SLEEP, Options(order_key="k"))
 
-    groups = [entry["MessageGroupId"] for entry in sent]
+    groups = [entry["MessageGroupId"] for entry in entries_sent]
     assert groups[0] == groups[1]
     assert len(set(groups)) == 3
-    assert {entry["queue"] for entry in sent} == {ORDERED.url}
-    assert all("DelaySeconds" not in entry for entry in sent), "FIFO queues refuse it"
+    assert {entry["queue"] for entry in entries_sent} == {ORDERED.url}
+    assert all("DelaySeconds" not in entry for entry in entries_sent), "FIFO queues refuse it"
     assert get_job(mine[0].id, owner="ann").order_key == "k"
 
 
 def test_what_is_sent_twice_within_minutes_is_taken_once() -> None:
-    job = ordered()
+    job = create_ordered_job()
 
     assert queue.send([queue.build_message(job)]) == 1
 
@@ -101,7 +101,7 @@ def test_what_is_sent_twice_within_minutes_is_taken_once() -> None:
 )
 def test_an_order_excludes_a_priority_and_a_time(options: dict[str, Any], problem: str) -> None:
     with pytest.raises(InvalidInputError, match=problem):
-        ordered(**options)
+        create_ordered_job(**options)
 
 
 @pytest.mark.parametrize("key", ["", "x" * 129, "a\nb"])
@@ -127,7 +127,7 @@ def test_a_failed_attempt_keeps_its_message_hidden_until_the_next(monkeypatch: p
         real(hidings, of)
 
     monkeypatch.setattr(queue, "hide", hide)
-    first, second = create_job("ann", "IMAGE_RESIZE", PICTURE, Options(order_key="k")), ordered()
+    first, second = create_job("ann", "IMAGE_RESIZE", PICTURE, Options(order_key="k")), create_ordered_job()
     record = receive()
     # When a worker runs it
     answer = handler({"Records": [record]}, Invocation)
@@ -137,8 +137,8 @@ def test_a_failed_attempt_keeps_its_message_hidden_until_the_next(monkeypatch: p
     assert (job.status, job.attempts) == (JobStatus.CREATED, 1)
     assert job.run_after is not None
     assert hidden[-1] <= settings().backoff_base_ms / 1000 + 1
-    held = aws.client("sqs").get_queue_attributes(QueueUrl=ORDERED.url, AttributeNames=["All"])["Attributes"]
-    assert int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesNotVisible"]) == 2
+    counts = aws.client("sqs").get_queue_attributes(QueueUrl=ORDERED.url, AttributeNames=["All"])["Attributes"]
+    assert int(counts["ApproximateNumberOfMessages"]) + int(counts["ApproximateNumberOfMessagesNotVisible"]) == 2
     assert get_job(second.id, owner="ann").status is JobStatus.CREATED
 
 
@@ -154,7 +154,7 @@ def test_the_sweeper_sends_no_second_message_for_a_retry_that_waits(monkeypatch:
     monkeypatch.setenv("BACKOFF_BASE_MS", "60000")
     monkeypatch.setenv("FIRST_LOOK_SECONDS", "1")
     settings.cache_clear()
-    job = ordered()
+    job = create_ordered_job()
     outcome = claim.claim(job.id, "w1")
     assert isinstance(outcome, claim.Claimed)
     finish.fail(outcome.lease, "no luck", run_after=clock.now_ms() + 1_000_000)  # beyond what SQS delays
@@ -167,7 +167,7 @@ def test_the_sweeper_sends_no_second_message_for_a_retry_that_waits(monkeypatch:
 
 
 def test_a_job_tried_again_by_hand_is_sent_again() -> None:
-    first, second = ordered(), ordered()
+    first, second = create_ordered_job(), create_ordered_job()
     cancel_job(first.id, owner="ann", actor="ann")
 
     retry_job(first.id, owner="ann")
@@ -192,42 +192,42 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_job_that_cannot_be_sent_in_its_turn_is_not_there() -> None:
     """The sweeper would send it after younger ones."""
     with pytest.raises(UnavailableError, match="in its turn"):
-        ordered()
-    ordinary, kept = create_jobs(
+        create_ordered_job()
+    ordinary, in_order = create_jobs(
         "ann", [JobRequest("SLEEP", SLEEP), JobRequest("SLEEP", SLEEP, Options(order_key="k"))]
     )
 
     assert isinstance(ordinary, Job)
-    assert isinstance(kept, UnavailableError)
+    assert isinstance(in_order, UnavailableError)
     assert [item["id"]["S"] for item in aws.client("dynamodb").scan(TableName="jobs")["Items"]] == [ordinary.id]
 
 
 def test_one_that_was_sent_after_all_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a send whose answer is lost, and a worker that is quick
-    def lost(_: Any, batch: Any) -> Any:
+    def lose_answer(_: Any, batch: Any) -> Any:
         claim.claim(batch[0].message.job_id, "w1")
         return batch
 
-    monkeypatch.setattr(queue, "_send_batch", lost)
+    monkeypatch.setattr(queue, "_send_batch", lose_answer)
 
-    job = ordered()
+    job = create_ordered_job()
 
     assert get_job(job.id, owner="ann").status is JobStatus.RUNNING
 
 
-def test_a_repeat_under_a_key_sends_what_the_first_request_could_not(sent: list[dict[str, Any]]) -> None:
+def test_a_repeat_under_a_key_sends_what_the_first_request_could_not(entries_sent: list[dict[str, Any]]) -> None:
     """It may have died between the table and the queue; SQS drops what it has already."""
     first = create_job("ann", "SLEEP", SLEEP, Options(order_key="k"), key=KEY)
     again = create_job("ann", "SLEEP", SLEEP, Options(order_key="k"), key=KEY)
 
     assert again.id == first.id
-    assert len(sent) == 2
-    assert sent[0]["MessageDeduplicationId"] == sent[1]["MessageDeduplicationId"]
+    assert len(entries_sent) == 2
+    assert entries_sent[0]["MessageDeduplicationId"] == entries_sent[1]["MessageDeduplicationId"]
     assert in_queue() == [first.id]
 
 
 def test_a_dead_letter_of_a_waiting_one_goes_back_to_the_ordered_queue() -> None:
-    job = ordered()
+    job = create_ordered_job()
     JobModel.change(job.id, [JobModel.run_after.set(clock.now_ms() + 500), JobModel.version.add(1)],
                     JobModel.id.exists())  # fmt: skip
 

@@ -44,11 +44,11 @@ def _limit(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.cache_clear()
 
 
-def ordered(order_key: str = "k", owner: str = "ann", key: IdempotencyKey | None = None) -> Job:
+def create_ordered_job(order_key: str = "k", owner: str = "ann", key: IdempotencyKey | None = None) -> Job:
     return create_job(owner, "SLEEP", SLEEP, Options(order_key=order_key, max_attempts=1, tags=["t"]), key=key)
 
 
-def keyed(text: str) -> IdempotencyKey:
+def make_key(text: str) -> IdempotencyKey:
     return IdempotencyKey("ann", "route", text)
 
 
@@ -67,7 +67,7 @@ def tally() -> None:
     importlib.import_module("tally.app").handler({"Records": read_stream_records(table="jobs")}, None)
 
 
-def stored() -> list[str]:
+def scan_job_ids() -> list[str]:
     return [item["id"]["S"] for item in aws.client("dynamodb").scan(TableName="jobs")["Items"]]
 
 
@@ -78,8 +78,8 @@ def rows_of_tags() -> int:
 @pytest.mark.parametrize(
     "create",
     [
-        ordered,
-        lambda: ordered(key=KEY),
+        create_ordered_job,
+        lambda: create_ordered_job(key=KEY),
         lambda: create_jobs("ann", [request()])[0],
         lambda: create_jobs_once("ann", [request()], KeyedRequest.of(KEY, 1))[0],
     ],
@@ -88,7 +88,7 @@ def rows_of_tags() -> int:
 def test_one_more_than_the_limit_is_refused_and_leaves_nothing(create: Callable[[], Job | LeasewayError]) -> None:
     # Given a key that is full
     for _ in range(LIMIT):
-        ordered()
+        create_ordered_job()
     # When one more is created, in whatever way
     try:
         outcome = create()
@@ -97,10 +97,10 @@ def test_one_more_than_the_limit_is_refused_and_leaves_nothing(create: Callable[
     # Then it is refused, and nothing of it is stored or sent
     assert isinstance(outcome, OrderKeyFullError)
     assert outcome.code == "ORDER_KEY_FULL"
-    assert (len(stored()), rows_of_tags(), count_live()) == (LIMIT, LIMIT, LIMIT)
+    assert (len(scan_job_ids()), rows_of_tags(), count_live()) == (LIMIT, LIMIT, LIMIT)
     # And another key, another owner and jobs without a key are created
-    ordered("other")
-    ordered(owner="ben")
+    create_ordered_job("other")
+    create_ordered_job(owner="ben")
     assert isinstance(create_jobs("ann", [request(None)])[0], Job)
 
 
@@ -117,19 +117,19 @@ def test_one_more_than_the_limit_is_refused_and_leaves_nothing(create: Callable[
     ids=["completed", "failed", "cancelled", "dead-lettered", "deleted", "cancelled-while-running"],
 )
 def test_a_job_that_has_ended_makes_room(end: Callable[[Job], Any]) -> None:
-    jobs = [ordered() for _ in range(LIMIT)]
+    jobs = [create_ordered_job() for _ in range(LIMIT)]
     end(jobs[0])
     tally()
     tally()  # the stream delivers at least once
 
     assert count_live() == LIMIT - 1
-    ordered()
+    create_ordered_job()
     with pytest.raises(OrderKeyFullError):
-        ordered()
+        create_ordered_job()
 
 
 def test_a_retry_counts_again_and_a_removal_of_an_ended_job_does_not() -> None:
-    first, second = ordered(), ordered()
+    first, second = create_ordered_job(), create_ordered_job()
     for job in (first, second):
         cancel_job(job.id, owner="ann", actor="ann")
     retry_job(first.id, owner="ann")
@@ -141,22 +141,22 @@ def test_a_retry_counts_again_and_a_removal_of_an_ended_job_does_not() -> None:
 
 def test_a_repeat_under_a_key_counts_once() -> None:
     for _ in range(3):
-        ordered(key=KEY)
-        create_jobs_once("ann", [request()] * 3, KeyedRequest.of(keyed("batch"), 3))
+        create_ordered_job(key=KEY)
+        create_jobs_once("ann", [request()] * 3, KeyedRequest.of(make_key("batch"), 3))
 
-    assert (len(stored()), count_live()) == (4, 4)
+    assert (len(scan_job_ids()), count_live()) == (4, 4)
 
 
 def test_a_repeat_is_answered_although_the_key_is_full() -> None:
-    first = ordered(key=KEY)
+    first = create_ordered_job(key=KEY)
     for _ in range(LIMIT - 1):
-        ordered()
+        create_ordered_job()
 
-    assert ordered(key=KEY).id == first.id
+    assert create_ordered_job(key=KEY).id == first.id
 
 
 def test_what_a_full_key_refused_is_created_by_a_repeat_once_there_is_room() -> None:
-    jobs = [ordered() for _ in range(LIMIT - 1)]
+    jobs = [create_ordered_job() for _ in range(LIMIT - 1)]
     batch = KeyedRequest.of(KEY, "batch")
     refused = create_jobs_once("ann", [request(), request(), request("other")], batch)
     assert [isinstance(each, OrderKeyFullError) for each in refused] == [True, True, False]
@@ -170,7 +170,7 @@ def test_what_a_full_key_refused_is_created_by_a_repeat_once_there_is_room() -> 
 
 
 def test_a_job_of_a_release_that_counted_none_is_not_subtracted() -> None:
-    job = ordered()
+    job = create_ordered_job()
     JobModel.change(job.id, [JobModel.order_counted.remove()], JobModel.id.exists())
     cancel_job(job.id, owner="ann", actor="ann")
     tally()
@@ -184,10 +184,10 @@ def test_a_death_leaves_the_count_at_the_jobs_that_are_there(
     monkeypatch: pytest.MonkeyPatch, subtests: Any, way: str, after: bool
 ) -> None:
     create: dict[str, Callable[[str], Any]] = {
-        "one": ordered,
-        "one-with-key": lambda key: ordered(key, key=keyed(key)),
+        "one": create_ordered_job,
+        "one-with-key": lambda key: create_ordered_job(key, key=make_key(key)),
         "batch": lambda key: create_jobs("ann", [request(key), request(key)]),
-        "batch-with-key": lambda key: create_jobs_once("ann", [request(key)] * 2, KeyedRequest.of(keyed(key), 2)),
+        "batch-with-key": lambda key: create_jobs_once("ann", [request(key)] * 2, KeyedRequest.of(make_key(key), 2)),
     }
     original = BaseClient._make_api_call  # type: ignore[attr-defined]
     calls: list[str] = []
@@ -235,7 +235,7 @@ def test_requests_at_a_time_share_the_room() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BaseClient, "_make_api_call", conflict)
-        jobs = [ordered() for _ in range(LIMIT)]
+        jobs = [create_ordered_job() for _ in range(LIMIT)]
 
     assert len({job.id for job in jobs}) == count_live() == LIMIT
 

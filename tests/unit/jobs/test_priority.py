@@ -22,7 +22,7 @@ SLEEP = {"duration_ms": 1}
 
 
 @pytest.fixture
-def sent() -> Any:
+def messages_sent() -> Any:
     """Every message sent, as (the end of its queue's address, its group)."""
     messages: list[tuple[str, str]] = []
 
@@ -37,15 +37,15 @@ def sent() -> Any:
 
 
 def depth(queue: Queue) -> int:
-    held = aws.client("sqs").get_queue_attributes(QueueUrl=queue.url, AttributeNames=["All"])["Attributes"]
-    return int(held["ApproximateNumberOfMessages"]) + int(held["ApproximateNumberOfMessagesDelayed"])
+    attributes = aws.client("sqs").get_queue_attributes(QueueUrl=queue.url, AttributeNames=["All"])["Attributes"]
+    return int(attributes["ApproximateNumberOfMessages"]) + int(attributes["ApproximateNumberOfMessagesDelayed"])
 
 
 @pytest.mark.parametrize(("priority", "queue"), [("high", HIGH), ("normal", NORMAL), ("low", LOW), (None, NORMAL)])
 def test_a_priority_is_a_queue(priority: str | None, queue: Queue) -> None:
-    asked = {} if priority is None else {"priority": priority}
+    option = {} if priority is None else {"priority": priority}
 
-    answer = post("/api/v1/jobs", {"type": "SLEEP", "payload": SLEEP, **asked})
+    answer = post("/api/v1/jobs", {"type": "SLEEP", "payload": SLEEP, **option})
 
     assert answer.json["queue"] == queue.name
     assert {each: depth(each) for each in (HIGH, NORMAL, LOW)} == {
@@ -66,10 +66,10 @@ def test_a_retry_stays_in_its_priority() -> None:
 
 def test_a_hundred_jobs_of_mixed_priority_take_sixteen_calls_at_most() -> None:
     # 34, 33 and 33 are the worst: four calls for each priority
-    wanted = [JobRequest("SLEEP", SLEEP, Options(priority=list(Priority)[number % 3])) for number in range(100)]
+    requests = [JobRequest("SLEEP", SLEEP, Options(priority=list(Priority)[number % 3])) for number in range(100)]
 
     with meter_calls() as meter:
-        create_jobs("ann", wanted)
+        create_jobs("ann", requests)
 
     assert meter.count() == 16
     assert (depth(HIGH), depth(NORMAL), depth(LOW)) == (34, 33, 33)
@@ -85,13 +85,13 @@ def test_a_job_with_a_priority_costs_what_an_ordinary_one_costs() -> None:
     assert (meter.write_units("jobs"), meter.read_units()) == (8, 0)
 
 
-def test_every_message_of_a_standard_queue_says_whose_it_is(sent: list[tuple[str, str]]) -> None:
+def test_every_message_of_a_standard_queue_says_whose_it_is(messages_sent: list[tuple[str, str]]) -> None:
     """SQS shares deliveries out among groups: one owner's flood keeps no other owner waiting."""
     create_job("ann", "SLEEP", SLEEP)
     create_jobs("ben", [JobRequest("SLEEP", SLEEP, Options(priority=Priority.LOW))])
     start_now(create_task("cleo", Definition(name="nightly", every="1h", type="SLEEP", payload=SLEEP)).id)
 
-    assert sent == [("jobs", "ann"), ("low", "ben"), ("tasks", "cleo")]
+    assert messages_sent == [("jobs", "ann"), ("low", "ben"), ("tasks", "cleo")]
 
 
 def test_a_priority_that_there_is_not_is_refused() -> None:
@@ -108,12 +108,12 @@ def test_a_type_with_a_queue_of_its_own_has_no_priorities() -> None:
 
 
 def test_the_same_key_for_another_priority_is_another_request() -> None:
-    asked = {"type": "SLEEP", "payload": SLEEP, "priority": "high"}
+    body = {"type": "SLEEP", "payload": SLEEP, "priority": "high"}
     keyed = {"headers": {"Idempotency-Key": "k"}}
-    first = post("/api/v1/jobs", asked, **keyed)
+    first = post("/api/v1/jobs", body, **keyed)
 
-    assert post("/api/v1/jobs", asked, **keyed).json["id"] == first.json["id"]
-    assert post("/api/v1/jobs", asked | {"priority": "low"}, **keyed).status == 422
+    assert post("/api/v1/jobs", body, **keyed).json["id"] == first.json["id"]
+    assert post("/api/v1/jobs", body | {"priority": "low"}, **keyed).status == 422
     assert call("GET", "/api/v1/jobs/{id}", path={"id": first.json["id"]}).json["queue"] == "high"
 
 

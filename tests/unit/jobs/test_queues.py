@@ -21,7 +21,7 @@ FAR, FEW = Queue("FAR"), Queue("FEW")
 
 
 @pytest.fixture
-def plugged(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def types_with_queues(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment with two types that have queues of their own."""
     urls = {name: tables.create_queue(aws.client("sqs"), name.lower()) for name in ("FAR", "FEW")}
     monkeypatch.setenv("EXECUTORS_PACKAGE", "support.plugged_executors")
@@ -38,7 +38,7 @@ def waiting(of: Queue) -> list[str]:
     return [json.loads(message["Body"])["job_id"] for message in received]
 
 
-@pytest.mark.usefixtures("plugged")
+@pytest.mark.usefixtures("types_with_queues")
 @pytest.mark.parametrize("own", [FAR, FEW])
 def test_a_type_with_a_queue_of_its_own_waits_there_whoever_sends(own: Queue) -> None:
     # Given a job of it
@@ -55,7 +55,7 @@ def test_a_type_with_a_queue_of_its_own_waits_there_whoever_sends(own: Queue) ->
     assert get_job(job.id, owner="ann").queue == own.name
 
 
-@pytest.mark.usefixtures("plugged")
+@pytest.mark.usefixtures("types_with_queues")
 def test_a_tasks_run_of_such_a_type_waits_in_the_types_queue() -> None:
     task = create_task("ann", Definition(name="nightly", every="1h", type="FAR", payload={}))
 
@@ -64,7 +64,7 @@ def test_a_tasks_run_of_such_a_type_waits_in_the_types_queue() -> None:
     assert (waiting(FAR), waiting(TASKS)) == ([run.id], [])
 
 
-@pytest.mark.usefixtures("plugged")
+@pytest.mark.usefixtures("types_with_queues")
 def test_each_queue_is_found_by_its_address() -> None:
     assert set(list_deployed()) == {NORMAL, HIGH, LOW, ORDERED, TASKS, FAR, FEW}
     for queue in list_deployed():
@@ -73,7 +73,7 @@ def test_each_queue_is_found_by_its_address() -> None:
     assert Queue.from_arn("") == NORMAL
 
 
-@pytest.mark.usefixtures("plugged")
+@pytest.mark.usefixtures("types_with_queues")
 def test_an_external_job_may_live_eleven_hours_and_one_on_lambda_not() -> None:
     assert create_job("ann", "FAR", {}, Options(ttl_ms=LONGEST_EXTERNAL_TTL_MS)).ttl_ms == 39_600_000
     for type_name, ttl_ms in (("FAR", LONGEST_EXTERNAL_TTL_MS + 1), ("FEW", 840_001)):

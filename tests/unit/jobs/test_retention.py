@@ -45,10 +45,10 @@ def fake_clock(cloud: None) -> Iterator[FakeClock]:
         yield fake
 
 
-def read_scope() -> list[str]:
+def list_keys() -> list[str]:
     """The keys in the bucket, below the owner's prefix."""
-    found = aws.client("s3").list_objects_v2(Bucket=require_setting("bucket")).get("Contents", [])
-    return sorted(one["Key"].removeprefix("owners/") for one in found)
+    objects = aws.client("s3").list_objects_v2(Bucket=require_setting("bucket")).get("Contents", [])
+    return sorted(one["Key"].removeprefix("owners/") for one in objects)
 
 
 def remove(gone: Job) -> None:
@@ -156,7 +156,7 @@ def test_payload_result_and_picture_go_with_their_job_and_nothing_else_does() ->
     run_by_a_worker()
     upload = objects.owner_prefix("ann") + "uploads/1"
     objects.put_bytes(upload, b"x", "image/png")
-    assert {name for name in read_scope() if mine.id in name} == {
+    assert {name for name in list_keys() if mine.id in name} == {
         f"ann/jobs/{mine.id}/{name}" for name in ("payload.json", "image-1.png")
     }
     # When the job's item is removed
@@ -164,7 +164,7 @@ def test_payload_result_and_picture_go_with_their_job_and_nothing_else_does() ->
     report = clear(removals())
     # Then its objects are gone, and only those
     assert report == Cleared(jobs=1, objects=2)
-    assert read_scope() == sorted([f"ann/jobs/{other.id}/{name}" for name in ("payload.json", "image-1.png")]
+    assert list_keys() == sorted([f"ann/jobs/{other.id}/{name}" for name in ("payload.json", "image-1.png")]
                               + ["ann/uploads/1"])  # fmt: skip
     # And a repeated delivery finds nothing
     assert clear(removals()) == Cleared(jobs=1, objects=0)
@@ -174,10 +174,10 @@ def test_a_small_picture_of_a_small_payload_is_found_too() -> None:
     small = picture() | {"source": {"base64": tiny()}}
     mine = create_job("ann", "IMAGE_RESIZE", small)
     run_by_a_worker()
-    assert read_scope() == [f"ann/jobs/{mine.id}/image-1.png"]
+    assert list_keys() == [f"ann/jobs/{mine.id}/image-1.png"]
     remove(mine)
     clear(removals())
-    assert read_scope() == []
+    assert list_keys() == []
 
 
 def tiny() -> str:
@@ -211,11 +211,11 @@ def test_what_an_attempt_left_that_lost_its_lease_is_found(fake_clock: FakeClock
     with pytest.raises(LeaseLostError):
         finish.complete(first, LARGE)
     finish.complete(second.lease, {})
-    assert len(read_scope()) == 2
+    assert len(list_keys()) == 2
     # When the job is removed, then they go
     remove(first.job)
     clear(removals())
-    assert read_scope() == []
+    assert list_keys() == []
 
 
 def test_a_later_job_of_the_same_key_keeps_its_payload() -> None:
@@ -231,9 +231,9 @@ def test_a_later_job_of_the_same_key_keeps_its_payload() -> None:
     again = create_job("ann", "IMAGE_RESIZE", picture(), key=KEY)
     assert again.id == mine.id
     # When the record of the removal comes late, then what was written since stays
-    kept = read_scope()
+    keys = list_keys()
     assert clear(removals()).objects == 0
-    assert read_scope() == kept
+    assert list_keys() == keys
 
 
 @pytest.mark.parametrize("tag_names", [(), ("blue", "red")])
@@ -260,7 +260,7 @@ def test_what_an_expired_job_left_goes_if_its_key_is_used_again(
     assert again.id == first.id
     assert again.created_at > first.created_at
     clear(removals())
-    assert read_scope() == []
+    assert list_keys() == []
     rows = aws.client("dynamodb").scan(TableName="tags")["Items"]
     assert [row["created_key"]["S"] for row in rows] == [created_key(again.created_at, again.id)] * len(tag_names)
     assert read_job(again).status is JobStatus.CREATED
@@ -278,11 +278,11 @@ def test_what_the_bucket_keeps_makes_the_batch_come_again_and_holds_no_other_job
     # When the batch is cleared, then it raises, and the second is done
     with pytest.raises(NotClearedError, match=jobs[0].id):
         clear(gone)
-    assert [name for name in read_scope() if jobs[1].id in name] == []
+    assert [name for name in list_keys() if jobs[1].id in name] == []
     # And when the bucket is well again, the repeated batch does the rest
     client.keeps = ""
     clear(gone)
-    assert read_scope() == []
+    assert list_keys() == []
 
 
 class _Stubborn:
@@ -306,7 +306,7 @@ def test_more_objects_than_a_page_holds_all_go() -> None:
     for number in range(1_003):
         objects.put_bytes(objects.job_key("ann", mine.id, f"{number}.bin"), b"x", "image/png")
     assert objects.remove_of_job("ann", mine.id, clock.now_ms() // 1000) == 1_003
-    assert read_scope() == []
+    assert list_keys() == []
 
 
 def test_what_is_no_job_or_not_removed_is_passed_over() -> None:

@@ -71,7 +71,7 @@ def in_shard(shard: int, create: Callable[[], Job]) -> Job:
     return next(job for job in iter(create, None) if shard_of(job) == shard)
 
 
-def received(name: str = "jobs_queue_url") -> list[str]:
+def receive_job_ids(name: str = "jobs_queue_url") -> list[str]:
     answer = aws.client("sqs").receive_message(QueueUrl=require_setting(name), MaxNumberOfMessages=10)
     return [queue.parse(message["Body"]).job_id for message in answer.get("Messages", [])]
 
@@ -187,7 +187,7 @@ def test_a_long_shard_is_read_to_its_end_by_several_sweeps(
         in_shard(5, create_sleep_job)
         fake_clock.move(seconds=1)
     lost = in_shard(5, lambda: create_job("ann", "SLEEP", {"duration_ms": 1}, Options(priority=Priority.HIGH)))
-    received("high_queue_url")
+    receive_job_ids("high_queue_url")
     fake_clock.move(minutes=2)
 
     # When sweeps follow each other
@@ -304,7 +304,7 @@ def test_an_ordered_job_that_is_replayed_has_its_message_in_time(
 ) -> None:
     # Given a dead letter that keeps an order, which is replayed in twenty minutes
     job = create_job("ann", "SLEEP", {"duration_ms": 1}, Options(order_key="a"))
-    assert received("ordered_queue_url") == [job.id]
+    assert receive_job_ids("ordered_queue_url") == [job.id]
     finish.give_up(job, "no worker claimed it", dead_lettered=True)
     turn = clock.now_ms() + 20 * MINUTE * 1000
     again = apply_as_seen(read_job(job), partial(plan_retry, run_after=turn))
@@ -336,7 +336,7 @@ def test_a_job_whose_message_sqs_refuses_is_sent_a_minute_later_however_deep_its
 
     # Then it is sent, and is one of those that wait
     assert sweep().resent == 1
-    assert received() == [later.id]
+    assert receive_job_ids() == [later.id]
     fake_clock.move(minutes=5)
     assert sweep().resent == 0
 
@@ -404,7 +404,7 @@ def test_a_retired_queue_stops_no_other_job(fake_clock: FakeClock, monkeypatch: 
     # Given jobs of a type whose queue the deployment has no more: one waits, one is delayed, one lost its worker
     waiting = create_job("ann", "EXTERNAL", {})
     delayed = create_job("ann", "EXTERNAL", {}, Options(delay_seconds=1_000))
-    held = claim_job(create_job("ann", "EXTERNAL", {}, Options(ttl_ms=800_000)))
+    running = claim_job(create_job("ann", "EXTERNAL", {}, Options(ttl_ms=800_000)))
     healthy = create_sleep_job()
     urls = [pair for pair in settings().type_queue_urls.split(",") if not pair.startswith("EXTERNAL=")]
     monkeypatch.setenv("TYPE_QUEUE_URLS", ",".join(urls))
@@ -417,7 +417,7 @@ def test_a_retired_queue_stops_no_other_job(fake_clock: FakeClock, monkeypatch: 
     # Then the others are sent, and these are looked at in an hour
     assert (report.resent, report.set_aside) == (1, 3)
     assert next_look(healthy) > clock.now_ms()
-    assert {next_look(job) for job in (waiting, delayed, held.job)} == {clock.now_ms() + HOUR * 1000}
+    assert {next_look(job) for job in (waiting, delayed, running.job)} == {clock.now_ms() + HOUR * 1000}
 
 
 def test_a_queue_whose_depth_is_unknown_counts_as_deep(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,8 +34,8 @@ IMAGE: dict[str, Any] = {
 
 
 def rows() -> list[tuple[str, str, str]]:
-    found = aws.client("dynamodb").scan(TableName="tags")["Items"]
-    return sorted((row["tag_key"]["S"], row["created_key"]["S"], row["id"]["S"]) for row in found)
+    items = aws.client("dynamodb").scan(TableName="tags")["Items"]
+    return sorted((row["tag_key"]["S"], row["created_key"]["S"], row["id"]["S"]) for row in items)
 
 
 def keep_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,12 +44,12 @@ def keep_back(monkeypatch: pytest.MonkeyPatch) -> None:
     client = aws.client("dynamodb")
     original = client._make_api_call
 
-    def throttled(name: str, request: dict[str, Any]) -> Any:
+    def call_throttled_table(name: str, request: dict[str, Any]) -> Any:
         if name == "BatchWriteItem":
             return {"UnprocessedItems": request["RequestItems"]}
         return original(name, request)
 
-    monkeypatch.setattr(client, "_make_api_call", throttled)
+    monkeypatch.setattr(client, "_make_api_call", call_throttled_table)
 
 
 def test_a_row_a_tag_under_the_owner_the_tag_and_the_jobs_shard() -> None:
@@ -95,10 +95,10 @@ def test_tags_come_once_each_in_the_order_of_the_alphabet() -> None:
     assert check_tags(["b", "a", "b"]) == ("a", "b")
 
 
-@pytest.mark.parametrize("given", [["a"] * 11, [""], ["a b"], ["a#b"], ["#"], ["-a"], ["ä"], ["a" * 65], ["a\n"]])
-def test_what_is_no_tag_is_refused(given: list[str]) -> None:
+@pytest.mark.parametrize("texts", [["a"] * 11, [""], ["a b"], ["a#b"], ["#"], ["-a"], ["ä"], ["a" * 65], ["a\n"]])
+def test_what_is_no_tag_is_refused(texts: list[str]) -> None:
     with pytest.raises(InvalidInputError) as refusal:
-        check_tags(given)
+        check_tags(texts)
     assert refusal.value.field == "tags"
 
 
@@ -109,8 +109,8 @@ def create(*names: str, owner: str = "ann", key: IdempotencyKey | None = None, *
     return create_job(owner, "SLEEP", {"duration_ms": 1}, Options(tags=names, **options), key=key)
 
 
-def found(tag: str, **wanted: Any) -> list[str]:
-    return [job.id for job in page_of_jobs(**{"owner": "ann", "tag": tag} | wanted).content]
+def find_ids(tag: str, **selection: Any) -> list[str]:
+    return [job.id for job in page_of_jobs(**{"owner": "ann", "tag": tag} | selection).content]
 
 
 def item_of(job: Job) -> Any:
@@ -120,9 +120,9 @@ def item_of(job: Job) -> Any:
 def test_a_tagged_job_is_found_by_each_of_its_tags() -> None:
     job, other = create("blue", "tenant:7", "blue"), create("blue")
     assert get_job(job.id, owner="ann").tags == job.tags == ("blue", "tenant:7")
-    assert set(found("blue")) == {job.id, other.id}
-    assert found("tenant:7") == [job.id]
-    assert found("green") == []
+    assert set(find_ids("blue")) == {job.id, other.id}
+    assert find_ids("tenant:7") == [job.id]
+    assert find_ids("green") == []
 
 
 def test_an_untagged_job_costs_what_it_did_and_each_tag_one_unit() -> None:
@@ -152,15 +152,15 @@ def test_a_repeat_under_a_key_is_one_job_with_one_row_a_tag() -> None:
             create("green", key=key)
     assert (again.id, again.tags) == (first.id, first.tags)
     assert len(rows()) == 2
-    assert found("blue") == [first.id]
+    assert find_ids("blue") == [first.id]
 
 
 def test_a_batch_writes_the_rows_of_all_its_jobs_together() -> None:
-    wanted = [JobRequest("SLEEP", {"duration_ms": 1}, Options(tags=["batch"]))] * 25
+    requests = [JobRequest("SLEEP", {"duration_ms": 1}, Options(tags=["batch"]))] * 25
     with meter_calls() as meter:
-        jobs = create_jobs("ann", wanted)
+        jobs = create_jobs("ann", requests)
     assert meter.count("dynamodb", "BatchWriteItem") == 2
-    assert sorted(found("batch", size=100)) == sorted(job.id for job in jobs if isinstance(job, Job))
+    assert sorted(find_ids("batch", size=100)) == sorted(job.id for job in jobs if isinstance(job, Job))
 
 
 # ---- Lists -------------------------------------------------------------------------------------------------------
@@ -172,11 +172,11 @@ def test_a_list_by_tag_is_newest_first_one_owners_and_filtered_further() -> None
         with clock.fixed(lambda second=second: 1_800_000_000 + second):
             jobs.append(create("blue", owner="ann" if second % 3 else "bob"))
     own = [job.id for job in reversed(jobs) if job.owner == "ann"]
-    assert found("blue") == own
+    assert find_ids("blue") == own
     claim.claim(own[1], "w")
-    assert found("blue", status=JobStatus.RUNNING) == [own[1]]
-    assert found("blue", type_name="HTTP_GET") == []
-    assert set(found("blue", owner=None, status=JobStatus.CREATED)) == {job.id for job in jobs} - {own[1]}
+    assert find_ids("blue", status=JobStatus.RUNNING) == [own[1]]
+    assert find_ids("blue", type_name="HTTP_GET") == []
+    assert set(find_ids("blue", owner=None, status=JobStatus.CREATED)) == {job.id for job in jobs} - {own[1]}
 
 
 def test_cursors_lead_through_a_tag_once_and_its_length_is_told_where_it_is_known() -> None:
@@ -202,11 +202,11 @@ def test_a_cursor_of_one_tag_opens_no_other() -> None:
 
 
 def test_a_row_without_its_job_is_passed_over() -> None:
-    kept, lost = create("blue"), create("blue")
+    created, lost = create("blue"), create("blue")
     aws.client("dynamodb").delete_item(TableName="jobs", Key={"id": {"S": lost.id}})
-    elsewhen = msgspec.structs.replace(kept, created_at=kept.created_at - 1)
+    elsewhen = msgspec.structs.replace(created, created_at=created.created_at - 1)
     tags.insert_rows([elsewhen])
-    assert found("blue") == [kept.id]
+    assert find_ids("blue") == [created.id]
 
 
 def test_a_page_by_tag_reads_in_proportion_to_itself() -> None:
@@ -214,7 +214,7 @@ def test_a_page_by_tag_reads_in_proportion_to_itself() -> None:
         for _ in range(count):
             create("blue")
         with meter_calls() as meter:
-            assert len(found("blue", size=20)) == 20
+            assert len(find_ids("blue", size=20)) == 20
         return meter.count("dynamodb"), meter.keys()
 
     # Then at 40 jobs and at 240 it is four queries, each for its share and some, and one read of the page
@@ -232,10 +232,10 @@ def test_what_forgets_a_job_is_its_own_last_image() -> None:
 
 
 def test_over_http_tags_are_taken_shown_and_searched() -> None:
-    made = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}, "tags": ["b", "a"]})
-    assert (made.status, made.json["tags"]) == (202, ["a", "b"])
+    created = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}, "tags": ["b", "a"]})
+    assert (created.status, created.json["tags"]) == (202, ["a", "b"])
     listed = call("GET", "/api/v1/jobs", query={"tag": ["a"]}).json
-    assert [job["id"] for job in listed["content"]] == [made.json["id"]]
+    assert [job["id"] for job in listed["content"]] == [created.json["id"]]
     assert (listed["totalElements"], listed["totalPages"]) == (1, 1)
     refused = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}, "tags": ["a b"]})
     assert (refused.status, refused.json["field"]) == (400, "tags[0]")
