@@ -51,8 +51,8 @@ def test_amounts_are_exact(amount: str) -> None:
     changed = post("/api/users/update-balance", f'{{"userId": "bob", "amount": {amount}}}')
     # Then not a hundredth is lost
     assert changed.status == 200
-    taken = f"-{amount}".replace("--", "") if amount[0] != '"' else '"-0.10"'
-    back = post("/api/users/update-balance", f'{{"userId": "bob", "amount": {taken}}}')
+    opposite = f"-{amount}".replace("--", "") if amount[0] != '"' else '"-0.10"'
+    back = post("/api/users/update-balance", f'{{"userId": "bob", "amount": {opposite}}}')
     assert '"balance":0.30,' in back.text
 
 

@@ -79,7 +79,7 @@ def test_a_blueprint_declares_the_routes_that_the_table_has_under_its_name() -> 
 
 
 def test_the_table_has_every_blueprint() -> None:
-    assert {found.name for found in pkgutil.iter_modules(api.blueprints.__path__)} == set(ROUTES)
+    assert {module.name for module in pkgutil.iter_modules(api.blueprints.__path__)} == set(ROUTES)
 
 
 def test_requests_at_once_register_a_blueprint_once() -> None:

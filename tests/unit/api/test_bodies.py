@@ -22,7 +22,7 @@ class _Text(msgspec.Struct):
     text: str
 
 
-def _broken(error: Exception) -> Any:
+def _make_failing_check(error: Exception) -> Any:
     def check(payload: _Text, _: str) -> None:
         if payload.text == "bad":
             raise error
@@ -49,7 +49,7 @@ def test_a_check_that_breaks_refuses_its_payload_and_no_other(
     error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a job type whose own check raises what it should not
-    kind = JobType("EXTERNAL", _Text, None, "A check that breaks", _broken(error), runs_on="external")
+    kind = JobType("EXTERNAL", _Text, None, "A check that breaks", _make_failing_check(error), runs_on="external")
     monkeypatch.setattr(types, "catalogue", lambda: {"EXTERNAL": kind})
     bad, good = ({"type": "EXTERNAL", "payload": {"text": text}} for text in ("bad", "good"))
     # When such a job is created alone, and among others

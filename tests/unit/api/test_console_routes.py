@@ -17,7 +17,7 @@ def part(name: str, of_version: str | None = None) -> ApiResponse:
     return call("GET", PART, path={"version": of_version or version(), "asset": name}, caller=None)
 
 
-def loaded() -> dict[str, str]:
+def load_parts() -> dict[str, str]:
     """The page, and every part that a browser loads for it, with its text."""
     page = call("GET", "/console", caller=None).text
     names = [name.rpartition("/")[2] for name in re.findall(r'(?:src|href)="(console/[^"]+)"', page)]
@@ -26,7 +26,7 @@ def loaded() -> dict[str, str]:
 
 def test_the_page_names_parts_that_are_there_and_weighs_less_than_300_kib() -> None:
     # Given the page, when all that it loads is fetched
-    parts = loaded()
+    parts = load_parts()
     # Then nothing is missing, and together they are within the budget, uncompressed
     assert parts.keys() == {"", "console.js", "theme.js", "console.css", "uPlot.iife.js", "icon.svg"}
     assert all("ASSET_NOT_FOUND" not in text for text in parts.values())
@@ -49,7 +49,7 @@ def test_its_policy_lets_nothing_run_that_is_not_its_own() -> None:
 
 def test_parts_ask_nobody_else_and_write_no_markup() -> None:
     # Given the console's own modules
-    own = {name: text for name, text in loaded().items() if not name.startswith("uPlot") and name != "icon.svg"}
+    own = {name: text for name, text in load_parts().items() if not name.startswith("uPlot") and name != "icon.svg"}
     for text in own.values():
         # Then none names another place, and none makes markup of text
         assert "://" not in text

@@ -22,7 +22,7 @@ app = blueprints.whole_app()
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 
-def served_document() -> Any:
+def read_document() -> Any:
     return json.loads(call("GET", "/openapi.json").text)
 
 
@@ -38,7 +38,7 @@ def test_routes_gateway_and_openapi_name_the_same_operations() -> None:
     gateway = yaml.safe_load((ROOT / "infra" / "gateway.yaml").read_text())
     # Then none has an operation that another lacks, but for the OPTIONS of every path and the HEAD of every GET
     assert operations(gateway) == routes | heads | {(path, "options") for path in app.routes}
-    assert operations(served_document()) == routes
+    assert operations(read_document()) == routes
 
 
 @pytest.mark.parametrize(("path", "text"), list(documents()), ids=lambda part: getattr(part, "name", ""))
@@ -51,7 +51,7 @@ def test_generated_files_are_what_their_sources_say(path: Path, text: str) -> No
 
 def test_the_document_is_valid_openapi_3_1() -> None:
     # Given the document that is served
-    document = served_document()
+    document = read_document()
     # When a validator reads it
     # Then it has nothing to say
     assert document["openapi"].startswith("3.1.")
@@ -85,7 +85,7 @@ def test_a_path_parameter_that_nothing_describes_is_refused_with_what_to_add() -
 
 def test_every_job_type_has_its_own_schema() -> None:
     # Given the job types there are
-    document = served_document()
+    document = read_document()
     schemas = document["components"]["schemas"]
     mapping = schemas["NewJob"]["discriminator"]["mapping"]
     # When the schema of a new job is read
@@ -101,7 +101,7 @@ def test_every_job_type_has_its_own_schema() -> None:
 
 def test_every_job_type_has_an_example_that_its_schema_takes() -> None:
     # Given the examples of the operation that creates jobs
-    media = served_document()["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
+    media = read_document()["paths"]["/api/v1/jobs"]["post"]["requestBody"]["content"]["application/json"]
     # When each is parsed as its type
     # Then it fits, and no type is without one
     assert set(media["examples"]) == set(catalogue())
@@ -111,7 +111,7 @@ def test_every_job_type_has_an_example_that_its_schema_takes() -> None:
 
 def test_every_error_is_a_problem_document() -> None:
     # Given every answer that the document promises
-    for item in served_document()["paths"].values():
+    for item in read_document()["paths"].values():
         for method in METHODS & item.keys():
             for status, answer in item[method]["responses"].items():
                 # When it is an error

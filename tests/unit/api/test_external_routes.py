@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("cloud")
 
 CLAIM = "/api/v1/jobs/claim"
 WORKER = {"caller": make_caller("build-7") | {"role": "Worker"}}
-ASKED = {"types": ["EXTERNAL"], "worker": "build-7"}
+CLAIM_BODY = {"types": ["EXTERNAL"], "worker": "build-7"}
 
 
 def new_job(**options: Any) -> str:
@@ -28,28 +28,32 @@ def step(name: str, job_id: str, body: dict[str, Any], **options: Any) -> ApiRes
 def test_a_worker_gets_anothers_job_with_its_payload_and_ends_it() -> None:
     job_id = new_job(ttl_ms=LONGEST_EXTERNAL_TTL_MS)
 
-    held = post(CLAIM, ASKED, **WORKER)
+    claim = post(CLAIM, CLAIM_BODY, **WORKER)
 
-    assert (held.status, held.json["job"]["id"], held.json["job"]["payload"]) == (200, job_id, {"page": 7})
-    assert (held.json["job"]["worker"], held.json["fence"], held.json["heartbeat_seconds"]) == ("build-7", 1, 10)
-    token = {"claim_token": held.json["claim_token"]}
+    assert (claim.status, claim.json["job"]["id"], claim.json["job"]["payload"]) == (200, job_id, {"page": 7})
+    assert (claim.json["job"]["worker"], claim.json["fence"], claim.json["heartbeat_seconds"]) == (
+        "build-7",
+        1,
+        10,
+    )
+    token = {"claim_token": claim.json["claim_token"]}
     beat = step("heartbeat", job_id, token | {"progress": 0.4, "progress_note": "page 5"})
     assert (beat.status, beat.json["status"], beat.json["cancelled"]) == (200, "RUNNING", False)
-    assert beat.json["lease_until"] >= held.json["lease_until"]
+    assert beat.json["lease_until"] >= claim.json["lease_until"]
     end = step("complete", job_id, token | {"result": {"pages": 12}})
     assert (end.status, end.json) == (200, {"id": job_id, "status": "COMPLETED"})
-    shown = call("GET", "/api/v1/jobs/{id}", path={"id": job_id}, caller=make_caller("ann")).json
-    assert (shown["result"], shown["progress"]) == ({"pages": 12}, 1)
+    job = call("GET", "/api/v1/jobs/{id}", path={"id": job_id}, caller=make_caller("ann")).json
+    assert (job["result"], job["progress"]) == ({"pages": 12}, 1)
 
 
 def test_where_no_job_waits_the_answer_is_empty() -> None:
-    nothing = post(CLAIM, ASKED, **WORKER)
+    nothing = post(CLAIM, CLAIM_BODY, **WORKER)
     assert (nothing.status, nothing.text) == (204, "")
 
 
 def test_the_token_is_told_to_the_claimer_alone() -> None:
     job_id = new_job()
-    token = post(CLAIM, ASKED, **WORKER).json["claim_token"]
+    token = post(CLAIM, CLAIM_BODY, **WORKER).json["claim_token"]
     for caller in (make_caller("ann"), {**make_caller("root"), "role": "Admin"}):
         for route, path in (("/api/v1/jobs/{id}", {"id": job_id}), ("/api/v1/jobs", None)):
             assert token not in call("GET", route, path=path, caller=caller).text
@@ -66,7 +70,7 @@ def test_a_worker_reads_others_jobs_by_a_claim_and_in_no_other_way() -> None:
 
 def test_a_user_claims_an_own_job_and_no_queue() -> None:
     job_id = new_job()
-    assert post(CLAIM, ASKED, caller=make_caller("ann")).status == 403
+    assert post(CLAIM, CLAIM_BODY, caller=make_caller("ann")).status == 403
     assert step("claim", job_id, {"worker": "w"}, caller=make_caller("bob")).status == 404
     assert step("claim", job_id, {"worker": "w"}, caller=make_caller("ann")).status == 200
     again = step("claim", job_id, {"worker": "w"}, caller=make_caller("ann"))
@@ -75,7 +79,7 @@ def test_a_user_claims_an_own_job_and_no_queue() -> None:
 
 def test_a_claim_that_was_lost_is_a_conflict_that_names_the_state() -> None:
     job_id = new_job()
-    token = {"claim_token": post(CLAIM, ASKED, **WORKER).json["claim_token"]}
+    token = {"claim_token": post(CLAIM, CLAIM_BODY, **WORKER).json["claim_token"]}
     assert step("fail", job_id, token | {"error": "no paper"}).json["status"] == "CREATED"
     late = step("complete", job_id, token | {"result": {}})
     assert (late.status, late.json["code"], late.json["job_status"]) == (409, "LEASE_LOST", "CREATED")
@@ -85,17 +89,17 @@ def test_a_claim_that_was_lost_is_a_conflict_that_names_the_state() -> None:
 def test_a_claim_that_is_repeated_under_its_key_is_answered_alike_and_ends_with_its_job() -> None:
     job_id = new_job()
     key = {"headers": {"idempotency-key": "k1"}, **WORKER}
-    first, again = post(CLAIM, ASKED, **key), post(CLAIM, ASKED | {"wait_seconds": 1}, **key)
+    first, again = post(CLAIM, CLAIM_BODY, **key), post(CLAIM, CLAIM_BODY | {"wait_seconds": 1}, **key)
     assert (first.status, again.status) == (200, 200)
     assert (again.json["job"]["id"], again.json["claim_token"]) == (job_id, first.json["claim_token"])
     assert step("complete", job_id, {"claim_token": first.json["claim_token"], "result": {}}).status == 200
-    ended = post(CLAIM, ASKED, **key)
+    ended = post(CLAIM, CLAIM_BODY, **key)
     assert (ended.status, ended.json["code"]) == (409, "CLAIM_ENDED")
 
 
 def test_a_claim_chooses_the_length_of_its_lease() -> None:
     new_job(ttl_ms=LONGEST_EXTERNAL_TTL_MS)
-    claim = post(CLAIM, ASKED | {"lease_seconds": 600}, **WORKER).json
+    claim = post(CLAIM, CLAIM_BODY | {"lease_seconds": 600}, **WORKER).json
     assert claim["heartbeat_seconds"] == 200
     lease = datetime.fromisoformat(claim["lease_until"]) - datetime.fromisoformat(claim["job"]["started_at"])
     assert lease == timedelta(minutes=10)
@@ -104,13 +108,13 @@ def test_a_claim_chooses_the_length_of_its_lease() -> None:
 @pytest.mark.parametrize(
     ("name", "body", "field"),
     [
-        ("", ASKED | {"types": []}, "types"),
-        ("", ASKED | {"types": ["SLEEP"]}, "types"),
-        ("", ASKED | {"types": ["NO_SUCH"]}, "type"),
-        ("", ASKED | {"wait_seconds": 11}, "wait_seconds"),
-        ("", ASKED | {"lease_seconds": 4}, "lease_seconds"),
+        ("", CLAIM_BODY | {"types": []}, "types"),
+        ("", CLAIM_BODY | {"types": ["SLEEP"]}, "types"),
+        ("", CLAIM_BODY | {"types": ["NO_SUCH"]}, "type"),
+        ("", CLAIM_BODY | {"wait_seconds": 11}, "wait_seconds"),
+        ("", CLAIM_BODY | {"lease_seconds": 4}, "lease_seconds"),
         ("claim", {"worker": "w", "lease_seconds": 3_601}, "lease_seconds"),
-        ("", ASKED | {"worker": "two\nlines"}, "worker"),
+        ("", CLAIM_BODY | {"worker": "two\nlines"}, "worker"),
         ("claim", {"worker": ""}, "worker"),
         ("heartbeat", {"claim_token": "t", "progress": 2}, "progress"),
         ("heartbeat", {"claim_token": "t", "progress_note": "a note without a number"}, "progress"),
@@ -126,7 +130,7 @@ def test_what_makes_no_sense_is_refused_with_its_field(name: str, body: dict[str
 
 def test_a_result_as_large_as_a_body_may_be_is_kept() -> None:
     job_id = new_job()
-    token = {"claim_token": post(CLAIM, ASKED, **WORKER).json["claim_token"]}
+    token = {"claim_token": post(CLAIM, CLAIM_BODY, **WORKER).json["claim_token"]}
     large = {"text": "x" * (settings().body_limit - 200)}
     assert step("complete", job_id, token | {"result": large}).status == 200
     assert (

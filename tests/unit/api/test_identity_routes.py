@@ -33,8 +33,8 @@ def send(body: str, content_type: str | None = FORM) -> ApiResponse:
 
 
 def form(**changes: str | None) -> ApiResponse:
-    given = {name: value for name, value in (GOOD | changes).items() if value is not None}
-    return send(urlencode(given))
+    fields = {name: value for name, value in (GOOD | changes).items() if value is not None}
+    return send(urlencode(fields))
 
 
 # ---- The token endpoint -------------------------------------------------------------------------------------------
@@ -58,9 +58,9 @@ def test_a_password_gets_a_token(body: str, content_type: str) -> None:
     answer = send(body, content_type)
     # Then it is what RFC 6749 says, and not to be kept by anybody on the way
     assert answer.status == 200, answer.text
-    told = answer.json
-    assert (told["token_type"], told["expires_in"], told["scope"]) == ("Bearer", 3600, "leaseway")
-    assert authenticate(told["access_token"]).sub == "alice"
+    token = answer.json
+    assert (token["token_type"], token["expires_in"], token["scope"]) == ("Bearer", 3600, "leaseway")
+    assert authenticate(token["access_token"]).sub == "alice"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["content-type"] == "application/json"
 
@@ -133,9 +133,9 @@ def test_a_body_that_is_too_large_is_413() -> None:
 
 
 def test_who_registers_is_a_user_and_never_an_admin() -> None:
-    made = post("/auth/register", {"username": "alice", "password": PASSWORD}, caller=None)
-    assert (made.status, made.json["username"], made.json["role"]) == (201, "alice", "User")
-    assert PASSWORD not in made.text
+    registered = post("/auth/register", {"username": "alice", "password": PASSWORD}, caller=None)
+    assert (registered.status, registered.json["username"], registered.json["role"]) == (201, "alice", "User")
+    assert PASSWORD not in registered.text
     cheeky = post("/auth/register", {"username": "eve", "password": PASSWORD, "role": "Admin"}, caller=None)
     assert (cheeky.status, cheeky.json["field"]) == (400, "role")
 
@@ -228,7 +228,7 @@ def test_each_route_asks_what_its_row_says(route: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "code"),
+    ("context", "code"),
     [
         (None, "UNAUTHORIZED"),
         ({}, "UNAUTHORIZED"),
@@ -240,8 +240,8 @@ def test_each_route_asks_what_its_row_says(route: tuple[str, str]) -> None:
         (ADMIN | {"expires_at": "1"}, "TOKEN_EXPIRED"),
     ],
 )
-def test_what_the_authorizer_says_decides(told: dict[str, str] | None, code: str) -> None:
-    answer = call("GET", "/api/v1/me", caller=told)
+def test_what_the_authorizer_says_decides(context: dict[str, str] | None, code: str) -> None:
+    answer = call("GET", "/api/v1/me", caller=context)
     assert (answer.status, answer.json["code"]) == (401, code)
     challenge = answer.headers["www-authenticate"]
     assert challenge == "Bearer" if code == "UNAUTHORIZED" else challenge.startswith('Bearer error="invalid_token"')
@@ -251,9 +251,9 @@ def test_what_the_authorizer_says_decides(told: dict[str, str] | None, code: str
 
 
 def test_without_named_origins_no_page_may_call() -> None:
-    asked = call("OPTIONS", "/api/v1/jobs", headers={"origin": "https://app.example.com"}, caller=None)
-    assert asked.status == 204
-    assert not [name for name in asked.headers if name.startswith("access-control")]
+    preflight = call("OPTIONS", "/api/v1/jobs", headers={"origin": "https://app.example.com"}, caller=None)
+    assert preflight.status == 204
+    assert not [name for name in preflight.headers if name.startswith("access-control")]
 
 
 def test_a_named_origin_may_read_refusals_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,8 +285,8 @@ def test_logins_role_changes_and_refusals_leave_a_line(log_output: io.StringIO) 
     call("PUT", "/api/v1/users/{username}/role", **put, caller=make_caller("alice"))
     call("GET", "/api/v1/me", caller={"state": "TOKEN_REVOKED"})
     lines = security_lines(log_output)
-    told = [(line["event"], line["who"], line["outcome"]) for line in lines]
-    assert told == [
+    events = [(line["event"], line["who"], line["outcome"]) for line in lines]
+    assert events == [
         ("login", "alice", "granted"),
         ("login", "alice", "BAD_CREDENTIALS"),
         ("login", "(no valid name)", "BAD_CREDENTIALS"),

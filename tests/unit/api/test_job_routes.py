@@ -37,7 +37,7 @@ def test_a_result_is_refused_before_the_end() -> None:
 
 def test_a_completed_job_has_its_result() -> None:
     # Given a job that a worker completed
-    job = claimed_job()
+    job = claim_new_job()
     finish.complete(job, {"slept_ms": 5})
     # When its result is asked for
     answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job.job.id})
@@ -48,7 +48,7 @@ def test_a_completed_job_has_its_result() -> None:
 
 def test_a_failed_job_tells_the_reason() -> None:
     # Given a job whose only attempt failed
-    job = claimed_job(max_attempts=1)
+    job = claim_new_job(max_attempts=1)
     finish.fail(job, "the moon was in the way")
     # When its result is asked for
     answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job.job.id})
@@ -78,7 +78,7 @@ def test_an_upload_link_is_bound_to_type_and_size() -> None:
     assert answer.json["expires_at"].endswith("Z")
 
 
-def claimed_job(**options: Any) -> Lease:
+def claim_new_job(**options: Any) -> Lease:
     created = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}, **options})
     outcome = claim.claim(created.json["id"], "worker-1")
     assert isinstance(outcome, Claimed)
@@ -87,14 +87,14 @@ def claimed_job(**options: Any) -> Lease:
 
 def test_a_list_is_paged_newest_first_and_a_cursor_leads_on() -> None:
     # Given five jobs
-    made = [create_sleep() for _ in range(5)]
+    created = [create_sleep() for _ in range(5)]
     # When they are listed two by two
-    first = listed(size="2")
-    second = listed(size="2", cursor=first["cursor"])
-    third = listed(size="2", cursor=second["cursor"])
+    first = list_jobs(size="2")
+    second = list_jobs(size="2", cursor=first["cursor"])
+    third = list_jobs(size="2", cursor=second["cursor"])
     # Then every job comes once, the newest first, and the last page leads nowhere
     ids = [job["id"] for page in (first, second, third) for job in page["content"]]
-    assert sorted(ids) == sorted(made)
+    assert sorted(ids) == sorted(created)
     assert [job["created_at"] for job in first["content"]] == sorted(
         (job["created_at"] for job in first["content"]), reverse=True
     )
@@ -107,7 +107,7 @@ def test_a_page_by_number_tells_how_many_there_are() -> None:
     for _ in range(3):
         create_sleep()
     # When the second page of two is asked for
-    page = listed(page="1", size="2")
+    page = list_jobs(page="1", size="2")
     # Then it has the last one, and the totals count all
     assert len(page["content"]) == 1
     assert (page["pageable"]["pageNumber"], page["totalElements"], page["totalPages"]) == (1, 3, 2)
@@ -116,13 +116,13 @@ def test_a_page_by_number_tells_how_many_there_are() -> None:
 @pytest.mark.parametrize("status", ["COMPLETED", "FINISHED"])
 def test_finished_is_another_word_for_completed(status: str) -> None:
     # Given a completed job and one that waits
-    job = claimed_job()
+    job = claim_new_job()
     finish.complete(job, {"slept_ms": 5})
     create_sleep()
     # When either word is the filter, for one's own list and for everybody's
-    own, everybody = listed(status=status), listed(status=status, owner="*")
+    own, everybody = list_jobs(status=status), list_jobs(status=status, owner="*")
     # Then the completed job is there
-    assert [found["id"] for found in own["content"]] == [found["id"] for found in everybody["content"]] == [job.job.id]
+    assert [each["id"] for each in own["content"]] == [each["id"] for each in everybody["content"]] == [job.job.id]
     assert own["content"][0]["result"] == {"slept_ms": 5}
 
 
@@ -142,7 +142,7 @@ def create_sleep() -> str:
     return str(post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}).json["id"])
 
 
-def listed(**query: str) -> Any:
+def list_jobs(**query: str) -> Any:
     answer = call("GET", "/api/v1/jobs", query={name: [value] for name, value in query.items()} or None)
     assert answer.status == 200, answer.text
     return answer.json

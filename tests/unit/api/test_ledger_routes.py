@@ -29,7 +29,7 @@ def deliver() -> None:
     record_changes(read_stream_records())
 
 
-def keyed(text: str) -> dict[str, Any]:
+def with_key(text: str) -> dict[str, Any]:
     return {"headers": {"Idempotency-Key": text}}
 
 
@@ -50,10 +50,10 @@ def reverse(entry: str, body: str | None = None) -> ApiResponse:
 
 def test_a_repeated_request_gets_the_first_answer() -> None:
     # Given a change made under a key
-    first = post(UPDATE, {"userId": "alice", "amount": 5}, request_id="one", **keyed("k-1"))
+    first = post(UPDATE, {"userId": "alice", "amount": 5}, request_id="one", **with_key("k-1"))
     post(UPDATE, {"userId": "alice", "amount": 7})
     # When it is sent again, with the amount written otherwise
-    again = post(UPDATE, {"userId": "alice", "amount": "5.00"}, request_id="two", **keyed("k-1"))
+    again = post(UPDATE, {"userId": "alice", "amount": "5.00"}, request_id="two", **with_key("k-1"))
     # Then the answer is the same, and only the request's own id differs
     assert (again.status, again.text) == (first.status, first.text)
     assert again.headers["x-request-id"] == "two"
@@ -62,49 +62,49 @@ def test_a_repeated_request_gets_the_first_answer() -> None:
 
 def test_a_repeated_refusal_is_the_same_refusal() -> None:
     body = {"userId": "bob", "amount": -5}
-    refused = post(UPDATE, body, **keyed("k-1"))
+    refused = post(UPDATE, body, **with_key("k-1"))
     post(UPDATE, {"userId": "bob", "amount": 100})
-    again = post(UPDATE, body, **keyed("k-1"))
+    again = post(UPDATE, body, **with_key("k-1"))
     assert (again.status, again.text) == (refused.status, refused.text) == (409, refused.text)
     assert '"balance":1.00' in again.text
 
 
 def test_a_key_with_another_body_is_422() -> None:
-    post(UPDATE, {"userId": "alice", "amount": 5}, **keyed("k-1"))
-    answer = post(UPDATE, {"userId": "alice", "amount": 6}, **keyed("k-1"))
+    post(UPDATE, {"userId": "alice", "amount": 5}, **with_key("k-1"))
+    answer = post(UPDATE, {"userId": "alice", "amount": 6}, **with_key("k-1"))
     assert (answer.status, answer.json["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
 @pytest.mark.parametrize("text", ["", " ", "a b", "x" * 256, "schlüssel", "a\tb"])
 def test_an_unfit_key_is_400(text: str) -> None:
-    answer = post(UPDATE, {"userId": "alice", "amount": 5}, **keyed(text))
+    answer = post(UPDATE, {"userId": "alice", "amount": 5}, **with_key(text))
     assert (answer.status, answer.json["field"]) == (400, "Idempotency-Key")
     assert '"balance":100.00,' in balance_of("alice").text
 
 
 def test_callers_and_routes_do_not_share_keys() -> None:
-    post(UPDATE, {"userId": "alice", "amount": 5}, **keyed("k-1"))
-    assert post(TRANSFERS, {"from": "alice", "to": "bob", "amount": 5}, **keyed("k-1")).status == 200
+    post(UPDATE, {"userId": "alice", "amount": 5}, **with_key("k-1"))
+    assert post(TRANSFERS, {"from": "alice", "to": "bob", "amount": 5}, **with_key("k-1")).status == 200
     mallory = ADMIN | {"subject": "mallory"}
-    assert post(UPDATE, {"userId": "alice", "amount": 6}, caller=mallory, **keyed("k-1")).status == 200
+    assert post(UPDATE, {"userId": "alice", "amount": 6}, caller=mallory, **with_key("k-1")).status == 200
 
 
 def test_an_account_is_opened_once_under_a_key() -> None:
-    opened = post("/api/users", {"userId": "carol", "balance": 3}, **keyed("k-1"))
-    again = post("/api/users", {"userId": "carol", "balance": "3.00"}, **keyed("k-1"))
+    opened = post("/api/users", {"userId": "carol", "balance": 3}, **with_key("k-1"))
+    again = post("/api/users", {"userId": "carol", "balance": "3.00"}, **with_key("k-1"))
     assert (again.status, again.text, again.headers["location"]) == (201, opened.text, "users/carol/balance")
 
 
 def test_a_transfer_moves_money_and_names_its_entries() -> None:
-    made = post(TRANSFERS, {"from": "alice", "to": "bob", "amount": 12.5, "reference": "rent"}, **keyed("k-1"))
-    assert made.status == 200
+    answer = post(TRANSFERS, {"from": "alice", "to": "bob", "amount": 12.5, "reference": "rent"}, **with_key("k-1"))
+    assert answer.status == 200
     names = ("from", "to", "reference", "from_entry", "to_entry", "currency")
-    assert [made.json[name] for name in names] == ["alice", "bob", "rent", "alice:2", "bob:2", "EUR"]
-    assert '"amount":12.50,' in made.text
-    assert '"balance":87.50,' in made.text
+    assert [answer.json[name] for name in names] == ["alice", "bob", "rent", "alice:2", "bob:2", "EUR"]
+    assert '"amount":12.50,' in answer.text
+    assert '"balance":87.50,' in answer.text
     assert '"balance":13.50,' in balance_of("bob").text
-    again = post(TRANSFERS, {"from": "alice", "to": "bob", "amount": "12.50", "reference": "rent"}, **keyed("k-1"))
-    assert again.text == made.text
+    again = post(TRANSFERS, {"from": "alice", "to": "bob", "amount": "12.50", "reference": "rent"}, **with_key("k-1"))
+    assert again.text == answer.text
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_a_ledger_is_listed_newest_first_with_a_cursor() -> None:
     deliver()
     first = ledger_of("alice", size="3")
     assert first.status == 200
-    told = [(entry["version"], entry["amount"], entry["kind"], entry["reference"]) for entry in first.json["content"]]
-    assert told == [(4, 3, "update", "r3"), (3, 2, "update", "r2"), (2, 1, "update", "r1")]
+    shape = [(entry["version"], entry["amount"], entry["kind"], entry["reference"]) for entry in first.json["content"]]
+    assert rows == [(4, 3, "update", "r3"), (3, 2, "update", "r2"), (2, 1, "update", "r1")]
     assert '"balance_after":106.00,' in first.text
     newest = first.json["content"][0]
     assert (newest["entry"], newest["request_id"], newest["actor"]) == ("alice:4", "req-3", "admin")
@@ -187,8 +187,8 @@ def test_a_moment_that_the_ledger_has_not_reached_is_503_and_says_when_to_ask_ag
 def test_a_reversal_is_made_once_and_the_second_names_the_first(body: str | None) -> None:
     post(UPDATE, {"userId": "alice", "amount": 5})
     deliver()
-    made = reverse("alice:2", body)
-    assert (made.status, made.json["reversed"], made.json["entries"]) == (201, "alice:2", ["alice:3"])
+    first = reverse("alice:2", body)
+    assert (first.status, first.json["reversed"], first.json["entries"]) == (201, "alice:2", ["alice:3"])
     again = reverse("alice:2", body)
     assert (again.status, again.json["code"], again.json["reversal"]) == (409, "ALREADY_REVERSED", "alice:3")
     assert '"balance":100.00,' in balance_of("alice").text
@@ -226,7 +226,7 @@ def test_the_limit_of_a_request_and_of_an_account_hold(monkeypatch: pytest.Monke
 
 def job(text: str, duration: int = 5, caller: dict[str, str] = ADMIN, **more: Any) -> ApiResponse:
     body = {"type": "SLEEP", "payload": {"duration_ms": duration}, **more}
-    return post("/api/v1/jobs", body, caller=caller, **keyed(text))
+    return post("/api/v1/jobs", body, caller=caller, **with_key(text))
 
 
 def messages() -> int:
@@ -292,7 +292,7 @@ def test_a_large_payload_of_another_request_leaves_the_first_as_it_is(monkeypatc
 
     def wide(text: str) -> ApiResponse:
         payload = {"url": f"https://example.com/{text * 300}"}
-        return post("/api/v1/jobs", {"type": "HTTP_GET", "payload": payload}, **keyed("k-1"))
+        return post("/api/v1/jobs", {"type": "HTTP_GET", "payload": payload}, **with_key("k-1"))
 
     first = wide("a")
     assert first.status == 202

@@ -7,7 +7,7 @@ import pytest
 from api.modules import ModuleError, join_modules
 
 
-def written(folder: Path, **modules: str) -> Path:
+def write_modules(folder: Path, **modules: str) -> Path:
     for name, text in modules.items():
         (folder / f"{name}.js").write_text(text)
     return folder
@@ -15,7 +15,7 @@ def written(folder: Path, **modules: str) -> Path:
 
 def test_a_module_stands_after_what_it_imports_and_once(tmp_path: Path) -> None:
     # Given modules of which two need the same third
-    folder = written(
+    folder = write_modules(
         tmp_path,
         main='import { b } from "./b.js";\nimport { c, d } from "./c.js";\nb(c, d);\n',
         b='import { c } from "./c.js";\nexport const b = (x) => c(x);\n',
@@ -39,7 +39,7 @@ def test_a_module_stands_after_what_it_imports_and_once(tmp_path: Path) -> None:
 )
 def test_another_form_is_refused(tmp_path: Path, line: str) -> None:
     with pytest.raises(ModuleError, match=r"main\.js: (im|ex)port"):
-        join_modules(written(tmp_path, main=f"{line}\n", b=""), "main")
+        join_modules(write_modules(tmp_path, main=f"{line}\n", b=""), "main")
 
 
 def test_a_circle_is_refused(tmp_path: Path) -> None:
@@ -48,4 +48,4 @@ def test_a_circle_is_refused(tmp_path: Path) -> None:
         "b": 'import { a } from "./main.js";\nexport const b = a;\n',
     }
     with pytest.raises(ModuleError, match="imports itself"):
-        join_modules(written(tmp_path, **circle), "main")
+        join_modules(write_modules(tmp_path, **circle), "main")

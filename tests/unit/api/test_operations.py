@@ -23,7 +23,7 @@ PARTS = ["accounts", "bucket", "jobs", "queue", "secrets"]
 
 
 @pytest.fixture
-def asked_anew(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def forget_health(cloud: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "_found", None)
 
 
@@ -31,7 +31,7 @@ def deep() -> ApiResponse:
     return call("GET", "/health", query={"deep": ["1"]})
 
 
-@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.usefixtures("forget_health")
 def test_deep_health_asks_every_part_and_tells_its_time() -> None:
     answer = deep()
 
@@ -40,7 +40,7 @@ def test_deep_health_asks_every_part_and_tells_its_time() -> None:
     assert all(part["ok"] and part["ms"] >= 0 and part["problem"] is None for part in answer.json["parts"])
 
 
-@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.usefixtures("forget_health")
 def test_deep_health_is_503_and_names_the_part_that_is_out() -> None:
     aws.client("s3").delete_bucket(Bucket=require_setting("bucket"))
 
@@ -52,7 +52,7 @@ def test_deep_health_is_503_and_names_the_part_that_is_out() -> None:
     assert answer.headers["retry-after"]
 
 
-@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.usefixtures("forget_health")
 def test_a_part_that_hangs_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = threading.Event()
     monkeypatch.setattr(health, "BOUND_SECONDS", 0.5)
@@ -64,7 +64,7 @@ def test_a_part_that_hangs_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> No
     assert [part["name"] for part in answer.json["parts"] if not part["ok"]] == ["queue"]
 
 
-@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.usefixtures("forget_health")
 def test_many_callers_cost_one_look_in_five_seconds(fake_clock: FakeClock) -> None:
     with meter_calls() as calls:
         for _ in range(20):

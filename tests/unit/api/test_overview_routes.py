@@ -13,18 +13,18 @@ from support.job_changes import make_job_change
 pytestmark = pytest.mark.usefixtures("cloud")
 
 
-def counted(owner: str, status: str, type_name: str, times: int) -> None:
-    added = Group(owner, status, type_name)
-    count([make_job_change(f"{added}-{number}", None, added) for number in range(times)])
+def add_jobs(owner: str, status: str, type_name: str, times: int) -> None:
+    group = Group(owner, status, type_name)
+    count([make_job_change(f"{group}-{number}", None, group) for number in range(times)])
 
 
-def job_of(owner: str, result: dict[str, object]) -> Job:
+def complete_job_of(owner: str, result: dict[str, object]) -> Job:
     """A job of that owner, COMPLETED with that result."""
-    made = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}, caller=make_caller(owner)).json
-    taken = claim.claim(made["id"], worker="w")
-    assert isinstance(taken, Claimed)
-    finish.complete(taken.lease, result)
-    return taken.lease.job
+    created = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}, caller=make_caller(owner)).json
+    outcome = claim.claim(created["id"], worker="w")
+    assert isinstance(outcome, Claimed)
+    finish.complete(outcome.lease, result)
+    return outcome.lease.job
 
 
 def link_to(job: Job, caller: dict[str, str]) -> ApiResponse:
@@ -33,9 +33,9 @@ def link_to(job: Job, caller: dict[str, str]) -> ApiResponse:
 
 def test_the_overview_counts_by_status_and_type_and_names_every_status() -> None:
     # Given jobs of two users
-    counted("ann", "COMPLETED", "SLEEP", 3)
-    counted("ann", "FAILED", "HTTP_GET", 2)
-    counted("ben", "FAILED", "SLEEP", 4)
+    add_jobs("ann", "COMPLETED", "SLEEP", 3)
+    add_jobs("ann", "FAILED", "HTTP_GET", 2)
+    add_jobs("ben", "FAILED", "SLEEP", 4)
     # When a User asks, and an Admin for everybody
     own = call("GET", "/api/v1/overview", caller=make_caller("ann")).json
     everybody = call("GET", "/api/v1/overview", query={"owner": ["*"]}).json
@@ -73,7 +73,7 @@ def test_job_types_come_with_the_schema_of_their_payload() -> None:
 
 def test_a_link_leads_to_the_object_that_the_result_names() -> None:
     # Given a job whose result names a picture of its owner's
-    job = job_of("ann", {"key": "owners/ann/jobs/1/image-1.png"})
+    job = complete_job_of("ann", {"key": "owners/ann/jobs/1/image-1.png"})
     # When its owner and an Admin ask for a link
     for caller in (make_caller("ann"), ADMIN):
         answer = link_to(job, caller)
@@ -93,7 +93,7 @@ def test_a_link_leads_to_the_object_that_the_result_names() -> None:
 )
 def test_a_result_opens_nothing_of_another_owners(result: dict[str, object]) -> None:
     # Given a result that names no object, or one of another owner's
-    job = job_of("ann", result)
+    job = complete_job_of("ann", result)
     # When a link is asked for, then there is none
     answer = link_to(job, make_caller("ann"))
     assert (answer.status, answer.json["code"]) == (404, "OBJECT_NOT_FOUND")

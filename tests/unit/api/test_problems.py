@@ -41,10 +41,10 @@ def test_a_wrong_method_names_the_right_ones() -> None:
 
 def test_a_bug_leaks_nothing_and_is_logged_once(monkeypatch: pytest.MonkeyPatch, log_output: io.StringIO) -> None:
     # Given a view with a bug
-    def broken() -> None:
+    def fail() -> None:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr("api.documents.page", broken)
+    monkeypatch.setattr("api.documents.page", fail)
     # When it is called
     answer = call("GET", "/docs")
     # Then the caller learns the request id and nothing else, and one log line has the traceback

@@ -17,7 +17,7 @@ def job(payload: str, more: str = "") -> str:
     return f'{{"type": "EXTERNAL", "payload": {payload}{more}}}'
 
 
-def keyed(route: str, body: Any) -> ApiResponse:
+def post_with_key(route: str, body: Any) -> ApiResponse:
     return post(route, body, **KEY)
 
 
@@ -48,7 +48,7 @@ EQUAL = [
 
 @pytest.mark.parametrize(("first", "again"), EQUAL)
 def test_equal_payloads_are_one_request(first: str, again: str) -> None:
-    answers = [keyed(JOBS, job(first)), keyed(JOBS, job(again))]
+    answers = [post_with_key(JOBS, job(first)), post_with_key(JOBS, job(again))]
     assert [answer.status for answer in answers] == [202, 202]
     assert answers[0].json["id"] == answers[1].json["id"]
 
@@ -73,8 +73,8 @@ DIFFERENT = [
 
 @pytest.mark.parametrize(("first", "other"), DIFFERENT)
 def test_payloads_that_differ_are_two_requests(first: str, other: str) -> None:
-    assert keyed(JOBS, job(first)).status == 202
-    answer = keyed(JOBS, job(other))
+    assert post_with_key(JOBS, job(first)).status == 202
+    answer = post_with_key(JOBS, job(other))
     assert (answer.status, answer.json["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
 
 
@@ -119,7 +119,7 @@ def test_a_number_is_stored_as_it_was_sent(number: str) -> None:
 def test_every_keyed_route_answers_an_equal_body_as_the_first_time(route: str, first: str, again: str) -> None:
     for name in ("ann", "ben"):
         post(USERS, {"userId": name, "balance": 10})
-    answers = [keyed(route, first), keyed(route, again)]
+    answers = [post_with_key(route, first), post_with_key(route, again)]
     assert answers[0].status < 300
     assert (answers[0].status, answers[0].json) == (answers[1].status, answers[1].json)
 
@@ -137,13 +137,13 @@ def test_every_keyed_route_answers_an_equal_body_as_the_first_time(route: str, f
 )
 def test_a_removed_job_is_not_made_again_by_its_key(body: str) -> None:
     # Given a keyed job that was cancelled and removed
-    first = keyed(JOBS, body)
+    first = post_with_key(JOBS, body)
     path = {"id": first.json["id"]}
     call("POST", f"{JOBS}/{{id}}/cancel", path=path)
     assert call("DELETE", f"{JOBS}/{{id}}", path=path).status == 200
     # When the same request comes again under its key, and another one
-    again = keyed(JOBS, body)
-    other = keyed(JOBS, job('{"other": true}'))
+    again = post_with_key(JOBS, body)
+    other = post_with_key(JOBS, job('{"other": true}'))
     # Then it gets its first answer, the other is refused, and no job is there
     assert (again.status, again.json) == (first.status, first.json)
     assert other.status == 422

@@ -16,7 +16,7 @@ ONE, ALL = "/api/tasks/{id}", "/api/tasks"
 NEW = {"name": "nightly", "type": "SLEEP", "payload": {"duration_ms": 5}, "every": "5m"}
 
 
-def made(**options: Any) -> dict[str, Any]:
+def create_task(**options: Any) -> dict[str, Any]:
     answer = post(ALL, NEW | options)
     assert answer.status == 201, answer.text
     return dict(answer.json)
@@ -29,7 +29,7 @@ def read(task: dict[str, Any], route: str = ONE, **query: str) -> Any:
     return answer.json
 
 
-def patched(task: dict[str, Any], **changes: Any) -> Any:
+def patch_task(task: dict[str, Any], **changes: Any) -> Any:
     import json
 
     headers = {"content-type": "application/json"}
@@ -47,7 +47,7 @@ def work(job_id: str) -> None:
 
 
 def test_a_task_is_defined_and_can_be_read(fake_clock: FakeClock) -> None:
-    task = made(timezone="UTC", jitter_seconds=0)
+    task = create_task(timezone="UTC", jitter_seconds=0)
     assert (task["state"], task["next_run"], task["run"]) == ("WAITING", "2026-01-01T00:05:00.000Z", None)
     assert (task["overlap"], task["catch_up"], task["ttl_ms"], task["owner"]) == ("skip", "latest", 60_000, "admin")
     assert read(task) == task
@@ -55,7 +55,7 @@ def test_a_task_is_defined_and_can_be_read(fake_clock: FakeClock) -> None:
 
 def test_tasks_are_listed_by_name_page_by_page() -> None:
     for name in ("b", "c", "a"):
-        made(name=name)
+        create_task(name=name)
     first = call("GET", ALL, query={"size": ["2"]}).json
     second = call("GET", ALL, query={"size": ["2"], "cursor": [first["cursor"]]}).json
     assert [task["name"] for page in (first, second) for task in page["content"]] == ["a", "b", "c"]
@@ -63,12 +63,12 @@ def test_tasks_are_listed_by_name_page_by_page() -> None:
 
 
 def test_a_name_is_one_tasks_until_it_is_deleted() -> None:
-    task = made()
+    task = create_task()
     again = post(ALL, NEW)
     assert (again.status, again.json["code"], again.json["name"]) == (409, "TASK_EXISTS", "nightly")
     assert call("DELETE", ONE, path={"id": task["id"]}).status == 200
     assert call("DELETE", ONE, path={"id": task["id"]}).status == 404
-    assert made()["id"] != task["id"]
+    assert create_task()["id"] != task["id"]
 
 
 @pytest.mark.parametrize(
@@ -98,12 +98,12 @@ def test_what_cannot_work_is_refused(wrong: dict[str, Any], code: str, field: st
 
 def test_a_paused_task_has_no_slots_and_misses_none(fake_clock: FakeClock) -> None:
     # Given a paused task
-    task = made()
-    assert patched(task, enabled=False).json["state"] == "PAUSED"
+    task = create_task()
+    assert patch_task(task, enabled=False).json["state"] == "PAUSED"
     # When slots pass, and it is resumed
     fake_clock.move(minutes=17)
     assert tick().due == 0
-    resumed = patched(task, enabled=True).json
+    resumed = patch_task(task, enabled=True).json
     # Then the first slot from now on is next, and none was missed
     assert (resumed["next_run"], resumed["missed"]) == ("2026-01-01T00:20:00.000Z", 0)
     fake_clock.move(minutes=5)
@@ -111,33 +111,33 @@ def test_a_paused_task_has_no_slots_and_misses_none(fake_clock: FakeClock) -> No
 
 
 def test_another_schedule_takes_effect_from_now_on(fake_clock: FakeClock) -> None:
-    task = made()
+    task = create_task()
     fake_clock.move(minutes=2)
-    changed = patched(task, cron="30 4 * * *", timezone="Europe/Berlin").json
+    changed = patch_task(task, cron="30 4 * * *", timezone="Europe/Berlin").json
     assert (changed["every"], changed["cron"], changed["version"]) == (None, "30 4 * * *", 2)
     assert changed["next_run"] == "2026-01-01T03:30:00.000Z"
-    back = patched(task, every="10m").json
+    back = patch_task(task, every="10m").json
     assert (back["cron"], back["timezone"], back["next_run"]) == (None, "UTC", "2026-01-01T00:12:00.000Z")
 
 
 def test_a_change_is_checked_like_a_definition() -> None:
-    task = made()
+    task = create_task()
     for wrong in ({"every": "1s"}, {"type": "IMAGE_RESIZE"}, {"ttl_ms": 900_000}, {"name": "other"}, {"cron": None}):
-        assert patched(task, **wrong).status == 400, wrong
+        assert patch_task(task, **wrong).status == 400, wrong
     assert read(task)["version"] == 1
 
 
 def test_a_clock_that_went_back_lets_no_change_bring_a_slot_again(fake_clock: FakeClock) -> None:
-    task = made()
+    task = create_task()
     fake_clock.move(minutes=5)
     tick()
     fake_clock.move(hours=-1)
-    patched(task, enabled=False)
-    assert patched(task, enabled=True).json["next_run"] == "2026-01-01T00:10:00.000Z"
+    patch_task(task, enabled=False)
+    assert patch_task(task, enabled=True).json["next_run"] == "2026-01-01T00:10:00.000Z"
 
 
 def test_a_run_by_hand_is_a_job_and_shows_at_its_task(fake_clock: FakeClock) -> None:
-    task = made()
+    task = create_task()
     started = run_now(task)
     assert (started.status, started.json["status"]) == (202, "CREATED")
     job_id = started.json["job_id"]
@@ -146,15 +146,15 @@ def test_a_run_by_hand_is_a_job_and_shows_at_its_task(fake_clock: FakeClock) -> 
     claim.claim(job_id, "w1")
     fake_clock.move(seconds=7)
     # Then it is the task's state, and a second one is refused
-    shown = read(task)
-    assert (shown["state"], shown["run"]["worker"], shown["run"]["running_seconds"]) == ("RUNNING", "w1", 7)
+    running = read(task)
+    assert (running["state"], running["run"]["worker"], running["run"]["running_seconds"]) == ("RUNNING", "w1", 7)
     refused = run_now(task)
     assert (refused.status, refused.json["code"], refused.json["job_id"]) == (409, "ALREADY_RUNNING", job_id)
 
 
 def test_history_tells_of_runs_skipped_and_missed_slots(fake_clock: FakeClock) -> None:
     # Given a run, a skipped slot, and a stretch that was missed but for its latest
-    task, other = made(), made(name="other", enabled=False)
+    task, other = create_task(), create_task(name="other", enabled=False)
     fake_clock.move(minutes=5)
     tick()
     fake_clock.move(minutes=5)
@@ -183,7 +183,7 @@ def test_history_tells_of_runs_skipped_and_missed_slots(fake_clock: FakeClock) -
 
 @pytest.mark.parametrize("route", ["/api/tasks/history", "/api/tasks/{id}/history"])
 def test_a_status_that_is_none_is_refused(route: str) -> None:
-    task = made()
+    task = create_task()
     answer = call("GET", route, path={"id": task["id"]} if "{id}" in route else None, query={"status": ["LATE"]})
     assert (answer.status, answer.json["field"]) == (400, "status")
 
@@ -196,7 +196,7 @@ def test_a_task_that_is_not_there_is_not_found(task: str) -> None:
 
 
 def test_a_user_reads_definitions_and_nothing_else_of_anothers_tasks() -> None:
-    task = made()
+    task = create_task()
     run_now(task)
     ann = make_caller("ann")
     one = call("GET", ONE, path={"id": task["id"]}, caller=ann).json
@@ -210,7 +210,7 @@ def test_a_user_reads_definitions_and_nothing_else_of_anothers_tasks() -> None:
 
 
 def test_a_summary_costs_the_same_at_any_number_of_runs(fake_clock: FakeClock) -> None:
-    task = made(overlap="allow")
+    task = create_task(overlap="allow")
     with meter_calls() as few:
         summary = call("GET", "/api/tasks/stats/summary").json
     for _ in range(20):

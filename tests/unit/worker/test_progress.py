@@ -34,11 +34,11 @@ def reports(monkeypatch: pytest.MonkeyPatch) -> list[Progress]:
     written: list[Progress] = []
     original = Lease.report
 
-    def noted(lease: Lease, reached: Progress) -> None:
+    def report_and_note(lease: Lease, reached: Progress) -> None:
         original(lease, reached)
         written.append(reached)
 
-    monkeypatch.setattr(Lease, "report", noted)
+    monkeypatch.setattr(Lease, "report", report_and_note)
     return written
 
 
@@ -91,24 +91,24 @@ def test_a_worker_learns_from_its_progress_that_the_job_is_cancelled(
     job = teller(parts=1_000, each_ms=20)
     original = Lease.report
 
-    def cancelled_meanwhile(mine: Lease, reached: Progress) -> None:
+    def cancel_and_report(mine: Lease, reached: Progress) -> None:
         cancel_job(mine.job.id, owner=None, actor="root")
         original(mine, reached)
 
-    monkeypatch.setattr(Lease, "report", cancelled_meanwhile)
+    monkeypatch.setattr(Lease, "report", cancel_and_report)
     ended: list[int] = []
-    monkeypatch.setattr(finish, "complete", _remembering(ended))
+    monkeypatch.setattr(finish, "complete", _remember_parts(ended))
     work()
     assert ended
     assert ended[0] < 1_000
     assert read_job(job).status is JobStatus.CANCELLED
 
 
-def _remembering(told: list[int]) -> Callable[..., JobStatus]:
+def _remember_parts(parts: list[int]) -> Callable[..., JobStatus]:
     original = finish.complete
 
     def complete(lease: Lease, result: dict[str, Any], latest: Progress | None = None, **more: Any) -> JobStatus:
-        told.append(result["told"])
+        parts.append(result["told"])
         return original(lease, result, latest, **more)
 
     return complete
@@ -118,11 +118,11 @@ def test_a_write_that_fails_is_tried_again_and_stops_no_work(monkeypatch: pytest
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.05)
     tries: list[Progress] = []
 
-    def broken(_: Lease, reached: Progress) -> None:
+    def fail(_: Lease, reached: Progress) -> None:
         tries.append(reached)
         raise OSError
 
-    monkeypatch.setattr(Lease, "report", broken)
+    monkeypatch.setattr(Lease, "report", fail)
     job = teller(parts=2, each_ms=250)
     work()
     assert len(tries) >= 2

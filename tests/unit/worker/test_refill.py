@@ -76,7 +76,7 @@ def run(event: dict[str, Any], remaining_ms: int = 15 * MINUTE) -> list[str]:
     return failures
 
 
-def left_in(source: Queue) -> tuple[int, int]:
+def count_messages(source: Queue) -> tuple[int, int]:
     """Messages that are visible, and those that are hidden."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     answer = aws.client("sqs").get_queue_attributes(QueueUrl=source.url, AttributeNames=names)["Attributes"]
@@ -102,7 +102,7 @@ def test_one_long_job_does_not_hold_nine_slots(priority: Priority) -> None:
     assert {job.worker for job in ended} == {"one"}
     assert {job.attempts for job in ended} == {1}
     assert max(job.finished_at or 0 for job in ended[1:]) < (ended[0].finished_at or 0)
-    assert left_in(source) == (0, 0)
+    assert count_messages(source) == (0, 0)
 
 
 def test_short_jobs_without_a_backlog_cost_no_receive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +166,7 @@ def test_a_received_job_that_needs_more_time_goes_back_and_nothing_more_is_recei
 
     # Then that message is visible at once, for another worker, and this one has not received it again
     assert (read_job(far).status, read_job(far).attempts) == (JobStatus.CREATED, 0)
-    assert left_in(NORMAL) == (1, 0)
+    assert count_messages(NORMAL) == (1, 0)
     assert requests.calls["ReceiveMessage"] == 1
 
 
@@ -190,7 +190,7 @@ def test_a_received_job_that_another_worker_holds_is_hidden_and_not_deleted() ->
     assert run(event) == []
 
     assert read_job(other_job).worker == "other"
-    assert left_in(NORMAL) == (0, 1)
+    assert count_messages(NORMAL) == (0, 1)
 
 
 def test_a_received_job_whose_worker_died_goes_to_a_worker_that_runs_nothing_else() -> None:
@@ -205,7 +205,7 @@ def test_a_received_job_whose_worker_died_goes_to_a_worker_that_runs_nothing_els
     with clock.fixed(lambda: late):
         assert run(event) == []
         assert (read_job(orphan).worker, read_job(orphan).status) == ("dead", JobStatus.RUNNING)
-        assert left_in(NORMAL) == (1, 0)
+        assert count_messages(NORMAL) == (1, 0)
 
         # And one that is handed it alone takes it over
         assert run(hand_over()) == []
@@ -249,7 +249,7 @@ def test_a_message_that_could_not_be_deleted_runs_nothing_again(monkeypatch: pyt
     with monkeypatch.context() as patch:
         patch.setattr("leaseway.jobs.queue.delete", lambda *_: None)
         assert run(event) == []
-    assert (read_job(job).status, left_in(NORMAL)) == (JobStatus.COMPLETED, (0, 1))
+    assert (read_job(job).status, count_messages(NORMAL)) == (JobStatus.COMPLETED, (0, 1))
 
     # When the message comes back
     again = {"messageId": "again", "receiptHandle": "a receipt", "body": f'{{"job_id":"{job.id}","ttl_ms":1}}'}

@@ -48,7 +48,7 @@ def receive(count: int = 10, source: Queue = NORMAL) -> dict:
     }
 
 
-def failed_ids(answer: dict) -> set[str]:
+def read_failures(answer: dict) -> set[str]:
     return {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
 
 
@@ -57,7 +57,7 @@ def test_a_batch_runs_and_every_message_is_settled() -> None:
 
     answer = handler(receive(), context())
 
-    assert failed_ids(answer) == set()
+    assert read_failures(answer) == set()
     assert {read_job(job).status for job in jobs} == {JobStatus.COMPLETED}
     assert {read_job(job).worker for job in jobs} == {"stream-1"}
 
@@ -68,7 +68,7 @@ def test_a_failing_job_leaves_its_neighbours_alone() -> None:
 
     answer = handler(receive(), context())
 
-    assert failed_ids(answer) == set()
+    assert read_failures(answer) == set()
     assert (read_job(bad).status, read_job(bad).error_message) == (JobStatus.FAILED, "RuntimeError: boom")
     assert read_job(good).status is JobStatus.COMPLETED
 
@@ -80,7 +80,7 @@ def test_a_message_that_is_no_jobs_stays_for_the_dead_letter_queue() -> None:
 
     answer = handler(event, context())
 
-    assert failed_ids(answer) == {r["messageId"] for r in event["Records"] if r["body"] == "nonsense"}
+    assert read_failures(answer) == {r["messageId"] for r in event["Records"] if r["body"] == "nonsense"}
     assert read_job(good).status is JobStatus.COMPLETED
 
 
@@ -90,7 +90,7 @@ def test_a_job_without_time_for_its_ttl_is_not_claimed() -> None:
 
     answer = handler(event, context(remaining_ms=40_000))
 
-    assert failed_ids(answer) == {r["messageId"] for r in event["Records"] if long.id in r["body"]}
+    assert read_failures(answer) == {r["messageId"] for r in event["Records"] if long.id in r["body"]}
     assert (read_job(long).status, read_job(long).attempts) == (JobStatus.CREATED, 0)
     assert read_job(short).status is JobStatus.COMPLETED
 
@@ -99,13 +99,13 @@ def test_a_message_whose_job_another_worker_holds_under_it_stays_in_the_queue() 
     # Given a message that came twice, as SQS may deliver it
     job = quick()
     event = receive()
-    held = claim.claim(job.id, "other", message_id=event["Records"][0]["messageId"])
+    claimed = claim.claim(job.id, "other", message_id=event["Records"][0]["messageId"])
 
     answer = handler(event, context())
 
-    assert failed_ids(answer) == {event["Records"][0]["messageId"]}
-    assert isinstance(held, claim.Claimed)
-    assert finish.complete(held.lease, {"by": "other"}) is JobStatus.COMPLETED
+    assert read_failures(answer) == {event["Records"][0]["messageId"]}
+    assert isinstance(claimed, claim.Claimed)
+    assert finish.complete(claimed.lease, {"by": "other"}) is JobStatus.COMPLETED
 
 
 def test_a_second_message_of_a_held_job_is_deleted_and_the_first_brings_the_job_back(
@@ -114,16 +114,16 @@ def test_a_second_message_of_a_held_job_is_deleted_and_the_first_brings_the_job_
     # Given a job with two messages, held by a worker under the one
     job = quick()
     first = receive()
-    held = claim.claim(job.id, "dead worker", message_id=first["Records"][0]["messageId"])
-    assert isinstance(held, claim.Claimed)
+    claimed = claim.claim(job.id, "dead worker", message_id=first["Records"][0]["messageId"])
+    assert isinstance(claimed, claim.Claimed)
     assert queue.send([queue.build_message(job)]) == 1
     # When the other is delivered, then it is done with
-    assert failed_ids(handler(receive(), context())) == set()
+    assert read_failures(handler(receive(), context())) == set()
     assert read_job(job).status is JobStatus.RUNNING
     # And when the worker has died, the one that it held brings the job back
     later = clock.now_ms() / 1000 + settings().lease_seconds + 1
     with clock.fixed(lambda: later):
-        assert failed_ids(handler(first, context())) == set()
+        assert read_failures(handler(first, context())) == set()
     assert (read_job(job).status, read_job(job).crashes) == (JobStatus.COMPLETED, 1)
 
 
@@ -158,7 +158,7 @@ def test_where_order_is_kept_a_second_message_keeps_its_place() -> None:
     job = quick(order_key="k")
     event = receive(source=ORDERED)
     claim.claim(job.id, "other", message_id="another message")
-    assert failed_ids(handler(event, context())) == {event["Records"][0]["messageId"]}
+    assert read_failures(handler(event, context())) == {event["Records"][0]["messageId"]}
 
 
 def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,8 +172,8 @@ def test_of_jobs_that_died_together_one_is_taken_over_and_the_rest_go_back(monke
         answer = handler(event, context())
         again = handler(receive(), context())
 
-    assert len(failed_ids(answer)) == 2
-    assert len(failed_ids(again)) == 1
+    assert len(read_failures(answer)) == 2
+    assert len(read_failures(again)) == 1
     states = sorted((read_job(job).status.value, read_job(job).crashes) for job in jobs)
     assert states == [("COMPLETED", 1), ("COMPLETED", 1), ("RUNNING", 0)]
 
@@ -187,7 +187,7 @@ def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(finish, "complete", steal)
     event = receive()
 
-    assert failed_ids(handler(event, context())) == {event["Records"][0]["messageId"]}
+    assert read_failures(handler(event, context())) == {event["Records"][0]["messageId"]}
     assert read_job(job).status is JobStatus.RUNNING
 
 
@@ -199,7 +199,7 @@ def test_a_long_neighbour_redelivers_nobody(monkeypatch: pytest.MonkeyPatch) -> 
     sqs = aws.client("sqs")
     original = sqs._make_api_call
 
-    def counted(name: str, request: dict) -> dict[str, Any]:
+    def call_and_count(name: str, request: dict) -> dict[str, Any]:
         calls.append((name, len(request.get("Entries", []))))
         return original(name, request)
 
@@ -207,11 +207,11 @@ def test_a_long_neighbour_redelivers_nobody(monkeypatch: pytest.MonkeyPatch) -> 
         quick()
     long = quick(payload={"wait_ms": 2_500})
     event = receive()
-    monkeypatch.setattr(sqs, "_make_api_call", counted)
+    monkeypatch.setattr(sqs, "_make_api_call", call_and_count)
 
     answer = handler(event, context())
 
-    assert failed_ids(answer) == set()
+    assert read_failures(answer) == set()
     assert read_job(long).lease_until is None
     assert calls.count(("DeleteMessageBatch", 9)) == 1
     assert calls.count(("ChangeMessageVisibilityBatch", 1)) >= 2

@@ -26,12 +26,12 @@ class Described:
         self.values = values
 
     def describe_stacks(self, StackName: str) -> dict[str, Any]:
-        found = [{"OutputKey": name, "OutputValue": value} for name, value in self.values.items()]
-        return {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "Outputs": found}]}
+        pairs = [{"OutputKey": name, "OutputValue": value} for name, value in self.values.items()]
+        return {"Stacks": [{"StackStatus": "CREATE_COMPLETE", "Outputs": pairs}]}
 
 
 @pytest.fixture
-def misled(monkeypatch: pytest.MonkeyPatch) -> None:
+def other_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """A user's settings that point elsewhere."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
@@ -41,27 +41,29 @@ def misled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "")
 
 
-def test_local_clients_are_aimed_by_localstack_host(misled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_local_clients_are_aimed_by_localstack_host(other_settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:4999")
 
     assert Clients(Target.LOCALSTACK).get("sqs").meta.endpoint_url == "http://127.0.0.1:4999"
 
 
-def test_the_engines_own_address_goes_before_the_variable(misled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_engines_own_address_goes_before_the_variable(
+    other_settings: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LOCALSTACK_HOST", "127.0.0.1:9")
 
-    found = Clients(Target.LOCAL, "127.0.0.1:4710")
+    clients = Clients(Target.LOCAL, "127.0.0.1:4710")
 
-    assert found.get("dynamodb").meta.endpoint_url == found.endpoint_url == "http://127.0.0.1:4710"
+    assert clients.get("dynamodb").meta.endpoint_url == clients.endpoint_url == "http://127.0.0.1:4710"
 
 
 def test_on_aws_the_users_own_settings_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
 
-    found = Clients(Target.AWS)
+    clients = Clients(Target.AWS)
 
-    assert (found.local, found.endpoint_url, found.region) == (False, None, "eu-north-1")
-    assert found.get("sqs").meta.endpoint_url == "https://sqs.eu-north-1.amazonaws.com"
+    assert (clients.local, clients.endpoint_url, clients.region) == (False, None, "eu-north-1")
+    assert clients.get("sqs").meta.endpoint_url == "https://sqs.eu-north-1.amazonaws.com"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_on_aws_the_users_own_settings_count(monkeypatch: pytest.MonkeyPatch) ->
     ],
 )
 def test_an_api_has_the_address_of_its_target(
-    misled: None, monkeypatch: pytest.MonkeyPatch, target: Target, host: str | None, url: str
+    other_settings: None, monkeypatch: pytest.MonkeyPatch, target: Target, host: str | None, url: str
 ) -> None:
     if target is Target.AWS:
         monkeypatch.delenv("AWS_PROFILE")
@@ -82,7 +84,7 @@ def test_an_api_has_the_address_of_its_target(
     assert outputs.fetch(clients).api_url == url
 
 
-def test_nothing_deployed_is_said_with_what_to_do(misled: None) -> None:
+def test_nothing_deployed_is_said_with_what_to_do(other_settings: None) -> None:
     clients = Clients(Target.LOCAL, "127.0.0.1:4710")
     clients._clients["cloudformation"] = Described({})
 
@@ -93,9 +95,9 @@ def test_nothing_deployed_is_said_with_what_to_do(misled: None) -> None:
 
 
 def test_outputs_are_written_for_this_user_only(tmp_path: Path) -> None:
-    home, found = Home(tmp_path), Outputs(Target.LOCAL, "leaseway", "us-east-1", "http://127.0.0.1:1", VALUES)
+    home, values = Home(tmp_path), Outputs(Target.LOCAL, "leaseway", "us-east-1", "http://127.0.0.1:1", VALUES)
 
-    outputs.write(home, found)
+    outputs.write(home, values)
 
     path = home.outputs("local", "leaseway")
     assert path.stat().st_mode & 0o777 == 0o600
@@ -135,13 +137,13 @@ def test_nothing_that_answers_is_a_failure_with_what_to_do() -> None:
 class Gateway:
     """An API Gateway that has the given responses and remembers what is put."""
 
-    def __init__(self, held: list[dict[str, Any]]) -> None:
-        self.held = held
+    def __init__(self, responses: list[dict[str, Any]]) -> None:
+        self.responses = responses
         self.put = {}
         self.deployed = 0
 
     def get_gateway_responses(self, restApiId: str, limit: int) -> dict[str, Any]:
-        return {"items": self.held}
+        return {"items": self.responses}
 
     def put_gateway_response(self, restApiId: str, responseType: str, **answer: Any) -> None:
         self.put[responseType] = answer
@@ -157,15 +159,17 @@ def test_gateway_responses_that_an_engine_left_out_are_put_and_deployed(tmp_path
         "  DEFAULT_4XX: {responseTemplates: {application/json: a}}\n"
         "  MISSING_AUTHENTICATION_TOKEN: {statusCode: 404, responseTemplates: {application/json: b}}\n"
     )
-    found = Outputs(Target.LOCAL, "leaseway", "us-east-1", None, VALUES)
-    held = [{"responseType": "DEFAULT_4XX", "defaultResponse": False, "responseTemplates": {"application/json": "a"}}]
-    gateway = Gateway(held)
+    stack_outputs = Outputs(Target.LOCAL, "leaseway", "us-east-1", None, VALUES)
+    present = [
+        {"responseType": "DEFAULT_4XX", "defaultResponse": False, "responseTemplates": {"application/json": "a"}}
+    ]
+    gateway = Gateway(present)
 
-    assert gateway_responses.complete(gateway, found, document) is True
+    assert gateway_responses.complete(gateway, stack_outputs, document) is True
 
     missing = {"statusCode": "404", "responseTemplates": {"application/json": "b"}}
     assert gateway.put == {"MISSING_AUTHENTICATION_TOKEN": missing}
     assert gateway.deployed == 1
-    gateway.held.append({"responseType": "MISSING_AUTHENTICATION_TOKEN", "defaultResponse": False, **missing})
-    assert gateway_responses.complete(gateway, found, document) is False
+    gateway.responses.append({"responseType": "MISSING_AUTHENTICATION_TOKEN", "defaultResponse": False, **missing})
+    assert gateway_responses.complete(gateway, stack_outputs, document) is False
     assert gateway.deployed == 1

@@ -14,13 +14,13 @@ from leaseway_local.errors import LocalCloudError
 
 
 @pytest.fixture(autouse=True)
-def _undone(monkeypatch: pytest.MonkeyPatch) -> None:
+def _reset_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     """A command sets the variable for what it starts; here that ends with the test."""
     monkeypatch.setenv(engine_choice.VARIABLE, "")
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Target]:
+def target_log(monkeypatch: pytest.MonkeyPatch) -> list[Target]:
     """The targets that commands on data ask for."""
     targets = []
 
@@ -44,26 +44,26 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Target]:
         (["jobs", "get", "1", "--target", "localstack"], Target.LOCALSTACK),
     ],
 )
-def test_a_command_works_on_the_chosen_engine(asked: list[Target], arguments: list[str], target: Target) -> None:
+def test_a_command_works_on_the_chosen_engine(target_log: list[Target], arguments: list[str], target: Target) -> None:
     CliRunner().invoke(cli.app, arguments)
 
-    assert asked == [target]
+    assert target_log == [target]
 
 
 def test_the_variable_chooses_too_and_the_option_goes_before_it(
-    asked: list[Target], monkeypatch: pytest.MonkeyPatch
+    target_log: list[Target], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(engine_choice.VARIABLE, "localstack")
 
     CliRunner().invoke(cli.app, ["jobs", "get", "1"])
     CliRunner().invoke(cli.app, ["jobs", "get", "1", "--engine", "ministack"])
 
-    assert asked == [Target.LOCALSTACK, Target.LOCAL]
+    assert target_log == [Target.LOCALSTACK, Target.LOCAL]
 
 
-def test_an_engine_that_is_none_is_wrong_usage(asked: list[Target]) -> None:
+def test_an_engine_that_is_none_is_wrong_usage(target_log: list[Target]) -> None:
     assert CliRunner().invoke(cli.app, ["jobs", "get", "1", "--engine", "moon"]).exit_code == 2
-    assert asked == []
+    assert target_log == []
 
 
 def test_a_variable_that_names_no_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,11 +77,11 @@ def test_a_resource_that_the_engine_made_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("engine", "told"),
+    ("engine", "reason"),
     [(Engine("unknown", status="FAILED"), "its reason"), (Engine("unknown", error=b"it died"), "it died")],
 )
-def test_a_function_that_did_not_make_it_fails_the_deployment_with_the_reason(engine: Engine, told: str) -> None:
-    with pytest.raises(LocalCloudError, match=told):
+def test_a_function_that_did_not_make_it_fails_the_deployment_with_the_reason(engine: Engine, reason: str) -> None:
+    with pytest.raises(LocalCloudError, match=reason):
         complete(engine)
 
 

@@ -120,8 +120,8 @@ def test_an_update_without_changes_is_no_failure() -> None:
 
 
 def test_parameters_that_an_account_holds_are_kept_where_none_is_given() -> None:
-    held = [{"ParameterKey": name, "ParameterValue": "x"} for name in ("Kept", "Given", "Gone")]
-    api = CloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE", parameters=held)
+    parameters = [{"ParameterKey": name, "ParameterValue": "x"} for name in ("Kept", "Given", "Gone")]
+    api = CloudFormation("CREATE_COMPLETE", "UPDATE_COMPLETE", parameters=parameters)
 
     deploy(api, keep=True)
 

@@ -107,9 +107,9 @@ def test_the_engine_sees_nothing_of_the_users_environment(monkeypatch: pytest.Mo
     assert (seen["IOT_MTLS_ENABLED"], seen["SFTP_ENABLED"], seen["PERSIST_STATE"]) == ("0", "0", "1")
 
 
-@pytest.mark.parametrize("given", ["x", "0", "65536", "-1", "4566.0"])
-def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
-    monkeypatch.setenv("LEASEWAY_PORT", given)
+@pytest.mark.parametrize("port", ["x", "0", "65536", "-1", "4566.0"])
+def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, port: str) -> None:
+    monkeypatch.setenv("LEASEWAY_PORT", port)
 
     with pytest.raises(LocalCloudError, match="is not a port"):
         configured_port()

@@ -10,11 +10,11 @@ ASK = "from leaseway_local.engine.paths import DEFAULT_STACK; print(DEFAULT_STAC
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [({}, "leaseway"), ({"LEASEWAY_STACK": "leaseway-staging"}, "leaseway-staging")]
+    ("variables", "expected"), [({}, "leaseway"), ({"LEASEWAY_STACK": "leaseway-staging"}, "leaseway-staging")]
 )
-def test_the_environment_names_the_stack(given: dict[str, str], expected: str) -> None:
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path), **given}
+def test_the_environment_names_the_stack(variables: dict[str, str], expected: str) -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(sys.path), **variables}
 
-    asked = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True)
+    answer = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True, check=True)
 
-    assert asked.stdout.strip() == expected
+    assert answer.stdout.strip() == expected

@@ -34,8 +34,8 @@ def line(at: int = NOW_MS, **values: Any) -> str:
 
 def test_equal_values_of_a_second_are_one_datum_under_each_set_of_dimensions() -> None:
     data = to_metric_data([line(JobWait=[5, 5, 7]), line(JobWait=[5]), line(NOW_MS + 1_000, JobWait=9)])["Leaseway"]
-    told = {(len(datum["Dimensions"]), datum["Timestamp"]): (datum["Values"], datum["Counts"]) for datum in data}
-    assert told == {
+    values = {(len(datum["Dimensions"]), datum["Timestamp"]): (datum["Values"], datum["Counts"]) for datum in data}
+    assert values == {
         (count, NOW_MS // 1000 + later): expected
         for count in (1, 2)
         for later, expected in ((0, ([5, 7], [3, 1])), (1, ([9], [1])))
@@ -109,7 +109,7 @@ def test_a_journal_forgets_what_no_dashboard_shows(tmp_path: Path, monkeypatch: 
     journal = Journal(tmp_path / "journal")
     for number in range(20):
         journal.append(call(number, NOW_MS + number * JOURNAL_MS // 5))
-    assert [kept.number for kept in Journal(journal.path).calls] == list(range(14, 20))
+    assert [each.number for each in Journal(journal.path).calls] == list(range(14, 20))
     assert Journal(journal.path).last == journal.last
 
 
@@ -188,10 +188,12 @@ class Points:
     def get_metric_data(self, MetricDataQueries: Any, StartTime: int, EndTime: int) -> Any:  # noqa: N803
         from datetime import UTC, datetime
 
-        held = [(at, value) for at, value in self.values.items() if StartTime <= at < EndTime]
-        times = [datetime.fromtimestamp(at, UTC) for at, _ in held]
+        pairs = [(at, value) for at, value in self.values.items() if StartTime <= at < EndTime]
+        times = [datetime.fromtimestamp(at, UTC) for at, _ in pairs]
         [query] = MetricDataQueries
-        return {"MetricDataResults": [{"Id": query["Id"], "Timestamps": times, "Values": [value for _, value in held]}]}
+        return {
+            "MetricDataResults": [{"Id": query["Id"], "Timestamps": times, "Values": [value for _, value in pairs]}]
+        }
 
 
 ALARM = {

@@ -40,19 +40,19 @@ class Engine:
         return {"MetricDataResults": [{"Id": query["Id"], "Timestamps": times, "Values": list(seconds.values())}]}
 
     def ran(self, stream: str, milliseconds: int, *, at: int = NOW_MS - 3_000, failed: bool = False) -> None:
-        said = [f"REPORT RequestId: {stream}\tDuration: {milliseconds} ms\tBilled Duration: {milliseconds} ms"]
-        for message in ["Traceback (most recent call last):"] * failed + said:
+        lines = [f"REPORT RequestId: {stream}\tDuration: {milliseconds} ms\tBilled Duration: {milliseconds} ms"]
+        for message in ["Traceback (most recent call last):"] * failed + lines:
             self.events.append({"timestamp": at, "logStreamName": stream, "message": message})
 
-    def counted(self, at: int) -> None:
+    def count(self, at: int) -> None:
         self.points.append({"MetricName": "Duration", "Timestamp": at // 1000, "Values": [1.5], "Counts": [1.0]})
 
     def sums(self) -> dict[str, float]:
-        found = dict.fromkeys(("Invocations", "Errors", "Throttles", "Duration"), 0.0)
+        totals = dict.fromkeys(("Invocations", "Errors", "Throttles", "Duration"), 0.0)
         for point in self.points:
             pairs = zip(point["Values"], point["Counts"], strict=True)
-            found[point["MetricName"]] += sum(value * count for value, count in pairs)
-        return found
+            totals[point["MetricName"]] += sum(value * count for value, count in pairs)
+        return totals
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     return Engine()
 
 
-def told(engine: Engine) -> InvocationMetrics:
+def make_metrics(engine: Engine) -> InvocationMetrics:
     return InvocationMetrics(engine, engine, {"s-api": "/aws/lambda/s-api"})
 
 
@@ -69,7 +69,7 @@ def test_what_only_the_logs_know_is_told_with_its_duration_and_failure(engine: E
     engine.ran("one", 20)
     engine.ran("two", 20)
     engine.ran("three", 7, failed=True)
-    engine.points += told(engine).read_missing()
+    engine.points += make_metrics(engine).read_missing()
     assert engine.sums() == {"Invocations": 3, "Errors": 1, "Throttles": 0, "Duration": 47}
 
 
@@ -77,23 +77,23 @@ def test_what_the_engine_counted_itself_is_not_told_again(engine: Engine) -> Non
     # Given three of three seconds, of which the engine counted the second, a moment later
     for number, name in enumerate(("one", "two", "three")):
         engine.ran(name, number, at=NOW_MS - 9_000 + number * 3_000 + 900, failed=name == "two")
-    engine.counted(NOW_MS - 5_000)
-    found = told(engine).read_missing()
-    assert [point["Values"] for point in found if point["MetricName"] == "Duration"] == [[0.0], [2.0]]
-    assert [point["Values"] for point in found if point["MetricName"] == "Errors"] == [[0], [0]]
+    engine.count(NOW_MS - 5_000)
+    missing = make_metrics(engine).read_missing()
+    assert [point["Values"] for point in missing if point["MetricName"] == "Duration"] == [[0.0], [2.0]]
+    assert [point["Values"] for point in missing if point["MetricName"] == "Errors"] == [[0], [0]]
 
 
 def test_what_just_ran_waits_until_the_engine_may_have_counted_it(engine: Engine) -> None:
     engine.ran("one", 20, at=NOW_MS - 1_000)
-    assert told(engine).read_missing() == []
+    assert make_metrics(engine).read_missing() == []
 
 
 def test_a_call_that_failed_is_made_good_and_one_that_arrived_is_not_repeated(engine: Engine) -> None:
-    invocations = told(engine)
+    invocations = make_metrics(engine)
     engine.ran("one", 20)
     lost = invocations.read_missing()
     assert invocations.read_missing() == lost != []
     engine.points += lost
     assert invocations.read_missing() == []
     # And a forwarder that starts anew repeats nothing
-    assert told(engine).read_missing() == []
+    assert make_metrics(engine).read_missing() == []

@@ -74,8 +74,8 @@ def test_a_body_is_text_where_it_is_text_and_base64_elsewhere(
 ) -> None:
     server.replies["/"] = Reply(200, body, {"Content-Type": content_type})
     result = run_job("HTTP_GET", {"url": server.url("/")})
-    encoding, kept = result["body_encoding"], result["body"]
-    assert (encoding, kept) == (("text", text) if text is not None else ("base64", base64.b64encode(body).decode()))
+    encoding, stored = result["body_encoding"], result["body"]
+    assert (encoding, stored) == (("text", text) if text is not None else ("base64", base64.b64encode(body).decode()))
     json.dumps(result).encode()
 
 

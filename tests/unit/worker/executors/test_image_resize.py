@@ -29,7 +29,7 @@ RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 Resize = Callable[..., tuple[dict[str, Any], Image.Image]]
 
 
-def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+def encode(picture: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -71,13 +71,13 @@ def bucket(environment: None) -> Iterator[None]:
 def resize(run_job: Callable[..., JsonObject], bucket: None) -> Resize:
     """Run the job on a picture; returns the result and what is in the bucket, decoded."""
 
-    def resized(source: bytes | dict[str, str], width: int, height: int, **options: Any) -> Any:
+    def resize_and_read(source: bytes | dict[str, str], width: int, height: int, **options: Any) -> Any:
         result = run_job("IMAGE_RESIZE", payload_of(source, width, height, **options))
         stored = Image.open(io.BytesIO(objects.get_bytes(result["key"], result["size"])))
         stored.load()
         return result, stored
 
-    return resized
+    return resize_and_read
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[CountingServer]:
 def test_an_eight_megapixel_upload_comes_back_at_the_asked_size(resize: Resize) -> None:
     # Given a camera's JPEG, 3456 x 2304, uploaded under the owner's prefix
     key = objects.create_upload("anna", "image/jpeg", 1).key
-    objects.put_bytes(key, encoded(quarters(3456, 2304), "JPEG"), "image/jpeg")
+    objects.put_bytes(key, encode(quarters(3456, 2304), "JPEG"), "image/jpeg")
 
     # When it is resized
     with clock.fixed(lambda: 1_700_000_000.0):
@@ -113,7 +113,7 @@ def test_an_eight_megapixel_upload_comes_back_at_the_asked_size(resize: Resize) 
 
 
 def test_a_source_may_be_a_url(resize: Resize, server: CountingServer) -> None:
-    server.replies["/cat.png"] = Reply(body=encoded(quarters(40, 40), "PNG"))
+    server.replies["/cat.png"] = Reply(body=encode(quarters(40, 40), "PNG"))
     result, picture = resize({"url": server.url("/cat.png")}, 20, 20)
     assert (picture.format, picture.size, result["content_type"]) == ("PNG", (20, 20), "image/png")
     assert server.hits == ["/cat.png"]
@@ -181,7 +181,7 @@ def test_a_url_with_more_bytes_than_an_upload_may_have_is_refused(
 ) -> None:
     monkeypatch.setenv("UPLOAD_LIMIT", "100")
     settings.cache_clear()
-    server.replies["/cat.png"] = Reply(body=encoded(quarters(400, 400), "PNG"))
+    server.replies["/cat.png"] = Reply(body=encode(quarters(400, 400), "PNG"))
     with pytest.raises(JobError, match="more than 100 bytes"):
         run_job("IMAGE_RESIZE", payload_of({"url": server.url("/cat.png")}, 20, 20))
 
@@ -199,7 +199,7 @@ def test_a_key_that_is_foreign_by_now_is_refused_when_it_runs_too(job: RunningJo
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_the_format_is_the_sources_unless_another_is_asked_for(resize: Resize, kind: str) -> None:
-    source = encoded(quarters(40, 40), kind, quality=95)
+    source = encode(quarters(40, 40), kind, quality=95)
     assert resize(source, 20, 20)[1].format == kind
     for name in ("jpeg", "png", "webp"):
         result, picture = resize(source, 20, 20, format=name)
@@ -209,17 +209,17 @@ def test_the_format_is_the_sources_unless_another_is_asked_for(resize: Resize, k
 
 @pytest.mark.parametrize("kind", ["GIF", "BMP"])
 def test_formats_that_are_only_read_become_png(resize: Resize, kind: str) -> None:
-    assert resize(encoded(quarters(40, 40), kind), 20, 20)[1].format == "PNG"
+    assert resize(encode(quarters(40, 40), kind), 20, 20)[1].format == "PNG"
 
 
 def test_a_photo_with_a_preview_inside_stays_a_jpeg(resize: Resize) -> None:
-    source = encoded(quarters(40, 40), "MPO", save_all=True, append_images=[quarters(10, 10)])
+    source = encode(quarters(40, 40), "MPO", save_all=True, append_images=[quarters(10, 10)])
     _, picture = resize(source, 20, 20)
     assert (picture.format, picture.size) == ("JPEG", (20, 20))
 
 
 def test_quality_is_used(resize: Resize) -> None:
-    source = encoded(Image.effect_noise((300, 300), 90), "PNG")
+    source = encode(Image.effect_noise((300, 300), 90), "PNG")
     sizes = [resize(source, 200, 200, format="jpeg", quality=quality)[0]["size"] for quality in (5, 50, 95)]
     assert sizes == sorted(set(sizes))
 
@@ -230,15 +230,15 @@ def test_cover_fills_the_size_and_crops_the_middle(resize: Resize) -> None:
     stripes.paste(RED, (0, 0, 100, 100))
     stripes.paste(BLUE, (200, 0, 300, 100))
     # Then a square shows the middle one alone
-    _, picture = resize(encoded(stripes, "PNG"), 50, 50, fit="cover")
+    _, picture = resize(encode(stripes, "PNG"), 50, 50, fit="cover")
     assert picture.size == (50, 50)
     assert corners(picture) == [GREEN] * 4
     # And cover is the default
-    assert corners(resize(encoded(stripes, "PNG"), 50, 50)[1]) == [GREEN] * 4
+    assert corners(resize(encode(stripes, "PNG"), 50, 50)[1]) == [GREEN] * 4
 
 
 def test_contain_shows_all_of_it_between_transparent_bars(resize: Resize) -> None:
-    _, picture = resize(encoded(quarters(200, 100), "PNG"), 80, 80, fit="contain")
+    _, picture = resize(encode(quarters(200, 100), "PNG"), 80, 80, fit="contain")
     assert picture.size == (80, 80)
     assert picture.getpixel((40, 10))[3] == 0
     assert picture.getpixel((40, 70))[3] == 0
@@ -246,32 +246,32 @@ def test_contain_shows_all_of_it_between_transparent_bars(resize: Resize) -> Non
 
 
 def test_the_bars_of_a_jpeg_are_white(resize: Resize) -> None:
-    _, picture = resize(encoded(Image.new("RGB", (200, 100), RED), "PNG"), 80, 80, fit="contain", format="jpeg")
+    _, picture = resize(encode(Image.new("RGB", (200, 100), RED), "PNG"), 80, 80, fit="contain", format="jpeg")
     assert picture.size == (80, 80)
     assert min(picture.getpixel((40, 5))) > 250
     assert corners(picture.crop((0, 20, 80, 60))) == [RED] * 4
 
 
 def test_fill_stretches(resize: Resize) -> None:
-    _, picture = resize(encoded(quarters(200, 100), "PNG"), 30, 90, fit="fill")
+    _, picture = resize(encode(quarters(200, 100), "PNG"), 30, 90, fit="fill")
     assert picture.size == (30, 90)
     assert corners(picture) == [RED, GREEN, BLUE, WHITE]
 
 
 @pytest.mark.parametrize(
-    ("source", "wanted", "expected"),
+    ("source", "size", "expected"),
     [((200, 100), (50, 50), (50, 25)), ((100, 200), (50, 50), (25, 50)), ((20, 10), (50, 50), (50, 25))],
 )
 def test_inside_keeps_the_proportions_within_the_size(
-    resize: Resize, source: tuple[int, int], wanted: tuple[int, int], expected: tuple[int, int]
+    resize: Resize, source: tuple[int, int], size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    result, picture = resize(encoded(quarters(*source), "PNG"), *wanted, fit="inside")
+    result, picture = resize(encode(quarters(*source), "PNG"), *size, fit="inside")
     assert picture.size == expected == (result["width"], result["height"])
 
 
 @pytest.mark.parametrize("fit", ["contain", "cover", "fill", "inside"])
 def test_a_hair_of_a_picture_still_has_a_pixel(resize: Resize, fit: str) -> None:
-    _, picture = resize(encoded(Image.new("RGB", (2000, 1), RED), "PNG"), 10, 10, fit=fit)
+    _, picture = resize(encode(Image.new("RGB", (2000, 1), RED), "PNG"), 10, 10, fit=fit)
     assert picture.size == ((10, 1) if fit == "inside" else (10, 10))
 
 
@@ -295,7 +295,7 @@ def test_a_picture_is_turned_upright(resize: Resize, kind: str) -> None:
         exif[0x0112] = orientation
 
         # When it is resized
-        _, picture = resize(encoded(stored, kind, exif=exif, quality=95), 40, 20)
+        _, picture = resize(encode(stored, kind, exif=exif, quality=95), 40, 20)
 
         # Then it is the scene, and says no more that it lies on its side
         assert picture.size == (40, 20), orientation
@@ -304,7 +304,7 @@ def test_a_picture_is_turned_upright(resize: Resize, kind: str) -> None:
 
 
 def test_a_broken_note_of_the_orientation_does_not_refuse_the_picture(resize: Resize) -> None:
-    source = encoded(quarters(40, 40), "JPEG", exif=b"Exif\0\0garbage that is no TIFF header")
+    source = encode(quarters(40, 40), "JPEG", exif=b"Exif\0\0garbage that is no TIFF header")
     assert resize(source, 20, 20)[1].size == (20, 20)
 
 
@@ -312,7 +312,7 @@ def test_a_broken_note_of_the_orientation_does_not_refuse_the_picture(resize: Re
 def test_metadata_such_as_the_place_of_a_photo_is_dropped(resize: Resize, written: str) -> None:
     exif = Image.Exif()
     exif[0x010F] = "camera of anna"
-    source = encoded(quarters(40, 40), "JPEG", exif=exif, comment=b"a secret", xmp=b"<x:xmpmeta>home</x:xmpmeta>")
+    source = encode(quarters(40, 40), "JPEG", exif=exif, comment=b"a secret", xmp=b"<x:xmpmeta>home</x:xmpmeta>")
     result, _ = resize(source, 20, 20, format=written)
     stored = objects.get_bytes(result["key"], result["size"])
     assert [word for word in (b"anna", b"secret", b"home") if word in source] == [b"anna", b"secret", b"home"]
@@ -321,13 +321,13 @@ def test_metadata_such_as_the_place_of_a_photo_is_dropped(resize: Resize, writte
 
 def test_the_colour_profile_is_kept(resize: Resize) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    source = encoded(quarters(40, 40), "JPEG", icc_profile=profile)
+    source = encode(quarters(40, 40), "JPEG", icc_profile=profile)
     for name in ("jpeg", "png", "webp"):
         assert resize(source, 20, 20, format=name)[1].info["icc_profile"] == profile
 
 
 def test_transparency_survives_where_the_format_has_it_and_is_white_in_a_jpeg(resize: Resize) -> None:
-    source = encoded(Image.new("RGBA", (40, 40), (255, 0, 0, 0)), "PNG")
+    source = encode(Image.new("RGBA", (40, 40), (255, 0, 0, 0)), "PNG")
     assert resize(source, 20, 20)[1].getpixel((10, 10))[3] == 0
     assert resize(source, 20, 20, format="webp")[1].getpixel((10, 10))[3] == 0
     assert min(resize(source, 20, 20, format="jpeg")[1].getpixel((10, 10))) > 250
@@ -338,9 +338,9 @@ def bright_grey(mode: str) -> bytes:
     colours = {"1": 1, "I;16": 51_400, "CMYK": (0, 0, 0, 55), "LA": (200, 255), "RGBA": (200, 200, 200, 255)}
     if mode in ("P", "P with transparency"):
         palette = Image.new("RGB", (40, 40), (200, 200, 200)).quantize(4)
-        return encoded(palette, "PNG", **({"transparency": 3} if mode != "P" else {}))
+        return encode(palette, "PNG", **({"transparency": 3} if mode != "P" else {}))
     picture = Image.new(mode, (40, 40), colours.get(mode, 200 if mode == "L" else (200, 200, 200)))
-    return encoded(picture, "JPEG" if mode == "CMYK" else "PNG")
+    return encode(picture, "JPEG" if mode == "CMYK" else "PNG")
 
 
 @pytest.mark.parametrize("written", ["jpeg", "png", "webp"])
@@ -358,14 +358,14 @@ def test_a_big_jpeg_is_decoded_no_larger_than_it_must_be(resize: Resize, monkeyp
     monkeypatch.setattr(
         scaling, "_resize", lambda picture, *rest: decoded.append(picture.size) or scaled(picture, *rest)
     )
-    resize(encoded(quarters(3200, 1600), "JPEG"), 200, 100)
+    resize(encode(quarters(3200, 1600), "JPEG"), 200, 100)
     assert decoded == [(400, 200)]
 
 
 def test_of_an_animation_the_first_frame_is_taken(resize: Resize) -> None:
     frames = [Image.new("RGB", (40, 40), colour) for colour in (RED, GREEN, BLUE)]
     for kind in ("GIF", "WEBP", "PNG"):
-        source = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        source = encode(frames[0], kind, save_all=True, append_images=frames[1:])
         _, picture = resize(source, 20, 20)
         assert corners(picture) == [RED] * 4
         assert getattr(picture, "n_frames", 1) == 1
@@ -415,9 +415,9 @@ def test_a_bomb_stops_at_its_header(
 def test_the_limit_itself_is_allowed(resize: Resize, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_PIXELS", "1600")
     settings.cache_clear()
-    assert resize(encoded(quarters(40, 40), "PNG"), 20, 20)[1].size == (20, 20)
+    assert resize(encode(quarters(40, 40), "PNG"), 20, 20)[1].size == (20, 20)
     with pytest.raises(JobError, match="41 x 40 pixels, the limit is 1600"):
-        resize(encoded(quarters(41, 40), "PNG"), 20, 20)
+        resize(encode(quarters(41, 40), "PNG"), 20, 20)
 
 
 @pytest.mark.parametrize(
@@ -427,8 +427,8 @@ def test_the_limit_itself_is_allowed(resize: Resize, monkeypatch: pytest.MonkeyP
         b"\x89PNG\r\n\x1a\n",
         b"<svg xmlns='http://www.w3.org/2000/svg'/>",
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-        encoded(quarters(40, 40), "JPEG")[:300],
-        encoded(quarters(40, 40), "TIFF"),
+        encode(quarters(40, 40), "JPEG")[:300],
+        encode(quarters(40, 40), "TIFF"),
         png_bomb(200, 200),
     ],
 )
@@ -437,20 +437,20 @@ def test_a_broken_picture_is_a_clear_error(run_job: Callable[..., JsonObject], s
         run_job("IMAGE_RESIZE", payload_of(source, 10, 10))
 
 
-SOUND = [encoded(quarters(24, 24), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP")]
+SOUND = [encode(quarters(24, 24), kind) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP")]
 
 
 @examples(max_examples=count_examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     source=st.sampled_from(SOUND),
     damage=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4)), max_size=4),
-    kept=st.floats(0.1, 1),
+    share=st.floats(0.1, 1),
 )
 @pytest.mark.filterwarnings("ignore")
 def test_a_damaged_picture_is_resized_or_a_clear_error(
-    job: RunningJob, source: bytes, damage: list[tuple[float, bytes]], kept: float
+    job: RunningJob, source: bytes, damage: list[tuple[float, bytes]], share: float
 ) -> None:
-    broken = bytearray(source[: int(len(source) * kept)])
+    broken = bytearray(source[: int(len(source) * share)])
     for place, data in damage:
         start = int(place * len(broken))
         broken[start : start + len(data)] = data
@@ -511,11 +511,11 @@ def test_a_cancelled_job_goes_no_further_and_stores_nothing(
 ) -> None:
     upright = reading.read_upright
 
-    def cancelled_meanwhile(*given: Any) -> Any:
+    def read_and_cancel(*arguments: Any) -> Any:
         job.cancel()
-        return upright(*given)
+        return upright(*arguments)
 
-    monkeypatch.setattr(reading, "read_upright", cancelled_meanwhile)
+    monkeypatch.setattr(reading, "read_upright", read_and_cancel)
     with pytest.raises(JobError, match="time ran out"):
         run_job("IMAGE_RESIZE", payload_of(SOUND[1], 8, 8))
     with pytest.raises(objects.ObjectNotFoundError):

@@ -36,11 +36,11 @@ def status(job_id: str) -> JobStatus:
     return get_job(job_id, owner=None).status
 
 
-def left(source: Queue = NORMAL) -> tuple[int, int]:
+def count_messages(source: Queue = NORMAL) -> tuple[int, int]:
     """Messages that wait, and that are hidden."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    held = aws.client("sqs").get_queue_attributes(QueueUrl=source.url, AttributeNames=names)["Attributes"]
-    return int(held[names[0]]), int(held[names[1]])
+    attributes = aws.client("sqs").get_queue_attributes(QueueUrl=source.url, AttributeNames=names)["Attributes"]
+    return int(attributes[names[0]]), int(attributes[names[1]])
 
 
 def test_jobs_run_as_slots_come_free_and_their_messages_go_as_they_end() -> None:
@@ -48,7 +48,7 @@ def test_jobs_run_as_slots_come_free_and_their_messages_go_as_they_end() -> None
 
     with run_lane(slots=2) as node:
         wait_until(lambda: len(node.ended) == 15, seconds=20, what="fifteen ended jobs")
-        wait_until(lambda: left() == (0, 0), seconds=5, what="an empty queue")
+        wait_until(lambda: count_messages() == (0, 0), seconds=5, what="an empty queue")
 
     assert {status(job_id) for job_id in jobs} == {JobStatus.COMPLETED}
 
@@ -61,7 +61,7 @@ def test_a_job_in_a_slot_does_not_keep_others_from_the_rest() -> None:
         wait_until(lambda: len(node.ended) == 3, seconds=20, what="three ended jobs")
     assert {status(job_id) for job_id in short} == {JobStatus.COMPLETED}
     assert status(long) is JobStatus.CREATED, "given back"
-    assert left() == (1, 0), "and shown again"
+    assert count_messages() == (1, 0), "and shown again"
 
 
 def test_what_is_not_asked_for_is_not_received() -> None:
@@ -69,15 +69,15 @@ def test_what_is_not_asked_for_is_not_received() -> None:
     for _ in range(5):
         quick(payload={"wait_ms": 60_000})
     with run_lane(slots=2):
-        wait_until(lambda: left()[1] == 2, seconds=10, what="two jobs")
-        assert left() == (3, 2)
+        wait_until(lambda: count_messages()[1] == 2, seconds=10, what="two jobs")
+        assert count_messages() == (3, 2)
 
 
 def test_a_lane_that_waits_for_a_message_keeps_one_slot_only() -> None:
     with run_lane(slots=3, source=Queue("high")) as node:
-        taken = node.slots.reserve(10)
-        assert taken >= 2
-        node.slots.release(taken)
+        slots = node.slots.reserve(10)
+        assert slots >= 2
+        node.slots.release(slots)
 
 
 def test_a_paused_lane_takes_nothing_until_it_goes_on() -> None:
@@ -115,7 +115,7 @@ def test_what_takes_over_alone_counts_the_crash_and_settles_the_message() -> Non
         node.lane.settle()
     job = get_job(job_id, owner=None)
     assert (job.status, job.crashes, job.worker) == (JobStatus.COMPLETED, 1, "node")
-    assert left() == (0, 0)
+    assert count_messages() == (0, 0)
 
 
 def test_a_message_that_is_no_jobs_is_left_for_the_dead_letter_queue() -> None:
@@ -123,23 +123,23 @@ def test_a_message_that_is_no_jobs_is_left_for_the_dead_letter_queue() -> None:
     good = quick()
     with run_lane():
         wait_until(lambda: status(good) is JobStatus.COMPLETED, seconds=10, what="the good one's end")
-        wait_until(lambda: left() == (0, 1), seconds=5, what="the bad one, hidden for a while")
+        wait_until(lambda: count_messages() == (0, 1), seconds=5, what="the bad one, hidden for a while")
 
 
 def test_an_order_is_kept_by_taking_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+    limits: list[int] = []
 
     def receive(_: Queue, *, most: int, **__: int) -> list[queue.Received]:
-        asked.append(most)
+        limits.append(most)
         return []
 
     monkeypatch.setattr(queue, "receive", receive)
     node = RunningLane(slots=5, source=ORDERED)
     node.lane._is_flowing = True
     node.start()
-    wait_until(lambda: asked, seconds=5, what="a request")
+    wait_until(lambda: limits, seconds=5, what="a request")
     node.stop()
-    assert set(asked) == {1}
+    assert set(limits) == {1}
 
 
 def test_a_retry_of_a_job_that_keeps_an_order_keeps_its_message_and_its_place() -> None:
@@ -147,7 +147,7 @@ def test_a_retry_of_a_job_that_keeps_an_order_keeps_its_message_and_its_place() 
     second = quick(order_key="k")
     with run_lane(source=ORDERED) as node:
         wait_until(lambda: len(node.ended) == 3, seconds=30, what="two attempts and the next job")
-        wait_until(lambda: left(ORDERED) == (0, 0), seconds=5, what="an empty queue")
+        wait_until(lambda: count_messages(ORDERED) == (0, 0), seconds=5, what="an empty queue")
     assert [end.job_id for end in node.ended] == [first, first, second]
     assert (status(first), status(second)) == (JobStatus.FAILED, JobStatus.COMPLETED)
 

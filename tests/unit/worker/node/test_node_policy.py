@@ -21,7 +21,7 @@ from worker.node.process import default_queues
 NOT_SEEN = {("s3:ListBucket", "Bucket")}
 
 
-def made(source: Queue, payload: dict) -> Job:
+def create_without_message(source: Queue, payload: dict) -> Job:
     """A job of that queue; its message is still to be sent."""
     # A retry that keeps its order deletes nothing.
     job = create_job("ann", "IMAGE_RESIZE", payload, Options(max_attempts=1 if source.keeps_order else None))
@@ -29,16 +29,16 @@ def made(source: Queue, payload: dict) -> Job:
     return job
 
 
-def send(job: Job, source: Queue, *, held: bool = False) -> None:
+def send(job: Job, source: Queue, *, is_claimed: bool = False) -> None:
     """Send the job's message; if it is held, another worker has claimed the job with that very message."""
     body = json.dumps({"job_id": job.id, "ttl_ms": job.ttl_ms})
     place = {"MessageGroupId": job.id, "MessageDeduplicationId": job.id} if source.keeps_order else {}
     message_id = aws.client("sqs").send_message(QueueUrl=source.url, MessageBody=body, **place)["MessageId"]
-    if held:
+    if is_claimed:
         claim(job.id, "another", message_id=message_id)
 
 
-def attempted(job: Job) -> bool:
+def was_attempted(job: Job) -> bool:
     return get_job(job.id, owner=None).attempts >= 1
 
 
@@ -49,13 +49,13 @@ def test_the_policy_grants_exactly_what_a_node_calls(
     monkeypatch.setenv("WORKER_ENABLED", "false")
     settings.cache_clear()
     sources = default_queues()
-    failing = [(made(source, no_picture()), source) for source in sources]
-    held = [(made(source, no_picture()), source) for source in sources]
-    picture = made(sources[0], large_picture())
+    failing = [(create_without_message(source, no_picture()), source) for source in sources]
+    claimed = [(create_without_message(source, no_picture()), source) for source in sources]
+    picture = create_without_message(sources[0], large_picture())
     # One message a job: two lanes with the same job would meet in moto, which is not safe for threads.
     aws.client("sqs").purge_queue(QueueUrl=sources[0].url)
-    for job, source in [*failing, *held, (picture, sources[0])]:
-        send(job, source, held=(job, source) in held)
+    for job, source in [*failing, *claimed, (picture, sources[0])]:
+        send(job, source, is_claimed=(job, source) in claimed)
     # When a node works on all of them, and is the generator
     with calls.record():
         lanes = [RunningLane(source=source) for source in sources]
@@ -70,7 +70,7 @@ def test_the_policy_grants_exactly_what_a_node_calls(
         for lane in lanes:
             lane.stop()
     assert get_job(picture.id, owner=None).status is JobStatus.COMPLETED
-    assert all(attempted(job) for job, _ in failing)
+    assert all(was_attempted(job) for job, _ in failing)
     # Then the policy names just what it called
     used = calls.rights | NOT_SEEN
     policy = {"Properties": {"Policies": [sam_template["Resources"]["NodePolicy"]["Properties"]]}}

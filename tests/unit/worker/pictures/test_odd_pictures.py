@@ -20,7 +20,7 @@ RGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GREY_PROFILE = RGB_PROFILE[:16] + b"GRAY" + RGB_PROFILE[20:]
 
 
-def encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+def encode_picture(picture: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
@@ -56,7 +56,7 @@ def test_a_profile_is_never_of_another_colour_space_than_its_picture(
     # Given a PNG of that mode that carries the profile
     name, _, transparent = mode.partition("+")
     options = {"transparency": (0, 0, 0) if name == "RGB" else 0} if transparent else {}
-    source = encoded(Image.new(name, (40, 10)), "PNG", icc_profile=profile, **options)
+    source = encode_picture(Image.new(name, (40, 10)), "PNG", icc_profile=profile, **options)
 
     # When it is resized
     picture = resize(source, file_format, fit=fit)
@@ -70,7 +70,7 @@ def test_a_profile_is_never_of_another_colour_space_than_its_picture(
 def test_a_grey_picture_stays_grey_and_keeps_its_profile(mode: str, expected: str) -> None:
     name, _, transparent = mode.partition("+")
     options = {"transparency": 0} if transparent else {}
-    picture = resize(encoded(Image.new(name, (40, 40)), "PNG", icc_profile=GREY_PROFILE, **options), "png")
+    picture = resize(encode_picture(Image.new(name, (40, 40)), "PNG", icc_profile=GREY_PROFILE, **options), "png")
     assert (picture.mode, picture.info["icc_profile"]) == (expected, GREY_PROFILE)
 
 
@@ -147,7 +147,7 @@ GREY_CHUNK = chunk(b"iCCP", b"p\0\0" + zlib.compress(GREY_PROFILE))
 TURN = struct.pack(">2sHIHHHIHHI", b"MM", 42, 8, 1, 0x0112, 3, 1, 6, 0, 0)  # EXIF: lies on its side
 
 
-def damaged(text: bytes) -> bytes:
+def corrupt(text: bytes) -> bytes:
     """A chunk with a wrong CRC."""
     return text[:-1] + bytes([text[-1] ^ 1])
 
@@ -157,16 +157,16 @@ def damaged(text: bytes) -> bytes:
     [
         pytest.param(chunk(b"tRNS", b""), id="an empty transparency"),
         pytest.param(chunk(b"tRNS", b"\0\xc8\0"), id="a transparency of three bytes"),
-        pytest.param(damaged(chunk(b"tRNS", b"\0\xc8")), id="a transparency with a wrong CRC"),
+        pytest.param(corrupt(chunk(b"tRNS", b"\0\xc8")), id="a transparency with a wrong CRC"),
         pytest.param(chunk(b"iCCP", b"p" * 10), id="a profile without an end of its name"),
         pytest.param(chunk(b"iCCP", b"p\0\1" + zlib.compress(GREY_PROFILE)), id="a profile in an unknown compression"),
         pytest.param(chunk(b"iCCP", b"\0\0" + zlib.compress(GREY_PROFILE)), id="a profile without a name"),
-        pytest.param(damaged(GREY_CHUNK), id="a profile with a wrong CRC"),
+        pytest.param(corrupt(GREY_CHUNK), id="a profile with a wrong CRC"),
         pytest.param(chunk(b"iCCP", b"p\0\0" + zlib.compress(bytes(50_000_000))), id="a profile that is a bomb"),
         pytest.param(chunk(b"iTXt", b"K\0\1\0\0\0" + zlib.compress(bytes(50_000_000))), id="a comment that is a bomb"),
-        pytest.param(damaged(chunk(b"tEXt", b"K\0x")), id="a comment with a wrong CRC"),
+        pytest.param(corrupt(chunk(b"tEXt", b"K\0x")), id="a comment with a wrong CRC"),
         pytest.param(chunk(b"eXIf", b"garbage"), id="broken EXIF data"),
-        pytest.param(damaged(chunk(b"eXIf", TURN)), id="EXIF data with a wrong CRC"),
+        pytest.param(corrupt(chunk(b"eXIf", TURN)), id="EXIF data with a wrong CRC"),
         pytest.param(chunk(b"gAMA", b"\0") + chunk(b"cHRM", b"x") + chunk(b"sRGB", b""), id="colours too short"),
         pytest.param(chunk(b"pHYs", b"") + chunk(b"tIME", b"x") + chunk(b"bKGD", b""), id="sizes too short"),
         pytest.param(
@@ -224,8 +224,8 @@ def ftyp(brand: bytes) -> bytes:
         (b"<?xml version='1.0'?>\n<svg xmlns='http://www.w3.org/2000/svg'/>", "it looks like SVG"),
         (b"\xef\xbb\xbf <!DOCTYPE html><title>404</title>", "it looks like HTML"),
         (b"%PDF-1.7\n", "it looks like PDF"),
-        (encoded(Image.new("L", (4, 4)), "TIFF"), "it looks like TIFF"),
-        (encoded(Image.new("L", (4, 4)), "JPEG2000"), "it looks like JPEG 2000"),
+        (encode_picture(Image.new("L", (4, 4)), "TIFF"), "it looks like TIFF"),
+        (encode_picture(Image.new("L", (4, 4)), "JPEG2000"), "it looks like JPEG 2000"),
         (b"no picture at all", "its format is unknown"),
         (ftyp(b"avif")[:30], "it looks like a broken AVIF"),
         (ftyp(b"avis")[:24], "it looks like a broken AVIF"),
@@ -236,7 +236,7 @@ def ftyp(brand: bytes) -> bytes:
         (b"<!-- " + b"x" * 2_000 + b" --><svg/>", "it looks like SVG"),
         (b"\x89PNG\r\n\x1a\n", "it looks like a broken PNG"),
         (png(3, 0, b"\0\0"), "it looks like a broken PNG"),
-        (damaged(png(8, 0, b"\0\0")[:33]), "it looks like a broken PNG"),
+        (corrupt(png(8, 0, b"\0\0")[:33]), "it looks like a broken PNG"),
         (b"\xff\xd8\xff\xd9", "it looks like a broken JPEG"),
         (b"GIF89a\1\0\1\0\0\0\0;", "it looks like a broken GIF"),
         (b"\x1a\x45\xdf\xa3", "it looks like a video"),
@@ -256,11 +256,14 @@ def test_what_is_no_readable_picture_is_named_with_what_can_be_read(source: byte
     ("source", "described"),
     [
         (png(8, 3, b"\0\1"), "a broken PNG (AssertionError)"),
-        (encoded(Image.effect_noise((90, 90), 90), "PNG")[:800], "a broken PNG (image file is truncated"),
-        (encoded(Image.effect_noise((90, 90), 90), "JPEG")[:1500], "a broken JPEG (image file is truncated"),
-        (encoded(Image.effect_noise((90, 90), 90), "GIF")[:-90], "a broken GIF (image file is truncated"),
-        (encoded(Image.effect_noise((90, 90), 90), "WEBP")[:800], "a broken WebP (could not create decoder object)"),
-        (encoded(Image.new("RGB", (90, 90)), "BMP")[:100], "a broken BMP (image file is truncated"),
+        (encode_picture(Image.effect_noise((90, 90), 90), "PNG")[:800], "a broken PNG (image file is truncated"),
+        (encode_picture(Image.effect_noise((90, 90), 90), "JPEG")[:1500], "a broken JPEG (image file is truncated"),
+        (encode_picture(Image.effect_noise((90, 90), 90), "GIF")[:-90], "a broken GIF (image file is truncated"),
+        (
+            encode_picture(Image.effect_noise((90, 90), 90), "WEBP")[:800],
+            "a broken WebP (could not create decoder object)",
+        ),
+        (encode_picture(Image.new("RGB", (90, 90)), "BMP")[:100], "a broken BMP (image file is truncated"),
         (b"BM" + bytes(60), "a broken BMP (Unsupported BMP header type"),
     ],
 )
@@ -272,20 +275,20 @@ def test_a_broken_picture_is_named_with_what_is_wrong(source: bytes, described: 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P"])
 def test_avif_is_read(mode: str) -> None:
-    source = encoded(Image.new(mode, (40, 40), 200 if mode in {"L", "P"} else None or 0), "AVIF", quality=100)
+    source = encode_picture(Image.new(mode, (40, 40), 200 if mode in {"L", "P"} else None or 0), "AVIF", quality=100)
     picture, name = read_upright(source, (20, 20))
     assert (picture.size, name) == ((40, 40), "AVIF")
 
 
 def test_a_cut_off_avif_is_refused_for_good() -> None:
-    source = encoded(Image.effect_noise((90, 90), 90), "AVIF")
+    source = encode_picture(Image.effect_noise((90, 90), 90), "AVIF")
     with pytest.raises(PermanentJobError, match="not a picture that can be read"):
         read_upright(source[: len(source) // 2], (20, 20))
 
 
 # ---- Sources in the payload -------------------------------------------------------------------------------------
 
-PIXEL = encoded(Image.new("RGB", (1, 1)), "PNG")
+PIXEL = encode_picture(Image.new("RGB", (1, 1)), "PNG")
 PLAIN = base64.b64encode(PIXEL).decode()
 
 
