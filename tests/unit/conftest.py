@@ -85,9 +85,9 @@ def fake_clock(cloud: None) -> Iterator[FakeClock]:
 def log_output() -> Iterator[io.StringIO]:
     """What the functions log while the test runs."""
     (handler,) = log.handlers
-    written = io.StringIO()
-    before = handler.setStream(written)
-    yield written
+    output = io.StringIO()
+    before = handler.setStream(output)
+    yield output
     handler.setStream(before)
 
 

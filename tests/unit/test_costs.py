@@ -67,7 +67,7 @@ def move(amount: int, key: IdempotencyKey | None = None) -> Operation:
     return lambda: transfer("alice", "bob", amount, owner=None, request_id=request(), key=key)
 
 
-def opened(key: IdempotencyKey | None = None) -> Operation:
+def open_account(key: IdempotencyKey | None = None) -> Operation:
     return lambda: create_account("carol", 5, request_id=request(), key=key)
 
 
@@ -75,7 +75,7 @@ def job(key: IdempotencyKey | None = None) -> Operation:
     return lambda: _created.append(create_job("alice", "SLEEP", {"duration_ms": 5}, key=key))
 
 
-def ordered(key: IdempotencyKey | None = None) -> Operation:
+def order_job(key: IdempotencyKey | None = None) -> Operation:
     return lambda: create_job("alice", "SLEEP", {"duration_ms": 5}, Options(order_key="k"), key=key)
 
 
@@ -99,20 +99,20 @@ _created: list[Job] = []
 _claimed: list[Lease] = []
 
 
-def taken() -> None:
+def claim_newest() -> None:
     """A worker claims the job that was created last."""
     outcome = claim(_created[-1].id, "w1", message_id=MESSAGE_ID)
     assert isinstance(outcome, Claimed)
     _claimed.append(outcome.lease)
 
 
-def failed() -> None:
+def fail_newest() -> None:
     """The attempt that was claimed last ends with an error, and no other is left."""
     lease = _claimed[-1]
     fail(structs.replace(lease, job=structs.replace(lease.job, max_attempts=1)), "boom")
 
 
-def tagged() -> None:
+def create_tagged_job() -> None:
     create_job("alice", "SLEEP", {"duration_ms": 5}, Options(tags=["blue", "green", "red"]))
 
 
@@ -154,23 +154,23 @@ def dead_letter(of: Job) -> str:
     return json.dumps({"job_id": of.id, "ttl_ms": of.ttl_ms, "version": of.version})
 
 
-def given_up() -> None:
+def give_up_waiting() -> None:
     give_up(_waiting[-1], "no worker claimed it", dead_lettered=True)
 
 
 _stream: list[dict[str, Any]] = []
 
 
-def polled() -> None:
+def poll_stream() -> None:
     """What the mapping does; its reads of the stream are free."""
     _stream[:] = read_stream_records()
 
 
-def delivered() -> None:
+def deliver_newest() -> None:
     record_changes(_stream[-1:])
 
 
-def counted_jobs() -> None:
+def count_many_jobs() -> None:
     """Jobs of several owners and types, counted over all the shards of their counters."""
     for number in range(50):
         counters.count(
@@ -181,7 +181,7 @@ def counted_jobs() -> None:
 _batches = count()
 
 
-def metered_lines(requests: int, routes: int = 1) -> Operation:
+def make_metric_lines(requests: int, routes: int = 1) -> Operation:
     """A delivery to the meter: as many requests, spread over as many routes."""
 
     def deliver() -> None:
@@ -226,34 +226,34 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "change a balance, with a key": ([], change(5, KEY)),
     "change a balance, with a key, refused": ([], change(-500, KEY)),
     "change a balance, with a key, repeated": ([change(5, KEY)], change(5, KEY)),
-    "open an account": ([], opened()),
-    "open an account, with a key": ([], opened(KEY)),
+    "open an account": ([], open_account()),
+    "open an account, with a key": ([], open_account(KEY)),
     "transfer": ([], move(5)),
     "transfer, refused": ([], move(500)),
     "transfer, with a key": ([], move(5, KEY)),
     "transfer, with a key, refused": ([], move(500, KEY)),
-    "reverse an update": ([change(5), polled, delivered], lambda: reverse("alice:2", request_id=request())),
+    "reverse an update": ([change(5), poll_stream, deliver_newest], lambda: reverse("alice:2", request_id=request())),
     "reverse a transfer": (
         [move(5), lambda: record_changes(read_stream_records())],
         lambda: reverse("bob:2", request_id=request()),
     ),
-    "ledger entry, from the stream": ([change(5), polled], delivered),
-    "ledger entry, delivered again": ([change(5), polled, delivered], delivered),
+    "ledger entry, from the stream": ([change(5), poll_stream], deliver_newest),
+    "ledger entry, delivered again": ([change(5), poll_stream, deliver_newest], deliver_newest),
     "page of 20 of a ledger of 1,000 entries": (
         [long_ledger],
         lambda: page_of_entries("alice", EntrySelection(), owner=None, size=20),
     ),
-    "count jobs by status and type": ([counted_jobs], count_by_type),
-    "count a request for the metrics page": ([], metered_lines(1)),
-    "count 100 requests of one route at once": ([], metered_lines(100)),
-    "count 100 requests of eight routes at once": ([], metered_lines(100, 8)),
-    "the metrics page, eight routes, no job live": ([metered_lines(100, 8)], page),
+    "count jobs by status and type": ([count_many_jobs], count_by_type),
+    "count a request for the metrics page": ([], make_metric_lines(1)),
+    "count 100 requests of one route at once": ([], make_metric_lines(100)),
+    "count 100 requests of eight routes at once": ([], make_metric_lines(100, 8)),
+    "the metrics page, eight routes, no job live": ([make_metric_lines(100, 8)], page),
     "dead-letter a job": ([waiting], judge_neglected),
-    "judge a dead letter of a held job": ([job(), taken], lambda: judge(dead_letter(_created[-1]))),
-    "replay a dead letter": ([waiting, given_up], lambda: replay(_waiting[-1].id)),
-    "give a job back, from a node that ends": ([job(), taken], give_back),
+    "judge a dead letter of a held job": ([job(), claim_newest], lambda: judge(dead_letter(_created[-1]))),
+    "replay a dead letter": ([waiting, give_up_waiting], lambda: replay(_waiting[-1].id)),
+    "give a job back, from a node that ends": ([job(), claim_newest], give_back),
     "remove a job that has ended": (
-        [job(), taken, lambda: complete(_claimed[-1], {})],
+        [job(), claim_newest, lambda: complete(_claimed[-1], {})],
         lambda: remove_job(_created[-1].id, owner=None),
     ),
     "try to become the generator": ([generating], lambda: try_to_become(2, "other", 60_000)),
@@ -264,8 +264,8 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "create a batch of 100 jobs": ([], batch(100)),
     "create a batch of 100 jobs, with a key": ([], batch(100, KEY)),
     "create a batch of 100 jobs, with a key, repeated": ([batch(100, KEY)], batch(100, KEY)),
-    "create an ordered job": ([], ordered()),
-    "create an ordered job, with a key": ([], ordered(KEY)),
+    "create an ordered job": ([], order_job()),
+    "create an ordered job, with a key": ([], order_job(KEY)),
     "create a batch of 100 ordered jobs of one key": ([], batch(100, order_key="k")),
     "run a task": ([define_task], lambda: start_now(_tasks[-1].id)),
     "run a task, with a key": ([define_task], lambda: start_now_once(_tasks[-1].id, KEY)),
@@ -273,12 +273,15 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
         [define_task, lambda: start_now_once(_tasks[-1].id, KEY)],
         lambda: start_now_once(_tasks[-1].id, KEY),
     ),
-    "create a job, with three tags": ([], tagged),
-    "list 8 jobs by tag": ([tagged] * 8, lambda: page_of_jobs(owner="alice", tag="blue")),
+    "create a job, with three tags": ([], create_tagged_job),
+    "list 8 jobs by tag": ([create_tagged_job] * 8, lambda: page_of_jobs(owner="alice", tag="blue")),
     "cancel a job": ([job()], lambda: cancel_job(_created[-1].id, owner=None, actor="root")),
-    "retry a job": ([job(), taken, failed], lambda: retry_job(_created[-1].id, owner=None)),
-    "report a job's progress": ([job(), taken], lambda: _claimed[-1].report(Progress.from_fraction(0.4, "thumbnails"))),
-    "fail an attempt, its history kept": ([job(), taken], lambda: fail(_claimed[-1], "boom")),
+    "retry a job": ([job(), claim_newest, fail_newest], lambda: retry_job(_created[-1].id, owner=None)),
+    "report a job's progress": (
+        [job(), claim_newest],
+        lambda: _claimed[-1].report(Progress.from_fraction(0.4, "thumbnails")),
+    ),
+    "fail an attempt, its history kept": ([job(), claim_newest], lambda: fail(_claimed[-1], "boom")),
     "claim a job from outside": ([outside_job], claim_outside),
     "claim a job from outside, with a key": ([outside_job], lambda: claim_outside(KEY)),
     "claim one known job from outside": (
@@ -291,7 +294,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
 }
 
 
-def told() -> dict[str, list[float]]:
+def read_documented_costs() -> dict[str, list[float]]:
     rows = re.findall(r"^\| (.+?) \|([\d |.]+)\|$", PAGE.read_text(), re.MULTILINE)
     return {name: [float(number) for number in numbers.split("|")] for name, numbers in rows}
 
@@ -309,7 +312,7 @@ def _one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_line_is_measured() -> None:
-    assert set(told()) == {*MEASURED, "balance at a moment, 1,000 entries"}
+    assert set(read_documented_costs()) == {*MEASURED, "balance at a moment, 1,000 entries"}
 
 
 @pytest.mark.parametrize("operation", MEASURED)
@@ -321,7 +324,7 @@ def test_an_operation_costs_what_the_page_says(cloud: None, operation: str) -> N
     for step in before:
         step()
     # When it is done, then it costs what it is said to cost
-    assert cost_of(measured) == told()[operation]
+    assert cost_of(measured) == read_documented_costs()[operation]
 
 
 def test_a_moment_among_a_thousand_entries_costs_no_more_than_the_page_says(cloud: None) -> None:
@@ -336,7 +339,7 @@ def test_a_moment_among_a_thousand_entries_costs_no_more_than_the_page_says(clou
         for second in (1, 17, 500, 512, 998, 999)
     ]
     # Then it is found by halving
-    assert max(costs) == told()["balance at a moment, 1,000 entries"]
+    assert max(costs) == read_documented_costs()["balance at a moment, 1,000 entries"]
     assert settings().list_key_budget >= 1_000
 
 

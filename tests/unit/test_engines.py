@@ -18,7 +18,7 @@ def rows() -> list[tuple[str, list[tuple[str, str]]]]:
     return [(line.strip("| ").split(" | ")[0], re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", line)) for line in lines]
 
 
-def marked() -> Iterator[tuple[str, str]]:
+def find_marks() -> Iterator[tuple[str, str]]:
     """Modules and tests that are marked for one engine, as (path, test or empty)."""
     for file in sorted((ROOT / "tests" / "integration").glob("test_*.py")):
         path = str(file.relative_to(ROOT))
@@ -32,7 +32,7 @@ def marked() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize("folder", ["layers/core/python/leaseway", "functions"])
 def test_what_runs_on_lambda_knows_no_engine(folder: str) -> None:
     sources = [file for file in (ROOT / folder).rglob("*.py") if "__pycache__" not in file.parts]
-    found = [
+    mentions = [
         f"{file.relative_to(ROOT)}:{number}"
         for file in sources
         for number, line in enumerate(file.read_text().splitlines(), start=1)
@@ -40,7 +40,7 @@ def test_what_runs_on_lambda_knows_no_engine(folder: str) -> None:
     ]
 
     assert len(sources) > 20
-    assert found == []
+    assert mentions == []
 
 
 def test_every_difference_is_held_by_a_test_that_exists() -> None:
@@ -55,5 +55,5 @@ def test_every_difference_is_held_by_a_test_that_exists() -> None:
 def test_a_test_that_one_engine_only_can_pass_has_its_line_in_the_table() -> None:
     named = {test for _, tests in rows() for test in tests}
 
-    assert [test for test in marked() if test not in named] == []
-    assert list(marked()), "the marks are found"
+    assert [test for test in find_marks() if test not in named] == []
+    assert list(find_marks()), "the marks are found"

@@ -139,7 +139,7 @@ def test_a_ledger_is_listed_newest_first_with_a_cursor() -> None:
     deliver()
     first = ledger_of("alice", size="3")
     assert first.status == 200
-    shape = [(entry["version"], entry["amount"], entry["kind"], entry["reference"]) for entry in first.json["content"]]
+    rows = [(entry["version"], entry["amount"], entry["kind"], entry["reference"]) for entry in first.json["content"]]
     assert rows == [(4, 3, "update", "r3"), (3, 2, "update", "r2"), (2, 1, "update", "r1")]
     assert '"balance_after":106.00,' in first.text
     newest = first.json["content"][0]
