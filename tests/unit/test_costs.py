@@ -99,14 +99,14 @@ _created: list[Job] = []
 _claimed: list[Lease] = []
 
 
-def claim_newest() -> None:
+def take_job() -> None:
     """A worker claims the job that was created last."""
     outcome = claim(_created[-1].id, "w1", message_id=MESSAGE_ID)
     assert isinstance(outcome, Claimed)
     _claimed.append(outcome.lease)
 
 
-def fail_newest() -> None:
+def fail_job() -> None:
     """The attempt that was claimed last ends with an error, and no other is left."""
     lease = _claimed[-1]
     fail(structs.replace(lease, job=structs.replace(lease.job, max_attempts=1)), "boom")
@@ -249,11 +249,11 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "count 100 requests of eight routes at once": ([], make_metric_lines(100, 8)),
     "the metrics page, eight routes, no job live": ([make_metric_lines(100, 8)], page),
     "dead-letter a job": ([waiting], judge_neglected),
-    "judge a dead letter of a held job": ([job(), claim_newest], lambda: judge(dead_letter(_created[-1]))),
+    "judge a dead letter of a held job": ([job(), take_job], lambda: judge(dead_letter(_created[-1]))),
     "replay a dead letter": ([waiting, give_up_waiting], lambda: replay(_waiting[-1].id)),
-    "give a job back, from a node that ends": ([job(), claim_newest], give_back),
+    "give a job back, from a node that ends": ([job(), take_job], give_back),
     "remove a job that has ended": (
-        [job(), claim_newest, lambda: complete(_claimed[-1], {})],
+        [job(), take_job, lambda: complete(_claimed[-1], {})],
         lambda: remove_job(_created[-1].id, owner=None),
     ),
     "try to become the generator": ([generating], lambda: try_to_become(2, "other", 60_000)),
@@ -276,12 +276,12 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "create a job, with three tags": ([], create_tagged_job),
     "list 8 jobs by tag": ([create_tagged_job] * 8, lambda: page_of_jobs(owner="alice", tag="blue")),
     "cancel a job": ([job()], lambda: cancel_job(_created[-1].id, owner=None, actor="root")),
-    "retry a job": ([job(), claim_newest, fail_newest], lambda: retry_job(_created[-1].id, owner=None)),
+    "retry a job": ([job(), take_job, fail_job], lambda: retry_job(_created[-1].id, owner=None)),
     "report a job's progress": (
-        [job(), claim_newest],
+        [job(), take_job],
         lambda: _claimed[-1].report(Progress.from_fraction(0.4, "thumbnails")),
     ),
-    "fail an attempt, its history kept": ([job(), claim_newest], lambda: fail(_claimed[-1], "boom")),
+    "fail an attempt, its history kept": ([job(), take_job], lambda: fail(_claimed[-1], "boom")),
     "claim a job from outside": ([outside_job], claim_outside),
     "claim a job from outside, with a key": ([outside_job], lambda: claim_outside(KEY)),
     "claim one known job from outside": (
