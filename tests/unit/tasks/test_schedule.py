@@ -136,6 +136,17 @@ def test_what_is_due_is_counted(spec: tuple[str | None, str | None]) -> None:
         ("0,*/99 * * * *", "minute '*/99'"),
         (f"*/{'9' * 90} * * * *", "minute '*/999"),
         ("0 0 L/2 * *", "day 'l/2'"),
+        ("59/2 * * * *", "minute '59/2'"),
+        ("5/56 * * * *", "minute '5/56'"),
+        ("0-10/12 * * * *", "minute '0-10/12'"),
+        ("*/1,*/90 * * * *", "minute '*/90'"),
+        ("0 23/2 * * *", "hour '23/2'"),
+        ("0 0 31/2 * *", "day '31/2'"),
+        ("0 0 1-1/2 * *", "day '1-1/2'"),
+        ("0 0 1 dec/2 *", "month 'dec/2'"),
+        ("0 0 * * 7/2", "weekday '7/2'"),
+        ("0 0 * * sun-sun/7", "weekday 'sun-sun/7'"),
+        ("*/00 * * * *", "minute '*/00'"),
     ],
 )
 def test_a_step_that_can_never_be_taken_is_refused_by_its_part(cron: str, part: str) -> None:
@@ -143,6 +154,52 @@ def test_a_step_that_can_never_be_taken_is_refused_by_its_part(cron: str, part: 
         schedule(cron, None, "UTC", 0)
     assert refused.value.field == "cron"
     assert str(refused.value).startswith(part)
+
+
+NO_EXPRESSIONS = (
+    "0 0 * * *\n|\n0 0 * * *|0 0\n* * *|0 0 * * *\r\n|0\u00a00 * * *|0\u20030 * * *|0\x0b0 * * *|0 0 * * mon\0|0 0 * * \ud800"
+    "|0 0 * \u017fep *|0 0 * * fri-\u017fun|\u0665 0 * * *|\uff11 0 * * *|| |\t|@daily|@every 5m|TZ=UTC 0 0 * * *"
+    "|0 0 * * * # at midnight|0 0 1 * * 2027|*/ 5 * * * *|0 0 ? * *|0 0 * * ?|H 0 * * *|0~30 * * * *|0 0 15W * *|0 0 L-3 * *"
+    "|0 0 * * L|0 0 * * 1#6|0 0 * * 1#0|0 0 * * 8#1|0 0 * * monday|0 0 1 january *|0 0 0 * *|0 24 * * *|0 0 * 0 *"
+    "|0 0 * 13 *|0 0 * * 8|1,,2 0 * * *|,1 0 * * *|1, 0 * * *|1-2-3 0 * * *|5- 0 * * *|*-5 0 * * *|1-* 0 * * *"
+    "|*/5/2 0 * * *|1/ 0 * * *|/5 0 * * *|*/+5 0 * * *|*/5.0 0 * * *|0 0 30 2 *|0 0 31 2 *|0 0 31 4,6,9,11 *"
+    "|0 0 30-31 feb *|999999999999999999999 0 * * *"
+).split("|")
+
+
+@pytest.mark.parametrize("cron", NO_EXPRESSIONS)
+def test_what_is_no_expression_of_five_fields_is_refused(cron: str) -> None:
+    with pytest.raises(InvalidScheduleError) as refused:
+        schedule(cron, None, "UTC", 0).next_after(ms("2026-01-01T00:00"))
+    assert refused.value.field == "cron"
+
+
+@pytest.mark.parametrize(
+    ("cron", "days"),
+    [
+        ("0 0 29 2 *", "2028-02-29 2032-02-29 2036-02-29"),
+        ("0 0 29-31 feb *", "2028-02-29 2032-02-29 2036-02-29"),
+        ("0 0 31 * *", "2026-01-31 2026-03-31 2026-05-31"),
+        ("0 0 L * *", "2026-01-31 2026-02-28 2026-03-31"),
+        ("0 0 L 2 *", "2026-02-28 2027-02-28 2028-02-29"),
+        ("0 0 LW * *", "2026-01-30 2026-02-27 2026-03-31"),
+        ("0 0 * * 5L", "2026-01-30 2026-02-27 2026-03-27"),
+        ("0 0 * * mon#5", "2026-03-30 2026-06-29 2026-08-31"),
+        ("0 0 * * 7#1", "2026-01-04 2026-02-01 2026-03-01"),
+        ("0 0 * * 0,7", "2026-01-04 2026-01-11 2026-01-18"),
+        ("0 0 30 2 mon", "2026-02-02 2026-02-09 2026-02-16"),
+        ("0 0 1,15 * 5", "2026-01-02 2026-01-09 2026-01-15"),
+        ("0 0 1 Jan,MAR-may *", "2026-03-01 2026-04-01 2026-05-01"),
+        ("00 000 01 1 *", "2027-01-01 2028-01-01 2029-01-01"),
+        ("\t0  0\t1 1 * ", "2027-01-01 2028-01-01 2029-01-01"),
+    ],
+)
+def test_days_that_are_rare_or_named_in_many_ways_come_when_they_should(cron: str, days: str) -> None:
+    series, moment, found = schedule(cron, None, "UTC", 0), ms("2026-01-01T00:01"), []
+    for _ in range(3):
+        moment = series.next_after(moment)
+        found.append(datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%d"))
+    assert " ".join(found) == days
 
 
 @pytest.mark.parametrize("cron", ["*/60 * * * *", "0 */24 * * *", "0 0 */31 * *", "0 0 1 */12 *", "0 0 * * */7"])
@@ -242,6 +299,27 @@ def test_a_fixed_midnight_in_the_gap_runs_once_right_after_it(zone: str, day: st
         "right/UTC",
         "posix",
         "right",
+        "",
+        " ",
+        "UTC\n",
+        "Europe/Berlin\n",
+        " Europe/Berlin",
+        "Europe/Berlin ",
+        "Europe\\Berlin",
+        "Europe//Berlin",
+        "/etc/localtime",
+        "Europe/../Europe/Berlin",
+        "zone.tab",
+        "tzdata.zi",
+        "leapseconds",
+        "America",
+        "CEST",
+        "+02:00",
+        "UTC+2",
+        "GMT+25",
+        "\u0415urope/Berlin",
+        "Europe/Berlin\0",
+        "x" * 64,
     ],
 )
 def test_what_is_no_place_is_no_time_zone(zone: str) -> None:

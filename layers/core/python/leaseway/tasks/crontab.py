@@ -12,6 +12,7 @@ _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _SECOND_SUNDAY = 7  # 0 is one too: a range can begin with Sunday or end on it
 
+_line = re.compile(r"[\t -~]*", re.ASCII)
 _part = re.compile(r"(?P<start>\*|[0-9]{1,4}|[A-Z]{3})(?:-(?P<end>[0-9]{1,4}|[A-Z]{3}))?(?:/(?P<step>[0-9]+))?")
 
 
@@ -40,7 +41,8 @@ def normalize(expression: str) -> str:
     Raises:
         InvalidScheduleError: not five fields, or a part that matches nothing or not what it seems to; names the part.
     """
-    texts = expression.upper().split()
+    # Text in other alphabets may become letters of ASCII in capitals, and a line break would end a crontab's entry.
+    texts = expression.upper().split() if _line.fullmatch(expression) else []
     if len(texts) != len(_FIELDS):
         raise InvalidScheduleError("a cron expression has five fields, such as '30 4 * * 1'", field="cron")
     return " ".join(
