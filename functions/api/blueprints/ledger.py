@@ -14,7 +14,7 @@ from api.account_views import (
     reversal_view,
     transfer_view,
 )
-from api.fields import Amount, Reference, UserId, amount, moment, plain_text, user_id
+from api.fields import PLAIN_TEXT, Amount, Reference, UserId, amount, moment, plain_text, user_id
 from api.routes import Call, Operation, operation
 from leaseway.accounts import (
     AccountNotFoundError,
@@ -55,7 +55,18 @@ class EntryFilter(msgspec.Struct, forbid_unknown_fields=True, rename={"since": "
         ]
         | None
     ) = None
-    reference: Annotated[str, Meta(max_length=200, description="Only entries with this very reference")] | None = None
+    reference: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=200,
+                description="Only entries with this very reference",
+                extra_json_schema=PLAIN_TEXT,
+            ),
+        ]
+        | None
+    ) = None
     size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries a page")] = 20
     cursor: (
         Annotated[
@@ -100,7 +111,7 @@ def list_entries(call: Call[None, EntryFilter]) -> LedgerView:
     selection = EntrySelection(
         since=_moment(call.query.since, "from"),
         until=_moment(call.query.until, "to"),
-        reference=call.query.reference,
+        reference=plain_text(call.query.reference, "reference"),
     )
     page = page_of_entries(
         user_id(call.path["userId"]),

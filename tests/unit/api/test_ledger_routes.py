@@ -183,6 +183,13 @@ def test_a_moment_that_the_ledger_has_not_reached_is_503_and_says_when_to_ask_ag
     assert (answer.status, answer.json["code"], answer.headers["retry-after"]) == (503, "LEDGER_BEHIND", "1")
 
 
+@pytest.mark.parametrize("reference", ["", "a\n", "\0", "a\tb", "\x7f", "x" * 201])
+def test_a_reference_that_no_entry_can_have_is_refused_in_a_filter(reference: str) -> None:
+    post("/api/users", {"userId": "alice"})
+    answer = ledger_of("alice", reference=reference)
+    assert (answer.status, answer.json["field"]) == (400, "reference")
+
+
 @pytest.mark.parametrize("body", [None, "{}", '{"reference": "entered twice"}'])
 def test_a_reversal_is_made_once_and_the_second_names_the_first(body: str | None) -> None:
     post(UPDATE, {"userId": "alice", "amount": 5})
