@@ -1,5 +1,6 @@
 """The command `leaseway`. Each group of commands is a module of its own with a typer app."""
 
+import errno
 import os
 import sys
 from contextlib import suppress
@@ -36,6 +37,7 @@ from leaseway_local.terminal.console import escape_controls, make_output_safe, p
 
 _ENGINE = "--engine"
 _DEBUG = "LEASEWAY_DEBUG"
+_WRITE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF})
 
 
 class _Commands(typer.core.TyperGroup):
@@ -94,32 +96,51 @@ app.add_typer(tasks.app, name="tasks")
 
 
 def main() -> None:
-    """Run a command. A failure prints what failed and what to do, and exits 1; Ctrl-C exits 130."""
+    """Run a command. A failure prints what failed and what to do, and exits 1; Ctrl-C exits 130.
+
+    Raises:
+        Exception: a failure that no part of the program expects, if LEASEWAY_DEBUG is set.
+    """
     make_output_safe()
     try:
         try:
             _run()
         finally:
             sys.stdout.flush()
-    except LocalCloudError as problem:
-        print_error(problem.what, problem.todo)
-    except ApiProblem as problem:
-        print_error(f"the API refused: {problem}")
-    except (ClientError, BotoCoreError) as problem:
-        print_error(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
     except KeyboardInterrupt:
         sys.exit(130)
-    except OSError as problem:
-        _discard_output()
-        if not isinstance(problem, BrokenPipeError):
-            print_error(f"{problem.filename or 'the output'}: {problem.strerror or problem}")
-    except RecursionError:
-        print_error("an argument, a file or an answer is nested too deeply.")
     except Exception as problem:
-        if os.environ.get(_DEBUG):
-            raise
-        print_error(f"unexpected failure: {type(problem).__name__}: {problem}", f"{_DEBUG}=1 shows where.")
+        with suppress(OSError):  # there may be no room for the report either
+            _report(problem)
     sys.exit(1)
+
+
+def _report(problem: Exception) -> None:
+    """Print what failed and what to do; a failure that no part of the program expects is raised again on request."""
+    match problem:
+        case LocalCloudError():
+            print_error(problem.what, problem.todo)
+        case ApiProblem():
+            print_error(f"the API refused: {problem}")
+        case ClientError() | BotoCoreError():
+            print_error(f"AWS refused: {problem}", "Check --target, the credentials and the region.")
+        case OSError():
+            _discard_output()
+            if not isinstance(problem, BrokenPipeError):
+                print_error(_describe_system_error(problem))
+        case RecursionError():
+            print_error("an argument, a file or an answer is nested too deeply.")
+        case _:
+            if os.environ.get(_DEBUG):
+                raise problem
+            print_error(f"unexpected failure: {type(problem).__name__}: {problem}", f"{_DEBUG}=1 shows where.")
+
+
+def _describe_system_error(problem: OSError) -> str:
+    """Say what the system refused; what names no file is the output, if it is a failure to write."""
+    unnamed = "the output" if problem.errno in _WRITE_ERRORS else "the system"
+    name = problem.filename2 or problem.filename or unnamed
+    return f"{os.fsdecode(name) if isinstance(name, str | bytes) else name}: {problem.strerror or problem}"
 
 
 def _run() -> None:

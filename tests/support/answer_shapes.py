@@ -1,5 +1,6 @@
 """Hypothesis strategies for answers of a shape: valid ones, and ones that are corrupt in one place."""
 
+import copy
 import types
 from collections.abc import Iterator
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
@@ -9,7 +10,8 @@ from hypothesis import strategies as st
 
 HOSTILE = "\x1b]0;x\x07\x1b[2J\x9b31m\x7f\u202e[/][bold]\u2066\u2028\u200f\ud800"
 TEXTS = (HOSTILE, "", "COMPLETED", "RUNNING", "FAILED", "2026-02-04T15:30:00.000Z", "soon", "a" * 300)
-JUNK: tuple[Any, ...] = (None, True, -1, 1.5, 10**400, HOSTILE, [], {}, [[None]], {"a": None})
+_JUNK: tuple[Any, ...] = (None, True, -1, 1.5, 10**400, HOSTILE, [], {}, [[None]], {"a": None})
+junk = st.sampled_from(_JUNK).map(copy.deepcopy)  # an answer is changed in place, and must not change the next one
 
 
 def valid_answers(shape: Any) -> st.SearchStrategy[Any]:
@@ -38,7 +40,7 @@ def valid_answers(shape: Any) -> st.SearchStrategy[Any]:
         float: st.floats(allow_nan=True, allow_infinity=True),
         bool: st.booleans(),
         type(None): st.none(),
-        Any: st.sampled_from(JUNK),
+        Any: junk,
     }
     return plain[shape]
 
@@ -49,15 +51,15 @@ def corrupt_answers(draw: st.DrawFn, shape: Any) -> Any:
     answer = draw(valid_answers(shape))
     places = list(_list_places(answer))
     if not places:
-        return draw(st.sampled_from(JUNK))
+        return draw(junk)
     holder, key = draw(st.sampled_from(places))
     match draw(st.sampled_from(["replace", "remove", "add"])):
         case "replace":
-            holder[key] = draw(st.sampled_from(JUNK))
+            holder[key] = draw(junk)
         case "remove":
             del holder[key]
         case "add":
-            answer["unknown"] = draw(st.sampled_from(JUNK))
+            answer["unknown"] = draw(junk)
     return answer
 
 

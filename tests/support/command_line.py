@@ -5,13 +5,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 from unittest.mock import patch
 
 import typer
 from typer.main import get_command
 
 from leaseway_local import cli
+from leaseway_local.terminal.console import data, messages
 
 ACTS_ON_A_TERMINAL = frozenset(
     map(chr, [*range(9), *range(0xB, 0x20), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F)])
@@ -46,13 +47,21 @@ def _walk_commands(words: tuple[str, ...], command: Any) -> Iterator[tuple[tuple
         yield from _walk_commands((*words, name), child)
 
 
-def run_command(*arguments: str, stdin: str = "") -> CommandEnd:
-    """Run `leaseway` with these arguments, and hold that it shows no traceback and nothing that acts on a terminal."""
+def run_command(
+    *arguments: str, stdin: str = "", stdout: TextIO | None = None, stderr: TextIO | None = None
+) -> CommandEnd:
+    """Run `leaseway` with these arguments, and hold that it shows no traceback and nothing that acts on a terminal.
+
+    What it prints goes to `stdout` and `stderr` instead if they are given, and is not part of the result then.
+    """
     out, err = io.StringIO(), io.StringIO()
     code: object = 0
+    for console in (data, messages):  # a process has no command before this one, whose output may have failed
+        console.quiet = False
+        del console._buffer[:]
     with (
-        redirect_stdout(out),
-        redirect_stderr(err),
+        redirect_stdout(stdout or out),
+        redirect_stderr(stderr or err),
         patch.object(sys, "argv", ["leaseway", *arguments]),
         patch.object(sys, "stdin", io.StringIO(stdin)),
         patch.object(typer.main, "get_command", build_parser),
