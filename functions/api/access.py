@@ -82,6 +82,10 @@ ROUTES: Mapping[str, Mapping[Route, Access]] = {
         ("POST", "/connect/token"): Access.OPEN,
         ("GET", "/api/v1/me"): Access.OWN,
         ("POST", "/api/v1/me/password"): Access.OWN,
+    },
+    "users": {
+        ("POST", "/api/v1/users"): Access.ADMIN,
+        ("POST", "/api/v1/invitations"): Access.ADMIN,
         ("PUT", "/api/v1/users/{username}/role"): Access.ADMIN,
     },
     "operations": {

@@ -61,6 +61,8 @@ ROWS: dict[tuple[str, str], Row] = {
     ("post", "/api/v1/me/password"): Row(
         400, body=lambda things: {"current_password": "wrong", "new_password": "quarry-violin-sunday"}
     ),
+    ("post", "/api/v1/users"): Row(201, body=lambda things: {"username": things.fresh(), "password": PASSWORD}),
+    ("post", "/api/v1/invitations"): Row(201),
     ("put", "/api/v1/users/{username}/role"): Row(
         200, lambda things: f"/api/v1/users/{things.other}/role", lambda _: {"role": "User"}
     ),

@@ -28,6 +28,7 @@ NAMES = {
     "NODES_TABLE": "nodes",
     "BUCKET": "leaseway-bucket",
     "USERS_TABLE": "users",
+    "REGISTRATION": "open",
     "CURSOR_SECRET": "leaseway/cursor",
     "TOKEN_SECRET": "leaseway/token",
     "EXECUTORS_PACKAGE": "worker.executors",

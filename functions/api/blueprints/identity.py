@@ -1,4 +1,4 @@
-"""Identity: register, get a token, see and change who one is."""
+"""Identity: register, get a token, read the own user and change its password."""
 
 from typing import Annotated
 
@@ -8,52 +8,43 @@ from msgspec import Meta
 
 from api import oauth, security
 from api.routes import Call, Operation, operation
-from api.views import Time, rfc3339
-from leaseway.errors import UnavailableError
+from api.user_views import NewPassword, Username, UserView, user_view
+from leaseway.errors import NotYoursError, OutcomeUnknownError, UnavailableError
 from leaseway.identity import (
     BadCredentialsError,
+    InvitationRefusedError,
+    InvitationRequiredError,
     LockedOutError,
-    OwnRoleError,
-    Role,
-    User,
+    RegistrationClosedError,
     UsernameTakenError,
     UserNotFoundError,
     WeakPasswordError,
     change_password,
-    change_role,
     get_user,
     issue,
     register,
     sign_in,
 )
-from leaseway.validation import USER_ID_PATTERN
 
 identity = Blueprint(__name__)
 
 _TAG = "Identity"
 
-Username = Annotated[
-    str,
-    Meta(
-        description="Letters, digits and `. _ @ : -`, up to 128. A user owns the account with this user id.",
-        extra_json_schema={"pattern": USER_ID_PATTERN},
-        examples=["alice"],
-    ),
-]
-NewPassword = Annotated[
-    str,
-    Meta(
-        description="8 to 128 characters, and none of the first million guesses",
-        extra_json_schema={"format": "password", "minLength": 8, "maxLength": 128},
-    ),
-]
 
-
-class NewUser(msgspec.Struct, forbid_unknown_fields=True):
-    """Who wants to be a user."""
+class Registration(msgspec.Struct, forbid_unknown_fields=True):
+    """The name and password of a new user."""
 
     username: Username
     password: NewPassword
+    invitation: (
+        Annotated[
+            str,
+            Meta(
+                description="A code from an Admin, which some deployments require", extra_json_schema={"minLength": 1}
+            ),
+        ]
+        | None
+    ) = None
 
 
 class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -61,21 +52,6 @@ class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
 
     current_password: Annotated[str, Meta(extra_json_schema={"format": "password"})]
     new_password: NewPassword
-
-
-class RoleChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What a user shall be."""
-
-    role: Role
-
-
-class UserView(msgspec.Struct):
-    """A user."""
-
-    username: str
-    role: Role
-    created_at: Time
-    updated_at: Time
 
 
 @operation(
@@ -86,17 +62,32 @@ class UserView(msgspec.Struct):
         tag=_TAG,
         summary="Become a user",
         status=201,
-        body=NewUser,
+        body=Registration,
         answer=UserView,
-        errors=(UsernameTakenError, WeakPasswordError),
+        errors=(
+            RegistrationClosedError,
+            InvitationRequiredError,
+            InvitationRefusedError,
+            UsernameTakenError,
+            WeakPasswordError,
+            OutcomeUnknownError,
+            UnavailableError,
+        ),
         example={"username": "alice", "password": "orbit-lantern-mosaic"},
     ),
 )
-def register_user(call: Call[NewUser, None]) -> UserView:
-    """The role is User; only an Admin gives another."""
-    user = register(call.body.username, call.body.password)
+def register_user(call: Call[Registration, None]) -> UserView:
+    """The role is User; only an Admin gives another. An invitation admits one registration.
+
+    The deployment's parameter `Registration` says who may register: anyone, holders of an invitation, or nobody.
+    """
+    try:
+        user = register(call.body.username, call.body.password, invitation=call.body.invitation)
+    except NotYoursError as refusal:
+        security.record(call.request, "register", refusal.code, who=call.body.username)
+        raise
     security.record(call.request, "register", "granted", who=user.username)
-    return _user_view(user)
+    return user_view(user)
 
 
 @operation(
@@ -154,7 +145,7 @@ def _oauth_response(status: int, body: object) -> Response:
 )
 def show_me(call: Call[None, None]) -> UserView:
     """The user whom the token names."""
-    return _user_view(get_user(call.caller.subject))
+    return user_view(get_user(call.caller.subject))
 
 
 @operation(
@@ -177,28 +168,4 @@ def change_my_password(call: Call[PasswordChange, None]) -> UserView:
         security.record(call.request, "password_change", refusal.code)
         raise
     security.record(call.request, "password_change", "granted")
-    return _user_view(user)
-
-
-@operation(
-    identity,
-    Operation(
-        method="PUT",
-        path="/api/v1/users/{username}/role",
-        tag=_TAG,
-        summary="Give a user a role",
-        body=RoleChange,
-        answer=UserView,
-        errors=(UserNotFoundError, OwnRoleError),
-        example={"role": "Admin"},
-    ),
-)
-def set_role(call: Call[RoleChange, None]) -> UserView:
-    """A changed role revokes the user's earlier tokens within 30 seconds. A caller cannot change their own role."""
-    user = change_role(call.path["username"], call.body.role, actor=call.caller.subject)
-    security.record(call.request, "role_change", "granted", target=user.username, role=user.role.value)
-    return _user_view(user)
-
-
-def _user_view(user: User) -> UserView:
-    return UserView(user.username, user.role, rfc3339(user.created_at), rfc3339(user.updated_at))
+    return user_view(user)

@@ -21,8 +21,7 @@ def prometheus(target: TargetOption = Target.LOCAL) -> None:
     """
     with call_api(target) as api:
         username, password = f"prometheus-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
-        api.post("/auth/register", {"username": username, "password": password})
-        api.put(f"/api/v1/users/{username}/role", {"role": "Worker"})
+        api.post("/api/v1/users", {"username": username, "password": password, "role": "Worker"})
         data.print(yaml.safe_dump(configuration(api.base_url, username, password), sort_keys=False), markup=False)
     messages.print(f"{username} is a new user with the role Worker")
 

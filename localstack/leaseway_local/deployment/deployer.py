@@ -30,8 +30,13 @@ if TYPE_CHECKING:
 FIRST_ACCOUNT = {"userId": "1", "balance": 10_000}
 """The account that every deployment creates."""
 
-LOCAL_PARAMETERS = {"DeletionProtection": "false", "LogFormat": "text", "WorkerConcurrency": "5"}
-"""Differences on a laptop: disposable data, readable logs, and as many workers as a few cores can run."""
+LOCAL_PARAMETERS = {
+    "DeletionProtection": "false",
+    "LogFormat": "text",
+    "Registration": "open",
+    "WorkerConcurrency": "5",
+}
+"""Differences on a laptop: disposable data, readable logs, anyone may register, as many workers as a few cores run."""
 
 EMBEDDED_PARAMETERS = {"MeterSubscribed": "false"}
 """Differences on the engine that `leaseway up` starts: its monitor feeds the meter."""

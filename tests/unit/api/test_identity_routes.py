@@ -158,6 +158,40 @@ def test_registrations_that_are_refused(change: dict[str, Any], status: int, cod
     assert str(change.get("password", "no password")) not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("mode", "code"), [("closed", "REGISTRATION_CLOSED"), ("invited", "INVITATION_REQUIRED"), ("open", None)]
+)
+def test_registration_is_open_to_invited_or_to_nobody(
+    monkeypatch: pytest.MonkeyPatch, mode: str, code: str | None
+) -> None:
+    monkeypatch.setenv("REGISTRATION", mode)
+    settings.cache_clear()
+    answer = post("/auth/register", {"username": "bob", "password": PASSWORD}, caller=None)
+    assert (answer.status, answer.json.get("code")) == (403 if code else 201, code)
+
+
+def test_an_admin_invites_and_creates_users_and_nobody_else_does(
+    monkeypatch: pytest.MonkeyPatch, log_output: io.StringIO
+) -> None:
+    # Given a deployment that admits those with an invitation
+    monkeypatch.setenv("REGISTRATION", "invited")
+    settings.cache_clear()
+    # When an Admin invites, and creates a user
+    invited = post("/api/v1/invitations", {})
+    made = post("/api/v1/users", {"username": "node-7", "password": PASSWORD, "role": "Worker"})
+    # Then the code admits one, and the user is there
+    assert (invited.status, invited.json["username"]) == (201, None)
+    registration = {"username": "bob", "password": PASSWORD, "invitation": invited.json["invitation"]}
+    assert post("/auth/register", registration, caller=None).status == 201
+    again = post("/auth/register", registration | {"username": "eve"}, caller=None)
+    assert (again.status, again.json["code"]) == (403, "INVITATION_REFUSED")
+    assert (made.status, made.json["role"]) == (201, "Worker")
+    # And no log line holds the code, and a User is refused
+    assert invited.json["invitation"] not in log_output.getvalue()
+    for route in ("/api/v1/invitations", "/api/v1/users"):
+        assert post(route, {}, caller=make_caller("bob")).status == 403
+
+
 @pytest.mark.usefixtures("alice")
 def test_me_is_the_tokens_subject() -> None:
     me = call("GET", "/api/v1/me", caller=make_caller("alice")).json

@@ -208,7 +208,8 @@ def _tasks_over_http() -> None:
 
 def _identity_over_http() -> None:
     zoe = {"username": "zoe", "password": PASSWORD}
-    post("/auth/register", zoe, caller=None)
+    code = post("/api/v1/invitations", {}).json["invitation"]
+    assert post("/auth/register", zoe | {"invitation": code}, caller=None).status == 201
     for password in ("wrong", PASSWORD):
         post("/connect/token", zoe | {"grant_type": "password", "password": password}, caller=None)
     call("GET", "/api/v1/me", caller=make_caller("zoe"))

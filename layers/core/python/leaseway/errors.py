@@ -46,6 +46,9 @@ The kinds are here, and each domain defines its own below them. `api.problems` m
             TaskNotFoundError
             UserNotFoundError
         NotYoursError
+            InvitationRefusedError
+            InvitationRequiredError
+            RegistrationClosedError
         OutcomeUnknownError
             RepeatableOutcomeUnknownError
                 WorkMovedError

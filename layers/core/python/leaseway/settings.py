@@ -96,6 +96,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int, _number(1, 3_600, "Duration of the first lock-out; each further failure doubles it")
     ] = 30
     lockout_cap_seconds: Annotated[int, _number(1, 86_400, "Longest lock-out of a user name")] = 900
+    registration: Annotated[
+        Literal["open", "invited", "closed"],
+        Meta(
+            description="Who may register: anyone, holders of an invitation, or nobody; an Admin creates users always."
+            " `leaseway` deploys `open` to local targets"
+        ),
+    ] = "closed"
+    code_hours: Annotated[int, _number(1, 720, "How long a one-time code, such as an invitation, is valid")] = 24
     cors_origins: Annotated[
         str,
         Meta(

@@ -1,8 +1,18 @@
 """Identity: users, their passwords and roles, and the tokens that stand for them."""
 
+from leaseway.identity.codes import OneTimeCode
+from leaseway.identity.invitations import InvitationRefusedError, invite
 from leaseway.identity.lockout import LockedOutError
 from leaseway.identity.model import Role, User
 from leaseway.identity.passwords import WeakPasswordError
+from leaseway.identity.registration import (
+    InvitationRequiredError,
+    RegistrationClosedError,
+    UsernameTakenError,
+    create_user,
+    ensure_admin,
+    register,
+)
 from leaseway.identity.sessions import authenticate
 from leaseway.identity.tokens import (
     Token,
@@ -15,20 +25,21 @@ from leaseway.identity.tokens import (
 from leaseway.identity.users import (
     BadCredentialsError,
     OwnRoleError,
-    UsernameTakenError,
     UserNotFoundError,
     change_password,
     change_role,
-    ensure_admin,
     get_user,
-    register,
     sign_in,
 )
 
 __all__ = [
     "BadCredentialsError",
+    "InvitationRefusedError",
+    "InvitationRequiredError",
     "LockedOutError",
+    "OneTimeCode",
     "OwnRoleError",
+    "RegistrationClosedError",
     "Role",
     "Token",
     "TokenClaims",
@@ -42,8 +53,10 @@ __all__ = [
     "authenticate",
     "change_password",
     "change_role",
+    "create_user",
     "ensure_admin",
     "get_user",
+    "invite",
     "issue",
     "register",
     "sign_in",

@@ -41,6 +41,23 @@ class UserModel(Table):
     token_generation = NumberAttribute()
     created_at = NumberAttribute()
     updated_at = NumberAttribute()
+    change_id = UnicodeAttribute(null=True)
+    """The id of the write that made this version: after a lost answer it shows whether the write was ours."""
+
+
+class InvitationModel(Table):
+    """An invitation, under the hash of its code; it lies in the users table under a key that no username can have."""
+
+    table_setting = "users_table"
+
+    class Meta:
+        table_name = "set by Table"
+
+    key = UnicodeAttribute(hash_key=True, attr_name="username")
+    invited = UnicodeAttribute(null=True)
+    """The only name that it admits; None admits any."""
+    created_by = UnicodeAttribute()
+    expires_at = NumberAttribute()
 
 
 class AttemptsModel(Table):

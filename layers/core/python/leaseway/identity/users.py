@@ -1,22 +1,11 @@
-"""Registers users, signs them in, and changes their passwords and roles."""
-
-import re
+"""Signs users in, and changes their passwords and roles."""
 
 from leaseway import clock
-from leaseway.accounts.model import AccountModel
 from leaseway.dynamodb.table import ConditionRefusedError
-from leaseway.errors import ConflictError, InvalidInputError, LeasewayError, NotFoundError
+from leaseway.errors import ConflictError, LeasewayError, NotFoundError
 from leaseway.identity import lockout, passwords
 from leaseway.identity.model import Role, User, UserModel, user_from_item
-from leaseway.validation import USER_ID_PATTERN
-
-_username = re.compile(USER_ID_PATTERN)
-
-
-class UsernameTakenError(ConflictError):
-    """There is already a user, or an account, of this name."""
-
-    code = "USERNAME_TAKEN"
+from leaseway.identity.names import is_username
 
 
 class UserNotFoundError(NotFoundError):
@@ -37,47 +26,13 @@ class BadCredentialsError(LeasewayError):
     code = "BAD_CREDENTIALS"
 
 
-def register(username: str, password: str, *, role: Role = Role.USER) -> User:
-    """Create a user. One write unit, for a User one read before it, and about 30 ms for the hash.
-
-    An account belongs to the user of its name, so the name of an existing account cannot be registered: its money
-    would change hands. An account that was opened for a name without a user is left to an Admin.
-
-    Raises:
-        InvalidInputError: not a valid name.
-        WeakPasswordError: the password is too short or too common.
-        UsernameTakenError: the name is another's, or an account's.
-    """
-    if not _username.fullmatch(username):
-        raise InvalidInputError(
-            "must be 1 to 128 letters, digits or . _ @ : - and start with a letter, a digit or _", field="username"
-        )
-    passwords.check_new_password(password, username)
-    if role is Role.USER and AccountModel.read(username) is not None:
-        raise UsernameTakenError
-    now = clock.now_ms()
-    item = UserModel(
-        username,
-        password_hash=passwords.hash_password(password),
-        role=role.value,
-        token_generation=1,
-        created_at=now,
-        updated_at=now,
-    )
-    try:
-        UserModel.insert(item)
-    except ConditionRefusedError:
-        raise UsernameTakenError from None
-    return User(username=username, role=role, token_generation=1, created_at=now, updated_at=now)
-
-
 def get_user(username: str) -> User:
     """Read the user of a name. One consistent read.
 
     Raises:
         UserNotFoundError: there is none.
     """
-    item = UserModel.read(username) if _username.fullmatch(username) else None
+    item = UserModel.read(username) if is_username(username) else None
     if item is None:
         raise UserNotFoundError
     return user_from_item(item)
@@ -92,7 +47,7 @@ def sign_in(username: str, password: str) -> User:
         BadCredentialsError: there is no such user, or the password is wrong; the error does not show which.
         LockedOutError: too many failures before; the password was not even tried.
     """
-    if not _username.fullmatch(username):
+    if not is_username(username):
         raise BadCredentialsError
     seen = lockout.check_unlocked(username)
     item = UserModel.read(username)
@@ -137,7 +92,7 @@ def change_role(username: str, role: Role, *, actor: str) -> User:
     """
     if username == actor:
         raise OwnRoleError
-    if not _username.fullmatch(username):
+    if not is_username(username):
         raise UserNotFoundError
     has_another_role = UserModel.username.exists() & (UserModel.role != role.value)
     actions = [
@@ -151,12 +106,3 @@ def change_role(username: str, role: Role, *, actor: str) -> User:
         if refusal.item is None:
             raise UserNotFoundError from None
         return user_from_item(refusal.item)
-
-
-def ensure_admin(username: str, password: str) -> bool:
-    """Create the first Admin if no user has the name. Returns whether one was created."""
-    try:
-        register(username, password, role=Role.ADMIN)
-    except UsernameTakenError:
-        return False
-    return True
