@@ -44,7 +44,7 @@ def many() -> Callable[[int], int]:
 def _retire_stacks(stacks: dict[tuple[Any, ...], DeployedStack]) -> Iterator[None]:  # noqa: F811 - the fixture
     """LocalStack polls for each mapping and each function, for twenty stacks with a whole core: a module's own go."""
     yield
-    for wanted, idle in list(stacks.items()):
-        if read_choice() is EngineName.LOCALSTACK and wanted[0] not in OF_MANY_MODULES:
+    for stack_key, idle in list(stacks.items()):
+        if read_choice() is EngineName.LOCALSTACK and stack_key[0] not in OF_MANY_MODULES:
             idle.retire()
-            stacks.pop(wanted).api.close()
+            stacks.pop(stack_key).api.close()

@@ -14,7 +14,7 @@ from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def served(stack: DeployedStack) -> Iterator[ApiClient]:
+def local_api(stack: DeployedStack) -> Iterator[ApiClient]:
     """The API of a process of its own, whose tables are the shared stack's."""
     port = free_port()
     variables = api_local.variables_of(stack.clients, stack.outputs)
@@ -36,15 +36,15 @@ def _answers(api: ApiClient) -> bool:
         return False
 
 
-def test_a_job_created_there_is_run_by_the_deployed_worker(served: ApiClient, stack: DeployedStack) -> None:
-    job = served.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})
+def test_a_job_created_there_is_run_by_the_deployed_worker(local_api: ApiClient, stack: DeployedStack) -> None:
+    job = local_api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})
 
     path = f"/api/v1/jobs/{job['id']}"
     wait_until(lambda: stack.api.get(path)["status"] == "COMPLETED", seconds=60, what="the job to be run")
 
 
-def test_nobody_comes_in_without_a_token(served: ApiClient) -> None:
-    with ApiClient(served.base_url) as nobody:
+def test_nobody_comes_in_without_a_token(local_api: ApiClient) -> None:
+    with ApiClient(local_api.base_url) as nobody:
         answer = nobody.request("GET", "/api/v1/me")
 
     assert answer.status_code == 401

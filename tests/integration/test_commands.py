@@ -45,8 +45,8 @@ def _commands_on(stack: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunCo
 def test_a_negative_amount_needs_no_quoting(leaseway: RunCommand, user: str) -> None:
     assert leaseway("balance", "update", user, "-30.25", "--reference", "an order").exit_code == 0
 
-    shown = leaseway("balance", "show", user, "--json")
-    assert json.loads(shown.stdout)["balance"] == 69.75
+    answer = leaseway("balance", "show", user, "--json")
+    assert json.loads(answer.stdout)["balance"] == 69.75
     assert "69.75" in leaseway("balance", "show", user).stdout
 
 
@@ -109,8 +109,8 @@ def test_waiting_ends_with_exit_1_when_a_job_was_cancelled(leaseway: RunCommand)
 
 
 def test_a_job_is_cancelled_and_tried_again_by_command(leaseway: RunCommand) -> None:
-    made = leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--delay", "600", "--json")
-    job_id = json.loads(made.stdout)["id"]
+    created = leaseway("jobs", "create", "SLEEP", "--payload", '{"duration_ms": 1}', "--delay", "600", "--json")
+    job_id = json.loads(created.stdout)["id"]
     assert json.loads(leaseway("jobs", "cancel", job_id, "--json").stdout)["status"] == "CANCELLED"
     assert leaseway("jobs", "retry", job_id).exit_code == 0
     assert leaseway("jobs", "wait", job_id, "--timeout", "60").exit_code == 0
@@ -170,13 +170,13 @@ def test_waiting_gives_up_after_its_timeout_and_names_the_job(leaseway: RunComma
 
 
 def test_a_list_is_followed_to_its_end(leaseway: RunCommand) -> None:
-    made = {json.loads(leaseway("jobs", "create", "GENERATE_NUMBER", "--json").stdout)["id"] for _ in range(5)}
+    created = {json.loads(leaseway("jobs", "create", "GENERATE_NUMBER", "--json").stdout)["id"] for _ in range(5)}
 
     page = json.loads(leaseway("jobs", "list", "--type", "GENERATE_NUMBER", "--size", 2, "--json").stdout)
     whole = json.loads(leaseway("jobs", "list", "--type", "GENERATE_NUMBER", "--size", 2, "--all", "--json").stdout)
 
     assert len(page["content"]) == 2
-    assert made <= {job["id"] for job in whole["content"]}
+    assert created <= {job["id"] for job in whole["content"]}
 
 
 @pytest.fixture
@@ -194,32 +194,32 @@ def test_the_demo_shows_money_every_job_type_and_a_resized_picture(
     first, second = leaseway("demo"), leaseway("demo")
 
     assert (first.exit_code, second.exit_code) == (0, 0), first.output + second.output
-    shown = [kind.name for kind in catalogue().values() if kind.runs_on == "lambda"]
-    assert [name for name in shown if name not in first.stdout] == []
+    type_names = [kind.name for kind in catalogue().values() if kind.runs_on == "lambda"]
+    assert [name for name in type_names if name not in first.stdout] == []
     # A job of each short type, and a run of each task.
     assert first.stdout.count(" COMPLETED ") == 5 + len(samples(1, ""))
     assert "refused: INSUFFICIENT_FUNDS" in first.stdout
     assert pictures.dimensions((tmp_path / "demo" / "after.png").read_bytes()) == (320, 240)
 
 
-def test_the_demo_server_is_gone_when_the_demo_is_interrupted(unused_host: str) -> None:
-    with pytest.raises(KeyboardInterrupt), serving(unused_host):
+def test_the_demo_server_is_gone_when_the_demo_is_interrupted(free_host: str) -> None:
+    with pytest.raises(KeyboardInterrupt), serving(free_host):
         raise KeyboardInterrupt
 
-    with serving(unused_host) as again:
-        assert again.startswith(f"http://{unused_host}/")
+    with serving(free_host) as again:
+        assert again.startswith(f"http://{free_host}/")
 
 
-def test_a_taken_demo_port_is_told_with_what_to_do(unused_host: str) -> None:
-    with serving(unused_host), pytest.raises(LocalCloudError) as refusal, serving(unused_host):
+def test_a_taken_demo_port_is_told_with_what_to_do(free_host: str) -> None:
+    with serving(free_host), pytest.raises(LocalCloudError) as refusal, serving(free_host):
         pass
 
-    assert unused_host.rpartition(":")[2] in refusal.value.what
+    assert free_host.rpartition(":")[2] in refusal.value.what
     assert "LEASEWAY_PORT" in refusal.value.todo
 
 
 @pytest.fixture
-def unused_host() -> str:
+def free_host() -> str:
     """`host:port` on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -245,16 +245,16 @@ def test_top_shows_counts_by_type_and_what_failed_last(leaseway: RunCommand, sta
     job = stack.api.post("/api/v1/jobs", unreachable)
     wait_until(lambda: stack.api.get(f"/api/v1/jobs/{job['id']}")["status"] == "FAILED", seconds=60, what="its failure")
 
-    def shown() -> str:
+    def run_top() -> str:
         seen = leaseway("top", "--looks", 2, "--seconds", 0.2)
         assert seen.exit_code == 0, seen.output
         return seen.stdout
 
-    def told() -> bool:
-        screen = shown()
-        counted = any(line.split()[:1] == ["HTTP_GET"] for line in screen.splitlines())
-        return counted and job["id"][:8] in screen
+    def has_both() -> bool:
+        screen = run_top()
+        has_type = any(line.split()[:1] == ["HTTP_GET"] for line in screen.splitlines())
+        return has_type and job["id"][:8] in screen
 
-    wait_until(told, seconds=30, what="the failed job to be shown, and its type to be counted")
-    assert "everybody's jobs" in (screen := shown())
+    wait_until(has_both, seconds=30, what="the failed job to be shown, and its type to be counted")
+    assert "everybody's jobs" in (screen := run_top())
     assert "jobs ended a second" in screen

@@ -25,7 +25,7 @@ def leaseway(stack: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunComman
     return lambda *arguments: CliRunner().invoke(cli.app, list(arguments))
 
 
-def listed(stack: DeployedStack) -> list[str]:
+def list_ids(stack: DeployedStack) -> list[str]:
     return [job["id"] for job in stack.api.get("/api/v1/dead-letters", size=100)["content"]]
 
 
@@ -36,14 +36,14 @@ def completes(stack: DeployedStack, job_id: str) -> dict[str, Any]:
 
 def test_what_was_given_up_is_listed_and_one_is_replayed(stack: DeployedStack) -> None:
     one, other = make_dead_letters(stack, 2)
-    assert {one, other} <= set(listed(stack))
+    assert {one, other} <= set(list_ids(stack))
     assert "no worker claimed" in stack.api.get(f"/api/v1/jobs/{one}")["error_message"]
 
     again = stack.api.post(f"/api/v1/dead-letters/{one}/replay")
 
     assert (again["id"], again["status"], again["dead_lettered_at"]) == (one, "CREATED", None)
     assert completes(stack, one)["attempts"] == 1
-    assert one not in listed(stack)
+    assert one not in list_ids(stack)
     assert stack.api.request("POST", f"/api/v1/dead-letters/{one}/replay").status_code == 404
 
 
@@ -60,23 +60,23 @@ def test_a_replay_of_all_is_counted_paced_and_runs_to_its_end(stack: DeployedSta
     assert second["last_starts_at"] > first["last_starts_at"]
     started = sorted(completes(stack, job_id)["started_at"] for job_id in ids)
     assert started[-1] > started[0]
-    assert listed(stack) == []
+    assert list_ids(stack) == []
     wait_until(lambda: stack.api.get("/api/v1/dead-letters")["totalElements"] == 0, seconds=30, what="none counted")
 
 
 def test_dead_letters_are_listed_and_replayed_by_command(stack: DeployedStack, leaseway: RunCommand) -> None:
     one, *others = make_dead_letters(stack, 3)
 
-    shown = leaseway("dead-letters", "list", "--size", "100", "--json")
-    assert {one, *others} <= {job["id"] for job in json.loads(shown.stdout)["content"]}
+    answer = leaseway("dead-letters", "list", "--size", "100", "--json")
+    assert {one, *others} <= {job["id"] for job in json.loads(answer.stdout)["content"]}
     assert json.loads(leaseway("dead-letters", "replay", one, "--json").stdout)["status"] == "CREATED"
     twice = leaseway("dead-letters", "replay", one)
     assert (twice.exit_code, twice.stderr.startswith("DEAD_LETTER_NOT_FOUND: ")) == (1, True)
 
     assert leaseway("dead-letters", "replay", "--all").exit_code == 1  # nobody answers the question
-    assert set(others) <= set(listed(stack))
-    told = json.loads(leaseway("dead-letters", "replay", "--all", "--yes", "--json").stdout)
-    assert (told["replayed"] >= 2, told["left"]) == (True, 0)
+    assert set(others) <= set(list_ids(stack))
+    report = json.loads(leaseway("dead-letters", "replay", "--all", "--yes", "--json").stdout)
+    assert (report["replayed"] >= 2, report["left"]) == (True, 0)
     assert leaseway("dead-letters", "replay", "--all", "--yes").stdout.startswith("0 replayed, 0 left")
     for job_id in (one, *others):
         completes(stack, job_id)
@@ -88,25 +88,27 @@ def message_of(job_id: str, version: int) -> str:
 
 def messages(stack: DeployedStack, queue: str) -> int:
     """Messages of a queue, hidden and delayed ones included."""
-    held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=["All"])["Attributes"]
-    return sum(int(number) for name, number in held.items() if name.startswith("ApproximateNumberOf"))
+    counts = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=["All"])[
+        "Attributes"
+    ]
+    return sum(int(number) for name, number in counts.items() if name.startswith("ApproximateNumberOf"))
 
 
 def test_duplicates_of_a_held_job_are_deleted_and_its_own_message_stays(stack: DeployedStack) -> None:
     # Given a job that a worker holds
     stack.client("sqs").purge_queue(QueueUrl=stack.outputs["JobsQueueUrl"])  # of what killed workers left hidden
     wait_until(lambda: messages(stack, "JobsQueueUrl") == 0, seconds=60, what="an empty queue")
-    made = stack.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 20_000}})
-    path = f"/api/v1/jobs/{made['id']}"
+    job = stack.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 20_000}})
+    path = f"/api/v1/jobs/{job['id']}"
     wait_until(lambda: stack.api.get(path)["status"] == "RUNNING", seconds=60, what="its claim")
     # When the queue has five more messages of it
     sqs = stack.client("sqs")
     for _ in range(5):
-        sqs.send_message(QueueUrl=stack.outputs["JobsQueueUrl"], MessageBody=message_of(made["id"], version=1))
+        sqs.send_message(QueueUrl=stack.outputs["JobsQueueUrl"], MessageBody=message_of(job["id"], version=1))
     # Then only the one that its worker keeps hidden is left while the job runs
     wait_until(lambda: messages(stack, "JobsQueueUrl") == 1, seconds=15, what="one message", every=0.2)
     assert stack.api.get(path)["status"] == "RUNNING"
-    assert completes(stack, made["id"])["attempts"] == 1
+    assert completes(stack, job["id"])["attempts"] == 1
     wait_until(lambda: messages(stack, "JobsQueueUrl") == 0, seconds=30, what="no message")
 
 

@@ -320,10 +320,10 @@ def test_what_is_anothers_is_as_absent_as_what_does_not_exist(doors: Doors, subt
             missing = doors.knock(route, doors.user, row.missing)
             # Then both are 404 with the same code and words
             assert others.status_code == missing.status_code == 404
-            assert told(others) == told(missing)
+            assert without_names(others) == without_names(missing)
 
 
-def told(answer: httpx.Response) -> dict[str, Any]:
+def without_names(answer: httpx.Response) -> dict[str, Any]:
     """A problem without what names the request and the thing that was asked for."""
     return {name: value for name, value in answer.json().items() if name not in ("instance", "job_id", "userId")}
 
@@ -333,10 +333,10 @@ def test_a_user_sends_money_from_the_own_account_only(doors: Doors) -> None:
     answer = doors.stack.as_user(doors.things.user).request("POST", "/api/v1/transfers", json=body)
     assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")
     past = {"at": "2020-01-01T00:00:00Z"}
-    asked = doors.stack.as_user(doors.things.user).request(
+    refused = doors.stack.as_user(doors.things.user).request(
         "GET", f"/api/users/{doors.things.other}/balance", params=past
     )
-    assert (asked.status_code, asked.json()["code"]) == (404, "USER_NOT_FOUND")
+    assert (refused.status_code, refused.json()["code"]) == (404, "USER_NOT_FOUND")
 
 
 def test_a_user_reads_definitions_of_tasks_but_no_runs_of_others(doors: Doors) -> None:

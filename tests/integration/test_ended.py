@@ -13,7 +13,7 @@ JOBS = 40
 
 
 @pytest.fixture(scope="module")
-def ended_stack(make_stack: StackFactory) -> DeployedStack:
+def stack_with_index(make_stack: StackFactory) -> DeployedStack:
     return make_stack("ended", EndedIndex=True)
 
 
@@ -32,10 +32,10 @@ class Poller:
         return len(self.ends)
 
 
-def test_pollers_get_each_end_once_and_in_order_while_jobs_end_side_by_side(ended_stack: DeployedStack) -> None:
+def test_pollers_get_each_end_once_and_in_order_while_jobs_end_side_by_side(stack_with_index: DeployedStack) -> None:
     # Given pollers that have begun, and jobs of two users that end side by side, in no order of their creation
-    ann, bob = ended_stack.as_user("ann"), ended_stack.as_user("bob")
-    own, everybody = Poller(ann), Poller(ended_stack.api, owner="*")
+    ann, bob = stack_with_index.as_user("ann"), stack_with_index.as_user("bob")
+    own, everybody = Poller(ann), Poller(stack_with_index.api, owner="*")
     own.poll(), everybody.poll()
 
     def create(number: int) -> str:

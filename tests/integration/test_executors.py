@@ -183,11 +183,11 @@ def test_five_hundred_fetches_hit_the_server_once_each(
     job_ids = executing.create_jobs([{"type": "HTTP_GET", "payload": {"url": server.url(path)}} for path in paths])
 
     # When all have ended
-    table, wanted = executing.outputs["JobsTable"], set(job_ids)
+    table, expected_ids = executing.outputs["JobsTable"], set(job_ids)
 
     def ends() -> Any:
         seen = [change.new for change in read_job_changes(executing.client, table) if change.ends_the_job]
-        ours = [item for item in seen if item["id"] in wanted]
+        ours = [item for item in seen if item["id"] in expected_ids]
         return ours if len(ours) >= len(paths) else None
 
     ended = wait_until(ends, seconds=240, what="the end of all", every=2)

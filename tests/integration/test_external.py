@@ -82,9 +82,9 @@ def claim(stack: DeployedStack, worker: object = "http", **options: Any) -> http
     return stack.api.request("POST", "/api/v1/jobs/claim", json=body)
 
 
-def tell(stack: DeployedStack, held: dict[str, Any], step: str, **told: Any) -> httpx.Response:
-    body = {"claim_token": held["claim_token"], **told}
-    return stack.api.request("POST", f"/api/v1/jobs/{held['job']['id']}/{step}", json=body)
+def report(stack: DeployedStack, claimed: dict[str, Any], step: str, **fields: Any) -> httpx.Response:
+    body = {"claim_token": claimed["claim_token"], **fields}
+    return stack.api.request("POST", f"/api/v1/jobs/{claimed['job']['id']}/{step}", json=body)
 
 
 def test_the_shell_worker_has_forty_lines() -> None:
@@ -164,7 +164,7 @@ def test_a_claim_whose_answer_is_lost_is_repeated_under_its_key(stack: DeployedS
     assert {claim["job"]["id"] for claim in claims} == {job_id}
     assert len({claim["claim_token"] for claim in claims}) == 1
     assert answers[-1].status_code == 200
-    assert tell(stack, claims[-1], "complete", result={}).status_code == 200
+    assert report(stack, claims[-1], "complete", result={}).status_code == 200
     assert read(stack, job_id)["attempts"] == 1
 
 
@@ -172,21 +172,21 @@ def test_ghosts_of_a_rolling_deploy_cost_a_job_nothing(stack: DeployedStack) -> 
     # Given a job with a single attempt, claimed by three workers that are gone before they hear of it
     job_id = create(stack, {"n": 1}, max_attempts=1)
     for _ in range(3):
-        ghost = wait_until(lambda: answered(stack), seconds=30, what="a claim")
+        ghost = wait_until(lambda: claim_next(stack), seconds=30, what="a claim")
         assert ghost["job"]["id"] == job_id
         wait_until(
             lambda: stack.invoke("SweeperFunction", {})["resent"], seconds=LEASE + 60, what="its message", every=1
         )
     # When a worker lives
-    alive = wait_until(lambda: answered(stack), seconds=30, what="a claim")
+    alive = wait_until(lambda: claim_next(stack), seconds=30, what="a claim")
     # Then it has the job's one attempt
-    assert tell(stack, alive, "heartbeat").json()["cancelled"] is False
-    assert tell(stack, alive, "complete", result={"by": "alive"}).status_code == 200
+    assert report(stack, alive, "heartbeat").json()["cancelled"] is False
+    assert report(stack, alive, "complete", result={"by": "alive"}).status_code == 200
     job = read(stack, job_id)
     assert (job["status"], job["attempts"], job["crashes"]) == ("COMPLETED", 1, 0)
 
 
-def answered(stack: DeployedStack) -> dict[str, Any] | None:
+def claim_next(stack: DeployedStack) -> dict[str, Any] | None:
     """A claim that got a job."""
     answer = claim(stack, wait_seconds=1)
     return answer.json() if answer.status_code == 200 else None
@@ -194,20 +194,20 @@ def answered(stack: DeployedStack) -> dict[str, Any] | None:
 
 def test_a_long_lease_needs_no_heartbeat_while_the_deployments_own_lease_passes(stack: DeployedStack) -> None:
     job_id = create(stack, {"n": 1}, ttl_ms=3_600_000)
-    long = wait_until(lambda: answered_long(stack), seconds=30, what="a claim")
+    long = wait_until(lambda: claim_for_long(stack), seconds=30, what="a claim")
     assert (long["job"]["id"], long["heartbeat_seconds"]) == (job_id, 200)
-    assert tell(stack, long, "heartbeat").status_code == 200
+    assert report(stack, long, "heartbeat").status_code == 200
     # The deployment's own lease and the grace after it are over, and sweeps leave the job alone
     over = time.time() + LEASE + 16
     wait_until(
         lambda: stack.invoke("SweeperFunction", {})["resent"] == 0 and time.time() > over, seconds=60, what="sweeps"
     )
     assert claim(stack).status_code == 204
-    assert tell(stack, long, "complete", result={}).status_code == 200
+    assert report(stack, long, "complete", result={}).status_code == 200
     assert read(stack, job_id)["attempts"] == 1
 
 
-def answered_long(stack: DeployedStack) -> dict[str, Any] | None:
+def claim_for_long(stack: DeployedStack) -> dict[str, Any] | None:
     answer = claim(stack, wait_seconds=1, lease_seconds=600)
     return answer.json() if answer.status_code == 200 else None
 
@@ -222,7 +222,7 @@ def test_a_claim_waits_until_a_job_comes(stack: DeployedStack) -> None:
         answer = waiting.result(120)
     # Then a request gets it before its wait is over
     assert answer.json()["job"]["id"] == job_id
-    assert tell(stack, answer.json(), "complete", result={}).status_code == 200
+    assert report(stack, answer.json(), "complete", result={}).status_code == 200
     lines = read_log_lines(stack.client, stack.outputs["ApiFunction"])
     served = [line for line in lines if line.get("route") == "/api/v1/jobs/claim" and line["status"] == 200]
     assert served[-1]["ms"] < LONGEST_WAIT_SECONDS * 1000, "it looked again only at its end"
@@ -236,34 +236,34 @@ def claim_in_loop(stack: DeployedStack) -> httpx.Response:
 
 
 def test_many_workers_share_the_jobs_and_each_result_is_written_once(stack: DeployedStack) -> None:
-    made = {create(stack, {"n": number}) for number in range(12)}
+    created = {create(stack, {"n": number}) for number in range(12)}
 
     def work(worker: int) -> list[str]:
         done = []
         while (answer := claim(stack, worker)).status_code == 200:
-            held = answer.json()
-            assert tell(stack, held, "complete", result={"by": worker}).status_code == 200
-            done.append(held["job"]["id"])
+            claimed = answer.json()
+            assert report(stack, claimed, "complete", result={"by": worker}).status_code == 200
+            done.append(claimed["job"]["id"])
         return done
 
     with ThreadPoolExecutor(3) as pool:
         done = [job_id for jobs in pool.map(work, ("a", "b", "c")) for job_id in jobs]
 
-    assert sorted(done) == sorted(made)
+    assert sorted(done) == sorted(created)
 
 
 def test_a_cancelled_jobs_worker_hears_of_it_and_its_result_is_refused(stack: DeployedStack) -> None:
     job_id = create(stack, {"n": 1})
-    held = claim(stack, wait_seconds=5).json()
-    assert held["job"]["id"] == job_id
-    shown = tell(stack, held, "heartbeat", progress=0.5, progress_note="half")
-    assert (shown.status_code, shown.json()["cancelled"]) == (200, False)
+    claimed = claim(stack, wait_seconds=5).json()
+    assert claimed["job"]["id"] == job_id
+    beat = report(stack, claimed, "heartbeat", progress=0.5, progress_note="half")
+    assert (beat.status_code, beat.json()["cancelled"]) == (200, False)
     assert (read(stack, job_id)["progress"], read(stack, job_id)["progress_note"]) == (0.5, "half")
 
     stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})
 
-    assert tell(stack, held, "heartbeat").json()["cancelled"] is True
-    late = tell(stack, held, "complete", result={"late": True})
+    assert report(stack, claimed, "heartbeat").json()["cancelled"] is True
+    late = report(stack, claimed, "complete", result={"late": True})
     assert (late.status_code, late.json()["code"], late.json()["job_status"]) == (409, "LEASE_LOST", "CANCELLED")
     assert read(stack, job_id)["result"] is None
 
@@ -271,10 +271,10 @@ def test_a_cancelled_jobs_worker_hears_of_it_and_its_result_is_refused(stack: De
 def test_large_payloads_and_results_travel_through_the_bucket(stack: DeployedStack) -> None:
     job_id = create(stack, PAGES)
 
-    held = claim(stack, wait_seconds=5).json()
+    claimed = claim(stack, wait_seconds=5).json()
 
-    assert held["job"]["payload"] == PAGES
-    assert tell(stack, held, "complete", result=PAGES).status_code == 200
+    assert claimed["job"]["payload"] == PAGES
+    assert report(stack, claimed, "complete", result=PAGES).status_code == 200
     assert stack.api.get(f"/api/v1/jobs/{job_id}/result")["result"] == PAGES
 
 
@@ -285,9 +285,9 @@ def test_a_user_runs_an_own_job_by_its_id_and_nobody_elses(stack: DeployedStack)
 
     assert bob.request("POST", f"{known}/claim", json={"worker": "bob"}).status_code == 404
     assert bob.request("POST", "/api/v1/jobs/claim", json={"types": ["EXTERNAL"], "worker": "bob"}).status_code == 403
-    held = ann.post(f"{known}/claim", {"worker": "ann's own"})
-    assert held["job"]["payload"] == {"secret": 1}
-    stolen = {"claim_token": held["claim_token"], "result": {}}
+    claimed = ann.post(f"{known}/claim", {"worker": "ann's own"})
+    assert claimed["job"]["payload"] == {"secret": 1}
+    stolen = {"claim_token": claimed["claim_token"], "result": {}}
     assert bob.request("POST", f"{known}/complete", json=stolen).status_code == 404
 
     assert ann.post(f"{known}/complete", stolen)["status"] == "COMPLETED"

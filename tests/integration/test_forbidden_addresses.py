@@ -55,9 +55,9 @@ def refusal_of(stack: DeployedStack, url: str) -> str:
     ],
 )  # fmt: skip
 def test_a_private_address_is_refused_by_any_name(fetching: DeployedStack, victim: CountingServer, host: str) -> None:
-    told = refusal_of(fetching, f"http://{host}:{victim.port}/")
+    refusal = refusal_of(fetching, f"http://{host}:{victim.port}/")
 
-    assert told in ("URL_REFUSED", "INVALID_INPUT") or "not a public address" in told
+    assert refusal in ("URL_REFUSED", "INVALID_INPUT") or "not a public address" in refusal
     assert victim.hits == []
 
 

@@ -95,8 +95,8 @@ def test_locations_lead_to_what_was_made(stack: DeployedStack) -> None:
     job = stack.api.request("POST", "/api/v1/jobs", json={"type": "GENERATE_NUMBER", "payload": {}})
     # When their locations are followed from where they were made
     followed = [
-        httpx.get(urljoin(str(made.url), made.headers["location"]), auth=stack.admin, trust_env=False).json()
-        for made in (account, job)
+        httpx.get(urljoin(str(answer.url), answer.headers["location"]), auth=stack.admin, trust_env=False).json()
+        for answer in (account, job)
     ]
     # Then there they are
     assert (account.status_code, job.status_code) == (201, 202)

@@ -45,7 +45,7 @@ def aside() -> Iterator[ThreadPoolExecutor]:
 
 
 @pytest.fixture(scope="module")
-def changed_password(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[str, list[Future]]:
+def password_change(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[str, list[Future]]:
     """A User who was signed in twice when the password changed, and what became of both tokens."""
     name = f"user-{secrets.token_hex(6)}"
     first, second = stack.as_user(name), stack.as_user(name)
@@ -55,7 +55,7 @@ def changed_password(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[s
 
 
 @pytest.fixture(scope="module")
-def taken_role(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[str, Future]:
+def role_loss(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[str, Future]:
     """A User who was made an Admin, acted as one and is none any more, and what became of that token."""
     name = f"user-{secrets.token_hex(6)}"
     role = f"/api/v1/users/{name}/role"
@@ -68,7 +68,7 @@ def taken_role(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[str, Fu
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _start_what_takes_long(changed_password: tuple[str, list[Future]], taken_role: tuple[str, Future]) -> None:
+def _start_what_takes_long(password_change: tuple[str, list[Future]], role_loss: tuple[str, Future]) -> None:
     """Started before the first test of this module, so that the half minute passes meanwhile."""
 
 
@@ -207,20 +207,20 @@ def test_pages_of_named_origins_may_call_and_others_may_not(hasty: DeployedStack
         with subtests.test(path):
             url = path.replace("{", "").replace("}", "")
             # When a browser asks for leave, without a token
-            asked = hasty.as_anonymous(origin=ORIGIN, **preflight).request("OPTIONS", url)
+            answer = hasty.as_anonymous(origin=ORIGIN, **preflight).request("OPTIONS", url)
             # Then every path grants it, for its own methods
-            assert asked.status_code == 204
-            assert asked.headers["access-control-allow-origin"] == ORIGIN
-            assert set(asked.headers["access-control-allow-methods"].split(", ")) == {name.upper() for name in item}
-            granted = set(asked.headers["access-control-allow-headers"].split(", "))
+            assert answer.status_code == 204
+            assert answer.headers["access-control-allow-origin"] == ORIGIN
+            assert set(answer.headers["access-control-allow-methods"].split(", ")) == {name.upper() for name in item}
+            granted = set(answer.headers["access-control-allow-headers"].split(", "))
             assert granted == {"authorization", "content-type", "idempotency-key", "if-match"}
             # And another origin gets none
             foreign = hasty.as_anonymous(origin="https://evil.example.com", **preflight).request("OPTIONS", url)
             assert not [header for header in foreign.headers if header.startswith("access-control")]
     # And the answers themselves, refusals too, can be read by the named origin alone
     for path in ("/health", "/openapi.json"):
-        shown = hasty.as_anonymous(origin=ORIGIN).request("GET", path)
-        assert (shown.headers["access-control-allow-origin"], shown.headers["vary"]) == (ORIGIN, "origin")
+        readable = hasty.as_anonymous(origin=ORIGIN).request("GET", path)
+        assert (readable.headers["access-control-allow-origin"], readable.headers["vary"]) == (ORIGIN, "origin")
         hidden = hasty.as_anonymous(origin="null").request("GET", path)
         assert "access-control-allow-origin" not in hidden.headers
 
@@ -240,19 +240,19 @@ def test_pages_and_answers_carry_their_security_headers(stack: DeployedStack) ->
 
 
 def test_a_password_change_ends_the_tokens_of_before(
-    stack: DeployedStack, changed_password: tuple[str, list[Future]]
+    stack: DeployedStack, password_change: tuple[str, list[Future]]
 ) -> None:
     # Given a User who was signed in twice when the password changed
-    name, tokens = changed_password
+    name, tokens = password_change
     # Then both tokens are out within a minute, and the new password opens a new session
     assert {token.result() for token in tokens} == {(401, "TOKEN_REVOKED")}
     assert ask(stack, name, PASSWORD).json()["error"] == "invalid_grant"
     assert ask(stack, name, NEW_PASSWORD).status_code == 200
 
 
-def test_a_role_taken_away_is_refused_within_a_minute(stack: DeployedStack, taken_role: tuple[str, Future]) -> None:
+def test_a_role_taken_away_is_refused_within_a_minute(stack: DeployedStack, role_loss: tuple[str, Future]) -> None:
     # Given a User who acted as an Admin until the role was taken away
-    name, token = taken_role
+    name, token = role_loss
     # Then the token that says Admin is out within a minute, and a new one opens no Admin's door
     assert token.result()[0] == 401
     again = stack.as_user(name).request("PUT", f"/api/v1/users/{name}/role", json={"role": "Admin"})

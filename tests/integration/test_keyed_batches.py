@@ -22,7 +22,7 @@ def stack(make_stack: StackFactory) -> DeployedStack:
 def post_batch(stack: DeployedStack, jobs: list[dict[str, Any]], key: str) -> dict[str, Any]:
     """The answer, once no job of it is left for a repeat."""
 
-    def settled() -> dict[str, Any] | None:
+    def post_once() -> dict[str, Any] | None:
         headers = {"Idempotency-Key": key}
         response = stack.api.request("POST", "/api/v1/jobs/batch", json={"jobs": jobs}, headers=headers)
         assert response.status_code in (202, 503), response.text
@@ -31,7 +31,7 @@ def post_batch(stack: DeployedStack, jobs: list[dict[str, Any]], key: str) -> di
         is_final = response.is_success and not codes & {"UNAVAILABLE", "OUTCOME_UNKNOWN"}
         return answer if is_final else None
 
-    return wait_until(settled, seconds=60, what="an answer without a failure")
+    return wait_until(post_once, seconds=60, what="an answer without a failure")
 
 
 def test_requests_at_a_time_under_one_key_create_each_job_once(stack: DeployedStack) -> None:

@@ -28,9 +28,9 @@ from support.sample_events import sample_event
 from support.waiting import wait_until
 
 HANDLERS = {
-    found["Properties"]["Handler"].removesuffix(".handler").removesuffix(".app"): found["Properties"]["Handler"]
-    for found in template.read()["Resources"].values()
-    if found["Type"] == template.FUNCTION_TYPE
+    resource["Properties"]["Handler"].removesuffix(".handler").removesuffix(".app"): resource["Properties"]["Handler"]
+    for resource in template.read()["Resources"].values()
+    if resource["Type"] == template.FUNCTION_TYPE
 }
 ADMIN = {"username": "root", "password": "orbit-lantern-mosaic"}
 
@@ -47,7 +47,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
 @pytest.fixture(scope="module")
 def variables(engine: AnyEngine) -> Iterator[dict[str, str]]:
     """A deployed function's environment, whose services are bare ones of the engine."""
-    given = {
+    environ = {
         "AWS_ENDPOINT_URL": engine.url,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -60,20 +60,20 @@ def variables(engine: AnyEngine) -> Iterator[dict[str, str]]:
         **{f"{kind.__name__}_table".upper(): f"bootstrap-{kind.__name__}" for kind in tables.EVERY},
     }
     with pytest.MonkeyPatch.context() as environment:
-        for name, value in given.items():
+        for name, value in environ.items():
             environment.setenv(name, value)
         clear_caches()
         for kind in tables.EVERY:
             aws.client("dynamodb").create_table(**kind(f"bootstrap-{kind.__name__}"))
         queues = {name: tables.create_queue(aws.client("sqs"), f"bootstrap-{name}") for name in ("jobs", "tasks")}
         for name, url in queues.items():
-            given[f"{name}_queue_url".upper()] = url
+            environ[f"{name}_queue_url".upper()] = url
             environment.setenv(f"{name}_queue_url".upper(), url)
         aws.client("s3").create_bucket(Bucket="bootstrap-bucket")
         for name, text in {"cursor": "k" * 64, "token": "t" * 64, "admin": json.dumps(ADMIN)}.items():
             aws.client("secretsmanager").create_secret(Name=f"bootstrap/{name}", SecretString=text)
         clear_caches()
-        yield given
+        yield environ
     clear_caches()
 
 
@@ -162,9 +162,9 @@ def dead_letter(invoke: Invoke) -> None:
 
     assert invoke(sample_event("dead_letter", job_id=job.id)) == {"batchItemFailures": []}
 
-    found = get_job(job.id, owner=None)
-    assert found.status is JobStatus.FAILED
-    assert found.dead_lettered_at is not None
+    resource = get_job(job.id, owner=None)
+    assert resource.status is JobStatus.FAILED
+    assert resource.dead_lettered_at is not None
 
 
 def retention(invoke: Invoke) -> None:

@@ -28,7 +28,7 @@ DEAD_LETTER_SECONDS = 1
 
 
 @pytest.fixture(scope="module")
-def closed_port() -> int:
+def silent_port() -> int:
     """A port of this machine on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -36,7 +36,7 @@ def closed_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def quick(make_stack: StackFactory, closed_port: int) -> DeployedStack:
+def quick(make_stack: StackFactory, silent_port: int) -> DeployedStack:
     return make_stack(
         "leases",
         LeaseSeconds=LEASE,
@@ -44,7 +44,7 @@ def quick(make_stack: StackFactory, closed_port: int) -> DeployedStack:
         DeadLetterSeconds=DEAD_LETTER_SECONDS,
         BackoffBaseMs=400,
         WorkerConcurrency=10,
-        HttpAllowedHosts=f"127.0.0.1:{closed_port}",
+        HttpAllowedHosts=f"127.0.0.1:{silent_port}",
         SweeperEnabled="false",
     )
 
@@ -69,20 +69,20 @@ def item(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return read_job_item(stack.client, stack.outputs["JobsTable"], job_id)
 
 
-def ended(stack: DeployedStack, job_id: str, seconds: float = 120) -> dict[str, Any]:
-    def finished() -> dict[str, Any] | None:
+def wait_for_end(stack: DeployedStack, job_id: str, seconds: float = 120) -> dict[str, Any]:
+    def read_end() -> dict[str, Any] | None:
         job = read(stack, job_id)
         return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
 
-    return wait_until(finished, seconds=seconds, what=f"the end of {job_id}")
+    return wait_until(read_end, seconds=seconds, what=f"the end of {job_id}")
 
 
 def running(stack: DeployedStack, job_id: str, attempt: int = 1, seconds: float = 90) -> dict[str, Any]:
-    def claimed() -> dict[str, Any] | None:
+    def read_attempt() -> dict[str, Any] | None:
         job = read(stack, job_id)
         return job if job["status"] == "RUNNING" and job["attempts"] == attempt else None
 
-    return wait_until(claimed, seconds=seconds, what=f"attempt {attempt} of {job_id}", every=0.05)
+    return wait_until(read_attempt, seconds=seconds, what=f"attempt {attempt} of {job_id}", every=0.05)
 
 
 def transitions(stack: DeployedStack, job_id: str) -> list[Change]:
@@ -123,7 +123,7 @@ def _start_the_long_one(long_sleep: tuple[DeployedStack, str]) -> None:
 def warm_up(stack: DeployedStack) -> None:
     """Two environments at work at once, so that a killed worker's successor does not start cold."""
     jobs = [sleep(stack, 1_500) for _ in range(20)]
-    assert len({ended(stack, job_id)["worker"] for job_id in jobs}) > 1
+    assert len({wait_for_end(stack, job_id)["worker"] for job_id in jobs}) > 1
 
 
 @pytest.mark.only_on("ministack", because="LocalStack's mappings have one worker at a time: there is no other")
@@ -135,7 +135,7 @@ def test_a_killed_workers_job_is_taken_over_when_its_lease_has_ended_and_its_own
     victim = running(quick, job_id)["worker"]
     kill_worker(victim)
 
-    job = ended(quick, job_id)
+    job = wait_for_end(quick, job_id)
 
     assert (job["status"], job["crashes"], job["attempts"]) == ("COMPLETED", 1, 2)
     assert job["worker"] != victim
@@ -149,7 +149,7 @@ def test_a_takeover_has_the_whole_time_to_live(quick: DeployedStack) -> None:
     kill_worker(running(quick, job_id)["worker"])
 
     # When its message comes back, which is after the deadline
-    job = ended(quick, job_id)
+    job = wait_for_end(quick, job_id)
 
     # Then the next attempt had time enough
     assert (job["status"], job["crashes"], job["attempts"]) == ("COMPLETED", 1, 2)
@@ -162,7 +162,7 @@ def test_a_job_whose_worker_dies_in_the_last_lease_before_the_deadline_is_taken_
     job_id = sleep(quick, 2_500, ttl_ms=1_000 * LEASE)
     kill_worker(running(quick, job_id)["worker"])
 
-    job = ended(quick, job_id)
+    job = wait_for_end(quick, job_id)
 
     # Then it was not cancelled for time that the worker did not use
     assert (job["status"], job["crashes"], job["attempts"]) == ("COMPLETED", 1, 2)
@@ -175,7 +175,7 @@ def test_a_batch_whose_worker_is_killed_ends_completed_with_that_one_crash(quick
     assert len(victims) == 1, "ten messages make one batch"
     kill_worker(victims.pop())
 
-    jobs = [ended(quick, job_id) for job_id in job_ids]
+    jobs = [wait_for_end(quick, job_id) for job_id in job_ids]
 
     assert {job["status"] for job in jobs} == {"COMPLETED"}
     assert {job["crashes"] for job in jobs} == {1}
@@ -188,7 +188,7 @@ def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick: 
     for attempt in (1, 2, 3):
         kill_worker(running(quick, job_id, attempt)["worker"])
 
-    job = ended(quick, job_id)
+    job = wait_for_end(quick, job_id)
 
     assert (job["status"], job["crashes"], job["attempts"]) == ("FAILED", 3, 3)
     assert "died 3 times" in job["error_message"]
@@ -197,7 +197,7 @@ def test_a_job_that_kills_its_worker_every_time_fails_at_its_third_crash(quick: 
 def test_a_job_whose_time_to_live_passes_is_cancelled_and_its_result_not_stored(quick: DeployedStack) -> None:
     job_id = sleep(quick, 30_000, ttl_ms=1_000)
 
-    job = ended(quick, job_id)
+    job = wait_for_end(quick, job_id)
 
     assert job["status"] == "CANCELLED"
     stored = item(quick, job_id)
@@ -206,13 +206,13 @@ def test_a_job_whose_time_to_live_passes_is_cancelled_and_its_result_not_stored(
 
 
 def test_a_job_that_always_raises_fails_after_its_attempts_and_growing_waits(
-    quick: DeployedStack, closed_port: int
+    quick: DeployedStack, silent_port: int
 ) -> None:
-    url = f"http://127.0.0.1:{closed_port}/"  # every attempt is a real refused connection
+    url = f"http://127.0.0.1:{silent_port}/"  # every attempt is a real refused connection
     body = {"type": "HTTP_GET", "payload": {"url": url}, "max_attempts": 3, "ttl_ms": 20_000}
     job_id = quick.api.post("/api/v1/jobs", body)["id"]
 
-    job = ended(quick, job_id, seconds=90)
+    job = wait_for_end(quick, job_id, seconds=90)
 
     assert (job["status"], job["attempts"]) == ("FAILED", 3)
     assert job["error_message"]
@@ -240,11 +240,11 @@ def test_a_job_whose_message_was_lost_is_sent_again_by_the_sweeper(quick: Deploy
         wait_until(lose, seconds=60, what="the message")
     assert read(quick, job_id)["status"] == "CREATED"
 
-    def swept() -> bool:
+    def sweep_and_look() -> bool:
         quick.invoke("SweeperFunction", {})
         return read(quick, job_id)["status"] == "COMPLETED"
 
-    wait_until(swept, seconds=30, what="the sweeper's rescue", every=0.5)
+    wait_until(sweep_and_look, seconds=30, what="the sweeper's rescue", every=0.5)
 
 
 def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_is_judged(quick: DeployedStack) -> None:
@@ -260,7 +260,7 @@ def test_a_message_that_no_claim_settles_goes_through_the_dead_letter_queue_and_
                 break  # after its twentieth receive the message is in the dead-letter queue
             received += 1
         assert received == 20
-        job = ended(quick, job_id)
+        job = wait_for_end(quick, job_id)
 
     assert job["status"] == "FAILED"
     assert "dead letter" in job["error_message"]
@@ -294,7 +294,7 @@ def test_two_thousand_queued_jobs_without_a_worker_get_no_second_message_from_fi
 def test_a_sleep_of_130_seconds_on_a_lease_of_30_is_delivered_once(long_sleep: tuple[DeployedStack, str]) -> None:
     stack, job_id = long_sleep
 
-    job = ended(stack, job_id, seconds=200)
+    job = wait_for_end(stack, job_id, seconds=200)
 
     assert (job["status"], job["attempts"], job["crashes"]) == ("COMPLETED", 1, 0)
     assert_steady_heartbeats(transitions(stack, job_id), lease_ms=30_000)

@@ -49,11 +49,11 @@ def leaseway(bank: DeployedStack, monkeypatch: pytest.MonkeyPatch) -> RunCommand
 def entries(bank: DeployedStack, user: str, count: int) -> list[dict[str, Any]]:
     """The user's entries once there are so many, newest first."""
 
-    def listed() -> list[dict[str, Any]] | None:
-        found = bank.api.get(f"/api/users/{user}/ledger", size=100)["content"]
-        return found if len(found) >= count else None
+    def list_entries() -> list[dict[str, Any]] | None:
+        listing = bank.api.get(f"/api/users/{user}/ledger", size=100)["content"]
+        return listing if len(listing) >= count else None
 
-    return wait_until(listed, seconds=30, what=f"{count} entries of {user}")
+    return wait_until(list_entries, seconds=30, what=f"{count} entries of {user}")
 
 
 def send(bank: DeployedStack, path: str, body: dict[str, Any], key: str) -> tuple[int, str]:
@@ -66,15 +66,15 @@ def test_every_change_is_explained_by_an_entry(bank: DeployedStack, user: str) -
     bank.api.post("/api/users/update-balance", {"userId": user, "amount": "-30.25", "reference": "lunch"})
     bank.api.post("/api/users/update-balance", {"userId": user, "amount": 1})
 
-    found = entries(bank, user, 3)
+    listing = entries(bank, user, 3)
 
-    assert [(entry["version"], entry["amount"], entry["balance_after"]) for entry in found] == [
+    assert [(entry["version"], entry["amount"], entry["balance_after"]) for entry in listing] == [
         (3, 1, 70.75),
         (2, -30.25, 69.75),
         (1, 100, 100),
     ]
-    assert [entry["reference"] for entry in found] == [None, "lunch", None]
-    then = bank.api.get(f"/api/users/{user}/balance", at=found[1]["at"])
+    assert [entry["reference"] for entry in listing] == [None, "lunch", None]
+    then = bank.api.get(f"/api/users/{user}/balance", at=listing[1]["at"])
     assert (then["balance"], then["version"]) == (69.75, 2)
 
 
@@ -144,13 +144,13 @@ def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank: Deploy
         bank.api.post("/api/users", {"userId": user, "balance": 100})
         bank.api.post("/api/users", {"userId": other, "balance": 0})
         entries(bank, user, 1)
-        made = api.post("/api/v1/transfers", {"from": user, "to": other, "amount": 40})
-        assert (made["balance"], made["to"]) == (60, other)
+        outcome = api.post("/api/v1/transfers", {"from": user, "to": other, "amount": 40})
+        assert (outcome["balance"], outcome["to"]) == (60, other)
         assert api.get(f"/api/users/{user}/ledger")["content"][-1]["kind"] == "opening"
         refusals = [
             api.request("POST", "/api/v1/transfers", json={"from": other, "to": user, "amount": 1}),
             api.request("GET", f"/api/users/{other}/ledger"),
-            api.request("POST", f"/api/v1/ledger/{made['from_entry']}/reversal"),
+            api.request("POST", f"/api/v1/ledger/{outcome['from_entry']}/reversal"),
         ]
     assert {answer.status_code for answer in refusals} <= {403, 404}
     assert bank.api.get(f"/api/users/{other}/balance")["balance"] == 40
@@ -159,7 +159,7 @@ def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank: Deploy
 def test_a_transfer_is_reversed_once_whoever_asks(bank: DeployedStack, user: str) -> None:
     other = f"user-{secrets.token_hex(6)}"
     bank.api.post("/api/users", {"userId": other, "balance": 0})
-    made = bank.api.post("/api/v1/transfers", {"from": user, "to": other, "amount": 40})
+    outcome = bank.api.post("/api/v1/transfers", {"from": user, "to": other, "amount": 40})
     entries(bank, user, 2)
     entries(bank, other, 2)
 
@@ -170,13 +170,13 @@ def test_a_transfer_is_reversed_once_whoever_asks(bank: DeployedStack, user: str
             return refusal.code
 
     with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(reverse, [made["from_entry"], made["to_entry"]] * 5))
+        answers = list(pool.map(reverse, [outcome["from_entry"], outcome["to_entry"]] * 5))
 
     made_once = [answer for answer in answers if isinstance(answer, list)]
     assert len(made_once) == 1
     assert {answer for answer in answers if isinstance(answer, str)} == {"ALREADY_REVERSED"}
     assert bank.api.get(f"/api/users/{user}/balance")["balance"] == 100
-    assert entries(bank, other, 3)[0]["reverses"] == made["to_entry"]
+    assert entries(bank, other, 3)[0]["reverses"] == outcome["to_entry"]
 
 
 def test_the_ledger_catches_up_after_its_function_was_away(bank: DeployedStack, user: str) -> None:
@@ -223,6 +223,6 @@ def test_the_commands_verify_find_mend_and_export(
 
 
 def test_an_unknown_user_is_told_and_exits_1(leaseway: RunCommand) -> None:
-    asked = leaseway("verify", "nobody")
-    assert asked.exit_code == 1
-    assert "USER_NOT_FOUND" in str(asked.exception)
+    result = leaseway("verify", "nobody")
+    assert result.exit_code == 1
+    assert "USER_NOT_FOUND" in str(result.exception)

@@ -40,18 +40,18 @@ class Reads:
         return cls(meter.count("dynamodb"), sum(call.keys for call in of_jobs), meter.read_units())
 
 
-def page_and_reads(**wanted: Any) -> tuple[JobPage, Reads]:
-    page_of_jobs(**wanted)  # the first cursor of a process fetches the key that signs it
+def page_and_reads(**filters: Any) -> tuple[JobPage, Reads]:
+    page_of_jobs(**filters)  # the first cursor of a process fetches the key that signs it
     with meter_calls() as meter:
-        page = page_of_jobs(**wanted)
+        page = page_of_jobs(**filters)
     assert meter.write_units() == 0
     return page, Reads.of(meter)
 
 
-def measured(stack: Any, jobs: int) -> dict[str, tuple[JobPage, Reads]]:
+def measure_lists(stack: Any, jobs: int) -> dict[str, tuple[JobPage, Reads]]:
     with act_as_function(stack):
         put_jobs([make_job_item(n) for n in range(jobs)])
-        return {name: page_and_reads(**wanted, size=20) for name, wanted in LISTS.items()}
+        return {name: page_and_reads(**filters, size=20) for name, filters in LISTS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def most(many: Callable[[int], int]) -> int:
 @pytest.fixture(scope="module")
 def pages(small: DeployedStack, large: DeployedStack, most: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Each list's first page and its reads, at 100 jobs and at 10,000."""
-    return measured(small, 100), measured(large, most)
+    return measure_lists(small, 100), measure_lists(large, most)
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -105,13 +105,13 @@ def test_a_list_that_finds_nothing_reads_at_most_1000_keys(
 ) -> None:
     # Given 10,000 jobs of which none is live or of the type, when such lists are asked for, then each stops at 1,000
     # keys and hands out a cursor
-    wanted = [
+    selections = [
         {"owner": "alice", "status": JobStatus.RUNNING},
         {"owner": "alice", "type_name": "HTTP_GET"},
         {"owner": None, "status": JobStatus.COMPLETED, "type_name": "HTTP_GET"},
     ]
     with act_as_function(large):
-        for filters in wanted:
+        for filters in selections:
             with meter_calls() as meter:
                 page = page_of_jobs(**filters, size=20)
             read = sum(call.keys for call in meter.calls for charge in call.charges if charge.index)
@@ -135,10 +135,10 @@ def test_totals_follow_10000_jobs(
     pages: tuple[dict[str, Any], dict[str, Any]], large: DeployedStack, most: int
 ) -> None:
     # Given 10,000 jobs in the table's stream, when the tally has seen them, then every list knows its length
-    def counted() -> Any:
+    def read_page() -> Any:
         with act_as_function(large):
             return page_of_jobs(owner="alice", status=JobStatus.COMPLETED, size=20)
 
-    wait_until(lambda: counted().total_elements == most, seconds=180, what=f"{most} jobs counted", every=1)
-    page = counted()
+    wait_until(lambda: read_page().total_elements == most, seconds=180, what=f"{most} jobs counted", every=1)
+    page = read_page()
     assert page.total_pages == most / 20

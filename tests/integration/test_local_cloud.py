@@ -83,7 +83,7 @@ def fresh(tmp_path: Path) -> Iterator[Terminal]:
     person.stops()
 
 
-def done(api: ApiClient, job_id: str) -> bool:
+def completes(api: ApiClient, job_id: str) -> bool:
     return wait_until(lambda: api.get(f"/api/v1/jobs/{job_id}")["status"] == "COMPLETED", 60, every=0.2)
 
 
@@ -144,7 +144,7 @@ def test_down_leaves_nothing_running_and_data_survives_it(terminal: Terminal) ->
     with terminal.api() as api:
         api.post("/api/users", {"userId": "kept", "balance": "12.34"})
         job = api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"]
-        assert done(api, job)
+        assert completes(api, job)
 
     assert terminal.runs("down").returncode == 0
     assert terminal.nothing_runs()
@@ -154,7 +154,7 @@ def test_down_leaves_nothing_running_and_data_survives_it(terminal: Terminal) ->
     with terminal.api() as api:
         assert float(api.get("/api/users/kept/balance")["balance"]) == 12.34
         assert api.get(f"/api/v1/jobs/{job}")["status"] == "COMPLETED"
-        assert done(api, api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"])
+        assert completes(api, api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"])
 
 
 def test_a_killed_engine_is_reported_and_up_revives_it(terminal: Terminal) -> None:
@@ -189,7 +189,7 @@ def test_status_names_a_part_that_does_not_do_its_work(terminal: Terminal) -> No
 
 def test_logs_show_what_a_function_said(terminal: Terminal) -> None:
     with terminal.api() as api:
-        assert done(api, job := api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"])
+        assert completes(api, job := api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"])
 
     assert wait_until(lambda: job in terminal.runs("logs", "worker").stdout, 20, every=0.5)
     refused = terminal.runs("logs", "nobody")
@@ -210,8 +210,8 @@ def test_code_that_is_not_what_was_packaged_is_noticed(terminal: Terminal) -> No
     clients = cloud.Clients(cloud.Target.LOCAL, terminal.engine.record().host)
     functions = clients.get("lambda")
     bucket = clients.get("s3").list_buckets()["Buckets"]
-    code = next(found["Name"] for found in bucket if found["Name"].startswith("leaseway-code-"))
-    keys = [found["Key"] for found in clients.get("s3").list_objects_v2(Bucket=code)["Contents"]]
+    code = next(each["Name"] for each in bucket if each["Name"].startswith("leaseway-code-"))
+    keys = [each["Key"] for each in clients.get("s3").list_objects_v2(Bucket=code)["Contents"]]
     wrong = next(key for key in keys if key.startswith("core-layer"))
     right = next(key for key in keys if key.startswith("functions"))
     functions.update_function_code(FunctionName="leaseway-tally", S3Bucket=code, S3Key=wrong)
@@ -267,10 +267,10 @@ def test_ctrl_c_while_starting_leaves_nothing_running(fresh: Terminal) -> None:
     ) as command:
         assert wait_until(lambda: fresh.engine.running() is not None, 30, every=0.01)
         os.killpg(command.pid, signal.SIGINT)
-        _, said = command.communicate(timeout=60)
+        _, output = command.communicate(timeout=60)
 
     assert command.returncode != 0
-    assert b"Traceback" not in said
+    assert b"Traceback" not in output
     assert fresh.nothing_runs()
 
 
@@ -278,9 +278,9 @@ def test_two_ups_at_once_start_one_engine(fresh: Terminal) -> None:
     commands = [
         subprocess.Popen([LEASEWAY, "up", "--brief"], env=fresh.environment, stderr=subprocess.PIPE) for _ in range(2)
     ]
-    said = [command.communicate(timeout=180)[1] for command in commands]
+    outputs = [command.communicate(timeout=180)[1] for command in commands]
 
-    assert [command.returncode for command in commands] == [0, 0], said
+    assert [command.returncode for command in commands] == [0, 0], outputs
     serving = processes.running_with(f"leaseway_local.engine.ministack_server --port {fresh.port}")
     assert serving == [fresh.engine.record().pid]
 

@@ -29,16 +29,16 @@ def test_no_log_of_a_whole_run_has_a_secret(make_stack: StackFactory, home: Home
     httpx.post(f"{url}/auth/register", json={"username": "a b", "password": planted["new"]}, trust_env=False)
     httpx.post(f"{url}/auth/register", content=f'{{"password": "{planted["body"]}"', trust_env=False)
     stack.api.post("/api/users", {"userId": name, "balance": 1})
-    keyed = {"idempotency-key": planted["key"]}
-    user.request("POST", "/api/v1/transfers", json={"from": name, "to": "1", "amount": "0.01"}, headers=keyed)
+    with_key = {"idempotency-key": planted["key"]}
+    user.request("POST", "/api/v1/transfers", json={"from": name, "to": "1", "amount": "0.01"}, headers=with_key)
     jobs = [
         {"type": "HTTP_GET", "payload": {"url": f"http://10.0.0.1/?token={planted['payload']}"}},
         {"type": "HTTP_GET", "payload": {"url": f"http://no-such-host.invalid/?token={planted['payload']}"}},
         {"type": "IMAGE_RESIZE", "payload": {"source": {"base64": planted["payload"]}, "width": 1, "height": 1}},
         {"type": "SLEEP", "payload": {"duration_ms": 1, "note": planted["payload"]}},
     ]
-    made = [user.request("POST", "/api/v1/jobs", json={**job, "max_attempts": 1}) for job in jobs]
-    for answer in made:
+    answers = [user.request("POST", "/api/v1/jobs", json={**job, "max_attempts": 1}) for job in jobs]
+    for answer in answers:
         if answer.status_code == 202:
             path = f"/api/v1/jobs/{answer.json()['id']}/result"
             wait_until(lambda path=path: user.request("GET", path).status_code == 200, seconds=60, what="the job's end")

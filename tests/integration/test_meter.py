@@ -14,7 +14,7 @@ def stack(make_stack: StackFactory) -> DeployedStack:
     return make_stack("subscribed", MeterSubscribed=True, SweeperEnabled=False, SchedulerEnabled=False)
 
 
-def told(stack: DeployedStack) -> dict[tuple[str, ...], float]:
+def read_page(stack: DeployedStack) -> dict[tuple[str, ...], float]:
     return parse_samples(stack.api.request("GET", "/metrics").text)
 
 
@@ -23,18 +23,18 @@ def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(stack
     for number in range(1, 6):
         assert httpx.get(f"{stack.outputs.api_url}/openapi.json", timeout=60, trust_env=False).status_code == 200
         wait_until(
-            lambda number=number: told(stack).get(name) == number, seconds=120, what=f"request {number}", every=0.5
+            lambda number=number: read_page(stack).get(name) == number, seconds=120, what=f"request {number}", every=0.5
         )
-    assert told(stack)[name] == 5
+    assert read_page(stack)[name] == 5
 
 
 @pytest.mark.only_on("ministack", because="LocalStack loses the lines of an environment's first invocation")
 def test_they_bring_what_functions_tell_of_their_process_at_their_first_invocation(stack: DeployedStack) -> None:
     # Those with requests, and others, such as the ledger's, which wrote the first account's entry
     wait_until(
-        lambda: {("process_cpu_seconds_total", each) for each in ("api", "ledger")} <= told(stack).keys(),
+        lambda: {("process_cpu_seconds_total", each) for each in ("api", "ledger")} <= read_page(stack).keys(),
         seconds=120,
         what="what the functions used",
         every=0.5,
     )
-    assert told(stack)["process_resident_memory_bytes", "ledger"] > 10_000_000
+    assert read_page(stack)["process_resident_memory_bytes", "ledger"] > 10_000_000

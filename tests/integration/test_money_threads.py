@@ -47,7 +47,7 @@ class Request(NamedTuple):
     dies: bool
 
     @property
-    def asked(self) -> tuple[Any, ...]:
+    def content(self) -> tuple[Any, ...]:
         return (self.users, self.amount)
 
 
@@ -101,11 +101,11 @@ class Run:
 
     def __init__(self) -> None:
         self.prefix = uuid.uuid4().hex[:10]
-        self.told: list[tuple[Request, Any]] = []
+        self.outcomes: list[tuple[Request, Any]] = []
         self._dying = threading.local()
         for user in range(USERS):
             create_account(self.name(user), OPENING, request_id=uuid.uuid4().hex)
-        wait_until(self._opened, seconds=60, what="the entries of the openings")
+        wait_until(self._has_opened, seconds=60, what="the entries of the openings")
 
     def name(self, user: int) -> str:
         return f"{self.prefix}-{user}"
@@ -118,9 +118,9 @@ class Run:
             except CrashError:
                 answer = "CRASHED"
             self._dying.now = False
-            self.told.append((request, answer))
+            self.outcomes.append((request, answer))
             if answer == "CRASHED" and request.key:
-                self.told.append((request, self._answer(request)))
+                self.outcomes.append((request, self._answer(request)))
 
     @contextmanager
     def deaths(self) -> Iterator[None]:
@@ -143,17 +143,17 @@ class Run:
         try:
             match request.route:
                 case "update":
-                    made = [change_balance(names[0], request.amount, request_id=request_id, key=key)]
+                    accounts = [change_balance(names[0], request.amount, request_id=request_id, key=key)]
                 case "transfer":
                     moved = transfer(*names, request.amount, owner=None, request_id=request_id, key=key)
-                    made = [moved.sender, moved.receiver]
+                    accounts = [moved.sender, moved.receiver]
                 case _:
-                    made = reverse(f"{names[0]}:1", request_id=request_id).accounts
+                    accounts = reverse(f"{names[0]}:1", request_id=request_id).accounts
         except LeasewayError as refusal:
             return refusal.code
-        return tuple((account.user_id, account.version, account.balance) for account in made)
+        return tuple((account.user_id, account.version, account.balance) for account in accounts)
 
-    def _opened(self) -> bool:
+    def _has_opened(self) -> bool:
         return all(verify(self.name(user)).behind == 0 for user in range(USERS))
 
 
@@ -161,7 +161,7 @@ def judge(run: Run) -> None:
     """Hold what was told, and what there is now, against the rules."""
     by_key: dict[tuple[str, str], list[tuple[Request, Any]]] = defaultdict(list)
     applied: list[tuple[Request, Any]] = []
-    for request, answer in run.told:
+    for request, answer in run.outcomes:
         if request.key:
             by_key[request.route, request.key].append((request, answer))
         elif isinstance(answer, tuple) or answer == "CRASHED":
@@ -170,7 +170,7 @@ def judge(run: Run) -> None:
         final = [
             (request, answer) for request, answer in answers if answer not in ("CRASHED", "IDEMPOTENCY_KEY_REUSED")
         ]
-        assert len({request.asked for request, _ in final}) == 1, (route, key, answers)
+        assert len({request.content for request, _ in final}) == 1, (route, key, answers)
         assert len({answer for _, answer in final}) == 1, (route, key, answers)
         if isinstance(final[0][1], tuple):
             applied.append(final[0])
@@ -185,12 +185,12 @@ def judge(run: Run) -> None:
     assert sum(account.version for account in accounts) == USERS + changes
     for account in accounts:
         report = wait_until(
-            lambda account=account: _settled(account.user_id), seconds=60, what=f"entries of {account.user_id}"
+            lambda account=account: _verify_settled(account.user_id), seconds=60, what=f"entries of {account.user_id}"
         )
         assert (report.clean, report.entries) == (True, account.version), report.listed
 
 
-def _settled(user: str) -> Any:
+def _verify_settled(user: str) -> Any:
     report = verify(user)
     return report if report.behind == 0 else None
 
@@ -205,14 +205,14 @@ def redeliver(stack: DeployedStack) -> None:
 
 
 @settings(max_examples=count_examples(8), deadline=None, suppress_health_check=list(HealthCheck))
-@given(wanted=clients)
+@given(of_clients=clients)
 def test_whatever_many_threads_want_the_money_is_conserved_and_explained(
-    domain: None, stack: DeployedStack, wanted: Any
+    domain: None, stack: DeployedStack, of_clients: Any
 ) -> None:
     run = Run()
 
     with run.deaths(), ThreadPoolExecutor(THREADS + 1) as pool:
-        working = [pool.submit(run.client, requests) for requests in wanted]
+        working = [pool.submit(run.client, requests) for requests in of_clients]
         working.append(pool.submit(redeliver, stack))
         for work in working:
             work.result()

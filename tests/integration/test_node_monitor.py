@@ -46,12 +46,12 @@ class Monitor:
     def __init__(self, stack: Any, home: Any, **options: Any) -> None:
         mine, its = pty.openpty()
         ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-        given = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-        aimed = {"LOCALSTACK_HOST": str(stack.clients.host), "LEASEWAY_HOME": str(home), "TERM": "xterm-256color"}
+        arguments = [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+        variables = {"LOCALSTACK_HOST": str(stack.clients.host), "LEASEWAY_HOME": str(home), "TERM": "xterm-256color"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "leaseway_local.cli", "monitor", "--target", "localstack", "--stack", stack.name,
-             *given],
-            stdin=its, stdout=its, stderr=its, env=nodes.with_code(os.environ) | aimed, start_new_session=True,
+             *arguments],
+            stdin=its, stdout=its, stderr=its, env=nodes.with_code(os.environ) | variables, start_new_session=True,
             preexec_fn=lambda: ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - Ctrl-C wants a terminal of its own
         )  # fmt: skip
         os.close(its)
@@ -60,22 +60,22 @@ class Monitor:
         threading.Thread(target=self._read, daemon=True).start()
 
     @property
-    def shown(self) -> list[list[str]]:
+    def rows(self) -> list[list[str]]:
         """The rows of the table that was drawn last: id, mode, generated, processed, errors, messages a second."""
         last = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.written).rpartition("id ")[2]
         return [line.split() for line in last.splitlines() if re.match(r"\s*(\d+|…|all)\s", line)]
 
     def node(self, number: int) -> list[str]:
-        return next((row for row in self.shown if row[0] == str(number)), [])
+        return next((row for row in self.rows if row[0] == str(number)), [])
 
     @property
     def working(self) -> list[list[str]]:
-        return [row for row in self.shown if row[0].isdigit() and row[1] in ("generator", "handler")]
+        return [row for row in self.rows if row[0].isdigit() and row[1] in ("generator", "handler")]
 
     def press(self, key: str) -> None:
         os.write(self._terminal, key.encode())
 
-    def left(self) -> list[int]:
+    def running_nodes(self) -> list[int]:
         """The nodes of this monitor that still run."""
         return running_with(f"--name=monitor-{self.process.pid}-")
 
@@ -93,7 +93,7 @@ def monitoring(stack: Any, home: Any, **options: Any) -> Iterator[Monitor]:
     try:
         yield monitor
     finally:
-        for process in (monitor.process.pid, *monitor.left()):
+        for process in (monitor.process.pid, *monitor.running_nodes()):
             if process != monitor.process.pid or monitor.process.poll() is None:
                 os.kill(process, signal.SIGKILL)
         monitor.process.wait(10)
@@ -101,10 +101,10 @@ def monitoring(stack: Any, home: Any, **options: Any) -> Iterator[Monitor]:
 
 def lease(stack: DeployedStack) -> dict[str, Any]:
     """The generator's lease as it stands."""
-    found = stack.client("dynamodb").get_item(
+    answer = stack.client("dynamodb").get_item(
         TableName=stack.outputs["NodesTable"], Key={"name": {"S": "generator"}}, ConsistentRead=True
     )
-    return {name: next(iter(value.values())) for name, value in found.get("Item", {}).items()}
+    return {name: next(iter(value.values())) for name, value in answer.get("Item", {}).items()}
 
 
 def messages(stack: DeployedStack) -> list[dict[str, Any]]:
@@ -113,13 +113,13 @@ def messages(stack: DeployedStack) -> list[dict[str, Any]]:
     for change in read_job_changes(stack.client, stack.outputs["JobsTable"]):
         new = change.new
         if new.get("type") == "MESSAGE" and new["owner"] == "@generator":
-            told = written.setdefault(new["id"], {"ends": 0, **json.loads(new["payload"])})
-            told["status"] = new["status"]
-            told["ends"] += change.ends_the_job
+            message = written.setdefault(new["id"], {"ends": 0, **json.loads(new["payload"])})
+            message["status"] = new["status"]
+            message["ends"] += change.ends_the_job
     return list(written.values())
 
 
-def unhandled(stack: DeployedStack) -> list[dict[str, Any]]:
+def list_unhandled(stack: DeployedStack) -> list[dict[str, Any]]:
     """Messages that nobody has handled yet; what a generator wrote and died before it sent, the sweeper sends."""
     stack.invoke("SweeperFunction")
     return [message for message in messages(stack) if message["status"] not in TERMINAL]
@@ -133,30 +133,28 @@ def test_a_killed_generator_is_followed_by_one_other_and_no_message_is_lost(
     with monitoring(stack, tmp_path, **options) as monitor:
         # Given five nodes, of which one generates
         wait_until(lambda: len(monitor.working) == 5, seconds=60, what="five nodes at work")
-        assert len(monitor.left()) == 5
+        assert len(monitor.running_nodes()) == 5
         for _ in range(2):
-            held = lease(stack)
+            old = lease(stack)
             wait_until(lambda: len(messages(stack)) > 5, seconds=30, what="some messages")
-            wait_until(
-                lambda held=held: monitor.node(int(held["node"]))[1:2] == ["generator"], seconds=60, what="its row"
-            )
+            wait_until(lambda old=old: monitor.node(int(old["node"]))[1:2] == ["generator"], seconds=60, what="its row")
             # When it is killed
             monitor.press("k")
-            taken = wait_until(
-                lambda held=held: (now := lease(stack))["epoch"] != held["epoch"] and now,
+            new = wait_until(
+                lambda old=old: (now := lease(stack))["epoch"] != old["epoch"] and now,
                 seconds=30, what="another generator", every=0.05,
             )  # fmt: skip
             # Then another is the generator, by the first lease that was granted after the dead one's
-            assert (int(taken["epoch"]), taken["node"] != held["node"]) == (int(held["epoch"]) + 1, True)
+            assert (int(new["epoch"]), new["node"] != old["node"]) == (int(old["epoch"]) + 1, True)
             wait_until(
-                lambda held=held: monitor.node(int(held["node"]))[1:2] == ["killed"], seconds=60, what="the dead one"
+                lambda old=old: monitor.node(int(old["node"]))[1:2] == ["killed"], seconds=60, what="the dead one"
             )
         produced = len(messages(stack))
         wait_until(lambda: len(messages(stack)) > produced + 5, seconds=30, what="messages of the third")
         # And [q] ends all of them
         monitor.press("q")
         assert monitor.process.wait(30) == 0
-        assert monitor.left() == []
+        assert monitor.running_nodes() == []
 
     # And what was produced is whole: each epoch of one node, without a gap, wholly before the next
     own = [message for message in messages(stack) if message["epoch"] > before]
@@ -170,7 +168,7 @@ def test_a_killed_generator_is_followed_by_one_other_and_no_message_is_lost(
     # And all of it is handled, once
     with run_nodes(stack, tmp_path) as start:
         start("rest", queues="MESSAGE", concurrency=8, poll_seconds=1)
-        wait_until(lambda: not unhandled(stack), seconds=40, what="all handled", every=0.5)
+        wait_until(lambda: not list_unhandled(stack), seconds=40, what="all handled", every=0.5)
     ended = messages(stack)
     assert {message["ends"] for message in ended} == {1}
     assert {message["status"] for message in ended} <= {"COMPLETED", "FAILED"}
@@ -180,7 +178,7 @@ def test_a_killed_generator_is_followed_by_one_other_and_no_message_is_lost(
 def test_however_a_monitor_ends_no_node_is_left(stack: DeployedStack, tmp_path: Path, how: str) -> None:
     with monitoring(stack, tmp_path, nodes=2, interval_ms=INTERVAL_MS, refresh_ms=REFRESH_MS) as monitor:
         wait_until(lambda: len(monitor.working) == 2, seconds=60, what="two nodes at work")
-        assert len(monitor.left()) == 2
+        assert len(monitor.running_nodes()) == 2
         # (and where it says that their logs are, there they are)
         (logs,) = set(re.findall(r"logsarein(\S+?/nodes)", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]|\s", "", monitor.written)))
         assert sorted(log.name for log in Path(logs).iterdir()) == ["node-1.log", "node-2.log"]
@@ -191,10 +189,10 @@ def test_however_a_monitor_ends_no_node_is_left(stack: DeployedStack, tmp_path: 
             monitor.process.send_signal(getattr(signal, how))
 
         assert monitor.process.wait(30) == (-signal.SIGKILL if how == "SIGKILL" else 0)
-        wait_until(lambda: not monitor.left(), seconds=60, what="the nodes' end")
+        wait_until(lambda: not monitor.running_nodes(), seconds=60, what="the nodes' end")
 
 
-def started(stack: DeployedStack, tmp_path: Path, *flags: str) -> subprocess.Popen[bytes]:
+def start_node(stack: DeployedStack, tmp_path: Path, *flags: str) -> subprocess.Popen[bytes]:
     options = {"--name": "told", "--poll-seconds": 1, "--refresh-ms": REFRESH_MS, "--interval-ms": 100,
                "--failure-percent": 50, "--concurrency": 2}  # fmt: skip
     with (tmp_path / "log").open("wb") as log:
@@ -209,15 +207,15 @@ def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(
     stack: DeployedStack, tmp_path: Path
 ) -> None:
     # Given a node that reports, and is the generator
-    node = started(stack, tmp_path, "--report")
-    told = []
+    node = start_node(stack, tmp_path, "--report")
+    reports = []
     assert node.stdout is not None
-    while len(told) < 5:
+    while len(reports) < 5:
         line = node.stdout.readline()
         assert line.endswith(b"\r\n")
-        told.append(json.loads(line))
+        reports.append(json.loads(line))
     # When another handles what it produced, without being told to report
-    by_hand = started(stack, tmp_path)
+    by_hand = start_node(stack, tmp_path)
     wait_until(lambda: by_hand.poll() is None and b'"action":"finish"' in (tmp_path / "log").read_bytes(),
           seconds=30, what="a handled message")  # fmt: skip
     node.stdin.close()  # the monitor's end
@@ -227,13 +225,13 @@ def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(
     assert by_hand.stdout.read() == b""
     assert by_hand.wait(30) == 0
     # Then the first reported the four kinds of line that monitors expect
-    told += [json.loads(line) for line in rest.decode().split("\r\n") if line]
-    number = told[0].pop("taskId")
-    assert (told[0], type(number)) == ({"msg": "createdTaskId"}, int)
-    assert {"msg": "switchedToGeneratorMode"} in told
-    totals = [message["total"] for message in told if message["msg"] == "generated"]
+    reports += [json.loads(line) for line in rest.decode().split("\r\n") if line]
+    number = reports[0].pop("taskId")
+    assert (reports[0], type(number)) == ({"msg": "createdTaskId"}, int)
+    assert {"msg": "switchedToGeneratorMode"} in reports
+    totals = [message["total"] for message in reports if message["msg"] == "generated"]
     assert totals == list(range(1, len(totals) + 1))
-    for message in told:
+    for message in reports:
         if message["msg"] == "processed":
             assert set(message) == {"msg", "total", "errors"}
             assert message["errors"] <= message["total"]
@@ -252,13 +250,13 @@ def test_failed_messages_are_listed_and_drained_once(
     with act_as_function(stack):
         from leaseway.generator import GeneratorLease, give_up, produce, try_to_become
 
-        held = wait_until(
-            lambda: isinstance(made := try_to_become(1, "test", 20_000), GeneratorLease) and made,
+        generator = wait_until(
+            lambda: isinstance(attempt := try_to_become(1, "test", 20_000), GeneratorLease) and attempt,
             seconds=30,
             what="the lease",
         )
-        jobs = [produce(held, number, 100.0 if number < 4 else 0.0).id for number in (1, 2, 3, 4)]
-        give_up(held)
+        jobs = [produce(generator, number, 100.0 if number < 4 else 0.0).id for number in (1, 2, 3, 4)]
+        give_up(generator)
     with run_nodes(stack, tmp_path) as start:
         start("handler", queues="MESSAGE", poll_seconds=1)
         done = [f"/api/v1/jobs/{job_id}" for job_id in jobs]

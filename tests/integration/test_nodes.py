@@ -37,18 +37,20 @@ def read(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return stack.api.get(f"/api/v1/jobs/{job_id}")
 
 
-def in_status(stack: DeployedStack, job_id: str, *wanted: str, seconds: float = 30) -> dict[str, Any]:
-    def found() -> dict[str, Any] | None:
+def in_status(stack: DeployedStack, job_id: str, *statuses: str, seconds: float = 30) -> dict[str, Any]:
+    def read_in_status() -> dict[str, Any] | None:
         job = read(stack, job_id)
-        return job if job["status"] in wanted else None
+        return job if job["status"] in statuses else None
 
-    return wait_until(found, seconds=seconds, what=f"{job_id} in {wanted}", every=0.05)
+    return wait_until(read_in_status, seconds=seconds, what=f"{job_id} in {statuses}", every=0.05)
 
 
-def left_in_queue(stack: DeployedStack, output: str = "JobsQueueUrl") -> int:
+def count_messages(stack: DeployedStack, output: str = "JobsQueueUrl") -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=names)["Attributes"]
-    return sum(int(held[name]) for name in names)
+    counts = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=names)[
+        "Attributes"
+    ]
+    return sum(int(counts[name]) for name in names)
 
 
 def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_their_messages(
@@ -63,7 +65,7 @@ def test_a_node_runs_jobs_of_all_queues_where_the_workers_are_off_and_deletes_th
 
     ended = [in_status(stack, job_id, *TERMINAL) for job_id in (*jobs, message)]
     assert {(job["status"], job["worker"], job["attempts"]) for job in ended} == {("COMPLETED", "one", 1)}
-    wait_until(lambda: left_in_queue(stack) == 0, seconds=60, what="an empty queue")
+    wait_until(lambda: count_messages(stack) == 0, seconds=60, what="an empty queue")
     assert node.stop() == 0
 
 
@@ -155,7 +157,7 @@ def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_wr
         time.sleep(chance.uniform(0.1, 0.5))
 
     # Then every job ends COMPLETED, and its result was written once
-    def done() -> set[str]:
+    def list_ended() -> set[str]:
         return {
             change.new["id"]
             for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
@@ -163,8 +165,8 @@ def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_wr
         }
 
     # The stream is long to read: the queue tells first.
-    wait_until(lambda: left_in_queue(stack) == 0, seconds=240, what="an empty queue", every=0.5)
-    wait_until(lambda: job_ids <= done(), seconds=30, what="a thousand ended jobs", every=1)
+    wait_until(lambda: count_messages(stack) == 0, seconds=240, what="an empty queue", every=0.5)
+    wait_until(lambda: job_ids <= list_ended(), seconds=30, what="a thousand ended jobs", every=1)
     ends = Counter()
     statuses = Counter()
     crashes = 0

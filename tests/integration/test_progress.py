@@ -19,8 +19,8 @@ def tag() -> str:
     return f"t-{secrets.token_hex(6)}"
 
 
-def created(api: ApiClient, **wanted: Any) -> str:
-    return api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}} | wanted)["id"]
+def create_job(api: ApiClient, **fields: Any) -> str:
+    return api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}} | fields)["id"]
 
 
 def reaches(api: ApiClient, job_id: str, status: str, seconds: float = 60) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def reaches(api: ApiClient, job_id: str, status: str, seconds: float = 60) -> di
 def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(stack: DeployedStack) -> None:
     # Given a job of twenty steps in five seconds
     payload = {"below": 1_000, "duration_ms": 5_000}
-    job_id = created(stack.api, type="PRIME_COUNT", payload=payload)
+    job_id = create_job(stack.api, type="PRIME_COUNT", payload=payload)
     # When it runs, then it tells how far it is
     seen = wait_until(
         lambda: (job := stack.api.get(f"/api/v1/jobs/{job_id}"))["progress"] is not None and job,
@@ -47,18 +47,18 @@ def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(st
     ended = reaches(stack.api, job_id, "COMPLETED")
     assert (ended["progress"], ended["progress_note"]) == (1, "segment 20 of 20")
     # And what was written between its claim and its end grew, a write a second
-    told = [
+    fractions = [
         change.new["progress"]
         for change in read_job_changes(stack.client, stack.outputs["JobsTable"])
         if change.new.get("id") == job_id and change.old.get("status") == change.new["status"] == "RUNNING"
     ]
     started, finished = (datetime.fromisoformat(ended[name]) for name in ("started_at", "finished_at"))
-    assert 2 <= len(told) <= (finished - started).total_seconds()
-    assert all(earlier < later for earlier, later in pairwise(told))
+    assert 2 <= len(fractions) <= (finished - started).total_seconds()
+    assert all(earlier < later for earlier, later in pairwise(fractions))
 
 
 def test_who_tells_nothing_is_written_three_times(stack: DeployedStack) -> None:
-    job_id = created(stack.api, payload={"duration_ms": 1_500})
+    job_id = create_job(stack.api, payload={"duration_ms": 1_500})
     reaches(stack.api, job_id, "COMPLETED")
     written = [
         change
@@ -74,7 +74,7 @@ def test_many_jobs_are_tried_again_by_tag_and_keep_the_history_of_their_attempts
 ) -> None:
     # Given jobs that failed after two attempts
     failing = {"type": "IMAGE_RESIZE", "payload": NO_PICTURE, "max_attempts": 2, "tags": [tag]}
-    ids = {created(stack.api, **failing) for _ in range(3)}
+    ids = {create_job(stack.api, **failing) for _ in range(3)}
     for job_id in ids:
         assert [one["end"] for one in reaches(stack.api, job_id, "FAILED")["history"]] == ["ERROR", "ERROR"]
     # When all of the tag are tried again
@@ -99,7 +99,7 @@ def test_a_users_jobs_are_found_by_tag_and_cancelled_a_hundred_at_a_time(stack: 
     # Given a user with 120 jobs of a tag, and another user with one
     mine, theirs = (stack.as_user(f"tags-{secrets.token_hex(4)}") for _ in range(2))
     waiting = {"type": "SLEEP", "payload": {"duration_ms": 1}, "delay_seconds": 900, "tags": [tag, "bulk"]}
-    made = [
+    created = [
         item["job"]["id"]
         for count in (100, 20)
         for item in mine.post("/api/v1/jobs/batch", {"jobs": [waiting] * count})["content"]
@@ -109,7 +109,7 @@ def test_a_users_jobs_are_found_by_tag_and_cancelled_a_hundred_at_a_time(stack: 
     page = mine.get("/api/v1/jobs", tag=tag, size=100)
     rest = mine.get("/api/v1/jobs", tag=tag, size=100, cursor=page["cursor"])
     # Then there are the user's own
-    assert {job["id"] for job in page["content"] + rest["content"]} == set(made)
+    assert {job["id"] for job in page["content"] + rest["content"]} == set(created)
     assert rest["cursor"] is None
     assert theirs.get("/api/v1/jobs", tag=tag)["totalElements"] == 1
     # And they are cancelled in two parts

@@ -29,5 +29,5 @@ def test_the_configuration_that_it_prints_lets_prometheus_in(
     page = httpx.get(url, headers={"authorization": f"Bearer {token}"}, timeout=60)
     assert (page.status_code, page.headers["content-type"].partition(";")[0]) == (200, "text/plain")
     # And nothing that is an Admin's
-    kept = url.replace("/metrics", "/api/v1/dead-letters")
-    assert httpx.get(kept, headers={"authorization": f"Bearer {token}"}, timeout=60).status_code == 403
+    admins_page = url.replace("/metrics", "/api/v1/dead-letters")
+    assert httpx.get(admins_page, headers={"authorization": f"Bearer {token}"}, timeout=60).status_code == 403

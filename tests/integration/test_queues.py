@@ -26,7 +26,7 @@ def read(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     return stack.api.get(f"/api/v1/jobs/{job_id}")
 
 
-def completed(stack: DeployedStack, job_ids: Sequence[str], seconds: float = 120) -> list[dict[str, Any]]:
+def wait_for_completion(stack: DeployedStack, job_ids: Sequence[str], seconds: float = 120) -> list[dict[str, Any]]:
     """The stored jobs, once every one is COMPLETED."""
 
     def all_of_them() -> list[dict[str, Any]] | None:
@@ -41,14 +41,14 @@ def moment(text: str) -> datetime:
 
 
 def depth(stack: DeployedStack, output: str) -> int:
-    held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=["All"])
-    return int(held["Attributes"]["ApproximateNumberOfMessages"])
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=["All"])
+    return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
 
 def mapping_of(stack: DeployedStack, output: str) -> str:
     arn = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[output], AttributeNames=["QueueArn"])
-    found = stack.client("lambda").list_event_source_mappings(EventSourceArn=arn["Attributes"]["QueueArn"])
-    return found["EventSourceMappings"][0]["UUID"]
+    mappings = stack.client("lambda").list_event_source_mappings(EventSourceArn=arn["Attributes"]["QueueArn"])
+    return mappings["EventSourceMappings"][0]["UUID"]
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack: DeployedStack, man
         assert depth(stack, "LowQueueUrl") == many(2_000)
     wait_until(lambda: read(stack, low[0])["status"] != "CREATED", seconds=60, what="the flood")
     # When fifty high ones are created behind them
-    high = completed(stack, stack.create_jobs([SLEEP_50 | {"priority": "high"}] * many(50)))
+    high = wait_for_completion(stack, stack.create_jobs([SLEEP_50 | {"priority": "high"}] * many(50)))
     stack.client("sqs").purge_queue(QueueUrl=stack.outputs["LowQueueUrl"])
     # Then few low ones began before the last high one: in a queue that both share, it would be nearly all
     last = max(job["started_at"] for job in high)
@@ -83,7 +83,7 @@ def test_a_flood_of_low_jobs_keeps_no_high_one_waiting(stack: DeployedStack, man
 def test_of_a_limited_type_no_more_run_at_a_time_than_its_limit(stack: DeployedStack) -> None:
     audits = stack.create_jobs([{"type": "STORAGE_AUDIT", "payload": {"duration_ms": 700}}] * 8)
 
-    jobs = completed(stack, audits)
+    jobs = wait_for_completion(stack, audits)
 
     assert {job["queue"] for job in jobs} == {"STORAGE_AUDIT"}
     spans = [(job["started_at"], job["finished_at"]) for job in jobs]
@@ -106,7 +106,7 @@ def test_jobs_of_one_key_start_one_by_one_as_created_across_a_crash_and_retries(
     )
     kill_worker(running["worker"])
     jobs = [
-        wait_until(lambda job_id=job_id: ended(stack, job_id), seconds=60, what=f"{job_id}'s end") for job_id in ids
+        wait_until(lambda job_id=job_id: read_end(stack, job_id), seconds=60, what=f"{job_id}'s end") for job_id in ids
     ]
     # Then each ended before the next began, by its first attempt
     assert [job["status"] for job in jobs] == ["COMPLETED", "FAILED", *["COMPLETED"] * 3]
@@ -121,7 +121,7 @@ def of_status(stack: DeployedStack, job_id: str, status: str) -> dict[str, Any] 
     return job if job["status"] == status else None
 
 
-def ended(stack: DeployedStack, job_id: str) -> dict[str, Any] | None:
+def read_end(stack: DeployedStack, job_id: str) -> dict[str, Any] | None:
     job = read(stack, job_id)
     return job if job["status"] in ("COMPLETED", "FAILED", "CANCELLED") else None
 
@@ -141,10 +141,10 @@ def test_messages_say_whose_they_are(stack: DeployedStack) -> None:
         job_id = stack.api.post("/api/v1/jobs", SLEEP_50 | {"priority": "low"})["id"]
 
         def message() -> list[dict[str, Any]] | None:
-            found = stack.client("sqs").receive_message(
+            answer = stack.client("sqs").receive_message(
                 QueueUrl=stack.outputs["LowQueueUrl"], AttributeNames=["All"], VisibilityTimeout=0
             )
-            return found.get("Messages")
+            return answer.get("Messages")
 
         (received,) = wait_until(message, seconds=60, what="the message")
     assert received["Attributes"]["MessageGroupId"] == read(stack, job_id)["owner"]

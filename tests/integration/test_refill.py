@@ -23,16 +23,16 @@ def sleeps(count: int, duration_ms: int) -> list[dict[str, Any]]:
     return [{"type": "SLEEP", "payload": {"duration_ms": duration_ms}, "ttl_ms": 60_000}] * count
 
 
-def stored(stack: DeployedStack, job_ids: Sequence[str]) -> list[dict[str, Any]]:
+def read_stored(stack: DeployedStack, job_ids: Sequence[str]) -> list[dict[str, Any]]:
     return read_job_items(stack.client, stack.outputs["JobsTable"], job_ids)
 
 
 def all_completed(stack: DeployedStack, job_ids: Sequence[str]) -> list[dict[str, Any]]:
-    def completed() -> list[dict[str, Any]] | None:
-        jobs = stored(stack, job_ids)
+    def read_completed() -> list[dict[str, Any]] | None:
+        jobs = read_stored(stack, job_ids)
         return jobs if {job["status"] for job in jobs} == {"COMPLETED"} else None
 
-    return wait_until(completed, seconds=120, what="all COMPLETED")
+    return wait_until(read_completed, seconds=120, what="all COMPLETED")
 
 
 def invocations(stack: DeployedStack) -> int:
@@ -72,7 +72,7 @@ def test_short_jobs_end_while_every_worker_runs_a_long_one(stack: DeployedStack)
     all_completed(stack, short)
 
     # Then no long one has ended, and no other invocation was needed
-    assert {job["status"] for job in stored(stack, long)} == {"RUNNING"}
+    assert {job["status"] for job in read_stored(stack, long)} == {"RUNNING"}
     ended = all_completed(stack, [*long, *short])
     wait_until(lambda: messages_left(stack) == 0, seconds=30, what="no message left")
     assert {job["attempts"] for job in ended} == {1}
@@ -85,8 +85,8 @@ def test_a_killed_workers_received_jobs_are_finished_by_others_once(stack: Deplo
     with no_mapping(stack):
         job_ids = [*stack.create_jobs(sleeps(1, 6_000)), *stack.create_jobs(sleeps(9, 50))]
         job_ids += [each for _ in range(5) for each in stack.create_jobs(sleeps(10, 700))]
-    wait_until(lambda: stored(stack, job_ids[10:11])[0]["status"] != "CREATED", seconds=60, what="a received job")
-    [long] = stored(stack, job_ids[:1])
+    wait_until(lambda: read_stored(stack, job_ids[10:11])[0]["status"] != "CREATED", seconds=60, what="a received job")
+    [long] = read_stored(stack, job_ids[:1])
 
     # When it is killed
     kill_worker(long["worker"])

@@ -24,17 +24,17 @@ def picture() -> dict[str, Any]:
     return {"source": {"base64": base64.b64encode(drawn.getvalue()).decode()}, "width": 16, "height": 16}
 
 
-def completed(api: ApiClient, job_id: str) -> dict[str, Any]:
-    def ended() -> dict[str, Any] | None:
+def wait_for_completion(api: ApiClient, job_id: str) -> dict[str, Any]:
+    def read_end() -> dict[str, Any] | None:
         job = api.get(f"/api/v1/jobs/{job_id}")
         return job if job["status"] == "COMPLETED" else None
 
-    return wait_until(ended, seconds=60, what="the job's end")
+    return wait_until(read_end, seconds=60, what="the job's end")
 
 
 def objects_of(stack: DeployedStack, job_id: str) -> list[str]:
-    found = stack.client("s3").list_objects_v2(Bucket=stack.outputs["Bucket"]).get("Contents", [])
-    return sorted(one["Key"].rpartition("/")[2] for one in found if job_id in one["Key"])
+    objects = stack.client("s3").list_objects_v2(Bucket=stack.outputs["Bucket"]).get("Contents", [])
+    return sorted(one["Key"].rpartition("/")[2] for one in objects if job_id in one["Key"])
 
 
 def remove(stack: DeployedStack, job_id: str) -> None:
@@ -49,7 +49,7 @@ def test_a_removed_job_takes_payload_and_picture_along_and_is_counted_no_more(st
     api = stack.as_user(f"keeper-{secrets.token_hex(4)}")
     gone, stays = (api.post("/api/v1/jobs", {"type": "IMAGE_RESIZE", "payload": picture()})["id"] for _ in range(2))
     for job_id in (gone, stays):
-        completed(api, job_id)
+        wait_for_completion(api, job_id)
         assert objects_of(stack, job_id) == ["image-1.png", "payload.json"]
     wait_until(lambda: api.get("/api/v1/jobs", size=1)["totalElements"] == 2, seconds=30, what="both counted")
     # When the table removes one
@@ -66,9 +66,9 @@ def test_a_job_says_when_it_goes_and_is_absent_from_then_on(stack: DeployedStack
     body = {"type": "SLEEP", "payload": {"duration_ms": 1}, "retention_days": 2}
     created = stack.api.post("/api/v1/jobs", body)
     assert created["expires_at"] is None
-    job = completed(stack.api, created["id"])
-    kept = datetime.fromisoformat(job["expires_at"]) - datetime.fromisoformat(job["finished_at"])
-    assert timedelta(days=2) <= kept < timedelta(days=2, seconds=1)
+    job = wait_for_completion(stack.api, created["id"])
+    lifetime = datetime.fromisoformat(job["expires_at"]) - datetime.fromisoformat(job["finished_at"])
+    assert timedelta(days=2) <= lifetime < timedelta(days=2, seconds=1)
     # When that has passed, before the table has removed it
     stack.client("dynamodb").update_item(
         TableName=stack.outputs["JobsTable"],

@@ -41,7 +41,7 @@ def enforcing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Daemon
 
 
 @pytest.fixture(scope="module")
-def guarded(enforcing: tuple[DaemonRecord, Home]) -> Iterator[DeployedStack]:
+def strict(enforcing: tuple[DaemonRecord, Home]) -> Iterator[DeployedStack]:
     # It has no TLS, and would enforce that too.
     stack = deploy(*enforcing, "leaseway-guarded", {"RefusePlainHttp": "false"})
     for function in FUNCTIONS:
@@ -60,7 +60,7 @@ def _allow_batches(iam: Any, role: str) -> None:
         iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(policy))
 
 
-def ended(stack: DeployedStack, job_id: str) -> dict[str, Any]:
+def wait_for_end(stack: DeployedStack, job_id: str) -> dict[str, Any]:
     job = {}
 
     def has_ended() -> bool:
@@ -86,81 +86,83 @@ def picture() -> str:
         ("IMAGE_RESIZE", {"source": {"base64": picture()}, "width": 16, "height": 12, "format": "png"}),
     ],
 )
-def test_jobs_run_within_the_workers_rights(guarded: DeployedStack, kind: str, payload: dict[str, Any]) -> None:
-    job = guarded.api.post("/api/v1/jobs", {"type": kind, "payload": payload})
+def test_jobs_run_within_the_workers_rights(strict: DeployedStack, kind: str, payload: dict[str, Any]) -> None:
+    job = strict.api.post("/api/v1/jobs", {"type": kind, "payload": payload})
 
-    assert ended(guarded, job["id"])["status"] == "COMPLETED"
-
-
-def test_jobs_for_workers_outside_are_within_the_apis_rights(guarded: DeployedStack) -> None:
-    for end, told in (("complete", {"result": {"text": "x" * 10_000}}), ("fail", {"error": "no paper"})):
-        job = guarded.api.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"text": "x" * 10_000}})
-        held = guarded.api.post("/api/v1/jobs/claim", {"types": ["EXTERNAL"], "worker": "rights", "wait_seconds": 5})
-        assert held["job"]["id"] == job["id"]
-        one, token = f"/api/v1/jobs/{job['id']}", {"claim_token": held["claim_token"]}
-        assert guarded.api.post(f"{one}/heartbeat", token)["status"] == "RUNNING"
-        assert guarded.api.post(f"{one}/{end}", token | told)["id"] == job["id"]
+    assert wait_for_end(strict, job["id"])["status"] == "COMPLETED"
 
 
-def test_balances_lists_and_totals_are_within_the_apis_rights(guarded: DeployedStack) -> None:
-    guarded.api.post("/api/users", {"userId": "rights", "balance": 5})
-    guarded.api.post("/api/users/update-balance", {"userId": "rights", "amount": "-2"})
-    ids = [guarded.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"] for _ in range(3)]
+def test_jobs_for_workers_outside_are_within_the_apis_rights(strict: DeployedStack) -> None:
+    for end, outcome in (("complete", {"result": {"text": "x" * 10_000}}), ("fail", {"error": "no paper"})):
+        job = strict.api.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"text": "x" * 10_000}})
+        claimed = strict.api.post("/api/v1/jobs/claim", {"types": ["EXTERNAL"], "worker": "rights", "wait_seconds": 5})
+        assert claimed["job"]["id"] == job["id"]
+        one, token = f"/api/v1/jobs/{job['id']}", {"claim_token": claimed["claim_token"]}
+        assert strict.api.post(f"{one}/heartbeat", token)["status"] == "RUNNING"
+        assert strict.api.post(f"{one}/{end}", token | outcome)["id"] == job["id"]
+
+
+def test_balances_lists_and_totals_are_within_the_apis_rights(strict: DeployedStack) -> None:
+    strict.api.post("/api/users", {"userId": "rights", "balance": 5})
+    strict.api.post("/api/users/update-balance", {"userId": "rights", "amount": "-2"})
+    ids = [strict.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {}})["id"] for _ in range(3)]
     for job_id in ids:
-        ended(guarded, job_id)
+        wait_for_end(strict, job_id)
 
-    assert float(guarded.api.get("/api/users/rights/balance")["balance"]) == 3
-    page = guarded.api.get("/api/v1/jobs", size=2)
+    assert float(strict.api.get("/api/users/rights/balance")["balance"]) == 3
+    page = strict.api.get("/api/v1/jobs", size=2)
     assert len(page["content"]) == 2
-    assert len(guarded.api.get("/api/v1/jobs", size=2, cursor=page["cursor"])["content"]) >= 1
-    assert guarded.api.get("/api/v1/jobs", status="COMPLETED")["content"]
-    assert wait_until(lambda: guarded.api.get("/api/v1/jobs")["totalElements"] >= 3, 30, every=0.5), "nothing counted"
+    assert len(strict.api.get("/api/v1/jobs", size=2, cursor=page["cursor"])["content"]) >= 1
+    assert strict.api.get("/api/v1/jobs", status="COMPLETED")["content"]
+    assert wait_until(lambda: strict.api.get("/api/v1/jobs")["totalElements"] >= 3, 30, every=0.5), "nothing counted"
 
 
-def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_rights(guarded: DeployedStack) -> None:
+def test_keys_transfers_reversals_and_the_ledger_are_within_their_functions_rights(
+    strict: DeployedStack,
+) -> None:
     for user in ("payer", "payee"):
-        guarded.api.post_once("/api/users", {"userId": user, "balance": 5})
-    made = guarded.api.post_once("/api/v1/transfers", {"from": "payer", "to": "payee", "amount": 2})
-    refused = guarded.api.request(
+        strict.api.post_once("/api/users", {"userId": user, "balance": 5})
+    outcome = strict.api.post_once("/api/v1/transfers", {"from": "payer", "to": "payee", "amount": 2})
+    refused = strict.api.request(
         "POST", "/api/users/update-balance", json={"userId": "payee", "amount": -50}, headers={"Idempotency-Key": "k"}
     )
     assert refused.status_code == 409
 
-    def listed() -> bool:
-        return len(guarded.api.get("/api/users/payer/ledger")["content"]) == 2
+    def has_entries() -> bool:
+        return len(strict.api.get("/api/users/payer/ledger")["content"]) == 2
 
-    assert wait_until(listed, 30, every=0.2), "no entry was written"
-    assert len(guarded.api.post(f"/api/v1/ledger/{made['from_entry']}/reversal")["entries"]) == 2
-    again = guarded.api.request("POST", f"/api/v1/ledger/{made['to_entry']}/reversal")
+    assert wait_until(has_entries, 30, every=0.2), "no entry was written"
+    assert len(strict.api.post(f"/api/v1/ledger/{outcome['from_entry']}/reversal")["entries"]) == 2
+    again = strict.api.request("POST", f"/api/v1/ledger/{outcome['to_entry']}/reversal")
     assert (again.status_code, again.json()["code"]) in ((409, "ALREADY_REVERSED"), (404, "ENTRY_NOT_FOUND"))
-    assert guarded.invoke("LedgerCheckFunction", {"do": "verify"})["clean"]
-    assert guarded.invoke("LedgerCheckFunction", {"do": "export", "user_id": "payer"})["entries"]
-    assert guarded.invoke("LedgerCheckFunction", {"do": "repair", "user_id": "payer"}) == {"repaired": []}
+    assert strict.invoke("LedgerCheckFunction", {"do": "verify"})["clean"]
+    assert strict.invoke("LedgerCheckFunction", {"do": "export", "user_id": "payer"})["entries"]
+    assert strict.invoke("LedgerCheckFunction", {"do": "repair", "user_id": "payer"}) == {"repaired": []}
 
 
-def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(guarded: DeployedStack) -> None:
-    job_id = guarded.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}})["id"]
-    ended(guarded, job_id)
+def test_a_sweep_and_a_dead_letter_are_within_their_functions_rights(strict: DeployedStack) -> None:
+    job_id = strict.api.post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 1}})["id"]
+    wait_for_end(strict, job_id)
 
-    guarded.invoke("SweeperFunction", {})
+    strict.invoke("SweeperFunction", {})
     body = json.dumps({"job_id": job_id, "ttl_ms": 1_000})
-    guarded.client("sqs").send_message(QueueUrl=guarded.outputs["DeadLetterQueueUrl"], MessageBody=body)
+    strict.client("sqs").send_message(QueueUrl=strict.outputs["DeadLetterQueueUrl"], MessageBody=body)
 
-    assert wait_until(lambda: _depth(guarded, "DeadLetterQueueUrl") == 0, 30, every=0.5), "the dead letter stayed"
+    assert wait_until(lambda: _depth(strict, "DeadLetterQueueUrl") == 0, 30, every=0.5), "the dead letter stayed"
 
 
-def test_the_engine_really_enforces_the_roles(guarded: DeployedStack) -> None:
+def test_the_engine_really_enforces_the_roles(strict: DeployedStack) -> None:
     """The proof that the other tests prove something: without its policy the API cannot read a balance."""
-    iam, role = guarded.client("iam"), _role(guarded, "ApiFunction")
+    iam, role = strict.client("iam"), _role(strict, "ApiFunction")
     policy = iam.get_role_policy(RoleName=role, PolicyName="api")["PolicyDocument"]
-    kept = [entry for entry in policy["Statement"] if "AccountsTable" not in json.dumps(entry)]
-    assert len(kept) < len(policy["Statement"])
-    iam.put_role_policy(RoleName=role, PolicyName="api", PolicyDocument=json.dumps(policy | {"Statement": kept}))
+    statements = [entry for entry in policy["Statement"] if "AccountsTable" not in json.dumps(entry)]
+    assert len(statements) < len(policy["Statement"])
+    iam.put_role_policy(RoleName=role, PolicyName="api", PolicyDocument=json.dumps(policy | {"Statement": statements}))
     try:
-        assert guarded.api.request("GET", "/api/users/1/balance").status_code >= 500
+        assert strict.api.request("GET", "/api/users/1/balance").status_code >= 500
     finally:
         iam.put_role_policy(RoleName=role, PolicyName="api", PolicyDocument=json.dumps(policy))
-    assert guarded.api.request("GET", "/api/users/1/balance").status_code == 200
+    assert strict.api.request("GET", "/api/users/1/balance").status_code == 200
 
 
 def test_a_queue_refuses_plain_http_unless_the_stack_says_otherwise(enforcing: tuple[DaemonRecord, Home]) -> None:
@@ -179,28 +181,28 @@ def _role(stack: DeployedStack, function: str) -> str:
 
 def _depth(stack: DeployedStack, queue: str) -> int:
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    held = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)["Attributes"]
-    return sum(int(held[name]) for name in names)
+    counts = stack.client("sqs").get_queue_attributes(QueueUrl=stack.outputs[queue], AttributeNames=names)["Attributes"]
+    return sum(int(counts[name]) for name in names)
 
 
-def test_a_task_is_run_and_read_within_the_functions_rights(guarded: DeployedStack) -> None:
+def test_a_task_is_run_and_read_within_the_functions_rights(strict: DeployedStack) -> None:
     body = {"name": "rights", "type": "SLEEP", "payload": {"duration_ms": 1}, "every": "60s"}
-    task = guarded.api.post("/api/tasks", body)
+    task = strict.api.post("/api/tasks", body)
     path = f"/api/tasks/{task['id']}"
-    by_hand = guarded.api.post(f"{path}/run")["job_id"]
-    assert ended(guarded, by_hand)["status"] == "COMPLETED"
+    by_hand = strict.api.post(f"{path}/run")["job_id"]
+    assert wait_for_end(strict, by_hand)["status"] == "COMPLETED"
 
     # Slots come after runs that have ended.
     for _ in range(2):
-        _let_its_slot_come(guarded, task["id"])
-        assert guarded.invoke("SchedulerFunction")["started"] == 1
-        ended(guarded, guarded.api.get(path)["run"]["job_id"])
-    assert len(guarded.api.get(f"{path}/history")["content"]) == 3
-    assert len(guarded.api.get("/api/tasks/history")["content"]) == 3
-    assert guarded.api.get("/api/tasks/stats/summary")["by_task"][0]["name"] == "rights"
-    assert guarded.api.patch(path, {"enabled": False})["state"] == "PAUSED"
-    assert guarded.api.get("/api/tasks")["content"][0]["name"] == "rights"
-    assert guarded.api.request("DELETE", path).status_code == 200
+        _let_its_slot_come(strict, task["id"])
+        assert strict.invoke("SchedulerFunction")["started"] == 1
+        wait_for_end(strict, strict.api.get(path)["run"]["job_id"])
+    assert len(strict.api.get(f"{path}/history")["content"]) == 3
+    assert len(strict.api.get("/api/tasks/history")["content"]) == 3
+    assert strict.api.get("/api/tasks/stats/summary")["by_task"][0]["name"] == "rights"
+    assert strict.api.patch(path, {"enabled": False})["state"] == "PAUSED"
+    assert strict.api.get("/api/tasks")["content"][0]["name"] == "rights"
+    assert strict.api.request("DELETE", path).status_code == 200
 
 
 def _let_its_slot_come(stack: DeployedStack, task_id: str) -> None:

@@ -35,8 +35,8 @@ def leaseway(usual: DeployedStack, home: Home, monkeypatch: pytest.MonkeyPatch) 
 
 def who(stack: DeployedStack, token: str) -> tuple[str, str]:
     headers = {"authorization": f"Bearer {token}"}
-    told = httpx.get(f"{stack.outputs.api_url}/api/v1/me", headers=headers, trust_env=False).json()
-    return told["username"], told["role"]
+    me = httpx.get(f"{stack.outputs.api_url}/api/v1/me", headers=headers, trust_env=False).json()
+    return me["username"], me["role"]
 
 
 def last_line(result: Result) -> str:
@@ -88,9 +88,9 @@ def test_what_is_kept_is_this_users_alone_and_has_no_password_that_a_person_chos
     leaseway("login")
     file = home.path / f"signed-in-{usual.outputs.target.value}.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    kept = json.loads(file.read_text())["users"]
-    assert kept["admin"]["password"] == ""
-    assert kept[name]["password"]
+    users = json.loads(file.read_text())["users"]
+    assert users["admin"]["password"] == ""
+    assert users[name]["password"]
 
 
 def test_a_name_that_is_taken_needs_its_password(usual: DeployedStack, leaseway: RunCommand) -> None:

@@ -15,7 +15,7 @@ from support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def counted(make_stack: StackFactory) -> DeployedStack:
+def counting(make_stack: StackFactory) -> DeployedStack:
     return make_stack("tally", SweeperEnabled=False)
 
 
@@ -28,26 +28,27 @@ def eventually(stack: DeployedStack, owner: str, expected: dict[str | None, int]
     wait_until(lambda: totals_of(stack, owner) == expected, seconds=60, what=f"totals {expected}", every=0.5)
 
 
-def test_jobs_that_run_are_counted_where_they_end(counted: DeployedStack) -> None:
+def test_jobs_that_run_are_counted_where_they_end(counting: DeployedStack) -> None:
     ids = [
-        counted.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {"digits": 4}})["id"] for _ in range(12)
+        counting.api.post("/api/v1/jobs", {"type": "GENERATE_NUMBER", "payload": {"digits": 4}})["id"]
+        for _ in range(12)
     ]
     assert len(set(ids)) == 12
-    eventually(counted, "admin", {None: 12, "CREATED": 0, "RUNNING": 0, "COMPLETED": 12})
+    eventually(counting, "admin", {None: 12, "CREATED": 0, "RUNNING": 0, "COMPLETED": 12})
 
 
-def test_deleted_jobs_are_counted_no_more(counted: DeployedStack) -> None:
-    with act_as_function(counted):
+def test_deleted_jobs_are_counted_no_more(counting: DeployedStack) -> None:
+    with act_as_function(counting):
         put_jobs([make_job_item(n, owner="leaver") for n in range(5)])
-    eventually(counted, "leaver", {None: 5, "CREATED": 0, "RUNNING": 0, "COMPLETED": 5})
-    with act_as_function(counted):
+    eventually(counting, "leaver", {None: 5, "CREATED": 0, "RUNNING": 0, "COMPLETED": 5})
+    with act_as_function(counting):
         for n in range(2):
             key = {"id": make_job_item(n, owner="leaver")["id"]}
             aws.client("dynamodb").delete_item(TableName=require_setting("jobs_table"), Key=key)
-    eventually(counted, "leaver", {None: 3, "CREATED": 0, "RUNNING": 0, "COMPLETED": 3})
+    eventually(counting, "leaver", {None: 3, "CREATED": 0, "RUNNING": 0, "COMPLETED": 3})
 
 
-def test_a_batch_invoked_again_changes_nothing(counted: DeployedStack) -> None:
+def test_a_batch_invoked_again_changes_nothing(counting: DeployedStack) -> None:
     # Given a batch that the function has counted, when it is delivered again, whole and then cut short, then the engine
     # refuses its marker and the totals stay
     def record(number: int) -> dict[str, Any]:
@@ -57,19 +58,19 @@ def test_a_batch_invoked_again_changes_nothing(counted: DeployedStack) -> None:
     batch = [record(n) for n in range(7)]
     expected = {None: 7, "CREATED": 0, "RUNNING": 0, "COMPLETED": 7}
     for delivery in (batch, batch, batch[:4], batch[4:]):
-        counted.invoke("TallyFunction", {"Records": delivery})
-        assert totals_of(counted, "repeated") == expected
+        counting.invoke("TallyFunction", {"Records": delivery})
+        assert totals_of(counting, "repeated") == expected
 
 
-def test_a_jobs_life_costs_eight_write_units_on_the_deployed_table(counted: DeployedStack) -> None:
+def test_a_jobs_life_costs_eight_write_units_on_the_deployed_table(counting: DeployedStack) -> None:
     # Given a job that ran through the deployed functions, when its stream records are billed, then they are 3 writes
     # of 8 units, indexes included
-    job_id = counted.api.post("/api/v1/jobs", {"type": "GENERATE_LOGIN", "payload": {"length": 8}})["id"]
+    job_id = counting.api.post("/api/v1/jobs", {"type": "GENERATE_LOGIN", "payload": {"length": 8}})["id"]
     wait_until(
-        lambda: counted.api.get(f"/api/v1/jobs/{job_id}")["status"] == "COMPLETED", seconds=60, what="the job's end"
+        lambda: counting.api.get(f"/api/v1/jobs/{job_id}")["status"] == "COMPLETED", seconds=60, what="the job's end"
     )
-    table = describe_table(counted.client("dynamodb"), counted.outputs["JobsTable"])
-    images = [images for images in images_of(counted) if images["Keys"]["id"]["S"] == job_id]
+    table = describe_table(counting.client("dynamodb"), counting.outputs["JobsTable"])
+    images = [images for images in images_of(counting) if images["Keys"]["id"]["S"] == job_id]
     charges = [
         charge for image in images for charge in units_of_change(image.get("OldImage"), image["NewImage"], table)
     ]

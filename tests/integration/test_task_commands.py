@@ -27,25 +27,25 @@ def name() -> str:
     return f"cli-{secrets.token_hex(6)}"
 
 
-def told(result: Result) -> Any:
+def read_json(result: Result) -> Any:
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
 
 
 def test_a_task_is_created_paused_resumed_and_run(leaseway: RunCommand, name: str) -> None:
     payload = json.dumps({"duration_ms": 10})
-    made = told(leaseway("tasks", "create", name, "SLEEP", "--payload", payload, "--every", "1h", "--json"))
-    assert (made["name"], made["every"], made["state"]) == (name, "1h", "WAITING")
-    assert told(leaseway("tasks", "pause", name, "--json"))["state"] == "PAUSED"
-    assert told(leaseway("tasks", "resume", made["id"], "--json"))["next_run"]
+    task = read_json(leaseway("tasks", "create", name, "SLEEP", "--payload", payload, "--every", "1h", "--json"))
+    assert (task["name"], task["every"], task["state"]) == (name, "1h", "WAITING")
+    assert read_json(leaseway("tasks", "pause", name, "--json"))["state"] == "PAUSED"
+    assert read_json(leaseway("tasks", "resume", task["id"], "--json"))["next_run"]
 
-    job_id = told(leaseway("tasks", "run", name, "--json"))["job_id"]
+    job_id = read_json(leaseway("tasks", "run", name, "--json"))["job_id"]
 
-    def done() -> list[dict[str, Any]]:
-        entries = told(leaseway("tasks", "history", name, "--json"))["content"]
+    def list_completed() -> list[dict[str, Any]]:
+        entries = read_json(leaseway("tasks", "history", name, "--json"))["content"]
         return [entry for entry in entries if entry["status"] == "COMPLETED"]
 
-    assert wait_until(done, seconds=30, what="the run", every=0.5)[0]["run"]["job_id"] == job_id
+    assert wait_until(list_completed, seconds=30, what="the run", every=0.5)[0]["run"]["job_id"] == job_id
     assert name in leaseway("tasks", "list").stdout
     assert "COMPLETED" in leaseway("tasks", "history", name).stdout
     watched = leaseway("tasks", "watch", "--looks", 1)
@@ -69,14 +69,14 @@ def test_seeding_installs_six_samples_once(
     first, second = leaseway("tasks", "seed"), leaseway("tasks", "seed")
     assert (first.exit_code, first.stdout.count("defined")) == (0, 6)
     assert second.stdout.count("there already") == 6
-    for task in told(leaseway("tasks", "list", "--json")):
+    for task in read_json(leaseway("tasks", "list", "--json")):
         if task["name"] in {sample["name"] for sample in samples(2, "https://example.com/")}:
             assert 2_000 <= task["payload"]["duration_ms"] <= 2_500
 
 
 def test_samples_are_two_minutes_long_unless_shortened() -> None:
-    wanted = samples(120, "https://example.com/")
-    assert len(wanted) >= 5
-    assert len({sample["type"] for sample in wanted} - {"SLEEP"}) >= 3
-    assert all(sample["payload"]["duration_ms"] >= 120_000 for sample in wanted)
-    assert all(sample["payload"]["duration_ms"] < sample["ttl_ms"] <= 840_000 for sample in wanted)
+    sample_tasks = samples(120, "https://example.com/")
+    assert len(sample_tasks) >= 5
+    assert len({sample["type"] for sample in sample_tasks} - {"SLEEP"}) >= 3
+    assert all(sample["payload"]["duration_ms"] >= 120_000 for sample in sample_tasks)
+    assert all(sample["payload"]["duration_ms"] < sample["ttl_ms"] <= 840_000 for sample in sample_tasks)

@@ -54,8 +54,8 @@ def quick(make_stack: StackFactory) -> DeployedStack:
 def sample(make_stack: StackFactory) -> tuple[DeployedStack, dict[str, Any]]:
     """A sample task at its default length on the default lease, started first and judged last."""
     stack = make_stack("samples", LogFormat="json", SchedulerEnabled="false", SweeperEnabled="false")
-    wanted = next(task for task in samples(SECONDS, "https://example.com/") if task["name"] == "draw-pictures")
-    task = stack.api.post("/api/tasks", wanted)
+    definition = next(task for task in samples(SECONDS, "https://example.com/") if task["name"] == "draw-pictures")
+    task = stack.api.post("/api/tasks", definition)
     due(stack, task)
     stack.invoke("SchedulerFunction")
     return stack, task
@@ -111,14 +111,14 @@ def run_of(stack: DeployedStack, task: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def running(stack: DeployedStack, task: dict[str, Any], attempt: int = 1, seconds: float = 90) -> dict[str, Any]:
-    def claimed() -> dict[str, Any] | None:
+    def read_attempt() -> dict[str, Any] | None:
         run = run_of(stack, task)
         return run if run and run["status"] == "RUNNING" and run["attempts"] == attempt else None
 
-    return wait_until(claimed, seconds=seconds, what=f"attempt {attempt} of {task['name']}", every=0.05)
+    return wait_until(read_attempt, seconds=seconds, what=f"attempt {attempt} of {task['name']}", every=0.05)
 
 
-def ended(stack: DeployedStack, task: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
+def wait_for_end(stack: DeployedStack, task: dict[str, Any], seconds: float = 120) -> dict[str, Any]:
     def over() -> dict[str, Any] | None:
         run = run_of(stack, task)
         return run if run and run["status"] in ENDED else None
@@ -153,11 +153,11 @@ def test_five_ticks_at_the_same_instant_start_fifty_due_tasks_once_each(
     assert sum(report["sent"] for report in reports) == many(50)
     assert sum(report["failed"] for report in reports) == 0
     jobs = {task["id"]: jobs_of(quick, task) for task in tasks}
-    assert {task_id: [int(job["slot"]["N"]) for job in made] for task_id, made in jobs.items()} == {
+    assert {task_id: [int(job["slot"]["N"]) for job in created] for task_id, created in jobs.items()} == {
         task_id: [slot] for task_id, slot in slots.items()
     }
     # And each was run once
-    runs = [ended(quick, task, seconds=120) for task in tasks]
+    runs = [wait_for_end(quick, task, seconds=120) for task in tasks]
     assert Counter((run["status"], run["attempts"]) for run in runs) == {("COMPLETED", 1): many(50)}
 
 
@@ -171,7 +171,7 @@ def test_a_run_starts_at_its_slot_and_that_of_a_paused_task_does_not(quick: Depl
     # When one is paused before the slot
     assert quick.api.patch(f"/api/tasks/{paused['id']}", {"enabled": False})["run"] is None
     # Then the other starts, not before its slot, and without another tick
-    assert ended(quick, punctual)["status"] == "COMPLETED"
+    assert wait_for_end(quick, punctual)["status"] == "COMPLETED"
     (job,) = jobs_of(quick, punctual)
     assert int(job["started_at"]["N"]) >= slot
     # And the paused one has neither a run nor an entry
@@ -193,10 +193,10 @@ def test_two_minutes_of_missed_ticks(quick: DeployedStack, catch_up: str, runs: 
     quick.invoke("SchedulerFunction")
     # Then one of them is made up for, or none, and the schedule goes on
     assert slots_up_to(quick, task, first + 2 * MINUTE) == [first + 2 * MINUTE][:runs]
-    shown = read(quick, task)
-    assert shown["missed"] == missed
+    state = read(quick, task)
+    assert state["missed"] == missed
     assert sum(entry["slots"] for entry in history(quick, task, status="MISSED")) == missed
-    assert shown["next_run"] > shown["updated_at"]
+    assert state["next_run"] > state["updated_at"]
 
 
 def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick: DeployedStack) -> None:
@@ -204,7 +204,7 @@ def test_a_clock_that_goes_back_an_hour_starts_nothing_again(quick: DeployedStac
     task = define(quick, every="60s")
     slot = due(quick, task)
     quick.invoke("SchedulerFunction")
-    ended(quick, task)
+    wait_for_end(quick, task)
     started = slot / 1000
     with act_as_function(quick, "SchedulerFunction"):
         # When a scheduler's clock is an hour behind, and comes back minute by minute
@@ -223,15 +223,15 @@ def test_ten_equal_runs_spread_over_five_workers(spread: tuple[DeployedStack, li
     # Given ten tasks of equal length that came due at once, and five workers
     stack, tasks = spread
     # When they have run
-    runs = [ended(stack, task, seconds=120) for task in tasks]
+    runs = [wait_for_end(stack, task, seconds=120) for task in tasks]
     assert {(run["status"], run["attempts"]) for run in runs} == {("COMPLETED", 1)}
 
     # Then the statistics tell of five workers with one to five runs each
-    def counted() -> dict[str, Any] | None:
+    def read_summary() -> dict[str, Any] | None:
         summary = stack.api.get("/api/tasks/stats/summary")
         return summary if summary["overall"]["runs"] >= 10 else None
 
-    summary = wait_until(counted, seconds=30, what="ten counted runs", every=0.5)
+    summary = wait_until(read_summary, seconds=30, what="ten counted runs", every=0.5)
     runs_by_worker = {figures["worker"]: figures["runs"] for figures in summary["by_worker"]}
     print("runs by worker:", sorted(runs_by_worker.values()))
     assert len(runs_by_worker) == 5
@@ -252,15 +252,15 @@ def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_st
     # When the worker is killed
     kill_worker(victim["worker"])
     # Then another finishes it
-    run = ended(quick, task)
+    run = wait_for_end(quick, task)
     assert (run["status"], run["crashes"], run["attempts"]) == ("COMPLETED", 1, 2)
     assert run["worker"] != victim["worker"]
     # And the next slot starts, and history tells of both
     due(quick, task)
     quick.invoke("SchedulerFunction")
-    assert ended(quick, task)["job_id"] != run["job_id"]
-    told = [(entry["run"]["status"], entry["run"]["crashes"]) for entry in history(quick, task)]
-    assert told == [("COMPLETED", 0), ("COMPLETED", 1)]
+    assert wait_for_end(quick, task)["job_id"] != run["job_id"]
+    runs = [(entry["run"]["status"], entry["run"]["crashes"]) for entry in history(quick, task)]
+    assert runs == [("COMPLETED", 0), ("COMPLETED", 1)]
 
 
 def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up(quick: DeployedStack) -> None:
@@ -277,8 +277,8 @@ def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up
         due(quick, task)
         quick.invoke("SchedulerFunction")
         # Then the next run is there, and the dead one is over
-        told = [entry["status"] for entry in history(quick, task)]
-        assert told == ["CREATED", "SKIPPED", "CANCELLED"]
+        statuses = [entry["status"] for entry in history(quick, task)]
+        assert statuses == ["CREATED", "SKIPPED", "CANCELLED"]
         dead = read_job_item(quick.client, quick.outputs["JobsTable"], victim["job_id"])
         assert (dead["status"], dead["crashes"]) == ("CANCELLED", 1)
     run = running(quick, task)
@@ -290,10 +290,10 @@ def test_a_run_past_its_time_to_live_is_cancelled_and_the_next_slot_starts(quick
     task = define(quick, payload={"duration_ms": 30_000}, ttl_ms=1_000)
     due(quick, task)
     quick.invoke("SchedulerFunction")
-    assert ended(quick, task)["status"] == "CANCELLED"
+    assert wait_for_end(quick, task)["status"] == "CANCELLED"
     due(quick, task)
     quick.invoke("SchedulerFunction")
-    assert ended(quick, task)["status"] == "CANCELLED"
+    assert wait_for_end(quick, task)["status"] == "CANCELLED"
     assert [entry["status"] for entry in history(quick, task)] == ["CANCELLED", "CANCELLED"]
 
 
@@ -303,15 +303,15 @@ def test_a_task_is_run_by_hand_paused_and_resumed(quick: DeployedStack) -> None:
     assert started.status_code == 202
     refused = quick.api.request("POST", f"/api/tasks/{task['id']}/run")
     assert (refused.status_code, refused.json()["code"]) == (409, "ALREADY_RUNNING")
-    shown = running(quick, task)
-    assert shown["job_id"] == started.json()["job_id"]
-    assert shown["running_seconds"] >= 0
+    run = running(quick, task)
+    assert run["job_id"] == started.json()["job_id"]
+    assert run["running_seconds"] >= 0
 
     def change(**changes: Any) -> dict[str, Any]:
         return quick.api.request("PATCH", f"/api/tasks/{task['id']}", json=changes).json()
 
     assert change(enabled=False)["next_run"] is None
-    assert ended(quick, task)["status"] == "COMPLETED"
+    assert wait_for_end(quick, task)["status"] == "COMPLETED"
     assert read(quick, task)["state"] == "PAUSED"
     assert change(enabled=True)["state"] == "WAITING"
     everywhere = quick.api.get("/api/tasks/history", size=100)["content"]
@@ -325,13 +325,13 @@ def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(
 ) -> None:
     stack, task = sample
 
-    run = ended(stack, task, seconds=200)
+    run = wait_for_end(stack, task, seconds=200)
 
     assert (run["status"], run["attempts"], run["crashes"]) == ("COMPLETED", 1, 0)
-    shown = stack.api.get(f"/api/v1/jobs/{run['job_id']}")
-    took = datetime.fromisoformat(shown["finished_at"]) - datetime.fromisoformat(shown["started_at"])
+    job = stack.api.get(f"/api/v1/jobs/{run['job_id']}")
+    took = datetime.fromisoformat(job["finished_at"]) - datetime.fromisoformat(job["started_at"])
     assert took.total_seconds() >= 120
-    assert shown["result"]["frames"] == 12
+    assert job["result"]["frames"] == 12
     assert_steady_heartbeats(transitions(stack, run["job_id"]), lease_ms=30_000)
     lines = read_log_lines(stack.client, stack.outputs["WorkerFunction"])
     deliveries = [line for line in lines if line.get("job_id") == run["job_id"]
@@ -351,8 +351,8 @@ class no_task_workers_after_the_claim:  # noqa: N801 - used as a word of the tes
         victim = running(stack, self._task)
         queue = stack.outputs["TasksQueueUrl"]
         arn = stack.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-        found = stack.client("lambda").list_event_source_mappings(EventSourceArn=arn["Attributes"]["QueueArn"])
-        self._mapping = found["EventSourceMappings"][0]["UUID"]
+        mappings = stack.client("lambda").list_event_source_mappings(EventSourceArn=arn["Attributes"]["QueueArn"])
+        self._mapping = mappings["EventSourceMappings"][0]["UUID"]
         self._switch(on=False)
         kill_worker(victim["worker"])
         return victim
