@@ -1,15 +1,22 @@
 """Transactions: several conditional writes, all of them or none."""
 
 import uuid
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
 from leaseway import aws
 from leaseway.dynamodb.failures import PASSING_REASONS
 from leaseway.dynamodb.repetition import repeat_until_answered
+from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Item, Part
+from leaseway.errors import UnavailableError
+
+_TRIES = 6
+_BACKOFF = Backoff(first=0.02)
+
+_Outcome = TypeVar("_Outcome")
 
 
 class Reason(NamedTuple):
@@ -71,3 +78,37 @@ def transact_with_retries(parts: Sequence[Part]) -> None:
     """
     token = uuid.uuid4().hex
     repeat_until_answered(lambda: transact(parts, token))
+
+
+def transact_until_settled(
+    plan: Callable[[], Sequence[Part]],
+    judge: Callable[[TransactionCancelledError], _Outcome | None],
+    *,
+    tries: int = _TRIES,
+    busy: str = "others change the same items; try again",
+) -> _Outcome | None:
+    """Plan a transaction and send it, and again after each cancellation, until it is written or needless.
+
+        plan --> sent --> written: returns None
+          ^        '--> cancelled --> judge --> its outcome, which is returned
+          '-- a pause with jitter <-- None --'
+
+    `plan` is called for each try, so that it can build on the items that `judge` has seen. Without parts nothing is
+    sent. A try costs what `transact_with_retries` costs.
+
+    Raises what `judge` and `transact_with_retries` raise, and:
+        UnavailableError: each of the tries was cancelled; nothing was written. Its text is `busy`.
+    """
+    failure: TransactionCancelledError | None = None
+    for _ in _BACKOFF.attempts(tries):
+        if not (parts := plan()):
+            return None
+        try:
+            transact_with_retries(parts)
+        except TransactionCancelledError as cancelled:
+            if (outcome := judge(cancelled)) is not None:
+                return outcome
+            failure = cancelled
+        else:
+            return None
+    raise UnavailableError(busy) from failure

@@ -12,9 +12,8 @@ from typing import Any
 
 import msgspec
 
-from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Item
-from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_until_settled, transact_with_retries
 from leaseway.errors import ConflictError, OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyedRequest, KeyReusedError, WorkMovedError
 from leaseway.jobs import content, queue, tags
@@ -42,8 +41,6 @@ _IN_EVERY_DIGEST = frozenset(
     }
 )
 """Options of the first release; others belong to a request's digest only if they are set."""
-_TRIES = 6
-_BACKOFF = Backoff(first=0.02)
 
 
 class _FirstAnswer(msgspec.Struct, frozen=True):
@@ -131,19 +128,17 @@ def _insert(job: Job, keyed: KeyedRequest) -> _FirstAnswer | None:
     ]
     if job.order_key is not None:
         parts.append(count_part(job.owner, job.order_key, 1))
-    for _ in _BACKOFF.attempts(_TRIES):
-        try:
-            transact_with_retries(parts)
-        except TransactionCancelledError as cancelled:
-            if not cancelled.is_passing and (first_answer := _settle_refusal(job.id, keyed, cancelled)) is not None:
-                return first_answer
-        else:
-            return None
-    raise UnavailableError("others use the same Idempotency-Key just now; try again")
+    return transact_until_settled(
+        lambda: parts,
+        lambda cancelled: _settle_refusal(job.id, keyed, cancelled),
+        busy="others use the same Idempotency-Key just now; try again",
+    )
 
 
 def _settle_refusal(job_id: str, keyed: KeyedRequest, cancelled: TransactionCancelledError) -> _FirstAnswer | None:
-    """The first answer, from what refused the transaction; None if it was an expired job, which is deleted."""
+    """The first answer, from what refused the transaction; None if another try may succeed. Deletes an expired job."""
+    if cancelled.is_passing:
+        return None
     of_job, of_record, *of_count = cancelled.reasons
     if of_record.refused and of_record.item is not None:
         return _decode(keyed.replay(of_record.item))
