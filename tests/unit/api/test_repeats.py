@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from support.api_gateway import ApiResponse, call, post
+from support.fake_clock import FakeClock
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
@@ -147,4 +148,66 @@ def test_a_removed_job_is_not_made_again_by_its_key(body: str) -> None:
     # Then it gets its first answer, the other is refused, and no job is there
     assert (again.status, again.json) == (first.status, first.json)
     assert other.status == 422
+    assert call("GET", f"{JOBS}/{{id}}", path=path).status == 404
+
+
+@pytest.mark.parametrize("hours", [0, 1, 12, 23, 23.99])
+@pytest.mark.parametrize("more", ["", ', "delay_seconds": 3600', ', "retention_days": 1', ', "expires_after_ms": 1000'])
+def test_the_key_of_a_removed_job_is_remembered_for_a_day(fake_clock: FakeClock, more: str, hours: float) -> None:
+    # Given a keyed job that was cancelled and removed, hours ago
+    body = job('{"n": 1e23}', more)
+    first = post_with_key(JOBS, body)
+    path = {"id": first.json["id"]}
+    call("POST", f"{JOBS}/{{id}}/cancel", path=path)
+    call("DELETE", f"{JOBS}/{{id}}", path=path)
+    fake_clock.move(hours=hours)
+    # When the request comes again
+    again = post_with_key(JOBS, body)
+    # Then it gets its first answer, and there is no job
+    assert (again.status, again.json) == (202, first.json)
+    assert call("GET", f"{JOBS}/{{id}}", path=path).status == 404
+
+
+@pytest.mark.parametrize("hours", [24, 25, 100, 5_000])
+def test_the_key_of_a_removed_job_is_free_after_a_day(fake_clock: FakeClock, hours: int) -> None:
+    first = post_with_key(JOBS, job("{}"))
+    path = {"id": first.json["id"]}
+    call("POST", f"{JOBS}/{{id}}/cancel", path=path)
+    call("DELETE", f"{JOBS}/{{id}}", path=path)
+    fake_clock.move(hours=hours)
+    again = post_with_key(JOBS, job('{"other": true}'))
+    assert (again.status, again.json["payload"]) == (202, {"other": True})
+    assert again.json["created_at"] > first.json["created_at"]
+
+
+@pytest.mark.parametrize("removed", [[0], [1], [0, 2], [0, 1, 2], []])
+def test_jobs_that_were_removed_from_a_keyed_batch_are_not_made_again(removed: list[int]) -> None:
+    # Given a keyed batch, of which some jobs were removed
+    tagged = job('{"n": 1.0}', ', "tags": ["x"]')
+    batch = f'{{"jobs": [{job("{}")}, {tagged}, {{"type": "NOPE", "payload": {{}}}}, {job("{}")}]}}'
+    first = post_with_key(f"{JOBS}/batch", batch)
+    paths = [{"id": one["job"]["id"]} for one in first.json["content"] if one["job"] is not None]
+    for place in removed:
+        call("POST", f"{JOBS}/{{id}}/cancel", path=paths[place])
+        assert call("DELETE", f"{JOBS}/{{id}}", path=paths[place]).status == 200
+    # When the batch comes again
+    again = post_with_key(f"{JOBS}/batch", batch)
+    # Then it gets its first answer, and the removed jobs are not there
+    assert (again.status, again.json) == (202, first.json)
+    found = [call("GET", f"{JOBS}/{{id}}", path=path).status for path in paths]
+    assert found == [404 if place in removed else 200 for place in range(len(paths))]
+
+
+def test_a_run_that_was_removed_is_not_started_again_by_its_key() -> None:
+    # Given a task, and a run of it by hand that was cancelled and removed
+    task = post("/api/tasks", {"name": "t", "every": "5m", "type": "SLEEP", "payload": {"duration_ms": 5}}).json
+    run = {"path": {"id": task["id"]}, **KEY}
+    first = call("POST", "/api/tasks/{id}/run", **run)
+    path = {"id": first.json["job_id"]}
+    call("POST", f"{JOBS}/{{id}}/cancel", path=path)
+    assert call("DELETE", f"{JOBS}/{{id}}", path=path).status == 200
+    # When the request comes again
+    again = call("POST", "/api/tasks/{id}/run", **run)
+    # Then it gets its first answer, and there is no run
+    assert (again.status, again.json) == (202, first.json)
     assert call("GET", f"{JOBS}/{{id}}", path=path).status == 404
