@@ -15,7 +15,7 @@ from leaseway.settings import settings
 Money = Annotated[Decimal, Meta(description="Exact, with the currency's places")]
 Currency = Annotated[str, Meta(description="ISO 4217; one a deployment", examples=["EUR"])]
 EntryName = Annotated[
-    str, Meta(description="Names a ledger entry; take it as it is, not apart", examples=["alice:7"], max_length=160)
+    str, Meta(description="Names a ledger entry; take it as it is, not apart", examples=["alice:7"], max_length=168)
 ]
 
 
@@ -44,6 +44,7 @@ class EntryView(msgspec.Struct):
     actor: Annotated[str | None, Meta(description="Who asked for it")]
     request_id: Annotated[str, Meta(description="The x-request-id of the request that made it")]
     counterparty: Annotated[str | None, Meta(description="The entry on the other side of a transfer")]
+    transfer_id: Annotated[str | None, Meta(description="Joins the two entries of a transfer, or of its reversal")]
     reverses: Annotated[str | None, Meta(description="The entry that this one takes back")]
     reconstructed: Annotated[bool, Meta(description="Rebuilt from the entries around it")]
 
@@ -105,6 +106,7 @@ def entry_view(entry: Entry) -> EntryView:
         actor=entry.actor,
         request_id=entry.request_id,
         counterparty=entry.counterparty,
+        transfer_id=entry.transfer_id,
         reverses=entry.reverses,
         reconstructed=entry.reconstructed,
     )
@@ -119,8 +121,8 @@ def transfer_view(transfer: Transfer, reference: str | None) -> TransferView:
         currency=settings().currency,
         reference=reference,
         balance=to_decimal(transfer.sender.balance),
-        from_entry=transfer.sender.latest_entry,
-        to_entry=transfer.receiver.latest_entry,
+        from_entry=transfer.entries[0],
+        to_entry=transfer.entries[1],
         at=rfc3339(transfer.sender.updated_at),
     )
 

@@ -14,9 +14,12 @@ Interceptor = Callable[..., Any]
 
 
 @contextmanager
-def intercept_calls(interceptor: Interceptor, *operations: str) -> Iterator[list[str]]:
-    """Pass every call of these operations on the accounts' client to `interceptor`; yield the names of all calls."""
-    client = aws.client("dynamodb", attempts=1)
+def intercept_calls(interceptor: Interceptor, *operations: str, attempts: int = 1) -> Iterator[list[str]]:
+    """Pass every call of these operations on a client to `interceptor`; yield the names of all calls.
+
+    `attempts` names the client; by default it is the accounts', which repeats nothing.
+    """
+    client = aws.client("dynamodb", attempts=attempts)
     original, calls = client._make_api_call, []
     wants_request = len(inspect.signature(interceptor).parameters) == 2
 

@@ -239,6 +239,7 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     ),
     "ledger entry, from the stream": ([change(5), poll_stream], deliver_newest),
     "ledger entry, delivered again": ([change(5), poll_stream, deliver_newest], deliver_newest),
+    "ledger entry of a transfer, from the stream": ([move(5), poll_stream], deliver_newest),
     "page of 20 of a ledger of 1,000 entries": (
         [long_ledger],
         lambda: page_of_entries("alice", EntrySelection(), owner=None, size=20),

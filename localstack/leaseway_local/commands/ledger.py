@@ -43,7 +43,7 @@ AnyUser = Annotated[
 ]
 
 _COLUMNS = ("user_id", "version", "at", "kind", "amount", "prev_balance", "balance_after", "currency", "reference",
-            "actor", "request_id", "counterparty", "reverses", "reconstructed")  # fmt: skip
+            "actor", "request_id", "counterparty", "transfer_id", "reverses", "reconstructed")  # fmt: skip
 
 _FREE_TEXT = ("reference", "actor")
 

@@ -50,8 +50,9 @@ def test_a_transfer_moves_money_and_names_both_entries() -> None:
 
     assert (outcome.sender.balance, outcome.receiver.balance) == balances() == (70, 41)
     out, into = last_entry("alice"), last_entry("bob")
-    assert (out["amount"], out["kind"], out["counterparty"]) == ("-30", "transfer", "bob:3")
-    assert (into["amount"], into["kind"], into["counterparty"]) == ("30", "transfer", "alice:2")
+    assert (out["amount"], out["kind"], out["counterparty"]) == ("-30", "transfer", outcome.entries[1])
+    assert (into["amount"], into["kind"], into["counterparty"]) == ("30", "transfer", outcome.entries[0])
+    assert out["transfer_id"] == into["transfer_id"] == out["change_id"] == into["change_id"]
     assert {entry["reference"] for entry in (out, into)} == {"rent"}
 
 

@@ -194,7 +194,7 @@ def test_a_reversed_transfer_is_rebuilt_with_what_it_reverses() -> None:
     real = get_entry("bob:4")
     delete("bob", 4)
     (rebuilt,) = repair("bob")
-    assert (rebuilt.reverses, rebuilt.kind) == (real.reverses, "reversal") == ("bob:2", "reversal")
+    assert (rebuilt.reverses, rebuilt.kind) == (real.reverses, "reversal") == (get_entry("bob:2").name, "reversal")
 
 
 def test_two_gaps_in_a_row_are_not_guessed() -> None:

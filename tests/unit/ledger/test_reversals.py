@@ -93,10 +93,10 @@ def test_either_side_reverses_the_whole_transfer_once(side: str, other: str) -> 
     deliver()
 
     assert balances() == (100, 10)
-    assert sorted(reversal.entries) == ["alice:3", "bob:3"]
     back, forth = get_entry("alice:3"), get_entry("bob:3")
-    assert (back.amount, back.reverses, back.counterparty) == (30, "alice:2", "bob:3")
-    assert (forth.amount, forth.reverses, forth.counterparty) == (-30, "bob:2", "alice:3")
+    assert sorted(reversal.entries) == [back.name, forth.name]
+    assert (back.amount, back.reverses, back.counterparty) == (30, get_entry("alice:2").name, forth.name)
+    assert (forth.amount, forth.reverses, forth.counterparty) == (-30, get_entry("bob:2").name, back.name)
     for name in (side, other):
         with pytest.raises(AlreadyReversedError):
             reverse(name, request_id=f"again-{name}")

@@ -1,5 +1,8 @@
 """The accounts table, and the account without DynamoDB's attributes."""
 
+import re
+import uuid
+
 import msgspec
 from pynamodb.attributes import MapAttribute, NumberAttribute, UnicodeAttribute
 
@@ -20,12 +23,29 @@ class Account(msgspec.Struct, frozen=True):
     @property
     def latest_entry(self) -> str:
         """The name of the ledger entry that made this version."""
-        return entry_name(self.user_id, self.version)
+        return entry_name(self.user_id, self.last_change_id if is_transfer_id(self.last_change_id) else self.version)
 
 
-def entry_name(user_id: str, version: int) -> str:
-    """Return the name of a ledger entry: whose, and which version of the account it made."""
-    return f"{user_id}:{version}"
+def entry_name(user_id: str, change: int | str) -> str:
+    """Return the name of a ledger entry: whose, and the version of the account that it made or its transfer's id.
+
+    The two entries of a transfer have the transfer's id in their names, so that each side's name is known from the
+    other's, and before either account has a new version.
+    """
+    return f"{user_id}:{change}"
+
+
+def make_transfer_id() -> str:
+    """Make the id of a transfer: a change id that can be distinguished from a version."""
+    return f"t{uuid.uuid4().hex}"
+
+
+def is_transfer_id(text: str) -> bool:
+    """Return whether the text is the id of a transfer."""
+    return _TRANSFER_ID.fullmatch(text) is not None
+
+
+_TRANSFER_ID = re.compile("t[0-9a-f]{32}")
 
 
 class EntryAttribute(MapAttribute[str, object]):
@@ -38,6 +58,7 @@ class EntryAttribute(MapAttribute[str, object]):
     reference = UnicodeAttribute(null=True)
     actor = UnicodeAttribute(null=True)
     counterparty = UnicodeAttribute(null=True)
+    transfer_id = UnicodeAttribute(null=True)
     reverses = UnicodeAttribute(null=True)
     at = NumberAttribute()
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from leaseway.accounts.balances import check_posting
-from leaseway.accounts.model import Account, entry_name
+from leaseway.accounts.model import Account, make_transfer_id
 from leaseway.accounts.postings import Accounts, Origin, Posting
 from leaseway.accounts.refusals import AccountNotFoundError, SameAccountError
 from leaseway.accounts.settlement import settle
@@ -12,11 +12,16 @@ from leaseway.idempotency import IdempotencyKey, KeyedRequest
 
 
 class Transfer(msgspec.Struct, frozen=True):
-    """A transfer that was made: both accounts after it. Their versions name its two ledger entries."""
+    """A transfer that was made: both accounts after it."""
 
     amount: int
     sender: Account
     receiver: Account
+
+    @property
+    def entries(self) -> tuple[str, str]:
+        """The names of its two ledger entries, the sender's first."""
+        return self.sender.latest_entry, self.receiver.latest_entry
 
 
 def transfer(  # noqa: PLR0913 - all but the first three are named
@@ -34,8 +39,7 @@ def transfer(  # noqa: PLR0913 - all but the first three are named
 
     A user sends only from their own account; `owner` None (an Admin) from any.
 
-    Two reads and one transaction of two items, three with a key. The two entries name each other, which is why the
-    versions are read: a busy account takes tens of transfers a second, not hundreds.
+    Two reads and one transaction of two items, three with a key. Its two entries are joined by a transfer id.
 
     Raises:
         NotYoursError: the sender is not the owner.
@@ -51,7 +55,7 @@ def transfer(  # noqa: PLR0913 - all but the first three are named
         raise NotYoursError
     if sender == receiver:
         raise SameAccountError("from and to are the same account", field="to")
-    origin = Origin(request_id=request_id, reference=reference, actor=actor)
+    origin = Origin(change_id=make_transfer_id(), request_id=request_id, reference=reference, actor=actor)
     keyed = KeyedRequest.of(key, sender, receiver, amount, reference) if key else None
     after = settle(
         [sender, receiver], lambda accounts: _build_postings(accounts, sender, receiver, amount), origin, keyed=keyed
@@ -60,18 +64,9 @@ def transfer(  # noqa: PLR0913 - all but the first three are named
 
 
 def _build_postings(accounts: Accounts, sender: str, receiver: str, amount: int) -> list[Posting]:
-    debit = Posting(user_id=sender, amount=-amount, kind="transfer", counterparty=next_entry_name(accounts, receiver))
-    credit = Posting(user_id=receiver, amount=amount, kind="transfer", counterparty=next_entry_name(accounts, sender))
+    for user_id in (receiver, sender):
+        if accounts[user_id] is None:
+            raise AccountNotFoundError(user_id=user_id)
+    debit = Posting(user_id=sender, amount=-amount, kind="transfer", counterparty=receiver)
+    credit = Posting(user_id=receiver, amount=amount, kind="transfer", counterparty=sender)
     return [check_posting(accounts, debit), check_posting(accounts, credit)]
-
-
-def next_entry_name(accounts: Accounts, user_id: str) -> str:
-    """Return the name of the entry that the account's next change becomes.
-
-    Raises:
-        AccountNotFoundError: there is no such account.
-    """
-    account = accounts[user_id]
-    if account is None:
-        raise AccountNotFoundError(user_id=user_id)
-    return entry_name(user_id, account.version + 1)

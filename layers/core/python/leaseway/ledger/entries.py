@@ -11,6 +11,7 @@ from leaseway.accounts.postings import parse_entry_name
 from leaseway.dynamodb.query import Query, Range
 from leaseway.dynamodb.table import Item, Table
 from leaseway.errors import NotFoundError, UnavailableError
+from leaseway.ledger.sides import TransferSide, find_version
 
 
 class EntryNotFoundError(NotFoundError):
@@ -41,6 +42,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     actor: str | None = None
     counterparty: str | None = None
     """The name of the entry on the other side of a transfer, or of a transfer's reversal."""
+    transfer_id: str | None = None
+    """Joins the two entries of a transfer, or of its reversal; None for one of an earlier release."""
     reverses: str | None = None
     """The name of the entry that this one takes back."""
     reconstructed: bool = False
@@ -48,8 +51,15 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def name(self) -> str:
-        """Whose entry, and which version of the account it made."""
-        return entry_name(self.user_id, self.version)
+        """Whose entry, and which version of the account it made or which transfer it is a side of."""
+        return entry_name(self.user_id, self.version if self.transfer_id is None else self.transfer_id)
+
+    @property
+    def side(self) -> TransferSide | None:
+        """Which side of which transfer the entry is; None if it has no transfer id."""
+        if self.transfer_id is None:
+            return None
+        return TransferSide(self.transfer_id, self.amount < 0, self.user_id, self.version)
 
 
 class EntryModel(Table):
@@ -71,6 +81,7 @@ class EntryModel(Table):
     reference = UnicodeAttribute(null=True)
     actor = UnicodeAttribute(null=True)
     counterparty = UnicodeAttribute(null=True)
+    transfer_id = UnicodeAttribute(null=True)
     reverses = UnicodeAttribute(null=True)
     reconstructed = BooleanAttribute(null=True)
 
@@ -81,25 +92,34 @@ def model_of(entry: Entry) -> EntryModel:
 
 
 def entry_from_item(item: Item) -> Entry:
-    """Read the entry in an item."""
+    """Read the entry in an item.
+
+    An earlier release's ledger function, still in service during a deployment, leaves out the transfer id; the other
+    side's name has it.
+    """
     fields: dict[str, Any] = {}
     for name, typed in item.items():
         kind, value = next(iter(typed.items()))
         if kind != "NULL":
             fields[name] = int(value) if kind == "N" else value
+    if "counterparty" in fields and "transfer_id" not in fields:
+        fields["transfer_id"] = parse_entry_name(fields["counterparty"]).transfer_id
     return msgspec.convert(fields, Entry)
 
 
 def get_entry(name: str) -> Entry:
-    """Read the entry of that name. One consistent read: one read unit.
+    """Read the entry of that name. One consistent read of one unit, and for a transfer's a Query of one unit before.
 
     Raises:
         EntryNotFoundError: there is none, or not yet.
     """
     try:
-        item = EntryModel.read(*parse_entry_name(name))
+        user_id, version, transfer_id = parse_entry_name(name)
     except ValueError:
-        item = None
+        raise EntryNotFoundError from None
+    if transfer_id is not None:
+        version = find_version(user_id, transfer_id)
+    item = None if version is None else EntryModel.read(user_id, version)
     if item is None:
         raise EntryNotFoundError
     return entry_from_item(item)

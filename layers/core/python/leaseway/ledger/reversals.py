@@ -11,9 +11,9 @@ from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 from leaseway import clock
 from leaseway.accounts import Account, BalanceLimitError, InsufficientFundsError
 from leaseway.accounts.balances import check_posting
+from leaseway.accounts.model import make_transfer_id
 from leaseway.accounts.postings import Accounts, Origin, Posting, parse_entry_name
 from leaseway.accounts.settlement import settle
-from leaseway.accounts.transfers import next_entry_name
 from leaseway.dynamodb.table import Item, Part, Table
 from leaseway.errors import ConflictError
 from leaseway.ledger.entries import Entry, get_entry
@@ -63,7 +63,8 @@ class ReversalModel(Table):
 def reverse(name: str, *, request_id: str, reference: str | None = None, actor: str | None = None) -> Reversal:
     """Take an entry back by a new one, and with it the other side of a transfer.
 
-    One read of the entry, one of each account, and one transaction: an item an account and one that makes it once.
+    One read of the entry, for a transfer's a Query before, one read of each account, and one transaction: an item an
+    account and one that makes it once.
 
     Raises:
         EntryNotFoundError: no such entry.
@@ -77,8 +78,10 @@ def reverse(name: str, *, request_id: str, reference: str | None = None, actor: 
     if entry.kind == "reversal" or entry.amount == 0:
         raise NotReversibleError
     marker = _ReversalMarker(entry)
-    users = [entry.user_id, *([parse_entry_name(entry.counterparty)[0]] if entry.counterparty else [])]
+    users = [entry.user_id, *([parse_entry_name(entry.counterparty).user_id] if entry.counterparty else [])]
     origin = Origin(request_id=request_id, reference=reference, actor=actor)
+    if entry.counterparty:
+        origin = msgspec.structs.replace(origin, change_id=make_transfer_id())
     try:
         return Reversal(name, settle(users, lambda accounts: _build_postings(accounts, entry), origin, once=marker))
     except (InsufficientFundsError, BalanceLimitError):
@@ -90,11 +93,10 @@ def reverse(name: str, *, request_id: str, reference: str | None = None, actor: 
 def _build_postings(accounts: Accounts, entry: Entry) -> list[Posting]:
     if entry.counterparty is None:
         return [check_posting(accounts, _build_reversal(entry.user_id, -entry.amount, entry.name))]
-    other = parse_entry_name(entry.counterparty)[0]
-    own_name, other_name = next_entry_name(accounts, entry.user_id), next_entry_name(accounts, other)
+    other = parse_entry_name(entry.counterparty).user_id
     return [
-        check_posting(accounts, _build_reversal(entry.user_id, -entry.amount, entry.name, other_name)),
-        check_posting(accounts, _build_reversal(other, entry.amount, entry.counterparty, own_name)),
+        check_posting(accounts, _build_reversal(entry.user_id, -entry.amount, entry.name, other)),
+        check_posting(accounts, _build_reversal(other, entry.amount, entry.counterparty, entry.user_id)),
     ]
 
 
@@ -103,12 +105,16 @@ def _build_reversal(user_id: str, amount: int, reverses: str, counterparty: str 
 
 
 class _ReversalMarker:
-    """The item that lets an entry be reversed once; both sides of a transfer have the sender's."""
+    """The item that lets an entry be reversed once; both sides of a transfer have the same.
+
+    It is named by the transfer's id. A transfer of an earlier release, which has none, has the sender's item.
+    """
 
     def __init__(self, entry: Entry) -> None:
         side = entry.counterparty if entry.counterparty and entry.amount > 0 else entry.name
-        user_id, self._version = parse_entry_name(side)
-        self._partition = f"{user_id}#reversals"
+        user_id, version, transfer_id = parse_entry_name(side)
+        self._partition = f"{user_id if transfer_id is None else transfer_id}#reversals"
+        self._version = version or 1
 
     def build_part(self, after: Sequence[Account], origin: Origin) -> Part:
         """Build the put of the item; refused if the item exists."""

@@ -8,6 +8,7 @@ import msgspec
 from leaseway.accounts.model import account_from_item
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.ledger.entries import Entry, EntryModel, entry_from_item, model_of
+from leaseway.ledger.sides import record_side
 
 Record = Mapping[str, Any]
 """A record of DynamoDB Streams with NEW_AND_OLD_IMAGES."""
@@ -32,6 +33,8 @@ class RecordingReport(msgspec.Struct, frozen=True):
 
 def record_changes(records: Iterable[Record], run: Run = map) -> RecordingReport:
     """Write the entries of a batch, one put each: one write unit an entry under 1 KB, written or repeated.
+
+    A transfer's entry costs one put of one unit more, of the item by which the transfer's id leads to it.
 
     Every record is tried before the first failure is raised, so that a bad one holds back nothing but itself.
 
@@ -71,11 +74,14 @@ def build_entry_of_change(old: Item | None, new: Item | None) -> Entry | None:
 def write(entry: Entry) -> str:
     """Put an entry if there is none of its version; returns WRITTEN, or REPEATED if the same entry is there.
 
-    It replaces a reconstruction whose amounts it confirms.
+    It replaces a reconstruction whose amounts it confirms. A transfer's side is recorded before, so that it can be
+    found as soon as its entry can be read.
 
     Raises:
-        LedgerMismatchError: another entry is there.
+        LedgerMismatchError: another entry is there, or another one is this side of the transfer.
     """
+    if entry.side is not None and (recorded := record_side(entry.side)) != entry.side:
+        raise LedgerMismatchError(f"{entry.name}: the transfer has another entry as this side: {recorded}")
     confirmed = (
         (EntryModel.reconstructed == True)  # noqa: E712 - pynamodb builds the condition from it
         & (EntryModel.amount == entry.amount)
@@ -102,7 +108,7 @@ def _try_write(record: Record) -> str | Exception:
 def _entry(prev_balance: int, new: Item, last_entry: Mapping[str, Any]) -> Entry:
     optional = {
         name: last_entry[name]["S"]
-        for name in ("reference", "actor", "counterparty", "reverses")
+        for name in ("reference", "actor", "counterparty", "transfer_id", "reverses")
         if "S" in last_entry.get(name, {})
     }
     return Entry(

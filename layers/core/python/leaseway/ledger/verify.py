@@ -11,11 +11,12 @@ import msgspec
 
 from leaseway import clock
 from leaseway.accounts.model import Account, AccountModel, account_from_item
-from leaseway.accounts.postings import parse_entry_name
+from leaseway.accounts.postings import EntryName, parse_entry_name
 from leaseway.accounts.refusals import AccountNotFoundError
 from leaseway.dynamodb.batches import READ_TOGETHER, read_keys
 from leaseway.dynamodb.query import Scan
 from leaseway.ledger.entries import Entry, EntryModel, entries_of, entry_from_item, last_entry
+from leaseway.ledger.sides import TransferSide, read_sides
 
 STILL_MS = 600_000
 """An account untouched for this long has no entry under way: what is missing is a gap."""
@@ -67,6 +68,17 @@ class _Cut(NamedTuple):
 
     account: Account
     version: int
+    at: int
+    """When the newest of those entries was made, in milliseconds; 0 if there is none."""
+
+
+class _OtherSide(NamedTuple):
+    """The other side of a transfer's entry, as far as it is in the ledger."""
+
+    name: EntryName
+    version: int | None
+    """None if the transfer's id does not lead to it, or not yet."""
+    entry: Entry | None
 
 
 class _Cuts:
@@ -88,7 +100,8 @@ class _Cuts:
 def verify(user_id: str | None = None) -> Verification:
     """Check one user's entries, or everybody's and the totals. Reads every account and entry it checks once.
 
-    A transfer's other side is read too. The cuts of all accounts are held in memory, some 500 bytes each.
+    A transfer's other side is read too, and the item that leads to it. The cuts of all accounts are held in memory,
+    some 500 bytes each.
 
     Raises:
         AccountNotFoundError: there is no such user.
@@ -151,28 +164,37 @@ def _verify_end(account: Account, last: Entry | None, verification: Verification
 
 def _verify_pairs(legs: list[Entry], cuts: _Cuts, verification: Verification) -> None:
     """The other side of each transfer is there, names this one, and moved the opposite amount."""
-    others = _read_entries([leg.counterparty for leg in legs if leg.counterparty])
-    for leg in legs:
-        assert leg.counterparty is not None  # noqa: S101 - that makes it a leg
-        user_id, version = parse_entry_name(leg.counterparty)
-        cut, other = cuts.of(user_id), others.get(leg.counterparty)
-        if cut is None or version > cut.version:
+    for leg, other in zip(legs, _read_other_sides(legs), strict=True):
+        cut = cuts.of(other.name.user_id)
+        if cut is None or other.version is None or other.version > cut.version:
             verification.under_way += leg.amount
-        if other is None:
-            _verify_missing(leg, cut, version, verification)
-        elif (other.counterparty, other.amount, other.kind) != (leg.name, -leg.amount, leg.kind):
-            verification.add(_difference(leg, "pair", f"{other.name} does not name it back with the opposite amount"))
+        if other.entry is None:
+            _verify_missing(leg, other, cut, verification)
+        elif _describe_pair(other.entry) != (leg.counterparty, leg.name, -leg.amount, leg.kind):
+            detail = f"{other.entry.name} does not name it back with the opposite amount"
+            verification.add(_difference(leg, "pair", detail))
 
 
-def _verify_missing(leg: Entry, cut: _Cut | None, version: int, verification: Verification) -> None:
+def _describe_pair(entry: Entry) -> tuple[str, str | None, int, str]:
+    return entry.name, entry.counterparty, entry.amount, entry.kind
+
+
+def _verify_missing(leg: Entry, other: _OtherSide, cut: _Cut | None, verification: Verification) -> None:
     """An entry that is not there: on its way, missed as a gap of its own account, or never made at all."""
-    if cut is not None and version > cut.account.version:
-        account = _find_account(cut.account.user_id)  # changed since the accounts were read
-        cut = _Cut(account, cut.version) if account else None
-    if cut is None or version > cut.account.version:
+    if cut is not None and (other.version is None or other.version > cut.account.version):
+        account = _find_account(cut.account.user_id)  # may have changed since the accounts were read
+        cut = cut._replace(account=account) if account else None
+    if cut is None or (other.version is not None and other.version > cut.account.version):
         verification.add(_difference(leg, "pair", f"{leg.counterparty} was never made"))
-    elif _is_still(cut.account) or version < cut.version:
+    elif _is_still(cut.account) or _is_passed(leg, other, cut):
         verification.add(_difference(leg, "pair", f"{leg.counterparty} is missing"))
+
+
+def _is_passed(leg: Entry, other: _OtherSide, cut: _Cut) -> bool:
+    """Return whether entries behind the missing one are there already: by its version, or long after its time."""
+    if other.version is not None:
+        return other.version < cut.version
+    return cut.at - leg.at >= STILL_MS
 
 
 def _verify_totals(verification: Verification) -> None:
@@ -192,7 +214,7 @@ def _is_still(account: Account) -> bool:
 
 def _cut(account: Account) -> _Cut:
     newest = last_entry(account.user_id, account.version, consistent=True)
-    return _Cut(account, newest.version if newest else 0)
+    return _Cut(account, newest.version, newest.at) if newest else _Cut(account, 0, 0)
 
 
 def _find_account(user_id: str) -> Account | None:
@@ -211,8 +233,27 @@ def _all_accounts() -> Iterator[Account]:
     return map(account_from_item, Scan(table="accounts_table", consistent=True).items())
 
 
-def _read_entries(names: list[str]) -> dict[str, Entry]:
-    """Those of the named entries that exist, by name. One BatchGetItem per hundred."""
-    keys = [EntryModel.key_of(*parse_entry_name(name)) for name in dict.fromkeys(names)]
-    entries = map(entry_from_item, read_keys("ledger_table", keys, consistent=True))
-    return {entry.name: entry for entry in entries}
+def _read_other_sides(legs: list[Entry]) -> Iterator[_OtherSide]:
+    """Read the other side of each leg, in order. One BatchGetItem per hundred, and one for those with transfer ids."""
+    names = [parse_entry_name(leg.counterparty) for leg in legs if leg.counterparty]
+    sides = read_sides(
+        (name.transfer_id, leg.amount > 0) for leg, name in zip(legs, names, strict=True) if name.transfer_id
+    )
+    versions = [
+        name.version if name.transfer_id is None else _version_in(sides.get((name.transfer_id, leg.amount > 0)), name)
+        for leg, name in zip(legs, names, strict=True)
+    ]
+    entries = _read_entries((name.user_id, version) for name, version in zip(names, versions, strict=True) if version)
+    for name, version in zip(names, versions, strict=True):
+        yield _OtherSide(name, version, entries.get((name.user_id, version or 0)))
+
+
+def _version_in(side: TransferSide | None, name: EntryName) -> int | None:
+    """Return the version of a side, unless it is an entry of another user than the name's."""
+    return side.version if side and side.user_id == name.user_id else None
+
+
+def _read_entries(keys: Iterable[tuple[str, int]]) -> dict[tuple[str, int], Entry]:
+    """Read those of the entries that exist, by user and version. One BatchGetItem per hundred."""
+    items = read_keys("ledger_table", [EntryModel.key_of(*key) for key in dict.fromkeys(keys)], consistent=True)
+    return {(entry.user_id, entry.version): entry for entry in map(entry_from_item, items)}
