@@ -208,7 +208,7 @@ def doors(make_stack: StackFactory) -> Doors:
     names = [f"doors-{secrets.token_hex(4)}" for _ in range(2)]
     clients = [stack.as_user(name) for name in names]
     for name in names:
-        stack.api.post("/api/users", {"userId": name, "balance": 10})
+        stack.api.post("/api/users", {"userId": name, "balance": 10, "owner": name})
     jobs = [client.post("/api/v1/jobs", JOB)["id"] for client in clients]
     for job in jobs:
         ended = f"/api/v1/jobs/{job}/result"

@@ -62,7 +62,7 @@ def role_loss(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[str, Fut
     stack.as_user(name)
     assert stack.api.request("PUT", role, json={"role": "Admin"}).json()["role"] == "Admin"
     admin = stack.as_user(name)
-    assert admin.request("POST", "/api/users", json={"userId": name}).status_code == 201
+    assert admin.request("POST", "/api/users", json={"userId": name, "owner": name}).status_code == 201
     assert stack.api.request("PUT", role, json={"role": "User"}).json()["role"] == "User"
     return name, aside.submit(until_refused, admin)
 

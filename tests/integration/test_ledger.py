@@ -141,7 +141,7 @@ def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank: Deploy
     user, other = (f"user-{secrets.token_hex(6)}" for _ in range(2))
 
     with bank.as_user(user) as api:
-        bank.api.post("/api/users", {"userId": user, "balance": 100})
+        bank.api.post("/api/users", {"userId": user, "balance": 100, "owner": user})
         bank.api.post("/api/users", {"userId": other, "balance": 0})
         entries(bank, user, 1)
         outcome = api.post("/api/v1/transfers", {"from": user, "to": other, "amount": 40})

@@ -61,7 +61,7 @@ def test_commands_act_for_who_signed_in_last(
     # Given a User of another program, with an account
     name = f"cli-{secrets.token_hex(4)}"
     usual.as_user(name)
-    usual.api.post("/api/users", {"userId": name, "balance": 7})
+    usual.api.post("/api/users", {"userId": name, "balance": 7, "owner": name})
     # When he signs in
     monkeypatch.setenv("LEASEWAY_PASSWORD", PASSWORD)
     assert leaseway("login", "--user", name).exit_code == 0

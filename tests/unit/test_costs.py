@@ -16,6 +16,8 @@ from leaseway.accounts import change_balance, create_account, get_account, trans
 from leaseway.errors import LeasewayError
 from leaseway.generator import GeneratorLease, produce, try_to_become
 from leaseway.idempotency import IdempotencyKey, KeyedRequest
+from leaseway.identity import invite, register
+from leaseway.identity import open_account as open_owned_account
 from leaseway.jobs import Job, Options, cancel_job, create_job, retry_job
 from leaseway.jobs.control.remove import remove_job
 from leaseway.jobs.control.replay import replay
@@ -51,6 +53,7 @@ MESSAGE_ID = "5fea7756-0ea4-451a-a703-a558b933e274"
 KEY = IdempotencyKey("me", "POST /there", "key")
 
 _numbers = count()
+_codes: list[str] = []
 
 Operation = Callable[[], Any]
 
@@ -67,8 +70,16 @@ def move(amount: int, key: IdempotencyKey | None = None) -> Operation:
     return lambda: transfer("alice", "bob", amount, owner=None, request_id=request(), key=key)
 
 
-def open_account(key: IdempotencyKey | None = None) -> Operation:
-    return lambda: create_account("carol", 5, request_id=request(), key=key)
+def open_account(key: IdempotencyKey | None = None, owner: str | None = None) -> Operation:
+    return lambda: open_owned_account("carol", 5, owner=owner, request_id=request(), key=key)
+
+
+def register_user(name: str = "carol", invitation: str | None = None) -> Operation:
+    return lambda: register(name, "orbit-lantern-mosaic", invitation=invitation)
+
+
+def register_invited() -> None:
+    register("carol", "orbit-lantern-mosaic", invitation=_codes[-1])
 
 
 def job(key: IdempotencyKey | None = None) -> Operation:
@@ -228,6 +239,10 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "change a balance, with a key, repeated": ([change(5, KEY)], change(5, KEY)),
     "open an account": ([], open_account()),
     "open an account, with a key": ([], open_account(KEY)),
+    "open an account for its owner": ([register_user()], open_account(owner="carol")),
+    "open an account for its owner, with a key": ([register_user()], open_account(KEY, "carol")),
+    "register": ([], register_user()),
+    "register, with an invitation": ([lambda: _codes.append(invite(actor="admin").text)], register_invited),
     "transfer": ([], move(5)),
     "transfer, refused": ([], move(500)),
     "transfer, with a key": ([], move(5, KEY)),

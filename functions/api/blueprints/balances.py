@@ -15,12 +15,14 @@ from leaseway.accounts import (
     InsufficientFundsError,
     UserExistsError,
     change_balance,
-    create_account,
     get_account,
 )
-from leaseway.errors import OutcomeUnknownError, UnavailableError
+from leaseway.errors import InvalidInputError, OutcomeUnknownError, UnavailableError
+from leaseway.identity import OwnerRequiredError, UserNotFoundError
+from leaseway.identity import open_account as create_owned_account
 from leaseway.ledger import LedgerBehindError, balance_at
 from leaseway.money import parse_amount, parse_balance
+from leaseway.validation import USER_ID_PATTERN
 
 balances = Blueprint(__name__)
 
@@ -34,6 +36,17 @@ class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
     balance: Annotated[
         Amount, Meta(description="The opening balance, zero or more", extra_json_schema={"default": 0})
     ] = msgspec.field(default_factory=lambda: Raw(b"0"))
+    owner: (
+        Annotated[
+            str,
+            Meta(
+                description="The user for whom it is opened. For now only the user whose name is the `userId`; required"
+                " if there is one, because whoever registered the name need not be the account's owner",
+                extra_json_schema={"pattern": USER_ID_PATTERN},
+            ),
+        ]
+        | None
+    ) = None
 
 
 class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -56,16 +69,35 @@ class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
         body=NewAccount,
         answer=AccountView,
         keyed=True,
-        errors=(UserExistsError, BalanceLimitError, OutcomeUnknownError, UnavailableError),
+        errors=(
+            UserExistsError,
+            OwnerRequiredError,
+            UserNotFoundError,
+            BalanceLimitError,
+            OutcomeUnknownError,
+            UnavailableError,
+        ),
         example={"userId": "alice", "balance": 100.5},
     ),
 )
 def open_account(call: Call[NewAccount, None]) -> Answer:
-    """The opening balance is the account's first version. A user that exists is left as it is."""
+    """The opening balance is the account's first version. An account that exists is left as it is.
+
+    A `userId` that is the name of a user needs `owner` as well, with the same name: 409 `OWNER_REQUIRED` without.
+    """
     user = user_id(call.body.userId)
     opening = parse_balance(amount(call.body.balance, field="balance"), field="balance")
-    account = create_account(user, opening, request_id=call.request_id, actor=call.caller.subject, key=call.key)
+    owner = _check_owner_named(call.body.owner, user)
+    account = create_owned_account(
+        user, opening, owner=owner, request_id=call.request_id, actor=call.caller.subject, key=call.key
+    )
     return Answer(account_view(account), {"location": f"users/{user}/balance"})
+
+
+def _check_owner_named(owner: str | None, user: str) -> str | None:
+    if owner not in (None, user):
+        raise InvalidInputError("must be the userId", field="owner")
+    return owner
 
 
 class BalanceMoment(msgspec.Struct, forbid_unknown_fields=True):

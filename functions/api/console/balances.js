@@ -28,7 +28,13 @@ async function open(look) {
   const user = look.control.value.trim();
   if (!user) return look.complain("Say whose.");
   if (!await confirm(`Open an account for ${user}?`, "It begins with nothing.", "Open it", "primary")) return;
-  await postOnce("api/users", { userId: user });
+  try {
+    await postOnce("api/users", { userId: user });
+  } catch (problem) {
+    if (problem?.code !== "OWNER_REQUIRED") throw problem;
+    if (!await confirm(`A user is called ${user}.`, "Is the account theirs? They will see its balance and can spend it.", "Open it for them", "primary")) return;
+    await postOnce("api/users", { userId: user, owner: user });
+  }
   toast("Opened.");
   location.hash = `#/balances/${encodeURIComponent(user)}`;
 }

@@ -213,7 +213,7 @@ class Deployer:
                 # The Admin has changed the password, so this is not the first deployment and the account exists.
                 self.progress("the first Admin has a new password")
             except ApiProblem as problem:
-                if problem.code != "USER_EXISTS":
+                if problem.code not in ("USER_EXISTS", "OWNER_REQUIRED"):
                     raise LocalCloudError(
                         f"the first account could not be created: {problem}", "`leaseway logs ApiFunction` shows more."
                     ) from problem

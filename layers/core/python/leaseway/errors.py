@@ -22,6 +22,7 @@ The kinds are here, and each domain defines its own below them. `api.problems` m
             NotReversibleError
             OrderKeyFullError
             OwnRoleError
+            OwnerRequiredError
             TaskExistsError
             UserExistsError
             UsernameTakenError

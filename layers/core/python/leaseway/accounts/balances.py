@@ -11,7 +11,7 @@ from leaseway.accounts.refusals import (
     InsufficientFundsError,
     UserExistsError,
 )
-from leaseway.accounts.settlement import settle
+from leaseway.accounts.settlement import OneTimePut, settle
 from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
 from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import ConditionRefusedError
@@ -48,17 +48,20 @@ def check_owner(user_id: str, owner: str | None) -> None:
         raise AccountNotFoundError(user_id=user_id)
 
 
-def create_account(
+def create_account(  # noqa: PLR0913 - all but the first two are named
     user_id: str,
     opening_balance: int = 0,
     *,
     request_id: str,
     actor: str | None = None,
     key: IdempotencyKey | None = None,
+    owner: str | None = None,
+    guard: OneTimePut | None = None,
 ) -> Account:
-    """Open an account with a balance in minor units (zero or more).
+    """Open an account with a balance in minor units (zero or more). `owner` is stored with it.
 
-    One write unit. With a key one transaction of two items, no read, and the first answer at every repeat.
+    One write unit. With a key one transaction of two items, no read, and the first answer at every repeat. `guard` is a
+    further item of a transaction, whose condition can refuse the opening.
 
     Raises:
         UserExistsError: the user has one, which stays as it is.
@@ -69,14 +72,19 @@ def create_account(
     """
     if opening_balance > settings().balance_limit:
         raise BalanceLimitError
-    opening = Posting(user_id=user_id, amount=opening_balance, kind="opening")
+    opening = Posting(user_id=user_id, amount=opening_balance, kind="opening", owner=owner)
     origin = Origin(request_id=request_id, actor=actor)
-    if key is not None:
-        keyed = KeyedRequest.of(key, user_id, opening_balance)
-        return settle(
-            [user_id], lambda accounts: [_check_unopened(accounts, opening)], origin, keyed=keyed, read=False
-        )[0]
-    return _open_account(opening, origin)
+    if key is None and guard is None:
+        return _open_account(opening, origin)
+    content = (user_id, opening_balance) if owner is None else (user_id, opening_balance, owner)
+    return settle(
+        [user_id],
+        lambda accounts: [_check_unopened(accounts, opening)],
+        origin,
+        keyed=KeyedRequest.of(key, *content) if key else None,
+        once=guard,
+        read=False,
+    )[0]
 
 
 def change_balance(  # noqa: PLR0913 - all but the first two are named
@@ -134,7 +142,7 @@ def _check_unopened(accounts: Accounts, opening: Posting) -> Posting:
 
 def _open_account(opening: Posting, origin: Origin) -> Account:
     now = clock.now_ms()
-    account = Account(opening.user_id, opening.amount, 1, now, now, origin.change_id)
+    account = Account(opening.user_id, opening.amount, 1, now, now, origin.change_id, opening.owner)
     item = new_item(account, entry_attribute(opening, origin, now))
 
     def write() -> Account:

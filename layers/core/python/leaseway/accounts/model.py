@@ -19,6 +19,8 @@ class Account(msgspec.Struct, frozen=True):
     updated_at: int
     last_change_id: str = ""
     """The id of the change that made this version; empty for one of an earlier release, which is no request's own."""
+    owner: str | None = None
+    """The user for whom it was opened; None for nobody, and for every account of an earlier release."""
 
     @property
     def latest_entry(self) -> str:
@@ -78,6 +80,7 @@ class AccountModel(Table):
     created_at = NumberAttribute()
     updated_at = NumberAttribute()
     last_entry = EntryAttribute()
+    owner = UnicodeAttribute(null=True)
 
 
 def new_item(account: Account, entry: EntryAttribute) -> AccountModel:
@@ -89,6 +92,7 @@ def new_item(account: Account, entry: EntryAttribute) -> AccountModel:
         created_at=account.created_at,
         updated_at=account.updated_at,
         last_entry=entry,
+        owner=account.owner,
     )
 
 
@@ -101,4 +105,5 @@ def account_from_item(item: Item) -> Account:
         created_at=int(item["created_at"]["N"]),
         updated_at=int(item["updated_at"]["N"]),
         last_change_id=item["last_entry"]["M"].get("change_id", {"S": ""})["S"],
+        owner=item.get("owner", {"S": None})["S"],
     )

@@ -23,6 +23,8 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     """The user on the other side of a transfer, or of a transfer's reversal; its change id is a transfer id."""
     reverses: str | None = None
     """The name of the entry that a reversal reverses."""
+    owner: str | None = None
+    """The user for whom an opening opens the account."""
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):

@@ -244,7 +244,7 @@ class _Settlement:
         account = self.accounts[posting.user_id]
         now = clock.now_ms()
         if account is None:
-            return Account(posting.user_id, posting.amount, 1, now, now, self._origin.change_id)
+            return Account(posting.user_id, posting.amount, 1, now, now, self._origin.change_id, posting.owner)
         return msgspec.structs.replace(
             account,
             balance=account.balance + posting.amount,

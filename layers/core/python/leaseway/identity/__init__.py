@@ -4,6 +4,7 @@ from leaseway.identity.codes import OneTimeCode
 from leaseway.identity.invitations import InvitationRefusedError, invite
 from leaseway.identity.lockout import LockedOutError
 from leaseway.identity.model import Role, User
+from leaseway.identity.ownership import OwnerRequiredError, open_account
 from leaseway.identity.passwords import WeakPasswordError
 from leaseway.identity.registration import (
     InvitationRequiredError,
@@ -39,6 +40,7 @@ __all__ = [
     "LockedOutError",
     "OneTimeCode",
     "OwnRoleError",
+    "OwnerRequiredError",
     "RegistrationClosedError",
     "Role",
     "Token",
@@ -58,6 +60,7 @@ __all__ = [
     "get_user",
     "invite",
     "issue",
+    "open_account",
     "register",
     "sign_in",
 ]
