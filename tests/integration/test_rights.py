@@ -10,23 +10,17 @@ import pytest
 from botocore.exceptions import ClientError
 from PIL import Image
 
+from leaseway_local.deployment import template
 from leaseway_local.engine.daemon import DaemonRecord
 from leaseway_local.engine.ministack import Engine
 from leaseway_local.engine.paths import Home
 from leaseway_local.engine.processes import wait_until
 from support.deployed_stacks import DeployedStack, deploy, start_engine
+from support.template_lookup import find_resources
 
 pytestmark = pytest.mark.only_on("ministack", because="LocalStack enforces IAM with a licence only")
 
-FUNCTIONS = (
-    "ApiFunction",
-    "AuthorizerFunction",
-    "WorkerFunction",
-    "SweeperFunction",
-    "SchedulerFunction",
-    "TallyFunction",
-    "DeadLetterFunction",
-)
+FUNCTIONS = sorted(find_resources(template.read(), template.FUNCTION_TYPE))
 BATCHED = {"sqs:SendMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"}
 
 

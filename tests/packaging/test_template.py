@@ -15,6 +15,7 @@ from leaseway.jobs.create.build import DAY_MS, LONGEST_DELAY_MS
 from leaseway.jobs.types import _discover
 from leaseway.settings import Settings
 from leaseway_local.deployment import template
+from support import tables
 from support.template_lookup import (
     as_list,
     find_resources,
@@ -24,34 +25,22 @@ from support.template_lookup import (
     resolve_name,
 )
 
-FUNCTIONS = {
-    "ApiFunction",
-    "AuthorizerFunction",
-    "DeadLetterFunction",
-    "FirstAdminFunction",
-    "LedgerCheckFunction",
-    "LedgerFunction",
-    "MeterFunction",
-    "RetentionFunction",
-    "SchedulerFunction",
-    "SweeperFunction",
-    "TallyFunction",
-    "WorkerFunction",
-}
-TABLES = {
-    "AccountsTable",
-    "JobsTable",
-    "TotalsTable",
-    "LedgerTable",
-    "IdempotencyTable",
-    "TasksTable",
-    "HistoryTable",
-    "TagsTable",
-    "UsersTable",
-    "NodesTable",
-}
+CODE = Path(__file__).parents[2] / "functions"
+
+
+def _name_function(module: Path) -> str:
+    """Return the logical name of a handler's function: LedgerCheckFunction for functions/ledger/check.py."""
+    words = "_".join(part for part in module.relative_to(CODE).with_suffix("").parts if part != "app").split("_")
+    return f"{''.join(map(str.title, words))}Function"
+
+
+FUNCTIONS = {_name_function(module) for module in CODE.rglob("*.py") if "\ndef handler(" in module.read_text()}
+TABLES = {f"{kind.__name__.title()}Table" for kind in tables.EVERY}
 # Queues whose messages the worker takes.
-WORKED = ("JobsQueue", "HighQueue", "LowQueue", "OrderedQueue", "StorageAuditQueue", "TasksQueue")
+WORKED = (
+    *("JobsQueue", "HighQueue", "LowQueue", "OrderedQueue", "TasksQueue"),
+    *(f"{name.title().replace('_', '')}Queue" for name, kind in _discover("worker.executors").items() if kind.limit),
+)
 # Actions that IAM knows for no single object: the part after a bucket's prefix must be a wildcard.
 OPEN_ENDED = ("/owners/*", ":*")
 

@@ -8,6 +8,7 @@ import pytest
 from moto import mock_aws
 
 from leaseway import aws
+from leaseway.jobs.types import catalogue
 from leaseway.logs import log
 from leaseway.settings import Settings, settings
 from leaseway_local.deployment import template
@@ -64,7 +65,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for queue in QUEUES:
             monkeypatch.setenv(f"{queue.upper()}_QUEUE_URL", tables.create_queue(aws.client("sqs"), queue))
         monkeypatch.setenv("ORDERED_QUEUE_URL", tables.create_queue(aws.client("sqs"), "ordered.fifo"))
-        own = ("MESSAGE", "EXTERNAL", "STORAGE_AUDIT")
+        own = [kind.name for kind in catalogue().values() if kind.own_queue is not None]
         of_types = [f"{name}={tables.create_queue(aws.client('sqs'), name.lower())}" for name in own]
         monkeypatch.setenv("TYPE_QUEUE_URLS", ",".join(of_types))
         aws.client("s3").create_bucket(Bucket="leaseway-bucket")

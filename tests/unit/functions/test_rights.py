@@ -39,6 +39,7 @@ from support.account_stream import read_stream_records
 from support.api_gateway import call, make_caller, post
 from support.iam_rights import PASSWORD, CallRecorder, Right, large_picture, list_granted_rights, no_picture
 from support.log_deliveries import make_delivery
+from support.template_lookup import properties_of, resolve_name
 
 SLEEP = {"duration_ms": 1}
 AUDIT: dict[str, Any] = {"type": "STORAGE_AUDIT", "payload": {"duration_ms": 0}}
@@ -47,7 +48,10 @@ OF_THEIR_OWN: tuple[dict[str, Any], ...] = (*EXTERNAL, AUDIT)
 """Jobs of types with a queue of their own."""
 JSON = {"content-type": "application/json"}
 OF_A_QUEUE = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes")
-WORKED = ("JobsQueue", "HighQueue", "LowQueue", "OrderedQueue", "StorageAuditQueue", "TasksQueue")
+WORKED = [
+    resolve_name(event["Properties"]["Queue"])
+    for event in properties_of(template.read(), "WorkerFunction")["Events"].values()
+]
 OF_A_STREAM = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator", "dynamodb:ListStreams")
 # Lambda calls these in the function's name, for its mappings.
 BY_THE_PLATFORM: dict[str, set[Right]] = {
