@@ -85,7 +85,7 @@ def handlers() -> dict[str, str]:
 
 
 def first_request(method: str, path: str) -> dict[str, Any]:
-    """An event of the API's from somebody without a token."""
+    """An event of the API's from a caller without a token."""
     event: dict[str, Any] = sample_event("api")
     del event["requestContext"]["authorizer"]
     event["requestContext"] |= {"httpMethod": method, "resourcePath": path}

@@ -1,4 +1,4 @@
-"""`make bench-idle`: what a worker that waits an hour for a job calls meanwhile, and what a month of that costs.
+"""`make bench-idle`: the calls of a worker that waits an hour for a job, and what a month of them costs.
 
 The loops are the shipped ones; only time and SQS's answers, which are empty, are simulated.
 """

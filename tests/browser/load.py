@@ -53,7 +53,7 @@ class Between(NamedTuple):
 
 
 class Nothing:
-    """A line has no data: what it tells of did not happen."""
+    """A line has no data: what it counts did not happen."""
 
     def holds(self, entry: Mapping[str, str]) -> bool:
         """Whether a legend's entry is empty."""
@@ -158,7 +158,7 @@ def _jobs_that_run(watched: MonitoredStack, done: Done) -> None:
 
 
 def _jobs_that_wait(watched: MonitoredStack, done: Done) -> None:
-    """A sweep while two jobs run and one was forgotten; some that wait, and a dead letter that nobody judges."""
+    """A sweep while two jobs run and one was forgotten; some that wait, and a dead letter that no function judges."""
     api = watched.stack.api
     running = [api.post("/api/v1/jobs", _sleep(600_000))["id"] for _ in range(2)]
     for job in running:
@@ -281,7 +281,7 @@ def _ran(job: Mapping[str, Any]) -> float:
 
 
 def expect_lines(watched: MonitoredStack, done: Done) -> Expected:
-    """Every widget's title, every line's label, and what it must say, as far as the logs tell now."""
+    """Every widget's title, every line's label, and its bounds according to the logs as they are now."""
     since = _now() - done.began
     done.look(watched)
     done.invocation_ms["meter"] = since  # the monitor asks it
@@ -380,7 +380,7 @@ def _functions(watched: MonitoredStack, done: Done) -> Expected:
         cpu[done.environments[stream]] += int(milliseconds) + 1
     none = Nothing()
     return {
-        # A call from here is told with what the engine adds to it.
+        # A call from here includes what the engine adds to it.
         "Duration, p95": {
             name: Between(min(took), max(*took, done.invocation_ms.get(name, 0) + 1)) if took else none
             for name, took in reports.items()

@@ -29,7 +29,7 @@ Open = Callable[..., ConsolePage]
 
 @pytest.fixture
 def console(stack: DeployedStack, browser: Browser) -> Iterator[Open]:
-    """Opens the console, signed in as the Admin where nobody else is named; what a page did wrong fails its test."""
+    """Opens the console, signed in as the Admin unless a user is named; what a page did wrong fails its test."""
     pages: list[ConsolePage] = []
 
     def open_one(path: str = "/", *, name: str | None = None, signed_in: bool = True, **options: Any) -> ConsolePage:
@@ -85,7 +85,7 @@ def test_a_failed_job_is_tried_again_and_a_running_one_cancelled(console: Open, 
     one.status("FAILED")
     # When it is tried again
     one.page.get_by_role("button", name="Try again").click()
-    # Then it has a second attempt, and the API was told which version was meant
+    # Then it has a second attempt, and the request named the version that was meant
     expect(one.page.get_by_text("2 of 2")).to_be_visible()
     (retried,) = one.find_requests("POST", f"/{failed}/retry")
     assert re.fullmatch(r'"\d+"', retried.headers["if-match"])
@@ -134,7 +134,7 @@ def test_a_balance_is_updated_and_its_ledger_shows_the_entry(console: Open, stac
     change(one, "-30.25", "an order")
     expect(one.page.locator("[data-balance]")).to_have_text("€69.75")
     change(one, "-500", "too much")
-    # Then the refusal is told, and the ledger shows the one that was granted
+    # Then the refusal is shown, and the ledger shows the one that was granted
     expect(one.page.locator("form").get_by_role("alert").filter(has_text="69.75")).to_be_visible()
     entry = one.page.get_by_role("table", name="Ledger").get_by_role("row").filter(has_text="an order")
     expect(entry).to_contain_text("-€30.25")
@@ -253,7 +253,7 @@ VIEWS = [
 
 
 def test_markup_in_data_stays_text(console: Open, stack: DeployedStack) -> None:
-    # Given a task's name and a reference that are markup, if somebody makes them so
+    # Given a task's name and a reference that are markup, if rendered as such
     name = f"{HOSTILE} {fresh('t')}"
     task = stack.api.post("/api/tasks", {"name": name, "every": "1h", "type": "SLEEP", "payload": {"duration_ms": 1}})
     user = fresh("markup")
@@ -271,7 +271,7 @@ def test_markup_in_data_stays_text(console: Open, stack: DeployedStack) -> None:
 
 
 def test_an_ended_session_leads_to_the_login_and_back(console: Open, stack: DeployedStack) -> None:
-    # Given somebody whose token is ended while he looks at the jobs
+    # Given a user whose token is revoked while he looks at the jobs
     name = fresh("leaver")
     user = stack.as_user(name)
     one = console("/jobs?status=FAILED", name=name)
@@ -280,7 +280,7 @@ def test_an_ended_session_leads_to_the_login_and_back(console: Open, stack: Depl
         "() => { const key = Object.keys(sessionStorage)[0]; const held = JSON.parse(sessionStorage[key]);"
         " sessionStorage[key] = JSON.stringify({...held, token: held.token.slice(0, -4) + 'AAAA'}); }"
     )
-    # When the page is loaded anew
+    # When the page is reloaded
     one.page.reload()
     # Then he is asked to sign in, and is back where he was
     expect(one.page.get_by_role("heading", name="Sign in to Leaseway")).to_be_visible()
@@ -401,7 +401,7 @@ def test_the_theme_is_the_systems_until_one_is_chosen_and_then_kept(console: Ope
     # Given a system that is dark
     one = console(color_scheme="dark")
     assert background(one) == "rgb(15, 18, 23)"
-    # When the light theme is chosen, and the page loaded anew
+    # When the light theme is chosen, and the page reloaded
     one.page.get_by_role("button", name="Light theme").click()
     one.page.reload()
     # Then it stays light

@@ -73,7 +73,7 @@ def test_dead_letters_are_listed_and_replayed_by_command(stack: DeployedStack, l
     twice = leaseway("dead-letters", "replay", one)
     assert (twice.exit_code, twice.stderr.startswith("DEAD_LETTER_NOT_FOUND: ")) == (1, True)
 
-    assert leaseway("dead-letters", "replay", "--all").exit_code == 1  # nobody answers the question
+    assert leaseway("dead-letters", "replay", "--all").exit_code == 1  # the question has no answer
     assert set(others) <= set(list_ids(stack))
     report = json.loads(leaseway("dead-letters", "replay", "--all", "--yes", "--json").stdout)
     assert (report["replayed"] >= 2, report["left"]) == (True, 0)

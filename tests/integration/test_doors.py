@@ -31,7 +31,7 @@ class Things:
 
 @dataclass(frozen=True)
 class Row:
-    """How to call a route as somebody who may, and what comes back. `others` is the same call for what is another's."""
+    """How a permitted caller calls a route, and what comes back. `others` is the same call for what is another's."""
 
     status: int
     path: Callable[[Things], str] = lambda _: ""
@@ -117,7 +117,7 @@ ROWS: dict[tuple[str, str], Row] = {
     ),
     # No type of that name: who may ask learns that much, and no job is handed out.
     ("post", "/api/v1/jobs/claim"): Row(400, body=lambda _: {"types": ["NO_SUCH"], "worker": "doors"}),
-    # The own job runs on Lambda, and nobody holds it.
+    # The user's job runs on Lambda, and no worker holds it.
     ("post", "/api/v1/jobs/{id}/claim"): Row(
         409,
         lambda things: f"/api/v1/jobs/{things.own_job}/claim",
@@ -315,7 +315,7 @@ def test_what_is_anothers_is_as_absent_as_what_does_not_exist(doors: Doors, subt
         if row.others is None:
             continue
         with subtests.test(str(route)):
-            # When a User asks for what is another's, and for what nobody has
+            # When a User asks for what is another's, and for what does not exist
             others = doors.knock(route, doors.user, row.others(doors.things))
             missing = doors.knock(route, doors.user, row.missing)
             # Then both are 404 with the same code and words

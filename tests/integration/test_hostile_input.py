@@ -30,7 +30,7 @@ MARKED = [
 
 @pytest.fixture(scope="module")
 def victim(make_stack: StackFactory) -> DeployedStack:
-    """A stack that nobody else writes to, with an account that must not change."""
+    """A stack that no other test writes to, with an account that must not change."""
     stack = make_stack("hostile", WorkerEnabled=False, SweeperEnabled=False)
     stack.api.post("/api/users", {"userId": VICTIM, "balance": 10})
     return stack

@@ -69,7 +69,7 @@ def role_loss(stack: DeployedStack, aside: ThreadPoolExecutor) -> tuple[str, Fut
 
 @pytest.fixture(scope="module", autouse=True)
 def _start_what_takes_long(password_change: tuple[str, list[Future]], role_loss: tuple[str, Future]) -> None:
-    """Started before the first test of this module, so that the half minute passes meanwhile."""
+    """Started before the first test of this module, so that the half minute passes during the others."""
 
 
 def until_refused(client: ApiClient) -> tuple[int, str]:
@@ -129,7 +129,7 @@ def test_a_thousand_wrong_passwords_from_twenty_sides_open_nothing(
     wait_until(
         lambda: ask(hasty, name, PASSWORD).status_code == 200, seconds=locked + 30, what="the end of the lock-out"
     )
-    # And a name that nobody has is locked in the same words
+    # And a name without a user is locked in the same words
     nobody = [ask(hasty, f"no-{name}", "guess").json() for _ in range(6)]
     assert {tuple(answer) for answer in nobody} == {tuple(right.json())}
     assert nobody[-1] == right.json()

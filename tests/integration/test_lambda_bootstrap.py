@@ -1,6 +1,6 @@
 """Each packaged function under Lambda's own bootstrap: one event, real services, nothing on the path but its layers.
 
-Tables and queues are bare ones of the engine, without mappings: nobody but the function under test works on them.
+Tables and queues are bare ones of the engine, without mappings: only the function under test works on them.
 """
 
 import json

@@ -117,7 +117,7 @@ def depth(stack: DeployedStack, queue: str = "JobsQueueUrl") -> int:
 
 @pytest.fixture(scope="module", autouse=True)
 def _start_the_long_one(long_sleep: tuple[DeployedStack, str]) -> None:
-    """Started before the first test of this module, so that its 130 s pass meanwhile."""
+    """Started before the first test of this module, so that its 130 s pass during the others."""
 
 
 def warm_up(stack: DeployedStack) -> None:

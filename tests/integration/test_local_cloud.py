@@ -298,7 +298,7 @@ def test_down_with_purge_removes_the_data(fresh: Terminal) -> None:
 
 
 def test_a_cloud_moves_to_another_port_with_its_data_and_goes_on_working(fresh: Terminal) -> None:
-    # Given a cloud that is stopped, and a port that changes meanwhile
+    # Given a cloud that is stopped, and a port that has changed since
     assert fresh.runs("up").returncode == 0
     assert fresh.runs("balance", "update", "1", "-0.50").returncode == 0
     assert fresh.runs("down").returncode == 0

@@ -38,7 +38,7 @@ THREADS = 6
 
 
 class Request(NamedTuple):
-    """One thing that a client wants: who is concerned and by how much, and whether it dies before it is told."""
+    """One thing that a client wants: who is concerned and by how much, and whether it dies before the answer."""
 
     route: str
     users: tuple[int, ...]
@@ -97,7 +97,7 @@ def _forget() -> None:
 
 
 class Run:
-    """One example: fresh accounts, all clients at once, and what each was told."""
+    """One example: fresh accounts, all clients at once, and the answer to each."""
 
     def __init__(self) -> None:
         self.prefix = uuid.uuid4().hex[:10]
@@ -158,7 +158,7 @@ class Run:
 
 
 def judge(run: Run) -> None:
-    """Hold what was told, and what there is now, against the rules."""
+    """Check the answers, and the accounts as they are now, against the rules."""
     by_key: dict[tuple[str, str], list[tuple[Request, Any]]] = defaultdict(list)
     applied: list[tuple[Request, Any]] = []
     for request, answer in run.outcomes:

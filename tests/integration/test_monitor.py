@@ -1,4 +1,4 @@
-"""The monitor on an engine and a stack of its own: the functions' metrics arrive, whatever is killed meanwhile, and
+"""The monitor on an engine and a stack of its own: the functions' metrics arrive, whichever process is killed, and
 each alarm is tripped by what it is there for."""
 
 import json
@@ -117,7 +117,7 @@ def test_requests_are_counted_exactly_whatever_environments_answer_them(cloud: M
     # When N requests are answered
     before = cloud.count_requests_on_page()
     cloud.send_requests(40)
-    # Then N are told, with their durations, and no more come
+    # Then N are counted, with their durations, and no more come
     wait_until(lambda: cloud.count_requests_on_page() >= before + 40, seconds=60, what="40 requests", every=0.5)
     cloud.wait_for_value(
         cloud.count_requests_on_page(), "HttpDuration", "SampleCount", route="GET /health", status="2xx"
@@ -197,7 +197,7 @@ def run_of_a_task(watched: MonitoredStack) -> None:
 
 @pytest.mark.timeout(600)
 def test_dead_letters_call_by_their_age_and_their_jobs_when_they_are_judged(cloud: MonitoredStack) -> None:
-    # Given messages that are received more often than their queues allow, and nobody who judges them
+    # Given messages that are received more often than their queues allow, and no function that judges them
     letters = {"dead-letter-age": ("", {}), "ordered-dead-letter-age": ("Ordered", {"order_key": secrets.token_hex(4)})}
     assert cloud.read_alarm_state("dead-lettered") != "ALARM"
     jobs = []
@@ -275,14 +275,14 @@ def test_a_hole_in_the_ledger_calls(cloud: MonitoredStack) -> None:
 
 
 def test_a_ledger_that_is_behind_calls_and_so_does_a_change_that_nothing_explains(cloud: MonitoredStack) -> None:
-    # Given a ledger that nobody writes for a while
+    # Given a ledger that no function writes for a while
     user = new_user(cloud)
     with cloud.pause_mappings("LedgerFunction"):
         assert change(cloud, user, 1) == 200
         time.sleep(2)  # the delay is the condition
     cloud.wait_for_alarm("ledger-behind")
     assert cloud.read_alarm_state("ledger-mismatch") != "ALARM"
-    # When somebody writes to the accounts past the API: last, since it blocks the stream
+    # When a client writes to the accounts without the API: last, since it blocks the stream
     cloud.stack.client("dynamodb").update_item(
         TableName=cloud.stack.outputs["AccountsTable"],
         Key={"user_id": {"S": user}},

@@ -120,7 +120,7 @@ def messages(stack: DeployedStack) -> list[dict[str, Any]]:
 
 
 def list_unhandled(stack: DeployedStack) -> list[dict[str, Any]]:
-    """Messages that nobody has handled yet; what a generator wrote and died before it sent, the sweeper sends."""
+    """Messages that no node has handled yet; the sweeper sends what a generator wrote but did not send."""
     stack.invoke("SweeperFunction")
     return [message for message in messages(stack) if message["status"] not in TERMINAL]
 
@@ -214,7 +214,7 @@ def test_a_node_reports_in_json_lines_and_one_started_by_hand_says_nothing(
         line = node.stdout.readline()
         assert line.endswith(b"\r\n")
         reports.append(json.loads(line))
-    # When another handles what it produced, without being told to report
+    # When another handles what it produced, without `--report`
     by_hand = start_node(stack, tmp_path)
     wait_until(lambda: by_hand.poll() is None and b'"action":"finish"' in (tmp_path / "log").read_bytes(),
           seconds=30, what="a handled message")  # fmt: skip

@@ -104,7 +104,7 @@ def test_what_cannot_finish_in_the_bound_is_given_back_at_once_and_loses_no_atte
     stopped = start("stopped", concurrency=2, poll_seconds=1, drain_seconds=1).wait_until_started()
     job_id = sleep(stack, 4_000, max_attempts=1)
     in_status(stack, job_id, "RUNNING")
-    # When that node is told to end
+    # When that node is stopped
     assert stopped.stop() == 0
     # Then the job waits at once, and no end of its lease is waited for: a lease's end would have counted a crash
     assert read(stack, job_id)["status"] == "CREATED"
@@ -164,7 +164,7 @@ def test_nodes_killed_at_random_twenty_times_lose_none_of_a_thousand_jobs_and_wr
             if change.ends_the_job
         }
 
-    # The stream is long to read: the queue tells first.
+    # The stream takes long to read: look at the queue first.
     wait_until(lambda: count_messages(stack) == 0, seconds=240, what="an empty queue", every=0.5)
     wait_until(lambda: job_ids <= list_ended(), seconds=30, what="a thousand ended jobs", every=1)
     ends = Counter()

@@ -35,7 +35,7 @@ def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(st
     # Given a job of twenty steps in five seconds
     payload = {"below": 1_000, "duration_ms": 5_000}
     job_id = create_job(stack.api, type="PRIME_COUNT", payload=payload)
-    # When it runs, then it tells how far it is
+    # When it runs, then it reports progress
     seen = wait_until(
         lambda: (job := stack.api.get(f"/api/v1/jobs/{job_id}"))["progress"] is not None and job,
         seconds=60,
@@ -81,10 +81,10 @@ def test_many_jobs_are_tried_again_by_tag_and_keep_the_history_of_their_attempts
     selection = {"tag": tag, "status": "FAILED"}
     dry = stack.api.post("/api/v1/jobs/retry", selection | {"dry_run": True})
     done = stack.api.post("/api/v1/jobs/retry", selection)
-    # Then what the dry run told is what was done
+    # Then the dry run's report is what was done
     assert {one["id"] for one in dry["content"]} == {one["id"] for one in done["content"]} == ids
     assert (dry["changed"], done["changed"], done["refused"], done["cursor"]) == (0, 3, 0, None)
-    # And each has four attempts to tell of, with their workers, times and errors
+    # And each has a history of four attempts, with their workers, times and errors
     for job_id in ids:
         wait_until(lambda job_id=job_id: stack.api.get(f"/api/v1/jobs/{job_id}")["attempts"] == 4, seconds=60, what="4")
         job = reaches(stack.api, job_id, "FAILED")
@@ -117,11 +117,11 @@ def test_a_users_jobs_are_found_by_tag_and_cancelled_a_hundred_at_a_time(stack: 
     second = mine.post("/api/v1/jobs/cancel", {"tag": tag, "cursor": first["cursor"]})
     assert (first["changed"], second["changed"], second["cursor"]) == (100, 20, None)
     assert mine.post("/api/v1/jobs/cancel", {"tag": tag})["matched"] == 0
-    # And nobody cancels another's
+    # And no User cancels another's
     refused = mine.request("POST", "/api/v1/jobs/cancel", json={"tag": tag, "owner": "*"})
     assert (refused.status_code, refused.json()["code"]) == (403, "FORBIDDEN")
     assert theirs.get(f"/api/v1/jobs/{other}")["status"] == "CREATED"
-    # And an Admin cancels what is left of it, whoever's it is
+    # And an Admin cancels what is left of it, for all owners
     left = stack.api.post("/api/v1/jobs/cancel", {"tag": tag, "owner": "*", "status": "CREATED"})
     while left["cursor"] is not None:
         left = stack.api.post(

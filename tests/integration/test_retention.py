@@ -76,7 +76,7 @@ def test_a_job_says_when_it_goes_and_is_absent_from_then_on(stack: DeployedStack
         UpdateExpression="SET expires_at = expires_at - :past",
         ExpressionAttributeValues={":past": {"N": str(3 * 86_400)}},
     )
-    # Then it reads as absent, and nobody tries it again
+    # Then it reads as absent, and it cannot be retried
     for method, path in (("GET", ""), ("GET", "/result"), ("POST", "/retry"), ("POST", "/cancel")):
         assert stack.api.request(method, f"/api/v1/jobs/{job['id']}{path}").status_code == 404
 

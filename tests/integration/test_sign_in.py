@@ -26,7 +26,7 @@ def usual(engine: AnyEngine, home: Home) -> Iterator[DeployedStack]:
 
 @pytest.fixture
 def leaseway(usual: DeployedStack, home: Home, monkeypatch: pytest.MonkeyPatch) -> RunCommand:
-    """Runs a command, where nobody has signed in yet."""
+    """Runs a command before any sign-in."""
     (home.path / "signed-in-local.json").unlink(missing_ok=True)
     monkeypatch.setenv("LEASEWAY_HOME", str(home.path))
     monkeypatch.delenv("LEASEWAY_PASSWORD", raising=False)

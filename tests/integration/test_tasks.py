@@ -38,7 +38,7 @@ _names = itertools.count()
 
 @pytest.fixture(scope="module")
 def quick(make_stack: StackFactory) -> DeployedStack:
-    """A short lease, five workers for tasks, and nobody who ticks but the tests."""
+    """A short lease, five workers for tasks, and ticks by the tests only."""
     return make_stack(
         "tasks",
         LeaseSeconds=LEASE,
@@ -74,7 +74,7 @@ def spread(make_stack: StackFactory) -> tuple[DeployedStack, list[dict[str, Any]
 
 @pytest.fixture(scope="module", autouse=True)
 def _start_the_long_ones(sample: tuple[DeployedStack, dict[str, Any]], request: pytest.FixtureRequest) -> None:
-    """Started before the first test of this module, so that their minutes pass meanwhile."""
+    """Started before the first test of this module, so that their minutes pass during the others."""
     if read_choice() is EngineName.MINISTACK:
         request.getfixturevalue("spread")
 
@@ -226,7 +226,7 @@ def test_ten_equal_runs_spread_over_five_workers(spread: tuple[DeployedStack, li
     runs = [wait_for_end(stack, task, seconds=120) for task in tasks]
     assert {(run["status"], run["attempts"]) for run in runs} == {("COMPLETED", 1)}
 
-    # Then the statistics tell of five workers with one to five runs each
+    # Then the statistics show five workers with one to five runs each
     def read_summary() -> dict[str, Any] | None:
         summary = stack.api.get("/api/tasks/stats/summary")
         return summary if summary["overall"]["runs"] >= 10 else None
@@ -255,7 +255,7 @@ def test_a_run_whose_worker_is_killed_is_finished_elsewhere_and_the_next_slot_st
     run = wait_for_end(quick, task)
     assert (run["status"], run["crashes"], run["attempts"]) == ("COMPLETED", 1, 2)
     assert run["worker"] != victim["worker"]
-    # And the next slot starts, and history tells of both
+    # And the next slot starts, and the history has both
     due(quick, task)
     quick.invoke("SchedulerFunction")
     assert wait_for_end(quick, task)["job_id"] != run["job_id"]
@@ -268,7 +268,7 @@ def test_a_run_whose_worker_is_killed_for_good_is_cancelled_and_holds_nothing_up
     task = define(quick, payload={"duration_ms": 60_000}, ttl_ms=600_000)
     due(quick, task)
     with no_task_workers_after_the_claim(quick, task) as victim:
-        # When slots come while its lease lasts, and after nobody took it over
+        # When slots come while its lease lasts, and after no worker took it over
         due(quick, task)
         quick.invoke("SchedulerFunction")
         assert history(quick, task)[0]["status"] == "SKIPPED"
@@ -340,7 +340,7 @@ def test_a_sample_of_two_minutes_on_a_lease_of_thirty_seconds_is_delivered_once(
 
 
 class no_task_workers_after_the_claim:  # noqa: N801 - used as a word of the test
-    """Start the task's run, kill its worker, and let nobody take it over; gives the run. Workers return at the end."""
+    """Start the task's run, kill its worker, and prevent a takeover; return the run. Workers return at the end."""
 
     def __init__(self, stack: DeployedStack, task: dict[str, Any]) -> None:
         self._stack, self._task = stack, task

@@ -76,7 +76,7 @@ def test_a_new_worker_appears_by_itself_and_the_sum_is_what_runs(
     created = prometheus.value("sum(leaseway_jobs_created_total)") or 0
     first = start_job()
     prometheus.wait_for_value(1, "sum(app_active_tasks_total)")
-    # A worker at work takes no other batch: the next job's is another, which nobody has told Prometheus of
+    # A worker at work takes no other batch: the next job's is another, which is in no configuration of Prometheus
     second = start_job(priority="high")
     assert second != first
     prometheus.wait_for_value(2, "sum(app_active_tasks_total)")

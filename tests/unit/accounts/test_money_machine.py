@@ -49,7 +49,7 @@ faults = st.sampled_from(FAULTS)
 
 
 class CrashError(BaseException):
-    """The process ends here; nobody gets an answer."""
+    """The process ends here; the client gets no answer."""
 
 
 @dataclass
@@ -253,7 +253,7 @@ class MoneyMachine(RuleBasedStateMachine):
             yield
 
     def _overtake(self, concerned: Sequence[str]) -> None:
-        """Others change the accounts meanwhile, back and forth: versions move, balances end as they were."""
+        """Others change the accounts back and forth between two steps: versions move, balances end as they were."""
         for user in concerned:
             if user in self.model.balances:
                 for amount in (1, -1):

@@ -61,7 +61,7 @@ def test_a_change_below_zero_is_refused_with_the_balance() -> None:
     post("/api/users", {"userId": "alice", "balance": 10})
     # When 10.01 is taken
     refused = post("/api/users/update-balance", {"userId": "alice", "amount": -10.01})
-    # Then the problem tells the balance, as an exact number
+    # Then the problem has the balance, as an exact number
     assert refused.status == 409
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.json["code"] == "INSUFFICIENT_FUNDS"

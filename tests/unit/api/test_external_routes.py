@@ -1,4 +1,4 @@
-"""Workers outside Lambda over HTTP: bodies, statuses, and what is told to whom."""
+"""Workers outside Lambda over HTTP: bodies, statuses, and what each caller may see."""
 
 from datetime import datetime, timedelta
 from typing import Any

@@ -178,14 +178,14 @@ def test_an_admin_invites_and_creates_users_and_nobody_else_does(
     settings.cache_clear()
     # When an Admin invites, and creates a user
     invited = post("/api/v1/invitations", {})
-    made = post("/api/v1/users", {"username": "node-7", "password": PASSWORD, "role": "Worker"})
+    created = post("/api/v1/users", {"username": "node-7", "password": PASSWORD, "role": "Worker"})
     # Then the code admits one, and the user is there
     assert (invited.status, invited.json["username"]) == (201, None)
     registration = {"username": "bob", "password": PASSWORD, "invitation": invited.json["invitation"]}
     assert post("/auth/register", registration, caller=None).status == 201
     again = post("/auth/register", registration | {"username": "eve"}, caller=None)
     assert (again.status, again.json["code"]) == (403, "INVITATION_REFUSED")
-    assert (made.status, made.json["role"]) == (201, "Worker")
+    assert (created.status, created.json["role"]) == (201, "Worker")
     # And no log line holds the code, and a User is refused
     assert invited.json["invitation"] not in log_output.getvalue()
     for route in ("/api/v1/invitations", "/api/v1/users"):
@@ -252,7 +252,7 @@ def test_each_route_asks_what_its_row_says(route: tuple[str, str]) -> None:
             method, path, body="{}", headers={"content-type": "application/json"}, caller=caller, **parts
         ).status
 
-    # When nobody, a User, a Worker and an Admin call it
+    # When a caller without a token, a User, a Worker and an Admin call it
     # Then it lets in whom its row says: who is let in hears of the request, who is not does not
     asks = ACCESS[route]
     assert (status(None) == 401) == (asks is not Access.OPEN)

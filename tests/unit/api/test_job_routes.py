@@ -27,11 +27,11 @@ def test_a_job_is_accepted_and_can_be_read() -> None:
 
 
 def test_a_result_is_refused_before_the_end() -> None:
-    # Given a job that nobody ran yet
+    # Given a job that no worker ran yet
     job = post("/api/v1/jobs", {"type": "SLEEP", "payload": {"duration_ms": 5}}).json
     # When its result is asked for
     answer = call("GET", "/api/v1/jobs/{id}/result", path={"id": job["id"]})
-    # Then it is too early, and the problem tells the status
+    # Then it is too early, and the problem has the status
     assert (answer.status, answer.json["code"], answer.json["job_status"]) == (409, "NOT_FINISHED", "CREATED")
 
 
@@ -127,7 +127,7 @@ def test_finished_is_another_word_for_completed(status: str) -> None:
 
 
 def test_a_user_lists_own_jobs_only() -> None:
-    # Given a job of somebody's, and a caller without the Admin role
+    # Given a job of another user, and a caller without the Admin role
     create_sleep()
     ann = make_caller("ann")
     # When that caller lists jobs, then everybody's, then another's

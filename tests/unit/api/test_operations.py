@@ -11,7 +11,7 @@ from support.fake_clock import FakeClock
 
 def test_health_answers_without_any_other_part() -> None:
     # Given no table, queue or bucket at all
-    # When somebody asks whether the API is alive
+    # When a client asks whether the API is alive
     answer = call("GET", "/health")
     # Then it says so
     assert (answer.status, answer.json) == (200, {"status": "ok"})

@@ -81,7 +81,7 @@ def test_a_link_leads_to_the_object_that_the_result_names() -> None:
         assert "/owners/ann/jobs/1/image-1.png?" in answer.json["url"]
         assert "X-Amz-Signature=" in answer.json["url"]
         assert answer.json["expires_at"].endswith("Z")
-    # And nobody else learns that there is such a job
+    # And no other User learns that there is such a job
     assert (link_to(job, make_caller("ben")).status, link_to(job, make_caller("ben")).json["code"]) == (
         404,
         "JOB_NOT_FOUND",

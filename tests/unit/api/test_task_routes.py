@@ -167,7 +167,7 @@ def test_history_tells_of_runs_skipped_and_missed_slots(fake_clock: FakeClock) -
     own = read(task, "/api/tasks/{id}/history")["content"]
     everything = call("GET", "/api/tasks/history").json["content"]
     missed = read(task, "/api/tasks/{id}/history", status="MISSED")["content"]
-    # Then they tell the same truth
+    # Then they agree
     assert sorted(entry["status"] for entry in own) == ["COMPLETED", "CREATED", "MISSED", "SKIPPED"]
     assert len(everything) == 5
     assert (missed[0]["slots"], missed[0]["slot"], missed[0]["until"]) == (

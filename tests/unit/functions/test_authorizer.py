@@ -1,4 +1,4 @@
-"""The authorizer: what it tells the gateway of a token."""
+"""The authorizer: the context that it returns for a token."""
 
 import io
 import json

@@ -232,7 +232,7 @@ def authorizer(calls: CallRecorder) -> None:
 def first_admin(calls: CallRecorder) -> None:
     ids = dict.fromkeys(("StackId", "RequestId", "LogicalResourceId"), "")
     event = {"RequestType": "Create", "ResourceType": "Custom::FirstAdmin", "ResponseURL": "http://127.0.0.1:9/"}
-    with pytest.raises(HTTPError):  # nobody listens for the answer
+    with pytest.raises(HTTPError):  # no server takes the answer
         run("first_admin.app", event | ids, calls)
 
 

@@ -31,7 +31,7 @@ def test_the_right_password_is_refused_while_locked_and_good_after(fake_clock: F
     with pytest.raises(LockedOutError) as refusal:
         sign_in("alice", GOOD)
     fake_clock.move(seconds=10)
-    # Then the first told how long, and the second is good
+    # Then the first said how long, and the second is good
     assert refusal.value.wait_ms == 10_000
     assert refusal.value.facts == {"retry_after": 10}
     assert sign_in("alice", GOOD).username == "alice"

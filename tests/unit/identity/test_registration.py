@@ -44,11 +44,11 @@ def test_a_function_without_the_setting_is_closed() -> None:
 
 @pytest.mark.usefixtures("cloud")
 def test_a_closed_deployment_refuses_without_a_call_and_without_a_hash(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a deployment that admits nobody, and an invitation
+    # Given a deployment without open registration, and an invitation
     set_registration(monkeypatch, "closed")
     code = invite(actor="admin").text
     monkeypatch.setattr(passwords, "hash_password", refuse_to_hash)
-    # When somebody registers, with the invitation or without
+    # When a new user registers, with the invitation or without
     for invitation in (None, code):
         with meter_calls() as meter, pytest.raises(RegistrationClosedError):
             register("alice", GOOD, invitation=invitation)
@@ -96,7 +96,7 @@ def test_two_registrations_with_one_invitation_make_one_user(monkeypatch: pytest
         return real(password)
 
     monkeypatch.setattr(passwords, "hash_password", register_another_first)
-    # When the second commits first, then the other makes nobody
+    # When the second commits first, then the other creates no user
     with pytest.raises(InvitationRefusedError):
         register("alice", GOOD, invitation=code)
     assert UserModel.read("alice") is None
@@ -148,7 +148,7 @@ def test_an_account_that_is_opened_while_its_name_registers_wins(monkeypatch: py
     # When it goes on
     with pytest.raises(UsernameTakenError):
         register("42", GOOD)
-    # Then nobody has the money
+    # Then no account has the money
     assert UserModel.read("42") is None
 
 

@@ -168,7 +168,7 @@ def test_garbage_costs_no_read_and_a_good_token_costs_one() -> None:
         ):
             with pytest.raises(TokenRefusedError):
                 authenticate(wrong)
-        # Then nobody is asked
+        # Then no service of AWS is called
         assert not meter.operations()
         # And the good one reads its user
         assert authenticate(token).sub == "alice"
@@ -252,7 +252,7 @@ def test_keys_stay_good_while_secrets_manager_is_away(fake_clock: FakeClock, mon
 
     monkeypatch.setattr(KeyRing, "_fetch", no_answer)
     fake_clock.move(seconds=120)
-    # Then the keys of before go on, and a verifier without any says that it cannot tell
+    # Then the keys of before go on, and a verifier without any is unavailable
     assert tokens.read(token).sub == "alice"
     verifier = KeyRing()
     for _ in range(3):  # within the seconds until it looks again, too

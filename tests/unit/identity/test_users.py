@@ -133,13 +133,13 @@ def test_an_unknown_user_costs_the_same_hash_and_the_same_calls(monkeypatch: pyt
     hasher = passwords._hasher()
     verified = []
     monkeypatch.setattr(type(hasher), "verify", _counting(type(hasher).verify, verified))
-    # When a wrong password comes for her and for nobody
+    # When a wrong password comes for her and for an unknown name
     calls = []
     for name in ("alice", "nobody"):
         with meter_calls() as meter, pytest.raises(BadCredentialsError) as refusal:
             sign_in(name, "wrong")
         calls.append((meter.operations(), str(refusal.value)))
-    # Then nothing tells them apart: same parameters, same calls, same words
+    # Then they cannot be distinguished: same parameters, same calls, same words
     assert calls[0] == calls[1]
     assert [text.split("$")[1:4] for text in verified] == [["argon2id", "v=19", "m=19456,t=2,p=1"]] * 2
 

@@ -504,7 +504,7 @@ def test_a_keyed_claim_costs_a_transaction_and_two_reads() -> None:
     assert (meter.count("dynamodb", "TransactWriteItems"), meter.write_units(), meter.read_units()) == (1, 6, 2)
 
 
-# ---- Claims that nobody heard of ----------------------------------------------------------------------------------
+# ---- Claims whose answer was lost ----------------------------------------------------------------------------------
 
 
 def test_claims_without_a_heartbeat_fail_no_job_however_many(fake_clock: FakeClock) -> None:

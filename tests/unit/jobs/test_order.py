@@ -61,7 +61,7 @@ def receive() -> dict[str, Any]:
 
 
 class Invocation:
-    """What Lambda tells a handler."""
+    """The context that Lambda passes to a handler."""
 
     log_stream_name = "worker-1"
 

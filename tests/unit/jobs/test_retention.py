@@ -256,7 +256,7 @@ def test_what_an_expired_job_left_goes_if_its_key_is_used_again(
     fake_clock.seconds += 90 * DAY
     # When its key creates a job again
     again = create_job("ann", "SLEEP", {"duration_ms": 1}, options, key=KEY)
-    # Then the stream tells that the first is gone, and only the second's rows stay
+    # Then the stream has the removal of the first, and only the second's rows stay
     assert again.id == first.id
     assert again.created_at > first.created_at
     clear(removals())

@@ -65,7 +65,7 @@ def test_a_job_whose_worker_died_in_the_last_lease_of_the_last_attempt_is_failed
 
 
 def test_a_living_worker_cancels_its_job_after_the_deadline_itself(fake_clock: FakeClock) -> None:
-    """Nobody else does, as long as its lease lasts."""
+    """No other worker does, as long as its lease lasts."""
     lease = claim_job(make())
     fake_clock.move(seconds=TTL_SECONDS - 5)
     lease.extend()

@@ -243,7 +243,7 @@ def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(
     with clock.fixed(lambda: start + 4):
         handler({"Records": read_stream_records(table="jobs")}, None)
         handler({"Records": read_stream_records(table="jobs")}, None)
-    # Then each step is told once, in all and by type
+    # Then each step is counted once, in all and by type
     points = collect_points(lines())
     expected = {
         "JobsCreated": [3],

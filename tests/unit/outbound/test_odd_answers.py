@@ -111,7 +111,7 @@ def test_a_body_larger_than_a_piece_is_unpacked_whole(fetch_raw: FetchRaw) -> No
         (b"gzip", bytes(9)),
         (b"gzip, gzip", GZIP),
         (b"x-gzip", GZIP[:-1]),
-        (b"deflate", b"\x78\xbb\0\0\0\1abc"),  # a dictionary that nobody has
+        (b"deflate", b"\x78\xbb\0\0\0\1abc"),  # an unknown dictionary
         (b"gzip", GZIP + GZIP[:20]),
         (b"gzip", GZIP[:-4] + b"\1\0\0\0"),  # the length in its trailer
         (b"gzip", GZIP[:-8] + b"\0\0\0\0" + GZIP[-4:]),  # its checksum

@@ -77,7 +77,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Names:
 
 @pytest.fixture
 def connections(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """Every address that a socket is told to connect to. Those beyond this machine are noted, then refused."""
+    """Every address to which a socket connects. Those beyond this machine are noted, then refused."""
     connect, addresses = socket.socket.connect, []
 
     def connect_and_note(self: socket.socket, address: tuple[str, int]) -> None:
@@ -251,7 +251,7 @@ def test_a_name_that_changes_after_the_check_leads_nowhere_else(
     # When it is fetched
     with pytest.raises(FetchFailedError, match="Connection refused"):
         get(f"http://rebound.example:{private_server.port}/")
-    # Then the address that was checked is the only one that is connected to, and nobody asked a second time
+    # Then the address that was checked is the only one connected to, and the name is not looked up again
     assert connections == [(PUBLIC, private_server.port)]
     assert resolver.lookups == ["rebound.example"]
     assert private_server.hits == []
@@ -455,7 +455,7 @@ def certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 def test_https_asks_for_and_checks_the_certificate_of_the_name(
     certificates: Callable[[str], ssl.SSLContext], resolver: Names, tune: Callable[..., None]
 ) -> None:
-    # Given a server that tells which name it is asked for
+    # Given a server that notes the name in each handshake
     context, names = certificates("shop.example"), []
     context.sni_callback = lambda _, name, __: names.append(name)
     with run_counting_server(lambda plain: context.wrap_socket(plain, server_side=True)) as server:

@@ -27,7 +27,7 @@ MakeLines = Callable[..., list[str]]
 
 @pytest.fixture(autouse=True)
 def quiet(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The process itself tells nothing meanwhile."""
+    """The process reports no metrics of its own."""
     monkeypatch.setattr(process, "_last_report", time.monotonic())
     notes._pending.clear()
     yield
@@ -88,7 +88,7 @@ def test_a_delivery_that_comes_again_whole_or_in_parts_adds_nothing(request_line
     lines = request_lines(*[1] * 250)
     for _ in range(3):
         deliver(*lines)
-    # Cut anew, from where an earlier slice began
+    # Sliced again, from where an earlier slice began
     deliver(*lines[100:], first=100)
     deliver(*lines[100:230], first=100)
     assert counters()[HEALTH]["le_0.005"] == 250

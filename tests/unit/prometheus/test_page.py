@@ -26,7 +26,7 @@ REQUEST = ("GET", "/health", "2xx")
 
 @pytest.fixture(autouse=True)
 def quiet(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The process itself tells nothing meanwhile."""
+    """The process reports no metrics of its own."""
     monkeypatch.setattr(process, "_last_report", time.monotonic())
     notes._pending.clear()
     yield
@@ -35,7 +35,7 @@ def quiet(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def answer_requests(capsys: pytest.CaptureFixture[str]) -> Callable[..., None]:
-    """Has requests of these milliseconds told of, and counted."""
+    """Counts requests of these durations in milliseconds."""
 
     def count_requests(*durations: float, route: str = "GET /health", status: str = "2xx", first: int = 0) -> None:
         capsys.readouterr()
@@ -208,7 +208,7 @@ def test_changes_of_balances_are_told_by_how_they_went(capsys: pytest.CaptureFix
     assert [page["leaseway_balance_updates_total", each] for each in ("granted", "refused", "conflicted")] == [2, 1, 0]
 
 
-# ---- Whoever answers, and what it costs --------------------------------------------------------------------------
+# ---- Any process answers, and the costs --------------------------------------------------------------------------
 
 
 def test_every_instance_says_the_same(answer_requests: Callable[..., None]) -> None:

@@ -183,7 +183,7 @@ def make_cancellation(*codes: str) -> ClientError:
 
 
 class Flaky:
-    """A real client whose transactions first fail as told."""
+    """A real client whose first transactions fail with the errors of a list."""
 
     def __init__(self, *failures: ClientError) -> None:
         self._client, self.failures = aws.client("dynamodb"), list(failures)
@@ -259,7 +259,7 @@ def test_every_transition_counts_once_however_batches_are_repeated(
     fresh_totals()
     records = interleave(owners)
     checkpoints = [0]
-    # When its batches are lost, doubled, cut short in the middle and cut anew
+    # When its batches are lost, doubled, cut short in the middle and split again
     for length, fate, back in [*deliveries, (len(records), "fine", 0), (len(records), "fine", 0)]:
         if back and fate == "fine":
             del checkpoints[max(1, len(checkpoints) - back) :]

@@ -197,11 +197,11 @@ def test_what_is_no_expression_of_five_fields_is_refused(cron: str) -> None:
     ],
 )
 def test_days_that_are_rare_or_named_in_many_ways_come_when_they_should(cron: str, days: str) -> None:
-    series, moment, found = schedule(cron, None, "UTC", 0), ms("2026-01-01T00:01"), []
+    series, moment, dates = schedule(cron, None, "UTC", 0), ms("2026-01-01T00:01"), []
     for _ in range(3):
         moment = series.next_after(moment)
-        found.append(datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%d"))
-    assert " ".join(found) == days
+        dates.append(datetime.fromtimestamp(moment / 1000, UTC).strftime("%Y-%m-%d"))
+    assert " ".join(dates) == days
 
 
 @pytest.mark.parametrize("cron", ["*/60 * * * *", "0 */24 * * *", "0 0 */31 * *", "0 0 1 */12 *", "0 0 * * */7"])

@@ -1,4 +1,4 @@
-"""Slots become runs: once each, never beside each other, and what was not run is told."""
+"""Slots become runs: once each, never beside each other, and what was not run is recorded."""
 
 import itertools
 from collections.abc import Callable
@@ -88,7 +88,7 @@ def test_two_minutes_without_ticks(
     fake_clock.move(minutes=3)
     # When a tick comes
     report = tick()
-    # Then the stretch has one run or none, history tells of the rest, and the schedule goes on
+    # Then the stretch has one run or none, the history has the rest, and the schedule goes on
     assert (report.started, report.missed, count_jobs()) == (runs, missed, runs)
     assert sum(entry.slots for entry in read_history(task) if entry.status == "MISSED") == missed
     assert (reload_task(task).missed, reload_task(task).next_run) == (missed, fake_clock.ms + MINUTE)
@@ -141,7 +141,7 @@ def test_under_skip_a_slot_passes_while_the_last_run_is_at_work(
         assert tick().skipped == 1
     finish.complete(first, {})
     fake_clock.move(minutes=5)
-    # Then the slot after its end is started, and history tells of all four
+    # Then the slot after its end is started, and the history has all four
     assert tick().started == 1
     assert [entry.status for entry in read_history(task)] == ["CREATED", "SKIPPED", "SKIPPED", "COMPLETED"]
     assert reload_task(task).skipped == 2
@@ -166,7 +166,7 @@ def test_under_allow_every_slot_is_started(fake_clock: FakeClock, make: Callable
 
 
 def test_a_dead_run_holds_nothing_up_longer_than_its_lease(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
-    # Given a run whose worker died, and whom nobody took over
+    # Given a run whose worker died, and whose job no worker took over
     task = make(every="60s", ttl_ms=800_000)
     fake_clock.move(minutes=1)
     tick()
@@ -218,7 +218,7 @@ def test_a_run_started_by_hand_and_a_tick_exclude_each_other(fake_clock: FakeClo
     # Given a due task, read by a tick
     task = make()
     fake_clock.move(minutes=5)
-    # When somebody is quicker and starts it by hand
+    # When a user is quicker and starts it by hand
     by_hand = start_now(task.id)
     outcome = slots.settle_slot(task, None)
     # Then the slot is skipped, and there is one job

@@ -1,4 +1,4 @@
-"""Messages of recurring tasks' runs: whoever sends, hides or deletes one uses the tasks queue."""
+"""Messages of recurring tasks' runs: to send, hide or delete one, every caller uses the tasks queue."""
 
 import json
 

@@ -192,7 +192,7 @@ class Simulation:
         return "well" in fates
 
     def _interfere(self) -> None:
-        """Somebody changes the task or runs it by hand: a run that was created ahead must not stay, nor its slot go."""
+        """A user changes the task or runs it by hand: a run that was created ahead must not stay, nor its slot go."""
         before = self._now()
         match self.draw(st.sampled_from(["nothing", "nothing", "change", "run"])):
             case "change":

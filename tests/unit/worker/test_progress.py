@@ -1,4 +1,4 @@
-"""Progress: what is written of what executors tell, and that telling nothing costs nothing."""
+"""Progress: what is written of what executors report, and that reporting nothing costs nothing."""
 
 import time
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def work() -> None:
 def test_the_latest_is_written_no_more_often_than_the_interval(
     monkeypatch: pytest.MonkeyPatch, reports: list[Progress]
 ) -> None:
-    # Given an executor that tells ninety times in about a second, and an interval of 0.3 s
+    # Given an executor that reports ninety times in about a second, and an interval of 0.3 s
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.3)
     job = teller(parts=90, each_ms=10)
     # When it runs

@@ -229,7 +229,7 @@ class _Now:
         self._time.at(self._time.now + seconds, lambda: self._end(end, message))
 
     def _beat(self) -> None:
-        """Send the worker's latest heartbeat. Earlier ones are left out: only now somebody reads the lease."""
+        """Send the worker's latest heartbeat. Earlier ones are left out: only now is the lease read."""
         if self._lease is None:
             return
         beats = (self._time.now - self._beaten_at) // HEARTBEAT_SECONDS

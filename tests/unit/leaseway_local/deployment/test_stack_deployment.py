@@ -1,5 +1,5 @@
 # ruff: noqa: N803 - boto3 names its arguments like this
-"""How a stack's states are acted upon, and how its failures are told."""
+"""How a stack's states are acted upon, and how its failures are reported."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

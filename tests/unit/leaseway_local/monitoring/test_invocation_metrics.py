@@ -1,4 +1,4 @@
-"""AWS/Lambda from the logs: what the engine has not counted is told, once."""
+"""AWS/Lambda from the logs: what the engine has not counted is reported, once."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -95,5 +95,5 @@ def test_a_call_that_failed_is_made_good_and_one_that_arrived_is_not_repeated(en
     assert invocations.read_missing() == lost != []
     engine.points += lost
     assert invocations.read_missing() == []
-    # And a forwarder that starts anew repeats nothing
+    # And a restarted forwarder repeats nothing
     assert make_metrics(engine).read_missing() == []

@@ -1,4 +1,4 @@
-"""Work that is spread over a time: what it finds, how long it takes, and that it stops when told."""
+"""Work that is spread over a time: what it finds, how long it takes, and that it stops when cancelled."""
 
 import io
 import threading
