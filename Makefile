@@ -1,4 +1,4 @@
-# Everything here needs python3.11 and make, nothing more: the first target that needs the tools installs them.
+# Everything here needs only python3.11 and make: the first target that needs the tools installs them.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -15,9 +15,9 @@ PYTEST_ARGS ?=
 CAMPAIGN_ARGS ?=
 FIGURES_ARGS ?=
 VOLUME_ARGS ?=
-# A process a core; a file's tests stay together, with what they share.
+# One process per core; the tests of a file stay together, with what they share.
 SIDE_BY_SIDE := --numprocesses auto --dist loadfile
-# Two at most of those that have an engine each: half of what they take is waiting, and more engines would fill any laptop.
+# At most two processes with an engine each: half of their time is waiting, and more engines would fill any laptop.
 TWO_ENGINES := --numprocesses 2 --dist loadfile
 RUNTIME := layers/runtime/requirements.txt
 
@@ -28,7 +28,7 @@ RUNTIME := layers/runtime/requirements.txt
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Install exactly what uv.lock names; does nothing when that has not changed
+setup: $(STAMP) ## Install exactly what uv.lock pins; does nothing if it has not changed
 	@:
 
 # The stamp is touched last: an interrupted installation is done again.
@@ -43,42 +43,42 @@ $(STAMP): uv.lock pyproject.toml
 # The same draws of Hypothesis in every run: some follow the order of sets.
 PYTEST = env PYTHONHASHSEED=0 $(BIN)/pytest
 
-run: setup ## Start the local cloud, deploy to it and show it at work
+run: setup ## Start the local cloud, deploy to it and run the demo
 	@$(BIN)/leaseway up --brief
 	@$(BIN)/leaseway demo
 
-down: setup ## Stop the local cloud and keep its data (leaseway down --purge removes that too)
+down: setup ## Stop the local cloud and keep its data (leaseway down --purge deletes that too)
 	@$(BIN)/leaseway down
 
-api-local: setup ## Serve the API alone on port 8000, with reload, against the local cloud that is up
+api-local: setup ## Serve only the API, on port 8000, with reload, against the running local cloud
 	@$(BIN)/leaseway api-local
 
-test: lint ## Run the linters and the tests: unit, packaging, and integration on a local cloud of its own
+test: lint ## Run the linters and the tests: style, unit, packaging, and integration on separate local clouds
 	@$(PYTEST) $(SIDE_BY_SIDE) tests/style tests/unit tests/packaging $(PYTEST_ARGS)
 	@$(PYTEST) $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
 
-test-unit: setup ## Run the unit tests and those of style
+test-unit: setup ## Run the unit and style tests
 	@$(PYTEST) $(SIDE_BY_SIDE) tests/style tests/unit $(PYTEST_ARGS)
 
-test-packaging: setup ## Run the tests of what is packaged and of the template
+test-packaging: setup ## Run the tests of the packages and the template
 	@$(PYTEST) $(SIDE_BY_SIDE) tests/packaging $(PYTEST_ARGS)
 
-test-integration: setup ## Run the tests on deployed stacks, on free ports, beside any stack that is up
+test-integration: setup ## Run the tests on deployed stacks, on free ports; a running local cloud is not touched
 	@$(PYTEST) $(TWO_ENGINES) tests/integration $(PYTEST_ARGS)
 
-localstack-host: setup ## Build a LocalStack that needs no Docker, pinned, in .localstack; does nothing when it is there
+localstack-host: setup ## Build a pinned LocalStack that needs no Docker, in .localstack; does nothing if it exists
 	@$(BIN)/python -m leaseway_local.localstack.build
 
-test-localstack: localstack-host ## Run the integration tests on a LocalStack of their own, without Docker
+test-localstack: localstack-host ## Run the integration tests on a separate LocalStack, without Docker
 	@$(BIN)/python -m leaseway_local.localstack.run $(PYTEST) tests/integration $(PYTEST_ARGS)
 
-test-browser: setup ## Run the tests of the pages, in the Chromium that this machine has
+test-browser: setup ## Run the tests of console and Swagger UI, in this machine's Chromium
 	@$(PYTEST) tests/browser $(PYTEST_ARGS)
 
-test-prometheus: setup ## Run the tests of GET /metrics, with the Prometheus that this machine has
+test-prometheus: setup ## Run the tests of GET /metrics, with this machine's Prometheus
 	@$(PYTEST) tests/prometheus $(PYTEST_ARGS)
 
-dashboard-picture: setup ## Take the README's picture of the dashboard, by its browser test
+dashboard-picture: setup ## Take the README's picture of the dashboard, with its browser test
 	@DASHBOARD_PICTURE=docs/images/dashboard.png $(PYTEST) tests/browser/test_dashboard.py
 
 lint: setup ## Check style, types, the directions of imports, and the template
@@ -88,7 +88,7 @@ lint: setup ## Check style, types, the directions of imports, and the template
 	@PYTHONPATH=functions:localstack $(BIN)/lint-imports
 	@if test -f template.yaml; then $(BIN)/cfn-lint template.yaml; fi
 
-style-figures: setup ## Measure sizes, names and words; FIGURES_ARGS="--offenders functions/api" lists one folder's
+style-figures: setup ## Measure sizes, names and words; FIGURES_ARGS="--offenders functions/api" lists a folder's offenders
 	@PYTHONPATH=tests $(BIN)/python -m style.figures $(FIGURES_ARGS)
 
 format: setup ## Format the code and sort its imports
@@ -106,14 +106,14 @@ lock: setup ## Pin the runtime layer's and the project's requirements; LOCK_ARGS
 	@$(UV) lock --quiet $(LOCK_ARGS) $$(sed 's/^/--upgrade-package /' $(RUNTIME))
 
 # SAM CLI pins versions that clash with ours: it lives apart.
-sam-validate: .sam-venv/.installed ## Let SAM CLI check template.yaml, in an environment of its own
+sam-validate: .sam-venv/.installed ## Check template.yaml with SAM CLI, in a separate environment
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .sam-venv/bin/sam validate --lint --template template.yaml
 
-sam-build: setup .sam-venv/.installed ## Let SAM CLI build the functions and layers for Lambda, by the deployer's own recipe
+sam-build: setup .sam-venv/.installed ## Build the functions and layers for Lambda with SAM CLI and the deployer's code
 	@SAM_CLI_TELEMETRY=0 .sam-venv/bin/sam build --build-dir .aws-sam/build
 
 ENV ?= default
-sam-deploy: sam-build ## Deploy to AWS with SAM CLI; ENV=staging or ENV=prod takes that part of samconfig.toml
+sam-deploy: sam-build ## Deploy to AWS with SAM CLI; ENV=staging or ENV=prod selects that part of samconfig.toml
 	@SAM_CLI_TELEMETRY=0 .sam-venv/bin/sam deploy --config-env $(ENV)
 
 .sam-venv/.installed: Makefile
@@ -121,29 +121,29 @@ sam-deploy: sam-build ## Deploy to AWS with SAM CLI; ENV=staging or ENV=prod tak
 	@.sam-venv/bin/python -m pip install --quiet --disable-pip-version-check aws-sam-cli==$(SAM_VERSION)
 	@touch $@
 
-screenshots: setup ## Take the README's pictures of the pages, from a stack of their own at work
+screenshots: setup ## Take the README's pictures of the pages, from a separate stack
 	@PYTHONPATH=tests $(BIN)/python -m browser.screenshots
 
-bench-cold: setup ## Cold start of each function against a bare handler with the same clients, in CPU time
+bench-cold: setup ## Compare the cold start of each function with a bare handler with the same clients, in CPU time
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.cold_start
 
-bench-volume: setup ## Jobs and tasks by the thousand, simulated: the policy of 883dc55 beside the code that is shipped
+bench-volume: setup ## Simulate thousands of jobs and tasks, with the policy of 883dc55 and with the current code
 	@PYTHONPATH=tests:functions $(BIN)/python -m benchmarks.volume $(VOLUME_ARGS)
 
-bench-idle: setup ## What a worker outside Lambda that waits for jobs calls in an hour, and what a month of that costs
+bench-idle: setup ## Count the hourly calls of an idle worker outside Lambda, and their monthly cost
 	@PYTHONPATH=tests:functions $(BIN)/python -m benchmarks.idle_workers
 
-stress-balance: setup ## 10,000 debits of 2, 50 at a time, against a balance of 10,000: exactly half may pass
+stress-balance: setup ## Send 10,000 debits of 2, 50 at a time, to a balance of 10,000: exactly half must be granted
 	@$(BIN)/python tests/benchmarks/stress_balance.py
 
-stress-transfers: setup ## 5,000 random transfers between 200 accounts, 20 at a time: not a unit may be made or lost
+stress-transfers: setup ## Send 5,000 random transfers between 200 accounts, 20 at a time: the total must not change
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.stress_transfers
 
 fuzz: setup ## Property tests at random, 20 times the usual examples; FUZZ=500 and FUZZ_ARGS="-k rotate-secret" set more
 	@FUZZ=$${FUZZ:-20} $(BIN)/pytest -q -n auto --dist loadfile -m hypothesis --timeout 7200 tests/unit $(FUZZ_ARGS)
 
-campaign: setup ## Thousands of jobs while workers die, the engine restarts and calls fail; CAMPAIGN_ARGS="--jobs 1000 --minutes 4"
+campaign: setup ## Run thousands of jobs while workers die, the engine restarts and calls fail; CAMPAIGN_ARGS="--jobs 1000 --minutes 4"
 	@PYTHONPATH=tests $(BIN)/python -m campaign $(CAMPAIGN_ARGS)
 
-clean: ## Remove everything that was built or installed; data of a local cloud stays
+clean: ## Remove everything that was built or installed, except the data of a local cloud
 	@rm -rf $(VENV) .sam-venv .localstack build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -32,12 +32,12 @@ _MALFORMED = (400, "INVALID_INPUT", "The request is malformed.")
 _FORBIDDEN = (403, "FORBIDDEN", "You may not do this.")
 _SLOW_DOWN = (429, "TOO_MANY_REQUESTS", "Too many requests; wait a moment.")
 _LOST = (504, "OUTCOME_UNKNOWN", "The answer was lost: the change may or may not have been made.")
-_BROKEN = (500, "INTERNAL_ERROR", "Something went wrong on our side.")
+_BROKEN = (500, "INTERNAL_ERROR", "Something went wrong in the service.")
 _REFUSALS: dict[str, tuple[int, str, str]] = {
     "ACCESS_DENIED": _FORBIDDEN,
     "API_CONFIGURATION_ERROR": _BROKEN,
     "AUTHORIZER_CONFIGURATION_ERROR": _BROKEN,
-    "AUTHORIZER_FAILURE": (503, "UNAVAILABLE", "Who you are cannot be found out just now; nothing was changed."),
+    "AUTHORIZER_FAILURE": (503, "UNAVAILABLE", "The token cannot be checked at the moment; nothing was changed."),
     "BAD_REQUEST_BODY": _MALFORMED,
     "BAD_REQUEST_PARAMETERS": _MALFORMED,
     "DEFAULT_4XX": _MALFORMED,
@@ -52,7 +52,7 @@ _REFUSALS: dict[str, tuple[int, str, str]] = {
     "REQUEST_TOO_LARGE": (413, "BODY_TOO_LARGE", "The request body is too large."),
     "RESOURCE_NOT_FOUND": _NO_ROUTE,
     "THROTTLED": _SLOW_DOWN,
-    "UNAUTHORIZED": (401, "UNAUTHORIZED", "Who are you? Send a valid token."),
+    "UNAUTHORIZED": (401, "UNAUTHORIZED", "The request needs a valid token."),
     "UNSUPPORTED_MEDIA_TYPE": (415, "UNSUPPORTED_MEDIA_TYPE", "The request body must be JSON."),
     "WAF_FILTERED": _FORBIDDEN,
 }

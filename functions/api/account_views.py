@@ -1,4 +1,4 @@
-"""Views of accounts: balances, ledger entries, transfers and reversals, in the forms that the API speaks."""
+"""Views of accounts in the API's JSON: balances, ledger entries, transfers and reversals."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -12,40 +12,40 @@ from leaseway.ledger import Entry, Reversal
 from leaseway.money import to_decimal
 from leaseway.settings import settings
 
-Money = Annotated[Decimal, Meta(description="Exact, with the currency's places")]
-Currency = Annotated[str, Meta(description="ISO 4217; one a deployment", examples=["EUR"])]
+Money = Annotated[Decimal, Meta(description="Exact, with the decimal places of the currency")]
+Currency = Annotated[str, Meta(description="ISO 4217; a deployment has one currency", examples=["EUR"])]
 EntryName = Annotated[
-    str, Meta(description="Names a ledger entry; take it as it is, not apart", examples=["alice:7"], max_length=168)
+    str, Meta(description="The name of a ledger entry, which is opaque", examples=["alice:7"], max_length=168)
 ]
 
 
 class AccountView(msgspec.Struct):
-    """A balance at one version."""
+    """The balance of an account at one version."""
 
     userId: str
     balance: Money
     currency: Currency
-    version: Annotated[int, Meta(description="Counts the changes of this balance, from 1")]
+    version: Annotated[int, Meta(description="Increases by 1 with each change of the balance, from 1")]
     created_at: Time
     updated_at: Time
 
 
 class EntryView(msgspec.Struct):
-    """One change of one balance. It never changes itself."""
+    """One change of a balance. An entry never changes."""
 
     entry: EntryName
-    version: Annotated[int, Meta(description="The version of the account that it made, from 1")]
-    amount: Annotated[Money, Meta(description="Negative where it took away")]
+    version: Annotated[int, Meta(description="The version of the account after the change, from 1")]
+    amount: Annotated[Money, Meta(description="Negative if it was subtracted")]
     balance_after: Money
     currency: Currency
     kind: Annotated[str, Meta(extra_json_schema={"enum": ["opening", "update", "transfer", "reversal"]})]
     at: Time
     reference: str | None
-    actor: Annotated[str | None, Meta(description="Who asked for it")]
+    actor: Annotated[str | None, Meta(description="The user who requested it")]
     request_id: Annotated[str, Meta(description="The x-request-id of the request that made it")]
     counterparty: Annotated[str | None, Meta(description="The entry on the other side of a transfer")]
     transfer_id: Annotated[str | None, Meta(description="Joins the two entries of a transfer, or of its reversal")]
-    reverses: Annotated[str | None, Meta(description="The entry that this one takes back")]
+    reverses: Annotated[str | None, Meta(description="The entry that this one reverses")]
     reconstructed: Annotated[bool, Meta(description="Rebuilt from the entries around it")]
 
 
@@ -53,29 +53,29 @@ class LedgerView(msgspec.Struct):
     """A page of a user's ledger, newest first."""
 
     content: list[EntryView]
-    cursor: Annotated[str | None, Meta(description="Leads on to older entries; null at the end")]
+    cursor: Annotated[str | None, Meta(description="The cursor of the next page, with older entries; null at the end")]
 
 
 class TransferView(msgspec.Struct, rename={"sender": "from", "receiver": "to"}):
-    """A transfer that was made, with its two entries; they are in the ledger a moment later."""
+    """A completed transfer, with its two entries, which appear in the ledger a moment later."""
 
     sender: str
     receiver: str
     amount: Money
     currency: Currency
     reference: str | None
-    balance: Annotated[Money, Meta(description="What the sender has left")]
+    balance: Annotated[Money, Meta(description="The sender's balance after the transfer")]
     from_entry: EntryName
     to_entry: EntryName
     at: Time
 
 
 class ReversalView(msgspec.Struct):
-    """A reversal that was made; its entries are in the ledger a moment later."""
+    """A completed reversal; its entries appear in the ledger a moment later."""
 
     reversed: EntryName
     entries: Annotated[
-        list[EntryName], Meta(description="The new entries: one, or two where both sides of a transfer were reversed")
+        list[EntryName], Meta(description="The new entries: one, or two if both sides of a transfer were reversed")
     ]
     at: Time
 

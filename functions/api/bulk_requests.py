@@ -1,4 +1,4 @@
-"""Requests about many jobs at a time."""
+"""Requests that change many jobs."""
 
 from datetime import datetime
 from typing import Annotated
@@ -13,9 +13,9 @@ from leaseway.validation import whole_match
 
 
 class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
-    """Which jobs to change, and how many at a time. At least one of status, type, tag and the times is needed."""
+    """A selection of jobs to change. At least one of status, type, tag and the times is required."""
 
-    status: Annotated[str, Meta(description="Only jobs in this status")] | None = None
+    status: Annotated[str, Meta(description="Only jobs with this status")] | None = None
     type: (
         Annotated[
             str, Meta(max_length=64, description="Only jobs of this type", extra_json_schema={"format": "job-type"})
@@ -23,24 +23,28 @@ class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
         | None
     ) = None
     tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
-    owner: Annotated[Owner, Meta(description="Whose: your own, or for an Admin another's name, or `*`")] | None = None
+    owner: (
+        Annotated[Owner, Meta(description="The owner, by default you. For Admins: another user's name, or `*`")] | None
+    ) = None
     created_after: (
-        Annotated[datetime, Meta(tz=True, description="Only jobs created at this time or later; RFC 3339")] | None
+        Annotated[datetime, Meta(tz=True, description="Only jobs created at or after this time; RFC 3339")] | None
     ) = None
     created_before: (
         Annotated[
             datetime,
-            Meta(tz=True, description="Only jobs created before this time, which is not before `created_after`"),
+            Meta(tz=True, description="Only jobs created before this time, which must not be before `created_after`"),
         ]
         | None
     ) = None
-    limit: Annotated[int, Meta(ge=1, le=MOST_TOGETHER, description="Jobs to change at most")] = MOST_TOGETHER
-    dry_run: Annotated[bool, Meta(description="Tell which jobs it would be, and change none")] = False
+    limit: Annotated[int, Meta(ge=1, le=MOST_TOGETHER, description="The largest number of jobs to change")] = (
+        MOST_TOGETHER
+    )
+    dry_run: Annotated[bool, Meta(description="Return the jobs that would change, without changing them")] = False
     cursor: (
         Annotated[
             str,
             Meta(
-                description="Leads on from an earlier answer to the same selection", extra_json_schema={"minLength": 1}
+                description="The cursor of an earlier answer to the same selection", extra_json_schema={"minLength": 1}
             ),
         ]
         | None
@@ -48,7 +52,7 @@ class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class JobsToCancel(ManyJobs, forbid_unknown_fields=True):
-    """Which jobs to cancel, and how many at a time. At least one of status, type, tag and the times is needed."""
+    """A selection of jobs to cancel. At least one of status, type, tag and the times is required."""
 
     status: (
         Annotated[
@@ -63,7 +67,7 @@ class JobsToCancel(ManyJobs, forbid_unknown_fields=True):
 
 
 class JobsToRetry(ManyJobs, forbid_unknown_fields=True):
-    """Which jobs to try again, and how many at a time. At least one of status, type, tag and the times is needed."""
+    """A selection of jobs to retry. At least one of status, type, tag and the times is required."""
 
     status: (
         Annotated[

@@ -25,7 +25,7 @@ _REFUSALS: Mapping[str, type[TokenRefusedError]] = {
 
 
 class UnauthorizedError(HttpError):
-    """Who are you? Send a valid token."""
+    """The request needs a valid token."""
 
     code = "UNAUTHORIZED"
     status = 401

@@ -36,7 +36,7 @@ Reference = Annotated[
     Meta(
         min_length=1,
         max_length=200,
-        description="Your own note on the change, without control characters; kept with its ledger entry.",
+        description="Your note on the change, without control characters; stored with its ledger entry.",
         extra_json_schema=PLAIN_TEXT,
     ),
 ]

@@ -23,7 +23,7 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     payload: dict[str, Any]
     tags: Annotated[
         list[Annotated[str, whole_match(TAG_PATTERN)]],
-        Meta(max_length=MOST_TAGS, description="Words to list it by: `GET /api/v1/jobs?tag=`"),
+        Meta(max_length=MOST_TAGS, description="Tags to list the job by: `GET /api/v1/jobs?tag=`"),
     ] = []
     ttl_ms: Annotated[
         int | None,
@@ -37,7 +37,7 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
     max_attempts: Annotated[
         int | None,
         Meta(
-            description="Attempts before it is FAILED: 1 to 20, by default its type's, else 3",
+            description="Attempts before the job is FAILED, 1 to 20; by default the type's, otherwise 3",
             extra_json_schema={"minimum": 1, "maximum": MOST_ATTEMPTS},
         ),
     ] = None
@@ -47,26 +47,26 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
             Meta(
                 ge=1,
                 le=LONGEST_EXPIRY_MS,
-                description="No attempt starts when the job is older than this: it is CANCELLED instead. One that runs"
-                " may end within its TTL. If left out, its age does not matter",
+                description="No attempt starts when the job is older than this; it is CANCELLED instead. A running one"
+                " may continue within its TTL. By default there is no limit",
             ),
         ]
         | None
     ) = None
     run_at: (
-        Annotated[datetime, Meta(tz=True, description="Not before this, within a year; RFC 3339 with a time zone")]
+        Annotated[datetime, Meta(tz=True, description="The earliest start, within a year; RFC 3339 with a time zone")]
         | None
     ) = None
     delay_seconds: (
-        Annotated[int, Meta(ge=0, le=366 * 86_400, description="Not before so many seconds from now; excludes run_at")]
+        Annotated[int, Meta(ge=0, le=366 * 86_400, description="Seconds until the earliest start; excludes run_at")]
         | None
     ) = None
     priority: (
         Annotated[
             Priority,
             Meta(
-                description="Each has workers of its own: low jobs delay no high one; normal if not set. Not for a type"
-                " with a queue of its own"
+                description="Each priority has separate workers, so low jobs do not delay high ones; normal by default."
+                " Not for a type with its own queue"
             ),
         ]
         | None
@@ -77,7 +77,7 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
             Meta(
                 ge=1,
                 le=3_650,
-                description="Days that it is kept once it has ended, fewer than the bucket keeps objects (460 by"
+                description="Days that the job is kept after its end, fewer than the bucket keeps objects (460 by"
                 " default); by default 90",
             ),
         ]
@@ -88,8 +88,8 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
             str,
             whole_match(
                 r"^[^\x00-\x1f\x7f]{1,128}$",
-                description="Your jobs with the same one start one by one, in the order of creation; it excludes"
-                " priority, run_at, delay_seconds and types with a queue of their own",
+                description="Your jobs with the same key run one at a time, in the order of creation. Excludes"
+                " priority, run_at, delay_seconds and types with their own queue",
             ),
         ]
         | None
@@ -112,7 +112,7 @@ def read_options(new_job: NewJob) -> Options:
 
 
 class NewJobs(msgspec.Struct, forbid_unknown_fields=True):
-    """Jobs to create together."""
+    """The jobs to create."""
 
     jobs: Annotated[
         list[dict[str, Any]],
@@ -125,13 +125,13 @@ class NewJobs(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class JobFilter(JobWindow, forbid_unknown_fields=True):
-    """Which jobs, and which part of the list."""
+    """A filter of jobs, and the part of the list to return."""
 
     status: (
         Annotated[
             str,
             Meta(
-                description="Only jobs in this status; FINISHED is another word for COMPLETED",
+                description="Only jobs with this status; FINISHED means COMPLETED",
                 extra_json_schema={"enum": [*JobStatus.__members__, "FINISHED"]},
             ),
         ]
@@ -148,7 +148,7 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
         Annotated[
             str,
             Meta(
-                description="Only jobs that ended at this time or later, oldest end first; RFC 3339. Excludes `page`",
+                description="Only jobs that ended at or after this time, oldest end first; RFC 3339. Excludes `page`",
                 extra_json_schema={"format": "date-time"},
             ),
         ]
@@ -158,8 +158,8 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
         Annotated[
             Owner,
             Meta(
-                description="Whose jobs: by default your own. For an Admin another's name, or `*` for everybody's,"
-                " which needs a status",
+                description="The owner of the jobs, by default you. For Admins: another user's name, or `*` for all"
+                " users, which requires a status",
             ),
         ]
         | None

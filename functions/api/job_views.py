@@ -1,4 +1,4 @@
-"""Views of jobs, their attempts and the lists of them, in the forms that the API speaks."""
+"""Views of jobs, their attempts and lists of them in the API's JSON."""
 
 from collections.abc import Callable
 from operator import attrgetter
@@ -80,7 +80,7 @@ _VIEW = derive_view(Job)
 
 
 class JobView(msgspec.Struct):
-    """A job as it stands."""
+    """A job in its current state."""
 
     __annotations__ = {name: form.type for name, form in _VIEW.items()}
 
@@ -90,13 +90,13 @@ class JobView(msgspec.Struct):
             """Make a view of the members that `Job` declares as public."""
 
 
-_UNCOUNTED = Meta(description="null in a list by tag, unless this page is all of it")
+_UNCOUNTED = Meta(description="null in a list by tag, unless this page contains all of it")
 
 
 class Pageable(msgspec.Struct):
-    """Which part of a list this is."""
+    """The part of a list that this page contains."""
 
-    pageNumber: Annotated[int | None, Meta(description="null where a cursor led here")]
+    pageNumber: Annotated[int | None, Meta(description="null if the page was requested with a cursor")]
     pageSize: int
 
 
@@ -107,7 +107,7 @@ class JobPageView(msgspec.Struct):
     pageable: Pageable
     totalElements: Annotated[int | None, _UNCOUNTED]
     totalPages: Annotated[int | None, _UNCOUNTED]
-    cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
+    cursor: Annotated[str | None, Meta(description="The cursor of the next page; null at the end")]
 
 
 class JobOutcome(msgspec.Struct):
@@ -121,12 +121,14 @@ class JobOutcome(msgspec.Struct):
 
 
 class ClaimView(msgspec.Struct):
-    """A job that is yours to run."""
+    """A claimed job."""
 
-    job: Annotated[JobView, Meta(description="With its whole payload")]
-    claim_token: Annotated[str, Meta(description="Send it with every heartbeat, and with the end")]
-    fence: Annotated[int, Meta(description="Higher at each claim of the job: for what must refuse an older worker")]
-    lease_until: Annotated[Time, Meta(description="Without a heartbeat before that, you count as dead")]
+    job: Annotated[JobView, Meta(description="The job with its complete payload")]
+    claim_token: Annotated[str, Meta(description="Send it with every heartbeat, and when the job ends")]
+    fence: Annotated[
+        int, Meta(description="Increases with each claim; for systems that must refuse the older of two workers")
+    ]
+    lease_until: Annotated[Time, Meta(description="Without a heartbeat before this time, the worker counts as dead")]
     heartbeat_seconds: Annotated[int, Meta(description="How often to send one: a third of the lease")]
 
 
@@ -134,13 +136,13 @@ class HeartbeatView(msgspec.Struct):
     """Whether the work is still wanted."""
 
     status: JobStatus
-    cancelled: Annotated[bool, Meta(description="Stop: somebody cancelled the job, or its time to live has passed")]
+    cancelled: Annotated[bool, Meta(description="Stop: the job was cancelled, or its time to live has passed")]
     lease_until: Time | None
-    deadline: Annotated[Time | None, Meta(description="A result counts until then")]
+    deadline: Annotated[Time | None, Meta(description="A result is accepted until then")]
 
 
 class EndView(msgspec.Struct):
-    """What a job is after its attempt."""
+    """The state of a job after an attempt has ended."""
 
     id: JobId
     status: JobStatus

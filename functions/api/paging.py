@@ -10,25 +10,25 @@ from leaseway.jobs.find.lists import DEEPEST_OFFSET
 
 
 class JobWindow(msgspec.Struct, forbid_unknown_fields=True):
-    """Which part of the list."""
+    """The part of the list to return."""
 
     page: (
         Annotated[
             int,
             Meta(
                 ge=0,
-                description=f"Counts from 0, while page x size is at most {DEEPEST_OFFSET}; excludes `cursor`",
+                description=f"Counts from 0; page x size can be at most {DEEPEST_OFFSET}. Excludes `cursor`",
                 extra_json_schema={"maximum": DEEPEST_OFFSET},
             ),
         ]
         | None
     ) = None
-    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Jobs a page")] = 20
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Jobs per page")] = 20
     cursor: (
         Annotated[
             str,
             Meta(
-                description="Leads on from an earlier page of the same list; it and `page` exclude each other",
+                description="The cursor of an earlier page of the same list; excludes `page`",
                 extra_json_schema={"minLength": 1},
             ),
         ]

@@ -29,7 +29,7 @@ _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class HttpError(LeasewayError):
-    """The request cannot be served. Only for refusals that the domain has no word for."""
+    """The request cannot be served. Only for refusals that have no error in the domain."""
 
     status: ClassVar[int] = 400
 
@@ -63,30 +63,30 @@ class UnsupportedMediaTypeError(HttpError):
 
 
 class InternalError(HttpError):
-    """Something went wrong on our side."""
+    """Something went wrong in the service."""
 
     code = "INTERNAL_ERROR"
     status = 500
 
 
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """An RFC 9457 problem document. Facts of a `code`, such as `balance`, stand beside these members."""
+    """An RFC 9457 problem document. Some codes add further fields, such as `balance`."""
 
-    type: Annotated[str, Meta(description="The kind of problem: `urn:leaseway:problem:` and the code")]
-    title: Annotated[str, Meta(description="One sentence, the same for every problem of the kind")]
+    type: Annotated[str, Meta(description="The type of problem: `urn:leaseway:problem:` and the code")]
+    title: Annotated[str, Meta(description="One sentence, the same for every problem of the type")]
     status: Annotated[int, Meta(description="The HTTP status")]
-    code: Annotated[str, Meta(description="Stable: what a program decides on")]
-    detail: Annotated[str, Meta(description="What happened this time, for a person")]
+    code: Annotated[str, Meta(description="Stable, for programs to decide on")]
+    detail: Annotated[str, Meta(description="What happened in this case, for people to read")]
     instance: Annotated[str, Meta(description="This occurrence: `urn:leaseway:request:` and the request id")]
-    field: Annotated[str | None, Meta(description="The member of the request that is wrong, where one is")] = None
+    field: Annotated[str | None, Meta(description="The field of the request that is wrong, if there is one")] = None
 
 
 class Refusal(msgspec.Struct):
-    """Why one of many things was refused."""
+    """Why one of several items was refused."""
 
     code: Annotated[str, Meta(description="Stable, as in a problem document")]
     detail: str
-    field: Annotated[str | None, Meta(description="The member that is wrong, where one is")]
+    field: Annotated[str | None, Meta(description="The field that is wrong, if there is one")]
 
 
 _STATUS_BY_KIND: dict[type[LeasewayError], int] = {

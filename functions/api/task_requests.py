@@ -35,13 +35,13 @@ _Zone = Annotated[
     ),
 ]
 _Type = Annotated[
-    str, Meta(max_length=64, description="Type of the job that a run is", extra_json_schema={"format": "job-type"})
+    str, Meta(max_length=64, description="The job type of the runs", extra_json_schema={"format": "job-type"})
 ]
-_Payload = Annotated[dict[str, Any], Meta(description="As the type's schema says; at most 4 KB")]
+_Payload = Annotated[dict[str, Any], Meta(description="As the type's schema defines it; at most 4 KB")]
 _Ttl = Annotated[
     int,
     Meta(
-        description="Time to live of a run's attempt in ms, by default its type's, else 60000; at most 840000, or"
+        description="Time to live of each attempt in ms, by default the type's, otherwise 60000; at most 840000, or"
         " 39600000 for a type whose workers are outside Lambda",
         extra_json_schema={"minimum": SHORTEST_TTL_MS},
     ),
@@ -49,23 +49,21 @@ _Ttl = Annotated[
 _Attempts = Annotated[
     int,
     Meta(
-        description="Attempts of a run: 1 to 20, by default its type's, else 3",
+        description="Attempts of a run, 1 to 20; by default the type's, otherwise 3",
         extra_json_schema={"minimum": 1, "maximum": MOST_ATTEMPTS},
     ),
 ]
-_Enabled = Annotated[bool, Meta(description="false pauses it: a paused task has no slots, so none is missed")]
-_Overlap = Annotated[
-    Overlap, Meta(description="`skip`: a slot that comes during a run is skipped. `allow`: runs may overlap")
-]
+_Enabled = Annotated[bool, Meta(description="false pauses the task: it has no slots, so none is missed")]
+_Overlap = Annotated[Overlap, Meta(description="`skip`: a slot during a run is skipped. `allow`: runs may overlap")]
 _CatchUp = Annotated[
-    CatchUp, Meta(description="Slots that passed unseen: `latest` makes one run of them, `none` makes none")
+    CatchUp, Meta(description="What to do about missed slots: `latest` runs the latest once, `none` runs none")
 ]
 _Jitter = Annotated[
     int,
     Meta(
         ge=0,
         le=LONGEST_JITTER_SECONDS,
-        description="A run is delayed by up to so many seconds, each slot by its own",
+        description="Delays each run by a random time up to this many seconds",
     ),
 ]
 
@@ -75,21 +73,21 @@ _StartWithin = Annotated[
     Meta(
         ge=1,
         le=LONGEST_START_SECONDS,
-        description="A run that no worker has claimed so many seconds after its time is CANCELLED; null: it waits"
-        " for ever, and under `skip` every slot is skipped meanwhile",
+        description="A run that no worker has claimed this many seconds after its time is CANCELLED; if null, it waits"
+        " without a limit, and with `skip` every slot is skipped until it runs",
     ),
 ]
 
 
 class NewTask(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A job to run again and again."""
+    """A job to run on a schedule."""
 
     name: Annotated[
         str,
         Meta(
             min_length=1,
             max_length=100,
-            description="No other task's; without control characters",
+            description="A unique name, without control characters",
             examples=["nightly-report"],
             extra_json_schema=PLAIN_TEXT,
         ),
@@ -109,7 +107,7 @@ class NewTask(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class TaskChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """What to change; the rest stays. `cron` replaces `every`, and `every` replaces `cron`."""
+    """The fields to change; the others stay. `cron` replaces `every`, and `every` replaces `cron`."""
 
     type: _Type | UnsetType = UNSET
     payload: _Payload | UnsetType = UNSET
@@ -126,28 +124,28 @@ class TaskChange(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class TaskWindow(msgspec.Struct, forbid_unknown_fields=True):
-    """Which part of the list."""
+    """The part of the list to return."""
 
-    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Tasks a page")] = 50
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Tasks per page")] = 50
     cursor: (
-        Annotated[str, Meta(description="Leads on from an earlier page", extra_json_schema={"minLength": 1})] | None
+        Annotated[str, Meta(description="The cursor of an earlier page", extra_json_schema={"minLength": 1})] | None
     ) = None
 
 
 class HistoryFilter(msgspec.Struct, forbid_unknown_fields=True):
-    """Which entries, and which part of the list."""
+    """A filter of entries, and the part of the list to return."""
 
     status: (
         Annotated[
             str,
             Meta(
-                description="Only runs in this status, or only SKIPPED or MISSED slots",
+                description="Only runs with this status, or only SKIPPED or MISSED slots",
                 extra_json_schema={"enum": list(STATUSES)},
             ),
         ]
         | None
     ) = None
-    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries a page")] = 20
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries per page")] = 20
     cursor: (
         Annotated[
             str, Meta(description="Leads on from an earlier page of the same list", extra_json_schema={"minLength": 1})

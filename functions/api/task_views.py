@@ -1,4 +1,4 @@
-"""Views of tasks: definition, state, history and statistics, in the forms that the API speaks."""
+"""Views of tasks in the API's JSON: definition, state, history and statistics."""
 
 from typing import Annotated, Any
 
@@ -18,11 +18,11 @@ Milliseconds = Annotated[float, Meta(description="ms; null before the first run 
 
 
 class RunView(msgspec.Struct):
-    """A run of a task. The job of that id has the rest, such as its result."""
+    """A run of a task. The job with this id has more, such as the result."""
 
     job_id: JobId
     status: str
-    worker: Annotated[str | None, Meta(description="Who runs it, or ran it last")]
+    worker: Annotated[str | None, Meta(description="The worker that runs it, or ran it last")]
     attempts: int
     crashes: Annotated[int, Meta(description="How often its worker died")]
     created_at: Time
@@ -33,11 +33,11 @@ class RunView(msgspec.Struct):
 
 
 class TaskView(msgspec.Struct):
-    """A recurring task as it stands."""
+    """A recurring task with its current state."""
 
     id: TaskId
     name: str
-    state: Annotated[State, Meta(description="RUNNING while a worker has its last run; else WAITING, or PAUSED")]
+    state: Annotated[State, Meta(description="RUNNING while a worker has its last run; otherwise WAITING or PAUSED")]
     cron: str | None
     every: str | None
     timezone: str
@@ -49,13 +49,13 @@ class TaskView(msgspec.Struct):
     overlap: Overlap
     catch_up: CatchUp
     jitter_seconds: int
-    start_within_seconds: Annotated[int | None, Meta(description="null: a run waits for a worker for ever")]
-    owner: Annotated[str, Meta(description="Who made it, and to whom its runs belong")]
-    version: Annotated[int, Meta(description="Counts the changes of the definition")]
+    start_within_seconds: Annotated[int | None, Meta(description="null if a run waits for a worker without a limit")]
+    owner: Annotated[str, Meta(description="The user who created it, to whom its runs belong")]
+    version: Annotated[int, Meta(description="Increases with each change of the definition")]
     next_run: Annotated[Time | None, Meta(description="null while paused")]
     run: Annotated[RunView | None, Meta(description="The last run, or the one in progress")]
-    missed: Annotated[int, Meta(description="Slots that nobody saw in time")]
-    skipped: Annotated[int, Meta(description="Slots that came while an earlier run was at work")]
+    missed: Annotated[int, Meta(description="Slots that no tick handled in time")]
+    skipped: Annotated[int, Meta(description="Slots that were skipped because the previous run had not ended")]
     skipped_in_row: Annotated[int, Meta(description="Slots skipped since the schedule last started a run")]
     failed_in_row: Annotated[
         int,
@@ -76,15 +76,15 @@ class TaskPageView(msgspec.Struct):
 
 
 class HistoryEntryView(msgspec.Struct):
-    """A run, a skipped slot, or a stretch of missed slots."""
+    """A run, a skipped slot, or a period of missed slots."""
 
     task_id: TaskId
     name: str
-    status: Annotated[str, Meta(description="Its job's, or SKIPPED or MISSED")]
-    at: Annotated[Time, Meta(description="When the run was created or the slot given up")]
+    status: Annotated[str, Meta(description="The status of its job, or SKIPPED or MISSED")]
+    at: Annotated[Time, Meta(description="When the run was created, or the slot skipped or missed")]
     slot: Annotated[Time | None, Meta(description="The slot, or the first one missed; null for a run by hand")]
     until: Annotated[Time | None, Meta(description="The last slot missed")]
-    slots: Annotated[int, Meta(description="How many slots this stands for")]
+    slots: Annotated[int, Meta(description="The number of slots that the entry covers")]
     run: RunView | None
 
 
@@ -98,7 +98,7 @@ class EntryPageView(msgspec.Struct):
 class FiguresView(msgspec.Struct):
     """How runs ended and how long they took."""
 
-    runs: Annotated[int, Meta(description="Ended")]
+    runs: Annotated[int, Meta(description="Runs that have ended")]
     successes: int
     failures: int
     cancelled: int
@@ -107,7 +107,7 @@ class FiguresView(msgspec.Struct):
 
 
 class TaskFiguresView(FiguresView, kw_only=True):
-    """A task's figures."""
+    """The statistics of one task."""
 
     task_id: TaskId
     name: str
@@ -117,13 +117,13 @@ class TaskFiguresView(FiguresView, kw_only=True):
 
 
 class WorkerFiguresView(FiguresView, kw_only=True):
-    """A worker's figures."""
+    """The statistics of one worker."""
 
     worker: str
 
 
 class OverallView(FiguresView, kw_only=True):
-    """All tasks' figures; deleted ones count, but for their slots."""
+    """The statistics of all tasks. Runs of deleted tasks count, but not their slots."""
 
     running: int
     missed: int
@@ -131,11 +131,11 @@ class OverallView(FiguresView, kw_only=True):
 
 
 class SummaryView(msgspec.Struct):
-    """Statistics of all runs, usually a second behind."""
+    """Statistics of all runs, usually a second late."""
 
     overall: OverallView
     by_task: list[TaskFiguresView]
-    by_worker: Annotated[list[WorkerFiguresView], Meta(description="The latest hundred workers")]
+    by_worker: Annotated[list[WorkerFiguresView], Meta(description="The hundred workers that ran most recently")]
 
 
 def task_view(standing: Standing) -> TaskView:

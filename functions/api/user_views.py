@@ -20,7 +20,7 @@ Username = Annotated[
 NewPassword = Annotated[
     str,
     Meta(
-        description="8 to 128 characters, and none of the first million guesses",
+        description="8 to 128 characters, and not among the first million guesses",
         extra_json_schema={"format": "password", "minLength": 8, "maxLength": 128},
     ),
 ]

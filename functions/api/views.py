@@ -1,4 +1,4 @@
-"""Views: the forms that the API speaks in, whatever the noun. Accounts, jobs and tasks have modules of their own."""
+"""Forms of values in the API's JSON that all views share. Accounts, jobs and tasks have separate modules."""
 
 from datetime import UTC, datetime
 from typing import Annotated
@@ -14,5 +14,5 @@ def rfc3339(milliseconds: int) -> str:
 
 
 def time_or_none(milliseconds: int | None) -> str | None:
-    """The same of a time that may not be there."""
+    """Like `rfc3339`, but None for None."""
     return None if milliseconds is None else rfc3339(milliseconds)

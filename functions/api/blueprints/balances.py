@@ -30,7 +30,7 @@ _TAG = "Balances"
 
 
 class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
-    """A user to open an account for."""
+    """The account to open."""
 
     userId: UserId
     balance: Annotated[
@@ -50,10 +50,10 @@ class NewAccount(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What to add to whose balance."""
+    """A change of a balance."""
 
     userId: UserId
-    amount: Annotated[Amount, Meta(description="Added to the balance; negative takes away. Not zero")]
+    amount: Annotated[Amount, Meta(description="The amount to add; negative to subtract. Not zero")]
     reference: Reference | None = None
 
 
@@ -81,9 +81,9 @@ class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
     ),
 )
 def open_account(call: Call[NewAccount, None]) -> Answer:
-    """The opening balance is the account's first version. An account that exists is left as it is.
+    """The opening balance is the account's first version. An existing account is not changed.
 
-    A `userId` that is the name of a user needs `owner` as well, with the same name: 409 `OWNER_REQUIRED` without.
+    If `userId` is the name of a user, `owner` is required with the same name; otherwise 409 `OWNER_REQUIRED`.
     """
     user = user_id(call.body.userId)
     opening = parse_balance(amount(call.body.balance, field="balance"), field="balance")
@@ -101,7 +101,7 @@ def _check_owner_named(owner: str | None, user: str) -> str | None:
 
 
 class BalanceMoment(msgspec.Struct, forbid_unknown_fields=True):
-    """When."""
+    """The time of the balance."""
 
     at: (
         Annotated[
@@ -129,10 +129,10 @@ class BalanceMoment(msgspec.Struct, forbid_unknown_fields=True):
     ),
 )
 def show_balance(call: Call[None, BalanceMoment]) -> AccountView:
-    """A consistent read: it shows every change that was answered before.
+    """A consistent read: it shows every change that was answered before the request.
 
-    With `at` the balance as it was after the last change by then, from the ledger. Changes that were under way at the
-    same time may be stamped in another order than they were made in, by a moment.
+    With `at`, the balance after the last change up to that time, from the ledger. The times of concurrent changes may
+    be in a slightly different order than the changes themselves.
     """
     user = user_id(call.path["userId"])
     if call.query.at is None:
@@ -146,7 +146,7 @@ def show_balance(call: Call[None, BalanceMoment]) -> AccountView:
         method="POST",
         path="/api/users/update-balance",
         tag=_TAG,
-        summary="Add to a balance",
+        summary="Change a balance",
         body=BalanceChange,
         answer=AccountView,
         keyed=True,
@@ -161,10 +161,10 @@ def show_balance(call: Call[None, BalanceMoment]) -> AccountView:
     ),
 )
 def update_balance(call: Call[BalanceChange, None]) -> AccountView:
-    """Atomic, and never below zero: a change that would take more than the balance is refused; the answer names it.
+    """Adds to the balance atomically. A change that would make it negative is refused, and the answer has the balance.
 
-    503 `OUTCOME_UNKNOWN` means that the answer of the table was lost. Sent with an Idempotency-Key, the request can
-    simply be sent again; without one, read the ledger first.
+    503 `OUTCOME_UNKNOWN` means that the table's answer was lost. With an Idempotency-Key, send the same request again;
+    without one, read the ledger first.
     """
     account = change_balance(
         user_id(call.body.userId),

@@ -51,8 +51,8 @@ _TAG = "Jobs"
     ),
 )
 def cancel(call: Call[None, None]) -> Answer:
-    """A waiting job ends at once. A running one ends at once too: its executor learns of it at the next heartbeat, and
-    its result is refused in any case. A job that is already cancelled is returned unchanged.
+    """The job ends at once. If it is running, its executor learns of it at the next heartbeat, and
+    its result is refused. A job that is already cancelled is returned unchanged.
     """
     job = cancel_job(
         parse_job_id(call.path["id"]),
@@ -69,7 +69,7 @@ def cancel(call: Call[None, None]) -> Answer:
         method="POST",
         path="/api/v1/jobs/{id}/retry",
         tag=_TAG,
-        summary="Try a job again",
+        summary="Retry a job",
         status=202,
         answer=JobView,
         conditional=True,
@@ -77,9 +77,9 @@ def cancel(call: Call[None, None]) -> Answer:
     ),
 )
 def retry(call: Call[None, None]) -> Answer:
-    """A FAILED or CANCELLED job becomes CREATED again under its id, with as many attempts more as it was given.
+    """A FAILED or CANCELLED job becomes CREATED again. It keeps its id and gets as many attempts as before.
 
-    It runs at once: a delay that it was created with does not come again.
+    It starts at once, even if it was created with a delay.
     """
     job = retry_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_versions=call.if_versions)
     return Answer(job_view(job), etag(job))
@@ -98,9 +98,9 @@ def retry(call: Call[None, None]) -> Answer:
     ),
 )
 def remove(call: Call[None, None]) -> JobView:
-    """Answers what it was, without large contents. Jobs go by themselves when their retention is over.
+    """Returns the removed job, without large contents. Jobs are also removed automatically after their retention time.
 
-    A job that has not ended is cancelled first.
+    A job that has not ended has to be cancelled first.
     """
     return job_view(
         remove_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner, if_versions=call.if_versions)
@@ -108,7 +108,7 @@ def remove(call: Call[None, None]) -> JobView:
 
 
 class ChangedJob(msgspec.Struct):
-    """One job that was found: what it is now, or why it was left alone."""
+    """One job of the selection: its new state, or the reason why it was not changed."""
 
     id: JobId
     type: str
@@ -118,14 +118,14 @@ class ChangedJob(msgspec.Struct):
 
 
 class ChangedJobs(msgspec.Struct):
-    """What was done with a part of a selection."""
+    """The changes to a part of a selection."""
 
-    matched: Annotated[int, Meta(description="Jobs that were found")]
-    changed: Annotated[int, Meta(description="None in a dry run")]
-    refused: Annotated[int, Meta(description="Jobs that had moved since they were found")]
+    matched: Annotated[int, Meta(description="Jobs that matched the selection")]
+    changed: Annotated[int, Meta(description="Jobs that were changed; 0 in a dry run")]
+    refused: Annotated[int, Meta(description="Jobs that changed after they were found")]
     dry_run: bool
     content: list[ChangedJob]
-    cursor: Annotated[str | None, Meta(description="Send it with the same selection to go on; null at the end")]
+    cursor: Annotated[str | None, Meta(description="Send it with the same selection to continue; null at the end")]
 
 
 @operation(
@@ -142,8 +142,8 @@ class ChangedJobs(msgspec.Struct):
     ),
 )
 def cancel_many(call: Call[JobsToCancel, None]) -> ChangedJobs:
-    """Ends the newest jobs of a selection that wait or run, each as if cancelled by itself. Repeat it with the `cursor`
-    until there is none: a part may match nothing and still have a cursor. A `dry_run` shows what would change.
+    """Cancels the newest waiting and running jobs of a selection, each as if cancelled separately. Repeat it with
+    the `cursor` until that is null: a part may match nothing and still have one. A `dry_run` shows what would change.
     """
     body = call.body
     report = cancel_jobs(
@@ -162,7 +162,7 @@ def cancel_many(call: Call[JobsToCancel, None]) -> ChangedJobs:
         method="POST",
         path="/api/v1/jobs/retry",
         tag=_TAG,
-        summary="Try up to 100 jobs again",
+        summary="Retry up to 100 jobs",
         body=JobsToRetry,
         answer=ChangedJobs,
         errors=(UnknownJobTypeError, InvalidCursorError, NotYoursError, UnavailableError),
@@ -170,9 +170,9 @@ def cancel_many(call: Call[JobsToCancel, None]) -> ChangedJobs:
     ),
 )
 def retry_many(call: Call[JobsToRetry, None]) -> ChangedJobs:
-    """Gives the oldest FAILED and CANCELLED jobs of a selection another life, each as if retried by itself. Repeat it
-    with the `cursor` until there is none; a `dry_run` shows what would change. Ten jobs a second start, over all calls;
-    jobs with one `order_key` start in the order of their creation.
+    """Retries the oldest FAILED and CANCELLED jobs of a selection, each as if retried separately. Repeat it
+    with `cursor` until that is null; a `dry_run` shows what would change. Ten jobs per second start, over all calls;
+    jobs with the same `order_key` start in the order of their creation.
     """
     body = call.body
     report = retry_jobs(_selection(call.caller, call.body), limit=body.limit, cursor=body.cursor, dry_run=body.dry_run)

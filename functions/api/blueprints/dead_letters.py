@@ -1,4 +1,4 @@
-"""Dead letters: jobs whose message no claim ever settled. Listed, and tried again one by one or all."""
+"""Dead letters: jobs whose messages no worker could process. List them, and replay one or many."""
 
 from typing import Annotated
 
@@ -35,28 +35,28 @@ _TAG = "Dead letters"
     ),
 )
 def list_dead_letters(call: Call[None, JobWindow]) -> JobPageView:
-    """Everybody's jobs that were FAILED because their message came again and again and no claim settled it.
+    """Jobs of all users that FAILED because their message was delivered many times and no worker could process it.
 
-    Given up last first. The total is counted from the table's stream, seconds behind.
+    The most recent comes first. The total comes from the table's stream and is some seconds late.
     """
     query = call.query
     return page_view(page_of_dead_letters(page=query.page, size=query.size, cursor=query.cursor))
 
 
 class HowMany(msgspec.Struct, forbid_unknown_fields=True):
-    """How many to replay."""
+    """The number of dead letters to replay."""
 
-    limit: Annotated[int, Meta(ge=1, le=LARGEST_REPLAY, description="Dead letters that this call replays at most")] = (
+    limit: Annotated[int, Meta(ge=1, le=LARGEST_REPLAY, description="The largest number that this call replays")] = (
         LARGEST_REPLAY
     )
 
 
 class ReplayView(msgspec.Struct):
-    """What a replay did."""
+    """The result of a replay."""
 
     replayed: int
-    left: Annotated[int, Meta(description="Dead letters still there, as far as this call counted them: up to 1000")]
-    last_starts_at: Annotated[Time | None, Meta(description="When the turn of the last one comes")]
+    left: Annotated[int, Meta(description="Remaining dead letters, counted up to 1000")]
+    last_starts_at: Annotated[Time | None, Meta(description="When the last one starts")]
 
 
 @operation(
@@ -65,7 +65,7 @@ class ReplayView(msgspec.Struct):
         method="POST",
         path="/api/v1/dead-letters/replay",
         tag=_TAG,
-        summary="Try dead letters again, up to 100 a call",
+        summary="Replay up to 100 dead letters",
         status=202,
         body=HowMany,
         body_optional=True,
@@ -74,10 +74,10 @@ class ReplayView(msgspec.Struct):
     ),
 )
 def replay_many(call: Call[HowMany, None]) -> ReplayView:
-    """The oldest first. Repeat the request while any are `left`.
+    """Replays the oldest first. Repeat the request while any are `left`.
 
-    Jobs start at a pace of 10 a second, unless the deployment has another, and the jobs of one call
-    begin after those of the call before it: repeating the request quickly floods no queue.
+    By default, 10 jobs start per second. The jobs of a call start after those of the previous call, so repeating the
+    request quickly does not flood the queue.
     """
     done = replay_all(call.body.limit)
     last = done.last_starts_at
@@ -90,13 +90,13 @@ def replay_many(call: Call[HowMany, None]) -> ReplayView:
         method="POST",
         path="/api/v1/dead-letters/{id}/replay",
         tag=_TAG,
-        summary="Try one dead letter again",
+        summary="Replay a dead letter",
         status=202,
         answer=JobView,
         errors=(DeadLetterNotFoundError, VersionMovedError, UnavailableError),
     ),
 )
 def replay_one(call: Call[None, None]) -> Answer:
-    """The job becomes CREATED again under its id, with as many attempts more as it was given, and starts at once."""
+    """The job becomes CREATED again and starts at once. It keeps its id and gets as many attempts as it had before."""
     job = replay(parse_job_id(call.path["id"]))
     return Answer(job_view(job), etag(job))

@@ -1,4 +1,4 @@
-"""Identity: register, get a token, read the own user and change its password."""
+"""Identity: register, get a token, read the signed-in user and change the password."""
 
 from typing import Annotated
 
@@ -39,16 +39,14 @@ class Registration(msgspec.Struct, forbid_unknown_fields=True):
     invitation: (
         Annotated[
             str,
-            Meta(
-                description="A code from an Admin, which some deployments require", extra_json_schema={"minLength": 1}
-            ),
+            Meta(description="A code from an Admin; some deployments require one", extra_json_schema={"minLength": 1}),
         ]
         | None
     ) = None
 
 
 class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
-    """The present password, and the new one."""
+    """The current password and the new one."""
 
     current_password: Annotated[str, Meta(extra_json_schema={"format": "password"})]
     new_password: NewPassword
@@ -60,7 +58,7 @@ class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
         method="POST",
         path="/auth/register",
         tag=_TAG,
-        summary="Become a user",
+        summary="Register a user",
         status=201,
         body=Registration,
         answer=UserView,
@@ -77,7 +75,7 @@ class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
     ),
 )
 def register_user(call: Call[Registration, None]) -> UserView:
-    """The role is User; only an Admin gives another. An invitation admits one registration.
+    """The user gets the role User; only an Admin can give another one. An invitation is valid for one registration.
 
     The deployment's parameter `Registration` says who may register: anyone, holders of an invitation, or nobody.
     """
@@ -105,8 +103,8 @@ def register_user(call: Call[Registration, None]) -> UserView:
     ),
 )
 def give_token(call: Call[None, None]) -> Response:
-    """OAuth 2.0, resource owner password grant (RFC 6749, 4.3). After a few failures a name is locked, for twice as
-    long each time; an unknown name is treated the same.
+    """OAuth 2.0, resource owner password grant (RFC 6749, 4.3). After several failures the name is locked, for twice as
+    long each time. Unknown names are treated in the same way.
     """
     try:
         return _token(call, oauth.token_request(call.request))
@@ -140,11 +138,16 @@ def _oauth_response(status: int, body: object) -> Response:
 @operation(
     identity,
     Operation(
-        method="GET", path="/api/v1/me", tag=_TAG, summary="Who am I?", answer=UserView, errors=(UserNotFoundError,)
+        method="GET",
+        path="/api/v1/me",
+        tag=_TAG,
+        summary="Read the signed-in user",
+        answer=UserView,
+        errors=(UserNotFoundError,),
     ),
 )
 def show_me(call: Call[None, None]) -> UserView:
-    """The user whom the token names."""
+    """The user of the token."""
     return user_view(get_user(call.caller.subject))
 
 
@@ -154,14 +157,14 @@ def show_me(call: Call[None, None]) -> UserView:
         method="POST",
         path="/api/v1/me/password",
         tag=_TAG,
-        summary="Change the own password",
+        summary="Change your password",
         body=PasswordChange,
         answer=UserView,
         errors=(BadCredentialsError, WeakPasswordError, LockedOutError),
     ),
 )
 def change_my_password(call: Call[PasswordChange, None]) -> UserView:
-    """Ends every token of before, this one too, within half a minute."""
+    """Revokes all earlier tokens of the user within half a minute, including the one of this request."""
     try:
         user = change_password(call.caller.subject, call.body.current_password, call.body.new_password)
     except (BadCredentialsError, LockedOutError) as refusal:

@@ -78,9 +78,9 @@ def submit_job(call: Call[NewJob, None]) -> Answer:
 
 
 class BatchItem(msgspec.Struct):
-    """The outcome of one job of a batch: the job, or the problem that refused it."""
+    """The outcome of one job of a batch: the job, or the reason why it was refused."""
 
-    index: Annotated[int, Meta(description="Its place in the request, from 0")]
+    index: Annotated[int, Meta(description="Its position in the request, from 0")]
     job: JobView | None
     problem: Refusal | None
 
@@ -111,10 +111,11 @@ class BatchView(msgspec.Struct):
     ),
 )
 def submit_batch(call: Call[NewJobs, None]) -> BatchView:
-    """Each job is checked by itself: one that is refused stops no other. `content` is in the order of the request.
+    """Each job is checked separately, so a refused one does not affect the others. `content` has the request's order.
 
-    With an Idempotency-Key a repeat creates what the first request could not, such as a job whose `problem` is
-    `UNAVAILABLE`, and answers the rest as before. Without one, a batch whose answer was lost may have been created.
+    With an Idempotency-Key, a repeat creates the jobs that the first request could not, such as one whose `problem` is
+    `UNAVAILABLE`, and gives the same answer for the others. Without a key, a batch may have been created although
+    its answer was lost.
     """
     requests, owner = [_parse_request(described) for described in call.body.jobs], call.caller.subject
     if call.key is None:
@@ -161,13 +162,13 @@ def _parse_request(described: dict[str, Any]) -> JobRequest | InvalidInputError:
     ),
 )
 def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
-    """Newest first; everybody's CREATED and RUNNING jobs come in the order in which the sweeper looks at them.
+    """Newest first. The CREATED and RUNNING jobs of all owners are in the order in which the sweeper checks them.
 
-    With `ended_after`, the oldest end first, up to a minute ago. Its `cursor` is never null: send it again later, with
-    the same query, for the jobs that have ended since. Each end comes once. It needs the parameter `EndedIndex`.
+    With `ended_after`, the oldest end comes first, up to a minute ago. `cursor` is never null: send it later, with
+    the same query, to get the jobs that have ended since. Each end is listed once. Requires the parameter `EndedIndex`.
 
-    A page that a filter leaves short or empty still has a `cursor` while there is more to read. Totals are counted from
-    the table's stream, seconds behind.
+    A page that is short or empty because of a filter has a `cursor` if there is more to read. Totals come from
+    the table's stream and are some seconds late.
     """
     query = call.query
     owner = call.caller.choose_listed_owner(query.owner)
@@ -210,7 +211,7 @@ def list_jobs(call: Call[None, JobFilter]) -> JobPageView:
     ),
 )
 def show_job(call: Call[None, None]) -> Answer:
-    """The job as it stands; poll it, or poll its result. Its ETag changes with its status."""
+    """The job in its current state. You can poll it, or its result. Its ETag changes with its status."""
     job = get_job(parse_job_id(call.path["id"]), owner=call.caller.sees_owner)
     return Answer(job_view(job), etag(job))
 
@@ -221,15 +222,15 @@ def show_job(call: Call[None, None]) -> Answer:
         method="GET",
         path="/api/v1/jobs/{id}/result",
         tag=_TAG,
-        summary="Read how a job ended",
+        summary="Read the result of a job",
         answer=JobOutcome,
         errors=(JobNotFoundError, NotFinishedError, ObjectNotFoundError, UnavailableError),
     ),
 )
 def show_result(call: Call[None, None]) -> JobOutcome:
-    """200 for every job that has ended: COMPLETED with its `result`, FAILED and CANCELLED with their `error_message`.
+    """200 for every job that has ended: COMPLETED with its `result`, FAILED or CANCELLED with its `error_message`.
 
-    409 `NOT_FINISHED` before the end. `status` tells success from failure: the question was answered in all three.
+    Before the end, 409 `NOT_FINISHED`. `status` distinguishes success from failure.
     """
     job, result = get_result(parse_job_id(call.path["id"]), owner=call.caller.sees_owner)
     return outcome_view(job, result)

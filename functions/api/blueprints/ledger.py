@@ -1,4 +1,4 @@
-"""The ledger: what made a balance, moving money between accounts, and taking back a mistake."""
+"""The ledger: list the entries of a balance, transfer money between accounts, and reverse an entry."""
 
 from typing import Annotated
 
@@ -41,7 +41,7 @@ _TAG = "Ledger"
 
 
 class EntryFilter(msgspec.Struct, forbid_unknown_fields=True, rename={"since": "from", "until": "to"}):
-    """Which entries, and which part of the list."""
+    """A filter of entries, and the part of the list to return."""
 
     since: (
         Annotated[
@@ -61,23 +61,23 @@ class EntryFilter(msgspec.Struct, forbid_unknown_fields=True, rename={"since": "
             Meta(
                 min_length=1,
                 max_length=200,
-                description="Only entries with this very reference",
+                description="Only entries with exactly this reference",
                 extra_json_schema=PLAIN_TEXT,
             ),
         ]
         | None
     ) = None
-    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries a page")] = 20
+    size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries per page")] = 20
     cursor: (
         Annotated[
-            str, Meta(description="Leads on from an earlier page of the same list", extra_json_schema={"minLength": 1})
+            str, Meta(description="The cursor of an earlier page of the same list", extra_json_schema={"minLength": 1})
         ]
         | None
     ) = None
 
 
 class NewTransfer(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": "from", "receiver": "to"}):
-    """What to move from whom to whom."""
+    """A transfer between two accounts."""
 
     sender: UserId
     receiver: UserId
@@ -86,7 +86,7 @@ class NewTransfer(msgspec.Struct, forbid_unknown_fields=True, rename={"sender": 
 
 
 class NewReversal(msgspec.Struct, forbid_unknown_fields=True):
-    """Why an entry is taken back."""
+    """The reversal of an entry."""
 
     reference: Reference | None = None
 
@@ -104,9 +104,9 @@ class NewReversal(msgspec.Struct, forbid_unknown_fields=True):
     ),
 )
 def list_entries(call: Call[None, EntryFilter]) -> LedgerView:
-    """Newest first: one entry a version of the account, written from the table's stream a moment after the change.
+    """Newest first: one entry per version of the account, written from the table's stream shortly after the change.
 
-    A page that a filter leaves short or empty still has a `cursor` while there is more to read.
+    A page that is short or empty because of a filter has a `cursor` if there is more to read.
     """
     selection = EntrySelection(
         since=_moment(call.query.since, "from"),
@@ -146,9 +146,9 @@ def list_entries(call: Call[None, EntryFilter]) -> LedgerView:
     ),
 )
 def make_transfer(call: Call[NewTransfer, None]) -> TransferView:
-    """Both accounts change together or not at all, and the sender never goes below zero.
+    """Both accounts change together or not at all, and the sender's balance never falls below zero.
 
-    A User sends from the own account only. 503 `OUTCOME_UNKNOWN` means that the table's answer was lost: send the
+    A User can send only from their own account. 503 `OUTCOME_UNKNOWN` means that the table's answer was lost: send the
     request again with the same Idempotency-Key, or read the ledger first if it had none.
     """
     sender, receiver = user_id(call.body.sender, field="from"), user_id(call.body.receiver, field="to")
@@ -172,7 +172,7 @@ def make_transfer(call: Call[NewTransfer, None]) -> TransferView:
         method="POST",
         path="/api/v1/ledger/{entry}/reversal",
         tag=_TAG,
-        summary="Take an entry back",
+        summary="Reverse an entry",
         status=201,
         body=NewReversal,
         body_optional=True,
@@ -190,10 +190,10 @@ def make_transfer(call: Call[NewTransfer, None]) -> TransferView:
     ),
 )
 def reverse_entry(call: Call[NewReversal, None]) -> ReversalView:
-    """By a new entry, once; nothing is erased. Either side of a transfer stands for both, and both are taken back.
+    """Adds a new entry; nothing is deleted. Reversing either side of a transfer reverses both.
 
-    Refused if the account no longer has the money. It needs no Idempotency-Key: a second one is 409
-    `ALREADY_REVERSED` and names the first.
+    It is refused if the account no longer has the money. It needs no Idempotency-Key: a second reversal is refused with
+    409 `ALREADY_REVERSED`, which names the first.
     """
     reversal = reverse(
         call.path["entry"],

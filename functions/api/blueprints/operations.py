@@ -1,4 +1,4 @@
-"""What operators and integrators ask for: is it alive, what does it offer."""
+"""Health, metrics, documentation and console."""
 
 from typing import Annotated
 
@@ -17,20 +17,20 @@ _TAG = "Operations"
 
 
 class HowDeep(msgspec.Struct, forbid_unknown_fields=True):
-    """How much of the deployment is asked."""
+    """Whether to check what the API depends on."""
 
     deep: Annotated[
-        int, Meta(ge=0, le=1, description="1 asks every part that the API needs, and is 503 when one is out")
+        int, Meta(ge=0, le=1, description="1 checks every service that the API needs, and is 503 if one fails")
     ] = 0
 
 
 class Health(msgspec.Struct):
-    """The API answers."""
+    """The health of the API."""
 
     status: Annotated[str, Meta(examples=["ok"])]
-    parts: Annotated[list[HealthPart] | msgspec.UnsetType, Meta(description="What it needs, if `deep` asks for it")] = (
-        msgspec.UNSET
-    )
+    parts: Annotated[
+        list[HealthPart] | msgspec.UnsetType, Meta(description="The services that it needs, if `deep` is 1")
+    ] = msgspec.UNSET
 
 
 @operation(
@@ -39,14 +39,14 @@ class Health(msgspec.Struct):
         method="GET",
         path="/health",
         tag=_TAG,
-        summary="Is the API alive?",
+        summary="Check the API's health",
         query=HowDeep,
         answer=Health,
         errors=(DependencyOutError,),
     ),
 )
 def health(call: Call[None, HowDeep]) -> Health:
-    """Answers without asking any other part, unless `deep` is 1: then tables, queue, bucket and secrets, with times."""
+    """Calls no other service unless `deep` is 1. It then checks tables, queue, bucket and secrets, with their times."""
     return Health(status="ok", parts=check()) if call.query.deep else Health(status="ok")
 
 
@@ -64,7 +64,7 @@ def health(call: Call[None, HowDeep]) -> Health:
 def metrics(call: Call[None, None]) -> Response:
     """Requests, jobs, balances and functions in Prometheus' text format, for a Worker's or an Admin's token.
 
-    Read from stored counters: every instance gives the same. A request is counted seconds after its answer.
+    They come from stored counters, so every instance returns the same. A request is counted seconds after its answer.
     """
     # Few of the function's environments are ever asked this.
     from leaseway.prometheus.page import page  # noqa: PLC0415
@@ -74,7 +74,7 @@ def metrics(call: Call[None, None]) -> Response:
 
 @operation(
     operations,
-    Operation(method="GET", path="/openapi.json", tag=_TAG, summary="This document", answer="application/json"),
+    Operation(method="GET", path="/openapi.json", tag=_TAG, summary="The OpenAPI document", answer="application/json"),
 )
 def openapi(call: Call[None, None]) -> Response:
     """OpenAPI 3.1. Generated from the routes and types that serve it."""
@@ -83,7 +83,7 @@ def openapi(call: Call[None, None]) -> Response:
 
 @operation(operations, Operation(method="GET", path="/docs", tag=_TAG, summary="Swagger UI", answer="text/html"))
 def docs(call: Call[None, None]) -> Response:
-    """This document to read and to try, in a browser."""
+    """The OpenAPI document in a browser, to read and to try out."""
     return documents.page()
 
 
@@ -93,19 +93,19 @@ def docs(call: Call[None, None]) -> Response:
         method="GET",
         path="/docs/{asset}",
         tag=_TAG,
-        summary="A part of Swagger UI",
+        summary="A file of Swagger UI",
         answer="text/plain",
         errors=(documents.AssetNotFoundError,),
     ),
 )
 def docs_asset(call: Call[None, None]) -> Response:
-    """Its scripts and its style sheet."""
+    """The scripts and the style sheet."""
     return documents.asset(call.path["asset"])
 
 
 @operation(operations, Operation(method="GET", path="/console", tag=_TAG, summary="The console", answer="text/html"))
 def console(call: Call[None, None]) -> Response:
-    """Jobs, tasks and balances in a browser. It signs in and asks this API for everything it shows."""
+    """Jobs, tasks and balances in a browser. The page signs in and reads everything from this API."""
     return console_page.page()
 
 
@@ -115,11 +115,11 @@ def console(call: Call[None, None]) -> Response:
         method="GET",
         path="/console/{version}/{asset}",
         tag=_TAG,
-        summary="A part of the console",
+        summary="A file of the console",
         answer="text/plain",
         errors=(documents.AssetNotFoundError,),
     ),
 )
 def console_asset(call: Call[None, None]) -> Response:
-    """Its scripts, its style sheets and its icon; the version changes with them, so that they may be kept."""
+    """The scripts, style sheets and icon. The version changes with them, so they can be cached."""
     return console_page.asset(call.path["version"], call.path["asset"])

@@ -1,4 +1,4 @@
-"""What is there at a glance: counts of jobs, the types that can be run, and the object that a result names."""
+"""Counts of jobs, the available job types, and links to the objects of results."""
 
 from typing import Annotated, Any
 
@@ -22,17 +22,17 @@ overview = Blueprint(__name__)
 
 _TAG = "Overview"
 _JsonSchema = Annotated[dict[str, Any], Meta(description="JSON Schema 2020-12")]
-_Counts = Annotated[dict[str, int], Meta(description="Jobs by status, every status named")]
+_Counts = Annotated[dict[str, int], Meta(description="Jobs by status, including those without jobs")]
 
 
 class Whose(msgspec.Struct, forbid_unknown_fields=True):
-    """Whose jobs are counted."""
+    """The owner whose jobs are counted."""
 
     owner: (
         Annotated[
             Owner,
             Meta(
-                description="By default your own. For an Admin another's name, or `*` for everybody's",
+                description="By default you. For Admins: another user's name, or `*` for all users",
             ),
         ]
         | None
@@ -47,26 +47,26 @@ class TypeCounts(msgspec.Struct):
 
 
 class OverviewView(msgspec.Struct):
-    """How many jobs there are, usually a second behind."""
+    """Counts of jobs, usually a second late."""
 
     at: Time
-    owner: Annotated[str | None, Meta(description="null for everybody's")]
+    owner: Annotated[str | None, Meta(description="null for all users")]
     jobs: _Counts
     types: list[TypeCounts]
 
 
 class TypeView(msgspec.Struct):
-    """A type of job that this deployment runs."""
+    """A job type of this deployment."""
 
     name: str
     summary: str
     payload: _JsonSchema
-    ttl_ms: Annotated[int, Meta(description="Time to live in ms of a job that names none")]
-    max_attempts: Annotated[int, Meta(description="Attempts of a job that names no limit")]
+    ttl_ms: Annotated[int, Meta(description="Default time to live, in ms")]
+    max_attempts: Annotated[int, Meta(description="Default number of attempts")]
 
 
 class TypesView(msgspec.Struct):
-    """Every type by name, and what may be said of any job."""
+    """Every job type by name, and the schema of a new job."""
 
     content: list[TypeView]
     job: Annotated[dict[str, Any], Meta(description="JSON Schema of a new job, whatever its type")]
@@ -92,7 +92,7 @@ class LinkView(msgspec.Struct):
     ),
 )
 def show_overview(call: Call[None, Whose]) -> OverviewView:
-    """By status and by type. One read of a few counters, however many jobs there are."""
+    """Counts by status and by type. One read of a few counters, however many jobs there are."""
     owner = call.caller.choose_listed_owner(call.query.owner)
     by_type = count_by_type(owner)
     types = [TypeCounts(name, _every_status(counts)) for name, counts in by_type.items()]
@@ -109,7 +109,7 @@ def _every_status(counts: dict[str, int]) -> dict[str, int]:
     Operation(method="GET", path="/api/v1/job-types", tag=_TAG, summary="List job types", answer=TypesView),
 )
 def list_types(call: Call[None, None]) -> TypesView:
-    """What this deployment runs, with the schema of each payload: enough to draw a form. Reads nothing."""
+    """The job types of this deployment, with the schema of each payload, from which a form can be made."""
     return TypesView([_view_type(kind) for kind in catalogue().values()], _schema(NewJob))
 
 
@@ -127,12 +127,12 @@ def _schema(kind: type[msgspec.Struct]) -> dict[str, Any]:
         method="GET",
         path="/api/v1/jobs/{id}/link",
         tag=_TAG,
-        summary="Get a link to what a job stored",
+        summary="Get a link to an object of a job",
         answer=LinkView,
         errors=(JobNotFoundError, NotFinishedError, ObjectNotFoundError, UnavailableError),
     ),
 )
 def link(call: Call[None, None]) -> LinkView:
-    """A fresh link to the object that the job's result names as `key`, such as IMAGE_RESIZE's picture."""
+    """A new link to the object that is the `key` in the job's result, such as the picture of IMAGE_RESIZE."""
     url, expires_at = link_to_result(parse_job_id(call.path["id"]), owner=call.caller.sees_owner)
     return LinkView(url, rfc3339(expires_at))

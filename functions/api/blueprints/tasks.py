@@ -1,4 +1,4 @@
-"""Recurring tasks: define them, run them now, see what they did. Everybody reads; Admins define and run."""
+"""Recurring tasks: define them, run them, list what they did. Every user can read; Admins define and run."""
 
 import msgspec
 from chalice.app import Blueprint
@@ -63,10 +63,10 @@ _REFUSED = (InvalidScheduleError, UnknownJobTypeError, TtlTooLongError, Unavaila
     ),
 )
 def define(call: Call[NewTask, None]) -> Answer:
-    """Its first run is at the first slot from now on. The payload is checked against its type's schema first.
+    """The first run is at the next slot of the schedule. The payload is checked against its type's schema first.
 
-    Where clocks change, a cron expression does as Debian's cron: a fixed time that is left out runs right after the
-    gap, one that comes twice runs once, and expressions with `*` for minute or hour follow elapsed time.
+    When clocks change, a cron expression follows the rules of Debian's cron: a fixed time that is skipped runs right
+    after the gap, one that occurs twice runs once, and expressions with `*` as minute or hour follow elapsed time.
     """
     plain_text(call.body.name, "name")
     task = create_task(call.caller.subject, Definition(**msgspec.structs.asdict(call.body)))
@@ -88,7 +88,7 @@ def define(call: Call[NewTask, None]) -> Answer:
 def list_tasks(call: Call[None, TaskWindow]) -> TaskPageView:
     """All tasks by name, each with its state, its next slot, and its last run or the one in progress.
 
-    A User reads every definition, and the runs of his own tasks only.
+    A User can read every definition, but only the runs of their own tasks.
     """
     return tasks_view(page_of_tasks(owner=call.caller.sees_owner, size=call.query.size, cursor=call.query.cursor))
 
@@ -106,7 +106,7 @@ def list_tasks(call: Call[None, TaskWindow]) -> TaskPageView:
     ),
 )
 def show_task(call: Call[None, None]) -> TaskView:
-    """The task as it stands. A User reads every definition, and the runs of his own tasks only."""
+    """The task with its current state. A User can read every definition, but only the runs of their own tasks."""
     return task_view(standing_of(parse_task_id(call.path["id"]), owner=call.caller.sees_owner))
 
 
@@ -125,9 +125,9 @@ def show_task(call: Call[None, None]) -> TaskView:
     ),
 )
 def change(call: Call[TaskChange, None]) -> TaskView:
-    """A run in progress goes on as it was started.
+    """A run in progress is not affected.
 
-    Another schedule, and `"enabled": true`, take effect from now on: nothing is made up for the time before.
+    A new schedule, or `"enabled": true`, takes effect from now on. Earlier slots are not made up for.
     """
     changes = {name: value for name, value in msgspec.structs.asdict(call.body).items() if value is not UNSET}
     return task_view(with_last_run(change_task(parse_task_id(call.path["id"]), changes)))
@@ -146,7 +146,7 @@ def change(call: Call[TaskChange, None]) -> TaskView:
     ),
 )
 def delete(call: Call[None, None]) -> TaskView:
-    """Answers what it was. A run in progress goes on; the history of all tasks keeps what there is of it."""
+    """Returns the deleted task. A run in progress continues, and the history of all tasks keeps the task's entries."""
     return task_view(with_last_run(delete_task(parse_task_id(call.path["id"]))))
 
 
@@ -166,7 +166,7 @@ def delete(call: Call[None, None]) -> TaskView:
     ),
 )
 def run_task(call: Call[None, None]) -> Answer:
-    """Also while it is paused; its schedule goes on as before. Under `skip`, 409 while its last run has not ended."""
+    """Works for paused tasks too, and does not change the schedule. With `skip`, 409 if the last run has not ended."""
     task_id = parse_task_id(call.path["id"])
     job = start_now(task_id) if call.key is None else start_now_once(task_id, call.key)
     return Answer(run_view(job), {"location": f"../../v1/jobs/{job.id}"})
@@ -185,7 +185,7 @@ def run_task(call: Call[None, None]) -> Answer:
     ),
 )
 def list_history(call: Call[None, HistoryFilter]) -> EntryPageView:
-    """Every run, every skipped slot and every missed stretch, newest first."""
+    """Every run, skipped slot and period of missed slots, newest first."""
     query = call.query
     return history_view(page_of_history(None, status=query.status, size=query.size, cursor=query.cursor))
 
@@ -204,7 +204,7 @@ def list_history(call: Call[None, HistoryFilter]) -> EntryPageView:
     ),
 )
 def list_task_history(call: Call[None, HistoryFilter]) -> EntryPageView:
-    """Its runs, skipped slots and missed stretches, newest first."""
+    """The task's runs, skipped slots and periods of missed slots, newest first."""
     query, task = call.query, read_task(parse_task_id(call.path["id"]))
     return history_view(page_of_history(task.id, status=query.status, size=query.size, cursor=query.cursor))
 
@@ -221,8 +221,8 @@ def list_task_history(call: Call[None, HistoryFilter]) -> EntryPageView:
     ),
 )
 def show_summary(call: Call[None, None]) -> SummaryView:
-    """Runs by outcome and their durations, by task and by worker. Read from counters: the same effort for any number.
+    """Runs by outcome and their durations, by task and by worker, read from counters.
 
-    A 95th percentile is within a tenth of the true one.
+    A 95th percentile is accurate to a tenth of its value.
     """
     return summary_view(read_summary())

@@ -1,4 +1,4 @@
-"""Uploads: leave to put one object into the bucket, without sending it through the API."""
+"""Uploads: permission to put one object into the bucket, without sending it through the API."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -17,13 +17,13 @@ _TAG = "Uploads"
 
 
 class NewUpload(msgspec.Struct, forbid_unknown_fields=True):
-    """What is going to be uploaded."""
+    """The object to upload."""
 
     content_type: Annotated[str, Meta(extra_json_schema={"enum": sorted(UPLOAD_TYPES)})]
     size: Annotated[
         int,
         Meta(
-            description="Bytes, exactly; at most the deployment's UPLOAD_LIMIT, by default 26214400",
+            description="The exact number of bytes; at most the deployment's UPLOAD_LIMIT, by default 26214400",
             extra_json_schema={"minimum": 1},
         ),
     ]
@@ -32,7 +32,7 @@ class NewUpload(msgspec.Struct, forbid_unknown_fields=True):
 class UploadView(msgspec.Struct):
     """A form to send as multipart/form-data: `fields` first, then the bytes as the field `file`."""
 
-    key: Annotated[str, Meta(description="Names the object in a job's payload, such as IMAGE_RESIZE's source")]
+    key: Annotated[str, Meta(description="The object's key, for a job's payload, such as the source of IMAGE_RESIZE")]
     url: str
     method: str
     fields: Mapping[str, str]
@@ -53,7 +53,7 @@ class UploadView(msgspec.Struct):
     ),
 )
 def request_upload(call: Call[NewUpload, None]) -> UploadView:
-    """The link takes one object of exactly this type and size, under the caller's own prefix, for a few minutes."""
+    """The link accepts one object of exactly this type and size, under the caller's own prefix, for a few minutes."""
     upload = create_upload(call.caller.subject, call.body.content_type, call.body.size)
     return UploadView(
         key=upload.key,

@@ -1,4 +1,4 @@
-"""Users as an Admin sees them: create and invite them, and change what they may do."""
+"""Users, for Admins: create and invite them, and change their roles."""
 
 from typing import Annotated
 
@@ -35,13 +35,15 @@ class NewUser(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NewInvitation(msgspec.Struct, forbid_unknown_fields=True):
-    """Whom to invite."""
+    """An invitation."""
 
-    username: Annotated[Username | None, Meta(description="The only name that it admits; null admits any")] = None
+    username: Annotated[Username | None, Meta(description="The only name for which it is valid; null for any name")] = (
+        None
+    )
 
 
 class RoleChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What a user shall be."""
+    """The new role of a user."""
 
     role: Role
 
@@ -82,7 +84,7 @@ def make_user(call: Call[NewUser, None]) -> UserView:
     ),
 )
 def make_invitation(call: Call[NewInvitation, None]) -> InvitationView:
-    """A one-time code, which `POST /auth/register` takes until it expires. Only its hash is stored."""
+    """Returns a one-time code that `POST /auth/register` accepts until it expires. Only its hash is stored."""
     code = invite(actor=call.caller.subject, username=call.body.username)
     security.record(call.request, "invitation", "granted", target=call.body.username or "")
     return invitation_view(code, call.body.username)
@@ -94,7 +96,7 @@ def make_invitation(call: Call[NewInvitation, None]) -> InvitationView:
         method="PUT",
         path="/api/v1/users/{username}/role",
         tag=_TAG,
-        summary="Give a user a role",
+        summary="Change a user's role",
         body=RoleChange,
         answer=UserView,
         errors=(UserNotFoundError, OwnRoleError),

@@ -1,4 +1,4 @@
-"""Jobs for workers outside Lambda: claim one, keep it by heartbeats, end it."""
+"""Jobs for workers outside Lambda: claim one, keep it with heartbeats, end it."""
 
 from typing import Annotated, Any
 
@@ -36,13 +36,13 @@ Worker = Annotated[
     Meta(
         min_length=1,
         max_length=128,
-        description="Your own name, without control characters; the job shows it",
+        description="The worker's name, without control characters; the job shows it",
         examples=["build-7"],
         extra_json_schema=PLAIN_TEXT,
     ),
 ]
 ClaimToken = Annotated[
-    str, Meta(min_length=1, max_length=64, description="From the answer to the claim; proves the lease")
+    str, Meta(min_length=1, max_length=64, description="The token from the answer to the claim, which proves the lease")
 ]
 
 
@@ -58,7 +58,7 @@ LeaseSeconds = Annotated[
 
 
 class Claim(msgspec.Struct, forbid_unknown_fields=True):
-    """Which worker claims a job, and of what types."""
+    """The claim of a worker for a job of one of these types."""
 
     types: Annotated[
         list[Annotated[str, Meta(max_length=64, extra_json_schema={"format": "external-job-type"})]],
@@ -66,29 +66,32 @@ class Claim(msgspec.Struct, forbid_unknown_fields=True):
     ]
     worker: Worker
     wait_seconds: Annotated[
-        int, Meta(ge=0, le=LONGEST_WAIT_SECONDS, description="How long to wait for one; without, one may be overlooked")
+        int,
+        Meta(ge=0, le=LONGEST_WAIT_SECONDS, description="How long to wait for a job; with 0, one may be overlooked"),
     ] = 0
     lease_seconds: LeaseSeconds | None = None
 
 
 class KnownClaim(msgspec.Struct, forbid_unknown_fields=True):
-    """Which worker claims the job."""
+    """The claim of a worker for a particular job."""
 
     worker: Worker
     lease_seconds: LeaseSeconds | None = None
 
 
 class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
-    """A sign of life, and the progress of the work."""
+    """A heartbeat, and optionally the progress of the work."""
 
     claim_token: ClaimToken
-    progress: Annotated[float, Meta(ge=0, le=1, description="The part of the work that is done")] | None = None
+    progress: Annotated[float, Meta(ge=0, le=1, description="The completed part of the work, from 0 to 1")] | None = (
+        None
+    )
     progress_note: (
         Annotated[
             str,
             Meta(
                 max_length=LONGEST_NOTE,
-                description="A note on it, without control characters; needs `progress`",
+                description="A note on the progress, without control characters; needs `progress`",
                 extra_json_schema=PLAIN_TEXT,
             ),
         ]
@@ -97,14 +100,14 @@ class Heartbeat(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Completion(msgspec.Struct, forbid_unknown_fields=True):
-    """What came of the job."""
+    """The result of the job."""
 
     claim_token: ClaimToken
     result: Annotated[dict[str, Any], Meta(description="Any JSON object")]
 
 
 class Failure(msgspec.Struct, forbid_unknown_fields=True):
-    """Why nothing came of the attempt."""
+    """The reason why the attempt failed."""
 
     claim_token: ClaimToken
     error: Annotated[str, Meta(min_length=1, max_length=LONGEST_ERROR)]
@@ -126,11 +129,11 @@ class Failure(msgspec.Struct, forbid_unknown_fields=True):
     ),
 )
 def claim_next_job(call: Call[Claim, None]) -> ClaimView | None:
-    """The job is RUNNING and yours until `lease_until`; each heartbeat extends that. A worker that stays silent counts
-    as dead, and its job is given to another. The first heartbeat confirms the claim: without one, a silent worker's
-    attempt does not count. Under an `Idempotency-Key`, a repeat after a lost answer gets the same job and token while
-    the claim holds it, then 409 `CLAIM_ENDED`. A waiting request occupies one of the account's concurrent executions,
-    $23 a worker and month: workers that are mostly idle better run as nodes, or poll with pauses.
+    """The job is RUNNING and yours until `lease_until`; each heartbeat extends that. A worker that sends none counts
+    as dead, and another one gets the job. The first heartbeat confirms the claim; without any, the attempt does not
+    count. With an `Idempotency-Key`, a repeat after a lost answer returns the same job and token while the claim holds
+    the job, and then 409 `CLAIM_ENDED`. A waiting request occupies one of the account's concurrent executions, which
+    costs $23 per worker and month: workers that are mostly idle should run as nodes, or pause between requests.
     """
     body = call.body
     lease = external.claim_next(
@@ -145,7 +148,7 @@ def claim_next_job(call: Call[Claim, None]) -> ClaimView | None:
         method="POST",
         path="/api/v1/jobs/{id}/claim",
         tag=_TAG,
-        summary="Claim one known job",
+        summary="Claim a particular job",
         body=KnownClaim,
         answer=ClaimView,
         keyed=True,
@@ -154,7 +157,7 @@ def claim_next_job(call: Call[Claim, None]) -> ClaimView | None:
     ),
 )
 def claim_this_job(call: Call[KnownClaim, None]) -> ClaimView:
-    """The permission to run this very job of an external type: a User for an own one, a Worker for anybody's."""
+    """Claims this job of an external type. Users can claim their own jobs, Workers those of any user."""
     body = call.body
     lease = external.claim_known(
         parse_job_id(call.path["id"]),
@@ -172,7 +175,7 @@ def claim_this_job(call: Call[KnownClaim, None]) -> ClaimView:
         method="POST",
         path="/api/v1/jobs/{id}/heartbeat",
         tag=_TAG,
-        summary="Keep a claimed job",
+        summary="Extend the lease of a claimed job",
         body=Heartbeat,
         answer=HeartbeatView,
         errors=(JobNotFoundError, LeaseLostError, UnavailableError),
@@ -180,8 +183,8 @@ def claim_this_job(call: Call[KnownClaim, None]) -> ClaimView:
     ),
 )
 def beat(call: Call[Heartbeat, None]) -> HeartbeatView:
-    """Extends the lease by its length; send the first one as soon as you have the job. If the answer is `cancelled`,
-    stop the work: no result is accepted any more. 409 `LEASE_LOST` says that another worker may have the job by now.
+    """Extends the lease by its length. Send the first heartbeat as soon as you have the job. If `cancelled` is true,
+    stop the work: no result will be accepted. 409 `LEASE_LOST` means that another worker may already have the job.
     """
     job_id = parse_job_id(call.path["id"])
     result = external.heartbeat(job_id, call.body.claim_token, _read_progress(call.body), owner=call.caller.works_for)
@@ -207,8 +210,8 @@ def beat(call: Call[Heartbeat, None]) -> HeartbeatView:
     ),
 )
 def complete(call: Call[Completion, None]) -> EndView:
-    """Stores the result. One that comes after the deadline, or from a worker whose job another took over, is refused.
-    The same request again gets the same answer.
+    """Stores the result. It is refused after the deadline, or if another worker has taken the job over.
+    Repeating the same request returns the same answer.
     """
     name = parse_job_id(call.path["id"])
     external.complete(name, call.body.claim_token, call.body.result, owner=call.caller.works_for)
@@ -221,7 +224,7 @@ def complete(call: Call[Completion, None]) -> EndView:
         method="POST",
         path="/api/v1/jobs/{id}/fail",
         tag=_TAG,
-        summary="Give up an attempt at a claimed job",
+        summary="Fail an attempt at a claimed job",
         body=Failure,
         answer=EndView,
         errors=(JobNotFoundError, LeaseLostError, UnavailableError),
@@ -229,7 +232,7 @@ def complete(call: Call[Completion, None]) -> EndView:
     ),
 )
 def fail(call: Call[Failure, None]) -> EndView:
-    """While attempts are left, the job is CREATED again and waits for its next one; else it is FAILED."""
+    """If attempts are left, the job becomes CREATED and waits for the next one; otherwise it is FAILED."""
     name = parse_job_id(call.path["id"])
     return EndView(name, external.fail(name, call.body.claim_token, call.body.error, owner=call.caller.works_for))
 

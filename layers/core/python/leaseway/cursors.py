@@ -30,7 +30,7 @@ Position = TypeVar("Position", bound=msgspec.Struct)
 
 
 class InvalidCursorError(InvalidInputError):
-    """The cursor is not one that this list handed out."""
+    """The cursor does not belong to this list."""
 
     code = "INVALID_CURSOR"
 

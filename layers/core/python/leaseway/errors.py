@@ -122,6 +122,6 @@ class RepeatableOutcomeUnknownError(OutcomeUnknownError):
 
 
 class UnavailableError(LeasewayError):
-    """A part that this needs does not answer; nothing was changed."""
+    """A required service does not answer; nothing was changed."""
 
     code = "UNAVAILABLE"

@@ -30,7 +30,7 @@ _NO_SUCH_KEY = "-"
 
 
 class DependencyOutError(UnavailableError):
-    """A part that the API needs does not answer."""
+    """A service that the API needs does not answer."""
 
     code = "DEPENDENCY_OUT"
 

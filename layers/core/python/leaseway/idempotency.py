@@ -25,7 +25,7 @@ from leaseway.settings import settings
 
 
 class KeyReusedError(ConflictError):
-    """This Idempotency-Key was sent before with another request."""
+    """This Idempotency-Key was already used for another request."""
 
     code = "IDEMPOTENCY_KEY_REUSED"
 

@@ -12,7 +12,7 @@ class AccountNotFoundError(NotFoundError):
 
 
 class UserExistsError(ConflictError):
-    """There is already an account of this user."""
+    """The user already has an account."""
 
     code = "USER_EXISTS"
 
@@ -29,7 +29,7 @@ class InsufficientFundsError(ConflictError):
 
 
 class BalanceLimitError(ConflictError):
-    """The balance would grow beyond what an account may hold; nothing was changed."""
+    """The balance would exceed the limit of an account; nothing was changed."""
 
     code = "BALANCE_LIMIT"
 
@@ -39,7 +39,7 @@ class BalanceLimitError(ConflictError):
 
 
 class SameAccountError(InvalidInputError):
-    """A transfer needs two accounts."""
+    """A transfer needs two different accounts."""
 
     code = "SAME_ACCOUNT"
 

@@ -28,7 +28,7 @@ _BACKOFF = Backoff(first=0.05)
 
 
 class UsernameTakenError(ConflictError):
-    """There is already a user, or an account, of this name."""
+    """There is already a user or an account with this name."""
 
     code = "USERNAME_TAKEN"
 

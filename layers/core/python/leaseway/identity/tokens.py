@@ -20,7 +20,7 @@ _LONGEST = 4_096
 
 
 class TokenRefusedError(LeasewayError):
-    """The token is not one of ours."""
+    """The token is invalid."""
 
     code = "TOKEN_INVALID"
 
@@ -32,7 +32,7 @@ class TokenExpiredError(TokenRefusedError):
 
 
 class TokenRevokedError(TokenRefusedError):
-    """The token was ended: its user has another password or role since, or is no more."""
+    """The token was revoked: its user's password or role has changed, or the user no longer exists."""
 
     code = "TOKEN_REVOKED"
 

@@ -15,7 +15,7 @@ class UserNotFoundError(NotFoundError):
 
 
 class OwnRoleError(ConflictError):
-    """Users cannot change their own role, so that an Admin is always left."""
+    """Users cannot change their own role, so that there is always an Admin."""
 
     code = "OWN_ROLE"
 

@@ -32,7 +32,7 @@ TAKEOVER_GRACE_MS = 15_000
 
 
 class LeaseLostError(ConflictError):
-    """The claim does not hold the job any more: whatever its worker did is not recorded."""
+    """The claim no longer holds the job, so nothing was recorded."""
 
     code = "LEASE_LOST"
 

@@ -25,7 +25,7 @@ _LIVE = "live"
 
 
 class OrderKeyFullError(ConflictError):
-    """This order key has as many live jobs as it may have; try again when some of them have ended."""
+    """This order key has its largest number of live jobs; try again when some of them have ended."""
 
     code = "ORDER_KEY_FULL"
 

@@ -34,7 +34,7 @@ class PermanentJobError(JobError):
 
 
 class UnknownJobTypeError(InvalidInputError):
-    """No executor has this type."""
+    """There is no such job type."""
 
     code = "UNKNOWN_JOB_TYPE"
 

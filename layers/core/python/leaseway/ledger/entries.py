@@ -15,7 +15,7 @@ from leaseway.ledger.sides import TransferSide, find_version
 
 
 class EntryNotFoundError(NotFoundError):
-    """No such ledger entry; that of the latest change may take a moment."""
+    """There is no such ledger entry; the entry of the latest change may take a moment to appear."""
 
     code = "ENTRY_NOT_FOUND"
 

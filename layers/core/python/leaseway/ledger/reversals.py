@@ -20,13 +20,13 @@ from leaseway.ledger.entries import Entry, get_entry
 
 
 class AlreadyReversedError(ConflictError):
-    """The entry has been reversed before."""
+    """The entry has already been reversed."""
 
     code = "ALREADY_REVERSED"
 
 
 class NotReversibleError(ConflictError):
-    """A reversal, or an entry that moved nothing, cannot be reversed."""
+    """A reversal, or an entry with an amount of zero, cannot be reversed."""
 
     code = "NOT_REVERSIBLE"
 

@@ -4,6 +4,6 @@ from leaseway.errors import InvalidInputError
 
 
 class InvalidScheduleError(InvalidInputError):
-    """The schedule cannot be kept."""
+    """The schedule is invalid."""
 
     code = "INVALID_SCHEDULE"

@@ -22,7 +22,7 @@ HISTORY_SHARDS = 4
 
 
 class TaskNotFoundError(NotFoundError):
-    """No such task."""
+    """There is no such task."""
 
     code = "TASK_NOT_FOUND"
 

@@ -38,7 +38,7 @@ class AlreadyEndedError(ConflictError):
 
 
 class NotRetryableError(ConflictError):
-    """Only a job that is FAILED or CANCELLED can be tried again."""
+    """Only a job that is FAILED or CANCELLED can be retried."""
 
     code = "NOT_RETRYABLE"
 

@@ -29,7 +29,7 @@ class Terms(NamedTuple):
 
 
 class TtlTooLongError(InvalidInputError):
-    """No worker that takes such a job can keep it that long."""
+    """No worker for this job type can run a job for that long."""
 
     code = "TTL_TOO_LONG"
 

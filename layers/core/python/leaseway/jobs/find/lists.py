@@ -37,7 +37,7 @@ DEEPEST_OFFSET = 1_000
 
 
 class UseCursorError(InvalidInputError):
-    """The page is too deep to be counted off."""
+    """The page is too far from the start; use a cursor."""
 
     code = "USE_CURSOR"
 

@@ -13,7 +13,7 @@ from leaseway.jobs.table import JobModel, job_from_item
 
 
 class JobNotFoundError(NotFoundError):
-    """No such job."""
+    """There is no such job."""
 
     code = "JOB_NOT_FOUND"
 

@@ -57,7 +57,7 @@ class NotClaimableError(ConflictError):
 
 
 class ClaimEndedError(ConflictError):
-    """The claim that this Idempotency-Key made does not hold its job any more; claim with a new key."""
+    """The claim made with this Idempotency-Key no longer holds its job; claim with a new key."""
 
     code = "CLAIM_ENDED"
 
@@ -91,7 +91,7 @@ def claim_next(
         UnknownJobTypeError: there is no such type.
         InvalidInputError: a type runs on Lambda, or has no queue here.
         KeyReusedError: the key came with other types.
-        ClaimEndedError: the key's claim does not hold its job any more.
+        ClaimEndedError: the key's claim no longer holds its job.
         UnavailableError: the bucket did not hand out the payload; the attempt has failed.
     """
     queues = [_find_queue(name) for name in types]
@@ -124,7 +124,7 @@ def claim_known(
         JobNotFoundError: there is none, or none of this owner's.
         NotClaimableError: it runs on Lambda, has ended, is held by another worker, or its turn comes later.
         KeyReusedError: the key came with another job.
-        ClaimEndedError: the key's claim does not hold its job any more.
+        ClaimEndedError: the key's claim no longer holds its job.
         UnavailableError: the bucket did not hand out the payload; the attempt has failed.
     """
     keyed = None if key is None else KeyedRequest.of(key, job_id)
