@@ -47,7 +47,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
             Meta(
                 min_length=1,
                 max_length=1024,
-                description="The key of one of your objects, such as an upload",
+                description="The key of one of your objects, such as an upload; it begins with `owners/` and your name",
                 extra_json_schema={"format": "upload"},  # a form may offer to upload one
             ),
         ]

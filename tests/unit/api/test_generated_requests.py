@@ -38,6 +38,7 @@ IN_WORDS = [
     ("run_at", r"must be within a year"),
     ("delay_seconds", r"run_at and delay_seconds exclude each other"),
     ("ttl_ms", r"must be above \d+: the payload's work takes as long.*"),
+    ("payload.source.key", r"the key must name an object under owners/admin/"),
     ("payload.source.base64", r"not base64: .*|is empty|a data: URL .*"),
     ("expires_after_ms", r"must be from \d+, so that it can start at all, .*"),
     ("payload.source", r"give exactly one of base64, url and key"),
