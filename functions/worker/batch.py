@@ -18,14 +18,12 @@ from collections.abc import Callable, Sequence
 
 from leaseway import metrics
 from leaseway.jobs import queue
-from leaseway.jobs.queue import Hiding
 from leaseway.jobs.queue_names import Queue
-from leaseway.jobs.run.claim import HIDING_MARGIN_MS
 from leaseway.logs import log
-from leaseway.settings import settings
-from worker.delivery import Delivery, hide_while_claimed
+from worker.delivery import Delivery
+from worker.hiding import hide_while_claimed, hide_while_waiting, show_again
 from worker.intake import Intake
-from worker.runner import Abandonment, Claims, JobRunner, show_again
+from worker.runner import Abandonment, Claims, JobRunner
 
 SETTLING_MS = 30_000
 """An invocation must have a job's TTL plus this time left, or the job is not claimed."""
@@ -53,10 +51,13 @@ class Batch:
         """Run every job that can be claimed, and more of its queue; returns the receipts that need no redelivery."""
         self._handed = {delivery.receipt for delivery in deliveries}
         self._intake.note_received(len(deliveries))
-        queue.hide([hide_while_claimed(delivery) for delivery in deliveries], self._source)
+        queue.hide([hide_while_claimed(delivery.receipt) for delivery in deliveries], self._source)
         claims = self._claim(deliveries)
         # Jobs that died together would wait for each other here: all but one go to other workers at once.
-        abandonment, returned = claims.abandoned[:1], [show_again(each.delivery) for each in claims.abandoned[1:]]
+        abandonment, returned = (
+            claims.abandoned[:1],
+            [show_again(each.delivery.receipt) for each in claims.abandoned[1:]],
+        )
         if abandonment:
             self._intake.close()  # it waits for those that run
         queue.hide([*claims.refused, *returned], self._source)
@@ -73,7 +74,9 @@ class Batch:
         admitted = [delivery for delivery in deliveries if self._has_time_for(delivery.message.ttl_ms)]
         if len(admitted) < len(deliveries):
             self._intake.close()  # or it would receive them again and again
-            queue.hide([show_again(delivery) for delivery in deliveries if delivery not in admitted], self._source)
+            queue.hide(
+                [show_again(delivery.receipt) for delivery in deliveries if delivery not in admitted], self._source
+            )
         self._longest_ttl_ms = max([self._longest_ttl_ms, *(delivery.message.ttl_ms for delivery in admitted)])
         return self._runner.claim(admitted)
 
@@ -93,17 +96,17 @@ class Batch:
         claims = self._claim(deliveries)
         if claims.abandoned:
             self._intake.close()
-        queue.hide([*claims.refused, *(show_again(each.delivery) for each in claims.abandoned)], self._source)
+        queue.hide([*claims.refused, *(show_again(each.delivery.receipt) for each in claims.abandoned)], self._source)
         return True
 
     def _take_over(self, abandonment: Abandonment) -> None:
         """Run it alone: if the job kills this worker too, the crash harms no other job."""
         if not self._has_time_for(abandonment.delivery.message.ttl_ms) or self._runner.is_stuck:
-            queue.hide([show_again(abandonment.delivery)], self._source)
+            queue.hide([show_again(abandonment.delivery.receipt)], self._source)
             return
         claims = self._runner.take_over(abandonment)
         # Abandoned again: another worker took it over first, and died as well.
-        self._runner.hide_running(*claims.refused, *(show_again(each.delivery) for each in claims.abandoned))
+        self._runner.hide_running(*claims.refused, *(show_again(each.delivery.receipt) for each in claims.abandoned))
         self._run_all()
 
     # ---- Settling -----------------------------------------------------------------------------------------------
@@ -114,7 +117,7 @@ class Batch:
             if self._runner.is_busy:
                 self._runner.wait(self._intake.seconds_until_due(self._runner.count))
             self._settle()
-            if self._runner.hide_when_due(*map(_hide_waiting, waiting)):
+            if self._runner.hide_when_due(*(hide_while_waiting(each.delivery.receipt) for each in waiting)):
                 self._delete(self._undeleted)
                 self._flush_metrics()
         self._settle()
@@ -144,8 +147,3 @@ class Batch:
             metrics.flush("worker")  # the handler, which does it otherwise, is not returned to
             sys.stdout.flush()  # which an exit without clean-up would not do
             os._exit(1)
-
-
-def _hide_waiting(abandonment: Abandonment) -> Hiding:
-    """Keep the message of a job that waits to be taken over hidden as long as one whose job runs."""
-    return Hiding(abandonment.delivery.receipt, settings().lease_seconds + HIDING_MARGIN_MS // 1000)

@@ -7,12 +7,9 @@ import msgspec
 from leaseway.jobs import queue
 from leaseway.jobs.queue import Hiding, JobMessage
 from leaseway.jobs.queue_names import Queue
-from leaseway.jobs.run.claim import HIDING_MARGIN_MS
 from leaseway.logs import log
 from leaseway.settings import settings
-
-_CLAIMING_SECONDS = 2
-"""Time for the claim: a message is hidden for this much longer than a lease when it is received."""
+from worker.hiding import seconds_while_claimed
 
 
 class Delivery(msgspec.Struct, frozen=True):
@@ -31,16 +28,7 @@ def receive_hidden(source: Queue, *, most: int, wait_seconds: int) -> Sequence[q
     Raises:
         UnavailableError: SQS did not answer.
     """
-    return queue.receive(source, most=most, wait_seconds=wait_seconds, hidden_seconds=_claiming_seconds())
-
-
-def hide_while_claimed(delivery: Delivery) -> Hiding:
-    """Hide a message that Lambda received as long as `receive_hidden` does."""
-    return Hiding(delivery.receipt, _claiming_seconds())
-
-
-def _claiming_seconds() -> int:
-    return settings().lease_seconds + HIDING_MARGIN_MS // 1000 + _CLAIMING_SECONDS
+    return queue.receive(source, most=most, wait_seconds=wait_seconds, hidden_seconds=seconds_while_claimed())
 
 
 def parse_deliveries(messages: Iterable[queue.Received], source: Queue) -> list[Delivery]:

@@ -16,17 +16,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from leaseway import clock
 from leaseway.jobs import queue
 from leaseway.jobs.lease import Lease
 from leaseway.jobs.queue import Hiding
 from leaseway.jobs.queue_names import Queue
-from leaseway.jobs.run.claim import HIDING_MARGIN_MS, Abandoned, Claimed, NotYet, Outcome, Settled
+from leaseway.jobs.run.claim import Abandoned, Claimed, NotYet, Outcome, Settled
 from leaseway.jobs.run.claim import claim as claim_job
 from leaseway.jobs.run.claim import take_over as take_over_job
 from leaseway.logs import log
 from leaseway.settings import settings
 from worker.delivery import Delivery
+from worker.hiding import hide_until, hide_while_leased, show_again
 from worker.run import Ended, Run
 
 _OVERDUE_POLL_SECONDS = 0.1
@@ -193,7 +193,7 @@ class JobRunner:
 
     def hide_running(self, *others: Hiding) -> None:
         """Hide the messages of running jobs until their leases' end, together with some other messages: one call."""
-        hidings = [hide_until(run.receipt, run.lease.until + HIDING_MARGIN_MS) for run in self._running()]
+        hidings = [hide_while_leased(run.receipt, run.lease.until) for run in self._running()]
         queue.hide([*others, *hidings], self._source)
 
     # ---- Ending -------------------------------------------------------------------------------------------------
@@ -207,7 +207,7 @@ class JobRunner:
         returned = [run for run in left if run.give_back()]
         for run in left:
             run.context.cancel()
-        queue.hide([Hiding(run.receipt, 0) for run in returned], self._source)
+        queue.hide([show_again(run.receipt) for run in returned], self._source)
         writing = [run for run in left if run not in returned]
         with self._changed:
             self._changed.wait_for(lambda: all(run.receipt not in self._runs for run in writing), last_words_seconds)
@@ -245,13 +245,3 @@ class JobRunner:
         until_hiding = max(0.0, self._next_hiding - time.monotonic())
         busy = [run.context for run in self._runs.values() if not run.is_stuck]
         return min([until_hiding, *(context.remaining_seconds() or _OVERDUE_POLL_SECONDS for context in busy)])
-
-
-def hide_until(receipt: str, moment_ms: int) -> Hiding:
-    """Keep a message hidden until a moment, rounded up to whole seconds."""
-    return Hiding(receipt, clock.seconds_until(moment_ms))
-
-
-def show_again(delivery: Delivery) -> Hiding:
-    """Give a message to another worker at once."""
-    return Hiding(delivery.receipt, 0)

@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 
 from leaseway.errors import UnavailableError
 from leaseway.jobs import queue
-from leaseway.jobs.queue import Hiding
 from leaseway.jobs.queue_names import Queue
 from leaseway.logs import log
 from worker.delivery import Delivery, parse_deliveries, receive_hidden
+from worker.hiding import show_again
 from worker.node.slots import Slots
 from worker.run import Ended
-from worker.runner import JobRunner, show_again
+from worker.runner import JobRunner
 
 _PAUSE_SECONDS = 1.0
 """Between two requests to an empty queue while other lanes wait for slots, and after SQS did not answer."""
@@ -72,7 +72,7 @@ class Lane:
             self._closed.wait(_PAUSE_SECONDS)
             return []
         if self._closed.is_set():
-            queue.hide([Hiding(message.receipt, 0) for message in messages], self.source)
+            queue.hide([show_again(message.receipt) for message in messages], self.source)
             return []
         return messages
 
@@ -96,7 +96,7 @@ class Lane:
         for abandonment in claims.abandoned:
             claims = self._runner.take_over(abandonment)
         # Abandoned again: another worker took it over first, and died as well.
-        returned = [show_again(abandonment.delivery) for abandonment in claims.abandoned]
+        returned = [show_again(abandonment.delivery.receipt) for abandonment in claims.abandoned]
         self._runner.hide_running(*claims.refused, *returned)
 
     # ---- Keeping the leases -------------------------------------------------------------------------------------
