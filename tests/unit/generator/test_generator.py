@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from leaseway import aws, clock
+from leaseway.dynamodb import transactions
 from leaseway.dynamodb.transactions import Reason, TransactionCancelledError
-from leaseway.generator import OWNER, DeposedError, GeneratorLease, Held, give_up, messages, produce, renew, take_number
+from leaseway.generator import OWNER, DeposedError, GeneratorLease, Held, give_up, produce, renew, take_number
 from leaseway.generator.lease import try_to_become
 from leaseway.jobs import JobStatus, get_job
 from leaseway.jobs.lease import LeaseLostError
@@ -135,14 +136,15 @@ def test_a_node_that_tries_to_take_over_at_that_moment_delays_a_message_only(mon
         generator(),
         [TransactionCancelledError([Reason("None", None), Reason("TransactionConflict", None)])],
     )
-    real = messages.transact_with_retries
+    real = transactions.transact_with_retries
 
     def transact(parts: list[Any]) -> None:
         if answers:
             raise answers.pop()
         real(parts)
 
-    monkeypatch.setattr(messages, "transact_with_retries", transact)
+    monkeypatch.setattr(transactions, "transact_with_retries", transact)
+    monkeypatch.setattr(clock, "sleep", lambda _: None)
     # When it produces, then the message is written all the same
     produce(lease, 1)
     assert len(list_payloads()) == 1

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from leaseway import aws, clock, counters
 from leaseway.counters import CounterChange, Counters, CountReport, count
 from leaseway.dynamodb.transactions import TransactionCancelledError
+from leaseway.errors import UnavailableError
 from leaseway.jobs.find.totals import count_jobs
 from leaseway.tally.job_totals import Group
 from support.call_meter import meter_calls
@@ -215,7 +216,7 @@ def test_conflicts_are_tried_again_after_a_pause(monkeypatch: pytest.MonkeyPatch
 def test_lasting_conflicts_leave_the_batch_to_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Flaky(*[make_cancellation("None", "TransactionConflict")] * 20)
     use(monkeypatch, client)
-    with pytest.raises(TransactionCancelledError):
+    with pytest.raises(UnavailableError):
         count(life(1))
     assert len(client.failures) == 20 - 8
     client.failures.clear()
@@ -293,13 +294,13 @@ def deliver(batch: list[CounterChange], fate: str) -> bool:
     with pytest.MonkeyPatch.context() as patched:
         calls: list[int] = []
 
-        def dies(actions: Any, transact: Any = counters._transact) -> None:
+        def dies(*arguments: Any, transact: Any = counters.transact_until_settled, **options: Any) -> None:
             calls.append(1)
             if len(calls) > 1:
                 raise TimeoutError
-            transact(actions)
+            transact(*arguments, **options)
 
-        patched.setattr(counters, "_transact", dies)
+        patched.setattr(counters, "transact_until_settled", dies)
         try:
             count(batch)
         except TimeoutError:

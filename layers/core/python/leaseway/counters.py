@@ -25,9 +25,8 @@ from botocore.exceptions import ClientError
 
 from leaseway import aws, clock
 from leaseway.dynamodb.query import Query
-from leaseway.dynamodb.retry import Backoff
-from leaseway.dynamodb.table import Item, Part
-from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
+from leaseway.dynamodb.table import Item
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_until_settled
 from leaseway.settings import require_setting, settings
 
 SLICE_RECORDS = 100
@@ -39,7 +38,6 @@ SLICE_ITEMS = 97
 _MARKER_SECONDS = 48 * 3600  # a stream keeps a record for 24 hours, so no delivery is repeated later
 _ID_BYTES = 8
 _TRIES = 8
-_BACKOFF = Backoff(first=0.025)
 
 
 class Counters(NamedTuple):
@@ -101,9 +99,9 @@ def count(changes: Iterable[AnyChange], on_counted: Callable[[AnyChange], None] 
     A batch that changes no counter writes nothing.
 
     Raises:
-        TransactionCancelledError, UnavailableError, OutcomeUnknownError: still conflicting, throttled or without an
-            answer after several tries; the batch may be repeated as it is.
-        botocore.exceptions.ClientError: refused.
+        UnavailableError, OutcomeUnknownError: still conflicting, throttled or without an answer after several tries;
+            the batch may be repeated as it is.
+        TransactionCancelledError, botocore.exceptions.ClientError: refused.
     """
     batch = list(changes)
     pending = [change for change in batch if change.steps]
@@ -137,7 +135,7 @@ def _apply(piece: Sequence[CounterChange]) -> None:
     shard = str(zlib.crc32(digests[0]) % settings().totals_shards)
     marker = {"Put": {**_put_marker(digests), "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}}
     updates = [{"Update": _add(counters, shard, steps)} for counters, steps in _sum_steps(piece).items()]
-    _transact([marker, *updates])
+    transact_until_settled(lambda: [marker, *updates], _judge, tries=_TRIES)
 
 
 def _sum_steps(piece: Sequence[CounterChange]) -> dict[Counters, Counter[str]]:
@@ -182,17 +180,12 @@ def _put_marker(digests: Sequence[bytes]) -> dict[str, Any]:
     }
 
 
-def _transact(parts: list[Part]) -> None:
-    for attempt in _BACKOFF.attempts(_TRIES):
-        try:
-            transact_with_retries(parts)
-            return
-        except TransactionCancelledError as cancelled:
-            marker = cancelled.reasons[0]
-            if marker.refused and marker.item is not None:
-                raise _RepeatedError(_covered_by(marker.item)) from cancelled
-            if not cancelled.is_passing or attempt == _TRIES - 1:
-                raise
+def _judge(cancelled: TransactionCancelledError) -> None:
+    marker = cancelled.reasons[0]
+    if marker.refused and marker.item is not None:
+        raise _RepeatedError(_covered_by(marker.item)) from cancelled
+    if not cancelled.is_passing:
+        raise cancelled
 
 
 def _covered_by(marker: Item) -> list[bytes]:

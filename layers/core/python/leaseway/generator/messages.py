@@ -11,9 +11,8 @@ import hashlib
 
 import msgspec
 
-from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Part
-from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_until_settled
 from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.generator.lease import DeposedError, GeneratorLease, is_still
 from leaseway.generator.model import GENERATOR, NodeModel
@@ -28,9 +27,6 @@ OWNER = "@generator"
 
 TYPE = "MESSAGE"
 
-_TRIES = 6
-_BACKOFF = Backoff(first=0.02)
-
 
 def produce(lease: GeneratorLease, number: int, failure_percent: float | None = None) -> Job:
     """Write and send message `number` of the lease's epoch. One transaction (6 write units under 1 KB) and one send.
@@ -40,7 +36,7 @@ def produce(lease: GeneratorLease, number: int, failure_percent: float | None = 
 
     Raises:
         DeposedError: another node is the generator; nothing was written.
-        UnavailableError: DynamoDB took none; the same number may be produced again.
+        UnavailableError: DynamoDB took none or did not answer; the same number may be produced again.
         botocore.exceptions.ClientError: DynamoDB refused.
     """
     job = _message(lease, number, failure_percent)
@@ -65,18 +61,15 @@ def _message(lease: GeneratorLease, number: int, failure_percent: float | None) 
 
 def _write(parts: list[Part]) -> None:
     """Send the transaction until it is clear what came of it. Its job's id makes a repetition harmless."""
-    failure: Exception
-    for _ in _BACKOFF.attempts(_TRIES):
-        try:
-            transact_with_retries(parts)
-            return
-        except TransactionCancelledError as cancelled:
-            put, check = cancelled.reasons
-            if check.refused:
-                raise DeposedError from None
-            if put.refused:
-                return  # it was written before
-            failure = cancelled  # a node that tried to take over was in the way: nothing was written
-        except OutcomeUnknownError as lost:
-            failure = lost
-    raise UnavailableError("DynamoDB took no message; try again") from failure
+    try:
+        transact_until_settled(lambda: parts, _judge, busy="DynamoDB took no message; try again")
+    except OutcomeUnknownError as lost:
+        raise UnavailableError("DynamoDB did not answer; try again") from lost
+
+
+def _judge(cancelled: TransactionCancelledError) -> bool | None:
+    """True if the message was written before; None if a node that tried to take over was in the way."""
+    put, check = cancelled.reasons
+    if check.refused:
+        raise DeposedError from None
+    return True if put.refused else None

@@ -14,10 +14,8 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
-from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import ConditionRefusedError, Item
-from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
-from leaseway.errors import UnavailableError
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_until_settled
 from leaseway.idempotency import KeyedRequest
 from leaseway.jobs.job import AttemptEnd, Job, JobStatus
 from leaseway.jobs.lease import TAKEOVER_GRACE_MS, Lease, get_lease
@@ -59,7 +57,6 @@ class Abandoned(msgspec.Struct, frozen=True):
 Outcome = Claimed | Settled | NotYet | Abandoned
 
 _TRIES = 4
-_BACKOFF = Backoff(first=0.02)
 
 HIDING_MARGIN_MS = 5_000
 """A message stays hidden this much longer than its job's lease: when it is seen again, the lease has surely ended."""
@@ -158,13 +155,14 @@ class _Start:
     def write(self, job_id: str, actions: Sequence[Action], condition: Condition) -> Outcome:
         """Write the claim on that condition, and judge the item that it wrote or that refused it."""
         keyed = None if self._outside is None else self._outside.keyed
-        if keyed is not None:
-            item = self._write_keyed(job_id, actions, condition, keyed)
-        else:
-            try:
+        item: Item | None
+        try:
+            if keyed is None:
                 item = JobModel.change(job_id, actions, condition)
-            except ConditionRefusedError as refusal:
-                item = refusal.item
+            else:
+                item = self._write_keyed(job_id, actions, condition, keyed)
+        except ConditionRefusedError as refusal:
+            item = refusal.item
         return _judge(item, self._token, self._message_id)
 
     def _write_keyed(
@@ -172,17 +170,17 @@ class _Start:
     ) -> Item | None:
         record = build_record(keyed, EarlierClaim(job_id, self._token))
         parts = [JobModel.change_part(job_id, actions, condition), record]
-        for _ in _BACKOFF.attempts(_TRIES):
-            try:
-                transact_with_retries(parts)
-                return JobModel.read(job_id)
-            except TransactionCancelledError as cancelled:
-                of_job, of_record = cancelled.reasons
-                if of_record.refused and of_record.item is not None:
-                    raise ClaimRepeatedError(read_earlier_claim(keyed, of_record.item)) from None
-                if of_job.refused:
-                    return of_job.item
-        raise UnavailableError("others claim or change the job at this very moment; try again")
+
+        def judge(cancelled: TransactionCancelledError) -> None:
+            of_job, of_record = cancelled.reasons
+            if of_record.refused and of_record.item is not None:
+                raise ClaimRepeatedError(read_earlier_claim(keyed, of_record.item)) from None
+            if of_job.refused:
+                raise ConditionRefusedError(of_job.item) from None
+
+        busy = "others claim or change the job at this very moment; try again"
+        transact_until_settled(lambda: parts, judge, tries=_TRIES, busy=busy)
+        return JobModel.read(job_id)
 
 
 def _judge(item: Item | None, token: str, message_id: str | None) -> Outcome:
