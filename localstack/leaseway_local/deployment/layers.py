@@ -126,20 +126,29 @@ def _find_syntax_error(folder: Path, origins: Iterable[Path]) -> str:
     for path in sorted(folder.rglob("*.py")):
         name = path.relative_to(folder)
         original = next((origin / name for origin in origins if (origin / name).exists()), name)
+        source = path.read_bytes()
         try:
-            compile(path.read_bytes(), str(original), "exec")
+            compile(source, str(original), "exec")
         except SyntaxError as problem:
-            return f"{original}, line {problem.lineno}: {problem.msg}"
-        except ValueError as problem:
-            return f"{original}: {problem}"
+            return f"{original}, line {problem.lineno or _find_unparsed_line(source)}: {problem.msg}"
+        except (ValueError, MemoryError, RecursionError) as problem:
+            return f"{original}, line {_find_unparsed_line(source)}: {problem or 'nested too deeply'}"
     return "a module does not compile"
+
+
+def _find_unparsed_line(source: bytes) -> int:
+    """Find the line of a null byte or of the declared encoding: of these the parser names no line."""
+    if b"\0" in source:
+        return source.count(b"\n", 0, source.index(b"\0")) + 1
+    first_lines = enumerate(source.splitlines()[:2], 1)
+    return next((number for number, line in first_lines if b"coding" in line), 1)
 
 
 def _install(python: Path, target: str) -> None:
     platform = ["--python-platform", LAMBDA_PLATFORM, "--only-binary", ":all:"] if target == "lambda" else []
     command = [_find_uv(), "pip", "install", "--quiet", "--no-deps", "--link-mode", "copy", "--target", str(python)]
     command += ["--python-version", PYTHON_VERSION, *platform, "--requirement", str(RUNTIME_REQUIREMENTS)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         raise RecipeError(f"uv could not install the runtime layer's packages:\n{done.stderr.strip()}")
 

@@ -65,6 +65,8 @@ def digest(paths: Iterable[Path], *salt: str) -> str:
     """Hash of the files' names and contents, 16 hexadecimal characters."""
     combined = hashlib.sha256("\0".join(salt).encode())
     for path in paths:
+        if not str(path).isprintable():
+            raise LocalCloudError(f"a file's name has characters that an archive cannot hold: {path}", "Rename it.")
         combined.update(f"\0{path}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
     return combined.hexdigest()[:16]
 
