@@ -33,7 +33,7 @@ def list_dead_letters(
         return
     data.print(job_table(page["content"], results=True))
     if page["cursor"]:
-        data.print(format_more(page), markup=True)
+        data.print(format_more(page))
 
 
 @app.command()

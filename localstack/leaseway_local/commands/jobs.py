@@ -156,7 +156,7 @@ def list_jobs(
         return
     data.print(job_table(page["content"]))
     if page["cursor"]:
-        data.print(format_more(page), markup=True)
+        data.print(format_more(page))
 
 
 @app.command()

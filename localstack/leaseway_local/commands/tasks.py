@@ -134,7 +134,7 @@ def history(
         return
     data.print(_history_table(page["content"]))
     if page["cursor"]:
-        data.print(format_more(page), markup=True)
+        data.print(format_more(page))
 
 
 @app.command()

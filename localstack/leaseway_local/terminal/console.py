@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.markup import escape
 from rich.segment import Segment
 from rich.text import Text
 
@@ -45,8 +44,13 @@ def _replace_closed(stream: TextIO | None) -> TextIO:
 class _SafeConsole(Console):
     """A console on which data can neither act on the terminal nor be read as markup.
 
-    Every text is escaped where it becomes a segment; styles and cursor movements are added after that.
+    Every text is escaped where it becomes a segment; styles and cursor movements are added after that. A plain text is
+    escaped before rich removes some of its characters, so that all of them are shown.
     """
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Render a plain text with its controls escaped."""
+        return super().render_str(escape_controls(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Render with every text escaped."""
@@ -87,9 +91,13 @@ def format_json(value: Any, indent: int | None = None) -> str:
 
 def print_error(what: str, todo: str = "") -> None:
     """Print what failed and what to do about it."""
-    messages.print(f"[bold red]✗[/] {escape(what)}", markup=True)
+    _print_marked("✗", "bold red", what)
     if todo:
         messages.print(f"  {todo}")
+
+
+def _print_marked(mark: str, style: str, text: str) -> None:
+    messages.print(Text.assemble((mark, style), " ", escape_controls(text)))
 
 
 def run_main(main: Callable[[], None]) -> None:
@@ -114,11 +122,11 @@ class Steps:
 
     def finish(self, what: str) -> None:
         """Print what has been done."""
-        messages.print(f"[green]✓[/] {escape(what)}", markup=True)
+        _print_marked("✓", "green", what)
 
     def warn(self, what: str) -> None:
         """Print something that the user may want to act on."""
-        messages.print(f"[yellow]![/] {escape(what)}", markup=True)
+        _print_marked("!", "yellow", what)
 
 
 @contextmanager

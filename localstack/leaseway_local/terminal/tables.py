@@ -6,12 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from leaseway_local.answers import AccountAnswer, AttemptAnswer, ChangedJobAnswer, JobAnswer, parse_time
-from leaseway_local.terminal.console import data, format_json, messages, print_json
+from leaseway_local.terminal.console import data, escape_controls, format_json, messages, print_json
 
 _RESULT_WIDTH = 52
 _VALUE_WIDTH = 24
@@ -27,11 +26,13 @@ def print_problem(problem: Json, *, as_json: bool) -> None:
     if as_json:
         sys.stderr.write(format_json(problem) + "\n")
         return
-    field = f" [dim]({escape(str(problem['field']))})[/]" if problem.get("field") else ""
-    title = escape(str(problem.get("detail") or problem.get("title") or "The request was refused."))
-    code = escape(str(problem.get("code", problem.get("status", ""))))
-    balance = f" Balance: {escape(format_money(problem['balance']))}" if "balance" in problem else ""
-    messages.print(f"[red]{code}[/]: {title}{field}{balance}", markup=True)
+    field = f" ({problem['field']})" if problem.get("field") else ""
+    title = str(problem.get("detail") or problem.get("title") or "The request was refused.")
+    code = str(problem.get("code", problem.get("status", "")))
+    balance = f" Balance: {format_money(problem['balance'])}" if "balance" in problem else ""
+    # Assembled rather than marked up: rich doubles a backslash at the end of an escaped text.
+    parts = ((code, "red"), (f": {title}", ""), (field, "dim"), (balance, ""))
+    messages.print(Text.assemble(*((escape_controls(text), style) for text, style in parts)))
 
 
 def print_job(job: JobAnswer, *, as_json: bool) -> None:
@@ -92,11 +93,11 @@ def list_changes(jobs: Iterable[ChangedJobAnswer]) -> Table:
     return table
 
 
-def format_more(page: Json) -> str:
+def format_more(page: Json) -> Text:
     """Say how to read the next page, and how many rows there are if the API counts them: a tag's are not counted."""
     total = page.get("totalElements")
     counted = f"{total:,} in all; " if isinstance(total, int) else ""
-    return f"[dim]{counted}more with[/] --cursor {escape(str(page['cursor']))}"
+    return Text.assemble((f"{counted}more with", "dim"), f" --cursor {escape_controls(str(page['cursor']))}")
 
 
 def format_money(amount: Any) -> str:
