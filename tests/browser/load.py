@@ -25,9 +25,10 @@ from leaseway.jobs.types import catalogue
 from leaseway.tasks.definitions import Definition, create_task
 from leaseway_local.monitoring.log_tail import find_groups
 from support.as_function import act_as_function
+from support.function_logs import read_log_lines
 from support.monitored_stack import MonitoredStack
 from support.seed_jobs import make_job_item, put_jobs
-from support.waiting import read_log_lines, wait_until
+from support.waiting import wait_until
 
 BOUND = 90
 SLEEP_MS = 300

@@ -18,7 +18,7 @@ from campaign.cloud import Cloud, open_cloud
 from campaign.load import NODES, Load
 from campaign.verdict import Evidence, find_violations, is_failed_by_kills, read_journal
 from campaign.workload import draw_workload
-from support.waiting import scan_jobs
+from support.job_items import scan_jobs
 
 LOAD_SHARE = 0.7
 """The part of the time in which jobs are created and troubles made; the rest is for what is still open."""

@@ -21,7 +21,7 @@ from campaign.verdict import parse_journal
 from campaign.workload import Wish, split_into_lanes
 from leaseway_local.errors import LocalCloudError
 from support.deployed_stacks import FunctionFailedError
-from support.waiting import TERMINAL
+from support.job_stream import TERMINAL
 
 LANES = 8
 SWEEPERS = 5

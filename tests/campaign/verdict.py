@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from campaign.workload import Wish
-from support.waiting import TERMINAL
+from support.job_stream import TERMINAL
 
 
 @dataclass(frozen=True)

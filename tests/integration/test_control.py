@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import read_job_changes, read_log_lines, wait_until
+from support.function_logs import read_log_lines
+from support.job_stream import read_job_changes
+from support.waiting import wait_until
 
 LEASE = 3
 

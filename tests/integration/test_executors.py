@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw
 from leaseway_local.connection.api_client import ApiProblem
 from support.deployed_stacks import AnyEngine, DeployedStack, StackFactory
 from support.http_servers import CountingServer, Reply, run_counting_server
-from support.waiting import TERMINAL, read_job_changes, wait_until
+from support.job_stream import TERMINAL, read_job_changes
+from support.waiting import wait_until
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

@@ -18,7 +18,9 @@ import pytest
 from leaseway.jobs.run.external import LONGEST_WAIT_SECONDS
 from support.deployed_stacks import DeployedStack, StackFactory
 from support.doc_examples import FOLDER
-from support.waiting import Change, read_job_changes, read_log_lines, wait_until
+from support.function_logs import read_log_lines
+from support.job_stream import Change, read_job_changes
+from support.waiting import wait_until
 
 LEASE = 3
 WORKER = FOLDER / "worker.sh"

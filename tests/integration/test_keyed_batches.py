@@ -8,7 +8,8 @@ import pytest
 
 from leaseway_local.connection.api_client import ApiProblem
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import read_job_items, wait_until
+from support.job_items import read_job_items
+from support.waiting import wait_until
 
 AT_ONCE = 6
 LIMIT = 20

@@ -16,8 +16,9 @@ import pytest
 
 from leaseway_local.engine.paths import Home
 from leaseway_local.monitoring.monitor import dashboard_url
+from support.function_logs import read_metric_lines
 from support.monitored_stack import MonitoredStack
-from support.waiting import read_metric_lines, wait_until
+from support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 

@@ -26,8 +26,9 @@ from leaseway_local.engine.processes import running_with
 from support.as_function import act_as_function
 from support.commands import RunCommand
 from support.deployed_stacks import DeployedStack, StackFactory
+from support.job_stream import TERMINAL, read_job_changes
 from support.node_processes import WITHOUT_WORKERS, run_nodes
-from support.waiting import TERMINAL, read_job_changes, wait_until
+from support.waiting import wait_until
 
 REFRESH_MS = 1_000
 LEASE_SECONDS = 2 * REFRESH_MS / 1000

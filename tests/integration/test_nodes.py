@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
+from support.job_stream import TERMINAL, read_job_changes
 from support.node_processes import WITHOUT_WORKERS, NodeProcess, run_nodes
-from support.waiting import TERMINAL, read_job_changes, wait_until
+from support.waiting import wait_until
 
 LEASE = WITHOUT_WORKERS["LeaseSeconds"]
 

@@ -9,7 +9,8 @@ import pytest
 
 from leaseway_local.connection.api_client import ApiClient
 from support.deployed_stacks import DeployedStack
-from support.waiting import read_job_changes, wait_until
+from support.job_stream import read_job_changes
+from support.waiting import wait_until
 
 NO_PICTURE = {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1}
 

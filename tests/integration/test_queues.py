@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import Change, kill_worker, read_job_changes, read_job_items, scan_jobs, wait_until
+from support.job_items import read_job_items, scan_jobs
+from support.job_stream import Change, read_job_changes
+from support.waiting import wait_until
+from support.worker_processes import kill_worker
 
 LEASE = 3
 SLEEP_50 = {"type": "SLEEP", "payload": {"duration_ms": 50}}

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import kill_worker, read_job_changes, read_job_items, read_log_lines, wait_until
+from support.function_logs import read_log_lines
+from support.job_items import read_job_items
+from support.job_stream import read_job_changes
+from support.waiting import wait_until
+from support.worker_processes import kill_worker
 
 LEASE = 4
 WORKERS = 2

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from support.deployed_stacks import DeployedStack, StackFactory
-from support.waiting import read_job_item, wait_until
+from support.job_items import read_job_item
+from support.waiting import wait_until
 
 SWEEPS = 5
 

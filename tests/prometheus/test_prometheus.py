@@ -10,8 +10,9 @@ import pytest
 from leaseway.prometheus import FAMILIES
 from prometheus.prometheus_server import Prometheus, lint, wait_until_covered
 from support.deployed_stacks import DeployedStack
+from support.function_logs import read_log_lines
 from support.prometheus_page import parse_samples
-from support.waiting import read_log_lines, wait_until
+from support.waiting import wait_until
 
 REQUESTS = 45
 # A route that nothing but this test asks for.

@@ -31,7 +31,3 @@ def _convert_time(record: Record) -> Record:
     """An event source mapping passes the time as a number."""
     moment = record["dynamodb"]["ApproximateCreationDateTime"]
     return record | {"dynamodb": record["dynamodb"] | {"ApproximateCreationDateTime": moment.timestamp()}}
-
-
-# Earlier names, until no branch uses them.
-records = read_stream_records

@@ -91,10 +91,3 @@ def post(route: str, body: Any, **parts: Any) -> ApiResponse:
 def encode_base64(text: bytes) -> str:
     """Encode a body as the gateway does one of a binary media type."""
     return base64.b64encode(text).decode()
-
-
-# Earlier names, until no branch uses them.
-user = make_caller
-event = make_event
-Answered = ApiResponse
-base64_text = encode_base64

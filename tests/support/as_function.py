@@ -38,8 +38,3 @@ def clear_caches() -> None:
     key_ring.cache_clear()
     for model in Table.__subclasses__():
         model._connection = None
-
-
-# Earlier names, until no branch uses them.
-inside = act_as_function
-forget_everything = clear_caches

@@ -348,8 +348,3 @@ def _mentions(expression: str, name: str) -> bool:
 
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
-
-
-# Earlier names, until no branch uses them.
-metered = meter_calls
-describe = describe_table

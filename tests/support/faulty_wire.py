@@ -72,10 +72,3 @@ def make_cancellation(*codes: str) -> ClientError:
         "ResponseMetadata": {"HTTPStatusCode": 400},
     }
     return ClientError(response, "TransactWriteItems")
-
-
-# Earlier names, until no branch uses them.
-wire = intercept_calls
-refused = make_client_error
-cancelled = make_cancellation
-lost_answer = lose_first_answer

@@ -47,10 +47,3 @@ def forge_tokens(good: str, key: str) -> dict[str, str]:
         ),
         "unknown key": sign_token(header | {"kid": "0" * 36}, claims, key),
     }
-
-
-# Earlier names, until no branch uses them.
-part = encode_part
-opened = decode_token
-signed = sign_token
-forgeries = forge_tokens

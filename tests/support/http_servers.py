@@ -111,8 +111,3 @@ def run_scripted_server(
         over.set()
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-
-
-# Earlier names, until no branch uses them.
-counting_server = run_counting_server
-scripted_server = run_scripted_server

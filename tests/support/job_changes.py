@@ -7,7 +7,3 @@ from leaseway.tally.job_totals import Group, move
 def make_job_change(event_id: str, before: Group | None, after: Group | None) -> CounterChange:
     """Make a record of the jobs stream that moves a job from one group to another."""
     return CounterChange(event_id, move(before, after))
-
-
-# Earlier names, until no branch uses them.
-job_change = make_job_change

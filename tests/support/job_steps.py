@@ -26,9 +26,3 @@ def claim_job(job: Job, worker: str = "w1", *, message_id: str | None = MESSAGE_
 def read_job(job: Job) -> Job:
     """Read the job again."""
     return get_job(job.id, owner=None)
-
-
-# Earlier names, until no branch uses them.
-sleep_job = create_sleep_job
-claimed = claim_job
-read = read_job

@@ -174,7 +174,3 @@ def run_environment(folders: Folders, handler: str, variables: Mapping[str, str]
         process.wait()
         api.shutdown()
         api.server_close()
-
-
-# Earlier names, until no branch uses them.
-execution_environment = run_environment

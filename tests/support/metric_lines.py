@@ -36,7 +36,3 @@ def overtake_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(settlement._Settlement, "read", read_and_overtake)
         transfer("ann", "ben", 1, owner=None, request_id="t")
-
-
-# Earlier names, until no branch uses them.
-points = collect_points

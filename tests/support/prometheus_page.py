@@ -13,7 +13,3 @@ def parse_samples(text: str) -> Samples:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-
-
-# Earlier names, until no branch uses them.
-samples = parse_samples

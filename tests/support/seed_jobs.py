@@ -38,7 +38,3 @@ def put_jobs(items: Sequence[Any]) -> None:
     while left:
         answer = aws.client("dynamodb").batch_write_item(RequestItems={table: left[:25]})
         left = answer["UnprocessedItems"].get(table, []) + left[25:]
-
-
-# Earlier names, until no branch uses them.
-job_item = make_job_item

@@ -151,7 +151,3 @@ def create_queue(client: Any, name: str) -> str:
     """Make a queue as the workers' are; returns its URL. One whose name ends with `.fifo` keeps the order."""
     fifo = {"FifoQueue": "true"} if name.endswith(".fifo") else {}
     return str(client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "900"} | fifo)["QueueUrl"])
-
-
-# Earlier names, until no branch uses them.
-queue = create_queue

@@ -27,11 +27,3 @@ def read_history(task: Task) -> list[HistoryEntry]:
 
 def count_jobs() -> int:
     return sum(1 for _ in JobModel.scan())
-
-
-# Earlier names, until no branch uses them.
-again = reload_task
-last_run = read_last_run
-all_runs = read_runs
-entries = read_history
-jobs_in_the_table = count_jobs

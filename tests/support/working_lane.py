@@ -50,7 +50,3 @@ def run_lane(**options: Any) -> Iterator[RunningLane]:
         yield lane
     finally:
         lane.stop()
-
-
-# Earlier names, until no branch uses them.
-working = run_lane

@@ -103,8 +103,3 @@ def sam_template() -> dict[str, Any]:
 def calls(cloud: None, sam_template: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> CallRecorder:
     """The rights that the code's calls need, of each client that is made while the test runs."""
     return listen_to_every_client(sam_template, monkeypatch)
-
-
-# Earlier names, until no branch uses them.
-logged = log_output
-described = sam_template
