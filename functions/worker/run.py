@@ -17,7 +17,6 @@ from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run import finish
 from leaseway.jobs.types import JsonObject, PermanentJobError, job_type
 from leaseway.logs import log
-from leaseway.settings import settings
 from worker.context import RunContext
 
 OVERRUN_SECONDS = 2.0
@@ -94,7 +93,7 @@ class Run:
 
         Each run has a thread for it, so that no heartbeat waits for another job, for a claim or for the queue.
         """
-        interval = settings().lease_seconds / 3
+        interval = self.lease.length_ms / 3_000
         # What a slow claim has used of its lease is made up for by an early heartbeat.
         pause = max(0.0, (self.lease.until - clock.now_ms()) / 1000 - 2 * interval)
         while not self._over.wait(pause) and not self.context.cancelled:

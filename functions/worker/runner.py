@@ -70,9 +70,7 @@ class JobRunner:
         self._expired: set[str] = set()
         """Receipts of stuck runs whose jobs have been cancelled."""
         self._stopped = False
-        self._hiding_seconds = settings().lease_seconds / 3
-        # A little after the first heartbeats, so that most leases are new when their messages are hidden.
-        self._next_hiding = time.monotonic() + self._hiding_seconds * 1.1
+        self._next_hiding = time.monotonic() + _first_hiding_seconds(settings().lease_seconds * 1000)
 
     # ---- Claiming -----------------------------------------------------------------------------------------------
 
@@ -84,6 +82,8 @@ class JobRunner:
             thread.start()
         for thread in threads:
             thread.join()
+        # The messages of the others are hidden long enough since they were received.
+        self._hide([run for run in claims.started if run.job.type_lease_ms is not None])
         return claims
 
     def take_over(self, abandonment: Abandonment) -> Claims:
@@ -125,8 +125,11 @@ class JobRunner:
 
     def _start(self, run: Run) -> Run:
         log.info("job claimed", extra={"action": "claim", "job_id": run.job.id, "attempt": run.job.attempts})
+        first_hiding = time.monotonic() + _first_hiding_seconds(run.lease.length_ms)
         with self._changed:
             self._runs[run.receipt] = run
+            self._next_hiding = min(self._next_hiding, first_hiding)
+            self._changed.notify_all()
         run.start()
         return run
 
@@ -180,20 +183,25 @@ class JobRunner:
         return Collected(ended, settled)
 
     def hide_when_due(self, *others: Hiding) -> bool:
-        """Hide the messages of running jobs again if a third of a lease has passed; returns whether it has.
+        """Hide the messages of running jobs again if a third of the shortest lease has passed; returns whether it has.
 
         `others` are hidden in the same call.
         """
         with self._changed:
             if time.monotonic() < self._next_hiding:
                 return False
-            self._next_hiding = time.monotonic() + self._hiding_seconds
+            lengths = [settings().lease_seconds * 1000, *(run.lease.length_ms for run in self._runs.values())]
+            self._next_hiding = time.monotonic() + min(lengths) / 3_000
         self.hide_running(*others)
         return True
 
     def hide_running(self, *others: Hiding) -> None:
         """Hide the messages of running jobs until their leases' end, together with some other messages: one call."""
-        hidings = [hide_while_leased(run.receipt, run.lease.until) for run in self._running()]
+        self._hide(self._running(), others)
+
+    def _hide(self, runs: Sequence[Run], others: Sequence[Hiding] = ()) -> None:
+        running = [run for run in self._running() if run in runs]
+        hidings = [hide_while_leased(run.receipt, run.lease.until) for run in running]
         queue.hide([*others, *hidings], self._source)
 
     # ---- Ending -------------------------------------------------------------------------------------------------
@@ -245,3 +253,8 @@ class JobRunner:
         until_hiding = max(0.0, self._next_hiding - time.monotonic())
         busy = [run.context for run in self._runs.values() if not run.is_stuck]
         return min([until_hiding, *(context.remaining_seconds() or _OVERDUE_POLL_SECONDS for context in busy)])
+
+
+def _first_hiding_seconds(lease_ms: int) -> float:
+    """Seconds until a little after the first heartbeat, so that most leases are new when their messages are hidden."""
+    return lease_ms / 3_000 * 1.1

@@ -17,14 +17,13 @@ from leaseway.jobs.lease import LeaseLostError
 from leaseway.jobs.progress import LONGEST_NOTE, Progress
 from leaseway.jobs.run import external
 from leaseway.jobs.run.external import (
-    LONGEST_LEASE_SECONDS,
     LONGEST_WAIT_SECONDS,
     MOST_TYPES,
-    SHORTEST_LEASE_SECONDS,
     ClaimEndedError,
     NotClaimableError,
 )
 from leaseway.jobs.run.finish import LONGEST_ERROR
+from leaseway.jobs.types import LONGEST_LEASE_SECONDS, SHORTEST_LEASE_SECONDS
 
 workers = Blueprint(__name__)
 
@@ -51,7 +50,8 @@ LeaseSeconds = Annotated[
     Meta(
         ge=SHORTEST_LEASE_SECONDS,
         le=LONGEST_LEASE_SECONDS,
-        description="How long the job is yours without a heartbeat; the deployment's `LeaseSeconds` (30) by default",
+        description="How long the job is yours without a heartbeat; by default the lease of its type, or else the "
+        "deployment's `LeaseSeconds` (30)",
         examples=[600],
     ),
 ]

@@ -1,5 +1,6 @@
 """The worker's handler on one batch, against SQS and DynamoDB in memory."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,7 @@ from moto.core.utils import utcnow
 
 from leaseway import aws, clock
 from leaseway.jobs import Job, JobStatus, Options, create_job, queue
-from leaseway.jobs.lease import LeaseLostError
+from leaseway.jobs.lease import Lease, LeaseLostError
 from leaseway.jobs.queue_names import NORMAL, ORDERED, Queue
 from leaseway.jobs.run import claim, finish
 from leaseway.settings import require_setting, settings
@@ -215,6 +216,38 @@ def test_a_long_neighbour_redelivers_nobody(monkeypatch: pytest.MonkeyPatch) -> 
     assert read_job(long).lease_until is None
     assert calls.count(("DeleteMessageBatch", 9)) == 1
     assert calls.count(("ChangeMessageVisibilityBatch", 1)) >= 2
+
+
+def test_heartbeats_and_hiding_follow_the_lease_of_the_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a job whose type has a lease of 5 s, in a deployment with one of 30
+    job = create_job("ann", "LEASED", {"wait_ms": 3_000})
+    event = receive()
+    hidden: list[int] = []
+    extended: list[int] = []
+    hide, extend = queue.hide, Lease.extend
+
+    def note_hiding(hidings: Sequence[queue.Hiding], source: Queue) -> None:
+        hidden.extend(hiding.seconds for hiding in hidings)
+        hide(hidings, source)
+
+    def note_heartbeat(lease: Lease, *, is_repeated: bool = False) -> Lease:
+        after = extend(lease, is_repeated=is_repeated)
+        extended.append(after.until - lease.until)
+        return after
+
+    monkeypatch.setattr(queue, "hide", note_hiding)
+    monkeypatch.setattr(Lease, "extend", note_heartbeat)
+
+    # When a worker runs it for 3 s
+    assert read_failures(handler(event, context())) == set()
+
+    # Then its message was hidden for the short lease after the claim, and again after a heartbeat
+    assert read_job(job).status is JobStatus.COMPLETED
+    assert len(extended) >= 1
+    received, *for_the_lease = hidden
+    assert received > settings().lease_seconds
+    assert len(for_the_lease) >= 2
+    assert all(seconds <= 11 for seconds in for_the_lease)
 
 
 def test_an_executor_that_outlives_its_deadline_ends_the_process_after_its_neighbours() -> None:

@@ -146,7 +146,9 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     If the worker dies, that message brings the next one. Without it only the sweeper does."""
     lease_ms: Internal[int | None] = default(None)
-    """The length of its lease and of each extension while it runs; None for `LEASE_SECONDS`."""
+    """The length of its lease and of each extension while it runs, if the claim chose one."""
+    type_lease_ms: Internal[int | None] = default(None)
+    """The length of a lease that its claim does not choose, as its type declared it; None for `LEASE_SECONDS`."""
     is_unconfirmed: Internal[bool | None] = default(None)
     """Whether it was claimed from outside and no heartbeat has come: perhaps nobody got the answer to the claim."""
     payload_key: Internal[str | None] = default(None)

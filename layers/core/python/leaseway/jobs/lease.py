@@ -1,13 +1,15 @@
 """Leases: a worker's right to run one attempt at a job.
 
-A claim grants a lease for `LEASE_SECONDS`, and heartbeats extend it. A worker that is silent until its lease ends
-counts as dead, and another may take the job over. Every write of a worker is conditional on its lease:
+A claim grants a lease for the seconds that the claim chose, or the job's type, or else `LEASE_SECONDS`. Heartbeats
+extend it. A worker that is silent until its lease ends counts as dead, and another may take the job over. Every write
+of a worker is conditional on its lease:
 
     worker A  --claim, fence 1-->  RUNNING   ...silent...                --complete, fence 1: refused-->  lease lost
     worker B                                 --take over, fence 2-->  RUNNING  --complete, fence 2-->  COMPLETED
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,14 +39,21 @@ class LeaseLostError(ConflictError):
     code = "LEASE_LOST"
 
 
-class _HeartbeatModel(JobModel):  # type: ignore[misc] # see JobModel
-    """The table through a client that waits for a fifth of a lease and repeats nothing: the next heartbeat does."""
+@lru_cache(maxsize=8)
+def _heartbeat_model(timeout: int) -> type[JobModel]:
+    """Build a view of the table through a client that waits so many seconds and repeats nothing.
 
-    _connection = None  # its own, for the client belongs to the connection
+    It is a fifth of a lease: the next heartbeat repeats.
+    """
 
-    @classmethod
-    def _get_client(cls) -> "DynamoDBClient":
-        return aws.client("dynamodb", attempts=1, timeout=max(1, settings().lease_seconds // 5))
+    class HeartbeatModel(JobModel):  # type: ignore[misc] # see JobModel
+        _connection = None  # its own, for the client belongs to the connection
+
+        @classmethod
+        def _get_client(cls) -> "DynamoDBClient":
+            return aws.client("dynamodb", attempts=1, timeout=timeout)
+
+    return HeartbeatModel
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -79,7 +88,7 @@ class Lease(msgspec.Struct, frozen=True):
     @property
     def length_ms(self) -> int:
         """How long the lease lasts from the claim, or from a heartbeat."""
-        return self.job.lease_ms or settings().lease_seconds * 1000
+        return self.job.lease_ms or self.job.type_lease_ms or settings().lease_seconds * 1000
 
     def is_held(self) -> Condition:
         """Return the condition that the job has neither ended nor been claimed since."""
@@ -101,8 +110,9 @@ class Lease(msgspec.Struct, frozen=True):
             botocore.exceptions.ClientError: DynamoDB refused for another reason.
             botocore.exceptions.BotoCoreError: no answer.
         """
-        until = clock.now_ms() + settings().lease_seconds * 1000
-        self._write([JobModel.lease_until.set(until)], _HeartbeatModel if is_repeated else JobModel)
+        until = clock.now_ms() + self.length_ms
+        model = _heartbeat_model(max(1, self.length_ms // 5_000)) if is_repeated else JobModel
+        self._write([JobModel.lease_until.set(until)], model)
         return msgspec.structs.replace(self, until=until)
 
     def report(self, progress: Progress) -> None:

@@ -61,7 +61,7 @@ class LeaseTerms(NamedTuple):
     message_id: str | None = None
     """The message that it keeps hidden."""
     lease_ms: int | None = None
-    """The length of the lease, and of each extension; None for `LEASE_SECONDS`."""
+    """The length of the lease, and of each extension; None for that of the job's type, or else `LEASE_SECONDS`."""
     is_unconfirmed: bool = False
     """Whether its first heartbeat shows that it knows of the lease at all."""
     counts_attempt: bool = True
@@ -69,13 +69,13 @@ class LeaseTerms(NamedTuple):
 
 def to_running(worker: str, token: str, now: int, terms: LeaseTerms) -> list[Action]:
     """Start an attempt under a new lease. The caller adds the deadline."""
-    lease_ms = terms.lease_ms or settings().lease_seconds * 1000
+    type_lease_ms = JobModel.type_lease_ms | settings().lease_seconds * 1000
     return [
         JobModel.status.set(JobStatus.RUNNING),
         JobModel.worker.set(worker),
         JobModel.started_at.set(now),
         JobModel.updated_at.set(now),
-        JobModel.lease_until.set(now + lease_ms),
+        JobModel.lease_until.set(type_lease_ms + now if terms.lease_ms is None else terms.lease_ms + now),
         JobModel.claim_token.set(token),
         JobModel.message_id.remove() if terms.message_id is None else JobModel.message_id.set(terms.message_id),
         JobModel.lease_ms.remove() if terms.lease_ms is None else JobModel.lease_ms.set(terms.lease_ms),

@@ -24,6 +24,9 @@ JsonObject = dict[str, Any]
 LONGEST_EXTERNAL_TTL_MS = 11 * 3_600_000
 """SQS hides a message for 12 hours at most."""
 
+SHORTEST_LEASE_SECONDS = 5
+LONGEST_LEASE_SECONDS = 3_600
+
 
 class JobError(Exception):
     """An executor's own failure; the text becomes the job's `error_message`."""
@@ -105,8 +108,22 @@ class JobType(msgspec.Struct, frozen=True):
     """Attempts at a job that names no limit."""
     retry_delay: RetryDelay | None = None
     """The wait before a retry after an error."""
+    lease_seconds: int | None = None
+    """The lease of its workers: how long one is silent before its job goes to another. From 5 to 3,600."""
     least_ms: Callable[[Any], int] | None = None
     """Returns how long the work of a payload takes at least. A job that must live no longer is refused at creation."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the lease is out of bounds."""
+        lease = self.lease_seconds
+        if lease is not None and not SHORTEST_LEASE_SECONDS <= lease <= LONGEST_LEASE_SECONDS:
+            bounds = f"from {SHORTEST_LEASE_SECONDS} to {LONGEST_LEASE_SECONDS}"
+            raise ValueError(f"{self.name}: lease_seconds must be {bounds}, not {lease}")
+
+    @property
+    def type_lease_ms(self) -> int | None:
+        """The lease that it declares, in milliseconds."""
+        return None if self.lease_seconds is None else self.lease_seconds * 1000
 
     @property
     def longest_ttl_ms(self) -> int:

@@ -10,7 +10,7 @@ from leaseway.jobs.create.placement import choose_queue, read_requested_queue
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.tag_syntax import check_tags
 from leaseway.jobs.transitions import plan_first_look
-from leaseway.jobs.types import JobType, job_type
+from leaseway.jobs.types import JobType, catalogue, job_type
 from leaseway.settings import settings
 
 DAY_MS = 86_400_000
@@ -108,6 +108,7 @@ def new_job(
 ) -> Job:
     """A CREATED job that is not yet stored; `fields` are those of `Job` that differ from a plain new job's."""
     now = clock.now_ms() if created_at is None else created_at
+    kind = catalogue().get(type_name)
     plain: dict[str, Any] = {"id": uuid.uuid4().hex, "look_at": plan_first_look(now)}
     return Job(
         type=type_name,
@@ -117,6 +118,7 @@ def new_job(
         ttl_ms=terms.ttl_ms,
         max_attempts=terms.max_attempts,
         queue=terms.queue,
+        type_lease_ms=kind.type_lease_ms if kind is not None else None,
         created_at=now,
         updated_at=now,
         **plain | fields,

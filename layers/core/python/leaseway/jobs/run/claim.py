@@ -71,7 +71,7 @@ class OutsideClaim(msgspec.Struct, frozen=True):
     """
 
     lease_seconds: int | None = None
-    """The length of the lease; None for `LEASE_SECONDS`."""
+    """The length of the lease; None for that of the job's type, or else `LEASE_SECONDS`."""
     keyed: KeyedRequest | None = None
     """The key under which a repeat gets the same job: one transaction, six units, and a read."""
 

@@ -40,8 +40,6 @@ from leaseway.logs import log
 from leaseway.settings import settings
 
 LONGEST_WAIT_SECONDS = 10
-SHORTEST_LEASE_SECONDS = 5
-LONGEST_LEASE_SECONDS = 3_600
 MOST_TYPES = 10
 
 _POLL_SECONDS = 5  # below the client's read timeout of 10 s
@@ -81,7 +79,7 @@ def claim_next(
     """Claim the next job of some external types, its payload included; None if none came in time.
 
     With a `key`, a repeat gets the same job under the same token for as long as its claim holds the job, and extends
-    the lease. `lease_seconds` is the length of the lease, by default `LEASE_SECONDS`.
+    the lease. `lease_seconds` is the length of the lease, by default the type's, or else `LEASE_SECONDS`.
 
     One receive, one write and one delete if a job waits; else a receive a second and queue, or one in five seconds if
     there is one type only. A key adds a read before, and a transaction and a read if a job waits. Messages of finished
@@ -100,7 +98,8 @@ def claim_next(
     try:
         require_unused(keyed)
         for source, received in _receive(queues, wait_seconds):
-            lease = _claim_received(source, received, worker, OutsideClaim(lease_seconds, keyed))
+            outside = OutsideClaim(lease_seconds or _lease_seconds_of(source.name), keyed)
+            lease = _claim_received(source, received, worker, outside)
             if lease is not None:
                 return _load_payload(lease)
     except ClaimRepeatedError as repeat:
@@ -130,8 +129,10 @@ def claim_known(
     keyed = None if key is None else KeyedRequest.of(key, job_id)
     try:
         require_unused(keyed)
-        _require_external(read_job_item(job_id, owner=owner))
-        outcome = _claim(job_id, worker, None, OutsideClaim(lease_seconds, keyed))
+        job = read_job_item(job_id, owner=owner)
+        _require_external(job)
+        outside = OutsideClaim(lease_seconds or _lease_seconds_of(job.type), keyed)
+        outcome = _claim(job_id, worker, None, outside)
     except ClaimRepeatedError as repeat:
         return _renew(repeat.earlier, owner=owner)
     match outcome:
@@ -205,6 +206,10 @@ def _find_queue(type_name: str) -> Queue:
     if not Queue(type_name).is_deployed:
         raise InvalidInputError(f"this deployment has no queue for {type_name}", field="types")
     return Queue(type_name)
+
+
+def _lease_seconds_of(type_name: str) -> int:
+    return job_type(type_name).lease_seconds or settings().lease_seconds
 
 
 def _require_external(job: Job) -> None:
