@@ -146,7 +146,7 @@ def _too_large(limit: int) -> BodyTooLargeError:
 
 
 def _refuse_repeated_names(raw: bytes) -> None:
-    # Two readers of {"amount": 1, "amount": 2} may see two amounts, so nobody gets to choose.
+    # Two readers of {"amount": 1, "amount": 2} may see two amounts, so neither is accepted.
     json.loads(raw, object_pairs_hook=_once_each, parse_int=len, parse_float=len)
 
 

@@ -63,6 +63,7 @@ def print_offenders(root: Path, folder: str) -> None:
         _find_repeated_below(root, folder),
         words.find_matches(_prose([*modules], pages), words.TELLING),
         words.find_matches(_prose([*modules], pages), words.IDIOM_WORDS),
+        words.find_matches(pages, words.STILTED_PHRASES),
     )
     for offender in sorted(offenders):
         print(offender)

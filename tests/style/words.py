@@ -26,6 +26,12 @@ IDIOM_VARIABLES = frozenset(
 )
 TELLING = re.compile(r"\b(?:tell|tells|told|telling)\b", re.IGNORECASE)
 IDIOM_WORDS = re.compile(r"\b(?:nobody|whoever|somebody|anew|meanwhile)\b", re.IGNORECASE)
+# Phrases of the pages' first version that an engineer would not write.
+STILTED_PHRASES = re.compile(
+    r"\b(?:any ?more|as it stands|the very|the own|of (?:its|their) own|by itself|everybody|afresh|go(?:es)? on"
+    r"|where (?:there is|none)|so many (?:seconds|minutes)|beside)\b",
+    re.IGNORECASE,
+)
 WORD = re.compile(r"[A-Za-z][A-Za-z'-]*")
 
 

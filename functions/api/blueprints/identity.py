@@ -77,7 +77,7 @@ class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
 def register_user(call: Call[Registration, None]) -> UserView:
     """The user gets the role User; only an Admin can give another one. An invitation is valid for one registration.
 
-    The deployment's parameter `Registration` says who may register: anyone, holders of an invitation, or nobody.
+    The deployment's parameter `Registration` decides who may register: anyone, holders of an invitation, or no one.
     """
     try:
         user = register(call.body.username, call.body.password, invitation=call.body.invitation)

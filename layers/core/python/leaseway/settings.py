@@ -99,7 +99,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     registration: Annotated[
         Literal["open", "invited", "closed"],
         Meta(
-            description="Who may register: anyone, holders of an invitation, or nobody; an Admin creates users always."
+            description="Who may register: anyone, holders of an invitation, or no one; Admins can always create users."
             " `leaseway` deploys `open` to local targets"
         ),
     ] = "closed"

@@ -33,6 +33,6 @@ def make_code() -> OneTimeCode:
 def digest_code(text: str) -> str:
     """Return the SHA-256 of a code in hexadecimal digits.
 
-    A slow hash protects what can be guessed; nobody guesses 256 random bits.
+    A slow hash protects what can be guessed, and 256 random bits cannot.
     """
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""Opens accounts so that nobody comes to own one by having registered its name before.
+"""Opens accounts so that registering a name first is not enough to own the account that is opened in it later.
 
 The owner of an account is stored when it is opened. It is never concluded from a user who has the name: a stranger may
 have registered "42" long before the platform opens account 42 for its customer.
@@ -47,7 +47,7 @@ def open_account(  # noqa: PLR0913 - all but the first two are named
     actor: str | None = None,
     key: IdempotencyKey | None = None,
 ) -> Account:
-    """Open an account with a balance in minor units, for the user `owner`, or for nobody if no user has its name.
+    """Open an account with a balance in minor units, for the user `owner`, or without an owner if no user has its name.
 
     With an owner one read and one write unit; users are never removed, so the read stays true. Without, one transaction
     of two items, 4 write units, which a concurrent registration of the name excludes. A key makes it one item more.
