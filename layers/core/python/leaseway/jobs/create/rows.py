@@ -6,9 +6,8 @@ from contextlib import suppress
 from pynamodb.expressions.condition import Condition
 
 from leaseway import clock
-from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import ConditionRefusedError, Item, Part
-from leaseway.dynamodb.transactions import Reason, TransactionCancelledError, transact_with_retries
+from leaseway.dynamodb.transactions import Reason, TransactionCancelledError, transact_until_settled
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.order_limit import OrderKeyFullError, count_part
@@ -20,7 +19,7 @@ _ORDERED_TOGETHER = 50
 
 _STOPPED = "an earlier job of its order key was not created; try again"
 _TRIES = 8
-_BACKOFF = Backoff(first=0.02)
+_ORDER_BUSY = "others create jobs of this order key just now; try again"
 
 
 Inserted = dict[str, Item | LeasewayError | None]
@@ -84,28 +83,37 @@ def insert_ordered(rows: Sequence[JobModel]) -> Inserted:
     Returns, by id, None for a job that was put, the item of a job that existed, or why it was not put. One transaction
     of 4 write units a job and 2 for the count.
     """
-    left = list(rows)
-    outcomes: Inserted = {}
-    failure: LeasewayError = UnavailableError("others create jobs of this order key just now; try again")
-    for _ in _BACKOFF.attempts(_TRIES):
-        try:
-            transact_with_retries([*map(_put_part, left), count_part(rows[0].owner, str(rows[0].order_key), len(left))])
-        except TransactionCancelledError as cancelled:
-            *of_rows, of_count = cancelled.reasons
-            existing = _settle_existing(left, of_rows)
-            outcomes |= existing
-            left = [row for row in left if row.id not in existing]
-            if of_count.refused and not any(reason.refused for reason in of_rows):
-                failure = OrderKeyFullError(limit=settings().ordered_jobs)
-                break
-        except LeasewayError as problem:
-            failure = problem
-            break
-        else:
-            return outcomes | {row.id: None for row in left}
-        if not left:
-            break
-    return outcomes | {row.id: failure for row in left}
+    insertion = _OrderedInsertion(rows)
+    failure: LeasewayError | None = None
+    try:
+        transact_until_settled(insertion.plan, insertion.judge, tries=_TRIES, busy=_ORDER_BUSY)
+    except LeasewayError as problem:
+        failure = problem
+    return insertion.existing | {row.id: failure for row in insertion.left}
+
+
+class _OrderedInsertion:
+    """Rows of one order key on their way: those that are left to put, and the items of those that existed."""
+
+    def __init__(self, rows: Sequence[JobModel]) -> None:
+        self.left = list(rows)
+        self.existing: dict[str, Item] = {}
+
+    def plan(self) -> list[Part]:
+        """Put what is left, and count it; nothing if all exist."""
+        if not self.left:
+            return []
+        row = self.left[0]
+        return [*map(_put_part, self.left), count_part(row.owner, str(row.order_key), len(self.left))]
+
+    def judge(self, cancelled: TransactionCancelledError) -> None:
+        """Leave out the rows whose jobs exist, to put the others."""
+        *of_rows, of_count = cancelled.reasons
+        existing = _settle_existing(self.left, of_rows)
+        self.existing |= existing
+        self.left = [row for row in self.left if row.id not in existing]
+        if of_count.refused and not any(reason.refused for reason in of_rows):
+            raise OrderKeyFullError(limit=settings().ordered_jobs) from None
 
 
 def _put_part(row: JobModel) -> Part:
