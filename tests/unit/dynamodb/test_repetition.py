@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from leaseway import clock
-from leaseway.dynamodb.repetition import repeat_until_answered
+from leaseway.dynamodb.repetition import WriteUnclearError, repeat_if_unwritten, repeat_until_answered
 from leaseway.errors import OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
 from support.faulty_wire import make_client_error
 
@@ -56,3 +56,22 @@ def test_the_unknown_outcome_is_of_the_callers_kind() -> None:
 def test_what_is_refused_is_not_repeated() -> None:
     with pytest.raises(ClientError, match="ValidationException"):
         repeat_until_answered(answers(make_client_error("ValidationException", 400), AssertionError("repeated")))
+
+
+@pytest.mark.parametrize("lost", LOST, ids=lambda failure: type(failure).__name__)
+def test_what_may_be_written_is_not_sent_again(lost: Exception) -> None:
+    with pytest.raises(WriteUnclearError) as unclear:
+        repeat_if_unwritten(answers(NOT_WRITTEN[0], lost, AssertionError("repeated")))
+
+    assert unclear.value.__cause__ is lost
+
+
+@pytest.mark.parametrize("failure", NOT_WRITTEN, ids=lambda failure: type(failure).__name__)
+def test_what_cannot_be_written_is_sent_again_within_a_bound(failure: Exception) -> None:
+    with pytest.raises(UnavailableError):
+        repeat_if_unwritten(answers(failure, failure, AssertionError("one try too many")), tries=2)
+
+
+def test_what_dynamodb_refuses_is_not_sent_again() -> None:
+    with pytest.raises(ClientError, match="ValidationException"):
+        repeat_if_unwritten(answers(make_client_error("ValidationException", 400), AssertionError("repeated")))

@@ -12,15 +12,14 @@ from leaseway.accounts.refusals import (
     UserExistsError,
 )
 from leaseway.accounts.settlement import OneTimePut, settle
-from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
-from leaseway.dynamodb.retry import Backoff
+from leaseway.dynamodb.failures import CALL_FAILURES
+from leaseway.dynamodb.repetition import WriteUnclearError, repeat_if_unwritten
 from leaseway.dynamodb.table import ConditionRefusedError
-from leaseway.errors import OutcomeUnknownError, UnavailableError
+from leaseway.errors import OutcomeUnknownError
 from leaseway.idempotency import IdempotencyKey, KeyedRequest
 from leaseway.settings import settings
 
 _TRIES = 4
-_BACKOFF = Backoff(first=0.05)
 
 
 def get_account(user_id: str, *, owner: str | None) -> Account:
@@ -192,16 +191,10 @@ def _write_once(write: Callable[[], Account], user_id: str, origin: Origin) -> A
         we        --UpdateItem-->  DynamoDB: applied        --answer lost-->  we: last_entry is ours: it succeeded
         we        --UpdateItem-->  (lost)                                     we: last_entry is another's: 503
     """
-    for _ in _BACKOFF.attempts(_TRIES):
-        try:
-            return write()
-        except CALL_FAILURES as failure:
-            match classify_failure(failure):
-                case FailedWrite.REFUSED:
-                    raise
-                case FailedWrite.UNCLEAR:
-                    return _find_own_change(user_id, origin, failure)
-    raise UnavailableError(f"the table did not take the write in {_TRIES} tries; nothing was changed")
+    try:
+        return repeat_if_unwritten(write, tries=_TRIES)
+    except WriteUnclearError as unclear:
+        return _find_own_change(user_id, origin, unclear)
 
 
 def _find_own_change(user_id: str, origin: Origin, cause: Exception) -> Account:

@@ -36,3 +36,28 @@ def repeat_until_answered(write: Callable[[], _T], *, unknown: type[OutcomeUnkno
     if may_be_written:
         raise unknown from last
     raise UnavailableError("DynamoDB took no write; try again") from last
+
+
+class WriteUnclearError(Exception):
+    """A write that must not be repeated may have been applied. Its cause is how the call failed."""
+
+
+def repeat_if_unwritten(write: Callable[[], _T], *, tries: int = _TRIES) -> _T:
+    """Send a write up to so many times, but never again once it may have been applied.
+
+    Raises:
+        UnavailableError: DynamoDB accepted none of the tries; nothing was written.
+        WriteUnclearError: an answer was lost.
+        botocore.exceptions.ClientError: DynamoDB refused for another reason.
+    """
+    for _ in _BACKOFF.attempts(tries):
+        try:
+            return write()
+        except CALL_FAILURES as failure:
+            match classify_failure(failure):
+                case FailedWrite.REFUSED:
+                    raise
+                case FailedWrite.UNCLEAR:
+                    raise WriteUnclearError from failure
+            last = failure
+    raise UnavailableError("the table did not take the write; nothing was changed") from last

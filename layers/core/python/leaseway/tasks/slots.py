@@ -15,9 +15,8 @@ from typing import NamedTuple
 from botocore.exceptions import BotoCoreError, ClientError
 
 from leaseway import clock
-from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import ConditionRefusedError, Part
-from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_until_settled, transact_with_retries
 from leaseway.errors import ConflictError, UnavailableError
 from leaseway.jobs import queue
 from leaseway.jobs.job import Job
@@ -29,9 +28,7 @@ from leaseway.tasks.model import Overlap, Task, TaskModel, TaskNotFoundError, ta
 from leaseway.tasks.plan import Plan, Streaks, Verdict, plan_run_now, plan_slot
 from leaseway.tasks.runs import Obstacle
 
-_TRIES = 6
 _ASIDE_MS = 3_600_000
-_BACKOFF = Backoff(first=0.02)
 
 
 class AlreadyRunningError(ConflictError):
@@ -54,6 +51,7 @@ class SettledSlot(NamedTuple):
 
 
 _RACED = SettledSlot(Verdict.RACED)
+_NOT_DUE = Plan(0, Verdict.RACED, 0, None, [], Streaks())
 
 
 def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> SettledSlot:
@@ -69,26 +67,46 @@ def settle_slot(task: Task, last: Job | None, *, now: int | None = None) -> Sett
         UnavailableError: others kept changing the task; nothing was written, and the next tick sees it.
         OutcomeUnknownError: the answer was lost; if it was written, the sweeper sends the message.
     """
-    for _ in _BACKOFF.attempts(_TRIES):
-        moment = clock.now_ms() if now is None else now
-        if task.next_run is None or task.next_run > moment + settings().schedule_ahead_seconds * 1000:
+    settling = _Settling(task, last, now)
+    busy = f"task {task.id} kept changing"
+    return transact_until_settled(settling.plan, settling.judge, busy=busy) or settling.outcome
+
+
+class _Settling:
+    """A slot on its way: the task as it was last seen, and the plan for its slot."""
+
+    def __init__(self, task: Task, last: Job | None, now: int | None) -> None:
+        self._task = task
+        self._last = last
+        self._now = now
+        self._plan = _NOT_DUE
+
+    @property
+    def outcome(self) -> SettledSlot:
+        """What became of the slot, once the plan is written."""
+        return SettledSlot(self._plan.verdict, self._plan.job, self._plan.missed, self._plan.streaks)
+
+    def plan(self) -> list[Part]:
+        """Plan the slot that the task comes to; nothing if another tick has settled it, or if it is deferred."""
+        now = clock.now_ms() if self._now is None else self._now
+        is_due = self._task.next_run is not None and self._task.next_run <= now + _ahead_ms()
+        self._plan = _plan(self._task, self._last, now) if is_due else _NOT_DUE
+        return self._plan.parts
+
+    def judge(self, cancelled: TransactionCancelledError) -> SettledSlot | None:
+        """Read from a refusal how the task is now; None to plan again."""
+        if _job_exists(self._plan, cancelled):
+            _pass_over(self._plan)
             return _RACED
-        plan = _plan(task, last, moment)
-        if plan.verdict is Verdict.DEFERRED:
-            return SettledSlot(plan.verdict)
-        try:
-            transact_with_retries(plan.parts)
-        except TransactionCancelledError as cancelled:
-            if _job_exists(plan, cancelled):
-                _pass_over(plan)
-                return _RACED
-            current = _current_task(task, cancelled)
-            if current is None:
-                return _RACED
-            task, last = current, read_run(current.last_job_id)
-        else:
-            return SettledSlot(plan.verdict, plan.job, plan.missed, plan.streaks)
-    raise UnavailableError(f"task {task.id} kept changing")
+        current = _current_task(self._task, cancelled)
+        if current is None:
+            return _RACED
+        self._task, self._last = current, read_run(current.last_job_id)
+        return None
+
+
+def _ahead_ms() -> int:
+    return settings().schedule_ahead_seconds * 1000
 
 
 def set_aside(task_id: str, next_run: int, now: int) -> None:
@@ -125,22 +143,36 @@ def start_now(task_id: str, *, record: Callable[[Job], Part] | None = None) -> J
         UnavailableError: others kept changing the task, or its type has no queue any more; nothing was started.
         OutcomeUnknownError: the answer was lost.
     """
-    task = read_task(task_id)
-    for _ in _BACKOFF.attempts(_TRIES):
-        plan = _plan_now(task)
-        parts = plan.parts if record is None or plan.job is None else [*plan.parts, record(plan.job)]
-        try:
-            transact_with_retries(parts)
-        except TransactionCancelledError as cancelled:
-            if record is not None and cancelled.reasons[-1].refused:
-                raise RunRecordedError from None
-            current = _current_task(task, cancelled)
-            if current is None:
-                raise TaskNotFoundError(task_id=task_id) from None
-            task = current
-        else:
-            return _send(plan)
-    raise UnavailableError(f"task {task_id} kept changing; try again")
+    starting = _Starting(read_task(task_id), record)
+    transact_until_settled(starting.plan, starting.judge, busy=f"task {task_id} kept changing; try again")
+    queue.send([queue.build_message(starting.job)])
+    return starting.job
+
+
+class _Starting:
+    """A run by hand on its way: the task as it was last seen, and the run that is planned for it."""
+
+    job: Job
+
+    def __init__(self, task: Task, record: Callable[[Job], Part] | None) -> None:
+        self._task = task
+        self._record = record
+
+    def plan(self) -> list[Part]:
+        """Plan the run; the part that records it is the last one."""
+        plan = _plan_now(self._task)
+        assert plan.job is not None  # noqa: S101 - a run by hand has one
+        self.job = plan.job
+        return plan.parts if self._record is None else [*plan.parts, self._record(plan.job)]
+
+    def judge(self, cancelled: TransactionCancelledError) -> None:
+        """Read from a refusal how the task is now, to plan again."""
+        if self._record is not None and cancelled.reasons[-1].refused:
+            raise RunRecordedError from None
+        current = _current_task(self._task, cancelled)
+        if current is None:
+            raise TaskNotFoundError(task_id=self._task.id) from None
+        self._task = current
 
 
 def read_task(task_id: str) -> Task:
@@ -178,12 +210,6 @@ def _plan_now(task: Task) -> Plan:
     if isinstance(plan, Obstacle):
         raise UnavailableError(f"the deployment has no queue for jobs of type {task.type}")
     return plan
-
-
-def _send(plan: Plan) -> Job:
-    assert plan.job is not None  # noqa: S101 - a run by hand has one
-    queue.send([queue.build_message(plan.job)])
-    return plan.job
 
 
 def _job_exists(plan: Plan, cancelled: TransactionCancelledError) -> bool:
