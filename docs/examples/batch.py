@@ -1,4 +1,4 @@
-"""Create many jobs in one request: what is wrong with one stops no other, and a repeat creates none twice.
+"""Create many jobs in one request. A refused job does not affect the others, and a repeat creates none twice.
 
 Prints:
 
@@ -36,7 +36,7 @@ for item in answer["content"]:
 again = api.post("/api/v1/jobs/batch", json={"jobs": jobs}, headers=key).raise_for_status().json()
 print("repeated ", "the same answer" if again == answer else again)
 
-# Each is a job of its own from here on.
+# From here on, each is a separate job.
 left = {item["job"]["id"] for item in answer["content"] if item["job"]}
 ended: Counter[str] = Counter()
 for _ in range(150):

@@ -1,4 +1,4 @@
-"""Cancel a job that runs: it ends at once, and a result that still comes is refused.
+"""Cancel a running job: it ends at once, and a later result is refused.
 
 Prints:
 
@@ -42,10 +42,10 @@ print("running   ", wait_for_status(job_id, "RUNNING"))
 cancelled = api.post(f"/api/v1/jobs/{job_id}/cancel").raise_for_status().json()
 print("cancelled ", f"{cancelled['status']}, {cancelled['error_message']}")
 
-# Cancelling twice is no error: the job is returned unchanged.
+# Cancelling a job twice is not an error: the job is returned unchanged.
 print("again     ", api.post(f"/api/v1/jobs/{job_id}/cancel").raise_for_status().json()["status"])
 
-# What has ended otherwise has nothing left to cancel.
+# A job that has ended in another way cannot be cancelled.
 done = create(1)
 wait_for_status(done, "COMPLETED")
 refused = api.post(f"/api/v1/jobs/{done}/cancel")

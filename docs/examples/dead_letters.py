@@ -1,6 +1,6 @@
-"""Replay dead letters: jobs whose message came twenty times and that no claim settled, as under a broken deployment.
+"""Replay dead letters: jobs whose messages were delivered twenty times, and that no worker could process.
 
-For Admins. Here the deployment has three of them.
+For Admins. This deployment has three of them.
 
 Prints:
 
@@ -22,14 +22,14 @@ api = httpx.Client(
     trust_env=False,
 )
 
-# Given up last first.
+# The most recent comes first.
 job = api.get("/api/v1/dead-letters", params={"size": 1}).raise_for_status().json()["content"][0]
 print("listed   ", f"{job['status']}, {job['error_message']}")
 
 again = api.post(f"/api/v1/dead-letters/{job['id']}/replay").raise_for_status().json()
 print("one      ", f"{again['status']}, the same id: {again['id'] == job['id']}")
 
-# Up to 100 a call, started at a pace that the server keeps, however quickly it is asked.
+# Up to 100 per call. The server limits the rate at which they start, however quickly it is called.
 replayed = 0
 while True:
     done = api.post("/api/v1/dead-letters/replay", json={"limit": 100}).raise_for_status().json()

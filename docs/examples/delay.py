@@ -1,4 +1,4 @@
-"""Delay a job by seconds, or to a moment: no worker holds it until then.
+"""Delay a job by a number of seconds, or until a given time, without occupying a worker.
 
 Prints:
 
@@ -33,7 +33,7 @@ def create_delayed(what: str, **when: object) -> str:
 
 in_seconds = create_delayed("in seconds", delay_seconds=2)
 at_a_moment = create_delayed("at a moment", run_at=(datetime.now(UTC) + timedelta(seconds=3)).isoformat())
-# Beyond 15 minutes, which is as long as SQS delays, the sweeper sends the message when the moment has come.
+# SQS can delay a message for 15 minutes. For longer delays, the sweeper sends the message when the job is due.
 in_a_year = create_delayed("in a year", delay_seconds=365 * 86_400)
 api.post(f"/api/v1/jobs/{in_a_year}/cancel").raise_for_status()
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A node: the workers' own code as a process of this machine, here for MESSAGE jobs, which no Lambda takes. It is told to
-# end and does so with 0, having finished what it had begun. Where its settings come from the environment rather than from
-# the local cloud that is up, NODE_FLAGS is --from-environment.
+# A node: the workers' own code as a process on this machine, here for MESSAGE jobs, which Lambda does not run. On
+# SIGTERM it finishes its jobs and exits with 0. If it should read its settings from the environment instead of
+# the local cloud, set NODE_FLAGS=--from-environment.
 #
 # Prints:
 #

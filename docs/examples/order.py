@@ -1,4 +1,4 @@
-"""Order: jobs of one key start one by one, as they were created; a retry keeps its place.
+"""Order: jobs with the same key run one at a time, in the order of creation, and a retry keeps its place.
 
 Prints:
 
@@ -23,7 +23,7 @@ api = httpx.Client(
 )
 KEY = f"account-{time.time_ns()}"
 SLEEP = {"type": "SLEEP", "payload": {"duration_ms": 200}}
-# No server has this name: each of its attempts fails, and what is behind it waits for the last.
+# No server has this name, so each attempt fails, and the jobs behind it wait until the last one.
 FAILS = {
     "type": "IMAGE_RESIZE",
     "payload": {"source": {"url": "http://no-such-host.invalid/"}, "width": 1, "height": 1},
@@ -45,7 +45,7 @@ for number, new in enumerate(created):
     ended.append(job)
     print(f"{number}  {job['status']:9}  after {job['attempts']} attempt{'s' if job['attempts'] > 1 else ''}")
 
-# A job's history begins with its first attempt; the first of a job that needed one only is its `started_at`.
+# A job's history begins with its first attempt. If there was only one attempt, its start is `started_at`.
 began = [(job["history"] or [job])[0]["started_at"] for job in ended]
 in_turn = all(before["finished_at"] <= begins for before, begins in zip(ended, began[1:], strict=False))
 print("each ended before the next began:", in_turn)

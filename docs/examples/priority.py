@@ -1,4 +1,4 @@
-"""Priority: each has workers of its own, so a high job does not wait for the low ones before it.
+"""Priority: each has separate workers, so a high job does not wait for the low ones before it.
 
 Prints:
 
@@ -26,7 +26,7 @@ def sleep(duration_ms: int, **options: object) -> dict[str, object]:
     return {"type": "SLEEP", "payload": {"duration_ms": duration_ms}, **options}
 
 
-# More than the low workers take at once: most of these wait for others of their kind.
+# More than the low workers can run at once, so most of these jobs have to wait.
 TAG = f"flood-{time.time_ns()}"
 low = [sleep(5_000, priority="low", tags=[TAG]) for _ in range(100)]
 batch = api.post("/api/v1/jobs/batch", json={"jobs": low}).raise_for_status().json()

@@ -1,4 +1,4 @@
-"""Watch how far a job is, and find it by its tags.
+"""Watch the progress of a job, and find it by its tags.
 
 Prints:
 
@@ -22,7 +22,7 @@ api = httpx.Client(
     trust_env=False,
 )
 
-# A tag is a word of yours; this one names an import, and every job of that import would carry it.
+# You choose the tags; this one names an import, and every job of that import would have it.
 batch = f"import-{uuid.uuid4().hex[:8]}"
 body = {"type": "PRIME_COUNT", "payload": {"below": 1_000_000, "duration_ms": 4_000}, "tags": [batch, "nightly"]}
 job = api.post("/api/v1/jobs", json=body).raise_for_status().json()
@@ -33,7 +33,7 @@ def describe_progress(job: dict) -> str:
     return f"{job['progress']:.0%} {job['progress_note']}"
 
 
-# The executor may report progress as often as it likes; the latest is stored once a second.
+# The executor can report progress as often as it likes; the latest report is stored once a second.
 first_report = None
 for _ in range(300):
     job = api.get(f"/api/v1/jobs/{job['id']}").raise_for_status().json()
@@ -49,5 +49,5 @@ listed = api.get("/api/v1/jobs", params={"tag": batch}).raise_for_status().json(
 same = listed["content"][0]["id"] == job["id"]
 print("found     ", f"{listed['totalElements']} of {batch}, the same job: {same}")
 
-# Each attempt with its worker, times and error: here one, and no error.
+# Each attempt has its worker, times and error. Here there is one attempt, without an error.
 print("attempts  ", ", ".join(f"{attempt['number']}: {attempt['end']}" for attempt in job["history"]))

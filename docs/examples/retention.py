@@ -1,4 +1,4 @@
-"""Say how long a finished job is kept: it goes by itself, and what it left in the bucket goes with it.
+"""Set how long a finished job is kept. After that, it is removed together with its objects in the bucket.
 
 Prints:
 
@@ -37,7 +37,7 @@ week = api.post("/api/v1/jobs", json=JOB | {"retention_days": 7}).raise_for_stat
 print("created  ", f"{week['status']}, expires {week['expires_at']}")
 print("ended    ", wait_for_end(week["id"]))
 
-# Without a time of its own a job is kept as long as the deployment says (RETENTION_DAYS).
+# Without retention_days, a job is kept for the deployment's RETENTION_DAYS.
 print("default  ", wait_for_end(api.post("/api/v1/jobs", json=JOB).raise_for_status().json()["id"]))
 
 refused = api.post("/api/v1/jobs", json=JOB | {"retention_days": 0})

@@ -1,4 +1,4 @@
-"""Try a job again that ended badly: the same id, as many attempts more, and no change under an outdated ETag.
+"""Retry a job that was cancelled: it keeps its id and gets new attempts. An outdated ETag changes nothing.
 
 Prints:
 
@@ -28,7 +28,7 @@ path = f"/api/v1/jobs/{created.json()['id']}"
 job = api.post(f"{path}/cancel").raise_for_status().json()
 print("cancelled ", f"{job['status']} after {job['attempts']} of {job['max_attempts']} attempts")
 
-# If-Match changes the job only as it was seen: the cancellation has moved its ETag.
+# If-Match changes the job only if it has not changed since it was read. The cancellation has changed its ETag.
 refused = api.post(f"{path}/retry", headers={"if-match": created.headers["etag"]})
 print("outdated  ", refused.status_code, refused.json()["code"])
 

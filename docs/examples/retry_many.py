@@ -1,4 +1,4 @@
-"""Cancel many jobs by their tag, then try them all again: looked at first, and changed in parts.
+"""Cancel the jobs with a tag and then retry them all, first as a dry run, and in parts.
 
 Prints:
 
@@ -39,7 +39,7 @@ print("created   ", len(ids), "jobs that wait")
 dry = post("/api/v1/jobs/cancel", {"tag": tag, "dry_run": True})
 print("would be  ", f"{dry['matched']}, and {dry['changed']} were changed")
 
-# A part changes 100 jobs at most, here 3; the cursor leads on to the next part, and there is none at the end.
+# A request changes at most 100 jobs, here 3. The cursor leads to the next part, and is null at the end.
 part: dict = {"cursor": None}
 while True:
     cursor = {"cursor": part["cursor"]} if part["cursor"] else {}
@@ -48,7 +48,7 @@ while True:
     if part["cursor"] is None:
         break
 
-# A job that moved since it was found is refused and listed in `content`; here no other client interferes.
+# A job that changed after it was found is refused and listed in `content`. Here no other client interferes.
 again = post("/api/v1/jobs/retry", {"tag": tag, "status": "CANCELLED"})
 print("again     ", f"{again['changed']}, refused {again['refused']}")
 

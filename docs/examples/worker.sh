@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A worker for EXTERNAL jobs, of bash, curl and python3. HANDLER is a command that reads a payload and prints a result,
-# both JSON objects; without one, words of a text are counted. It ends when no job comes for WAIT seconds; with STAY=1
-# it pauses for PAUSE seconds and goes on. TOKEN is a command that prints a token, for runs longer than one is good.
+# A worker for EXTERNAL jobs in bash, curl and python3. HANDLER is a command that reads a payload and prints a result,
+# both JSON objects; by default it counts the words of a text. It ends if no job comes for WAIT seconds; with STAY=1
+# it pauses for PAUSE seconds and continues. TOKEN is a command that prints a token, for runs longer than its validity.
 #
 # Prints:
 #
