@@ -156,3 +156,13 @@ def test_a_compressed_body_is_refused_by_its_coding(stack: DeployedStack, conten
     answer = stack.api.request("POST", "/api/users", headers=headers, content=content)
     assert (answer.status_code, answer.json()["status"]) == (415, 415)
     assert "gzip" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("lines", [["k", "l"], ["k", ""], ["", "k"], ["k l"], ["x" * 256], ["caf\u00e9"]])
+def test_an_idempotency_key_that_is_none_is_refused(stack: DeployedStack, lines: list[str]) -> None:
+    # Given a request with as many lines of Idempotency-Key
+    headers = httpx.Headers([("idempotency-key", line.encode()) for line in lines])
+    # When it is sent
+    answer = stack.api.request("POST", "/api/users", headers=headers, json={"userId": uuid4().hex})
+    # Then it is refused: two lines are no key, and neither is text that is no visible ASCII
+    assert (answer.status_code, answer.json()["field"]) == (400, "Idempotency-Key")
