@@ -135,8 +135,10 @@ def _batch_view(outcomes: Sequence[Job | LeasewayError]) -> BatchView:
 
 
 def _parse_request(described: dict[str, Any]) -> JobRequest | InvalidInputError:
+    # The payload stays as it was sent: 1e300 as an integer would be 300 bytes.
+    members = {name: member if name == "payload" else with_whole_numbers(member) for name, member in described.items()}
     try:
-        new_job = msgspec.convert(with_whole_numbers(described), NewJob)
+        new_job = msgspec.convert(members, NewJob)
     except msgspec.ValidationError as problem:
         return validation.refusal(problem)
     return JobRequest(new_job.type, new_job.payload, read_options(new_job))

@@ -1,7 +1,11 @@
 """One form for equal JSON: names in order, and equal numbers alike, whatever their size."""
 
 import json
+from decimal import Decimal
 from typing import Any
+
+_FIRST_GAP = 2**53
+"""From here on, several whole numbers have one float. It stands for the one with the fewest digits, such as 1e23."""
 
 
 def canonical_json(value: Any) -> bytes:
@@ -22,7 +26,7 @@ def with_whole_numbers(value: Any) -> Any:
         RecursionError: nested some hundreds deep.
     """
     if isinstance(value, float) and value.is_integer():
-        return int(value)
+        return int(value) if abs(value) < _FIRST_GAP else int(Decimal(repr(value)))
     if isinstance(value, dict):
         return {name: with_whole_numbers(member) for name, member in value.items()}
     if isinstance(value, list | tuple):
