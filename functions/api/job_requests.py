@@ -29,7 +29,7 @@ class NewJob(msgspec.Struct, forbid_unknown_fields=True):
         int | None,
         Meta(
             description="Time to live in ms, from the start of each attempt, and longer than the payload's own"
-            " duration; by default its type's, else 60000; at most 840000, or 39600000 for a type whose workers are"
+            " duration; by default the type's, otherwise 60000; at most 840000, or 39600000 for types with workers"
             " outside Lambda",
             extra_json_schema={"minimum": SHORTEST_TTL_MS},
         ),

@@ -133,7 +133,7 @@ class ClaimView(msgspec.Struct):
 
 
 class HeartbeatView(msgspec.Struct):
-    """Whether the work is still wanted."""
+    """The state of the job after a heartbeat."""
 
     status: JobStatus
     cancelled: Annotated[bool, Meta(description="Stop: the job was cancelled, or its time to live has passed")]

@@ -25,7 +25,7 @@ _scope = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*")
 
 
 class TokenRequest(msgspec.Struct):
-    """RFC 6749, section 4.3.2. Members that are not named here are ignored."""
+    """RFC 6749, section 4.3.2. Other fields are ignored."""
 
     grant_type: Literal["password"]
     username: Annotated[str, Meta(examples=["alice"], extra_json_schema={"minLength": 1})]

@@ -148,7 +148,7 @@ class HistoryFilter(msgspec.Struct, forbid_unknown_fields=True):
     size: Annotated[int, Meta(ge=1, le=LARGEST_PAGE, description="Entries per page")] = 20
     cursor: (
         Annotated[
-            str, Meta(description="Leads on from an earlier page of the same list", extra_json_schema={"minLength": 1})
+            str, Meta(description="The cursor of an earlier page of the same list", extra_json_schema={"minLength": 1})
         ]
         | None
     ) = None

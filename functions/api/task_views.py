@@ -72,7 +72,7 @@ class TaskPageView(msgspec.Struct):
     """A page of the tasks, by name."""
 
     content: list[TaskView]
-    cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
+    cursor: Annotated[str | None, Meta(description="The cursor of the next page; null at the end")]
 
 
 class HistoryEntryView(msgspec.Struct):
@@ -92,7 +92,7 @@ class EntryPageView(msgspec.Struct):
     """A page of history, newest first."""
 
     content: list[HistoryEntryView]
-    cursor: Annotated[str | None, Meta(description="Leads on; null at the end")]
+    cursor: Annotated[str | None, Meta(description="The cursor of the next page; null at the end")]
 
 
 class FiguresView(msgspec.Struct):

@@ -36,10 +36,10 @@ class UserView(msgspec.Struct):
 
 
 class InvitationView(msgspec.Struct):
-    """An invitation. Only this answer has the code: what is stored is its hash."""
+    """An invitation. Only this answer contains the code; only its hash is stored."""
 
-    invitation: Annotated[str, Meta(description="Admits one registration, until it expires")]
-    username: Annotated[str | None, Meta(description="The only name that it admits; null admits any")]
+    invitation: Annotated[str, Meta(description="A code for one registration, valid until it expires")]
+    username: Annotated[str | None, Meta(description="The only name for which it is valid; null for any name")]
     expires_at: Time
 
 

@@ -9,7 +9,8 @@ from leaseway import clock
 from leaseway.jobs.types import JobContext, JobError
 
 Duration = Annotated[
-    int, Meta(ge=0, le=840_000, description="Milliseconds over which the work is spread; the TTL must be above it")
+    int,
+    Meta(ge=0, le=840_000, description="Milliseconds over which the work is spread; the time to live must be longer"),
 ]
 
 TWO_MINUTES_MS = 120_000

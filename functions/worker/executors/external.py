@@ -6,7 +6,7 @@ from leaseway.jobs.types import JobType
 
 
 class ExternalPayload(msgspec.Struct, frozen=True):
-    """Any JSON object: what it means is between you and your workers."""
+    """Any JSON object, which only your own workers interpret."""
 
 
 TYPE = JobType("EXTERNAL", ExternalPayload, None, "Run anything on your own workers, over HTTP", runs_on="external")

@@ -13,7 +13,7 @@ ALPHABET = string.ascii_letters + string.digits
 
 
 class LoginPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How long the login is. Four characters are 14 million logins; fewer would soon repeat."""
+    """The length of the login. Four characters allow 14 million logins; with fewer, they would soon repeat."""
 
     length: Annotated[int, Meta(ge=4, le=64, description="Characters")] = 10
 

@@ -10,7 +10,7 @@ from leaseway.jobs.types import JobContext, JobType, JsonObject
 
 
 class NumberPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many digits. JSON readers that use doubles keep 15 digits exactly and round the 17th away."""
+    """The number of digits. JSON readers that use doubles keep 15 digits exactly, but not 17."""
 
     digits: Annotated[int, Meta(ge=1, le=15, description="Digits; the first one is never zero")] = 8
 

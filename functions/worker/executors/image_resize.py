@@ -63,9 +63,9 @@ Side = Annotated[int, Meta(ge=1, le=10_000, description="Pixels")]
 
 
 class ResizePayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to make of the picture.
+    """The picture, and its new size and format.
 
-    `cover` fills the size and crops what stands over, `contain` shows all of it with bars (transparent; white in a
+    `cover` fills the size and crops the rest, `contain` shows the whole picture with bars (transparent; white in a
     JPEG), `fill` stretches, `inside` keeps the proportions and is no larger than the size on either side.
     """
 

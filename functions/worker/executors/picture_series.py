@@ -21,7 +21,7 @@ _ITERATIONS = 60
 
 
 class SeriesPayload(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many pictures, and how large each is drawn and shown."""
+    """The number of pictures, and the sizes at which they are drawn and shown."""
 
     frames: Annotated[int, Meta(ge=1, le=48, description="Number of pictures")] = 12
     width: Annotated[

@@ -9,7 +9,7 @@ from leaseway.dynamodb.table import Item, Table
 
 
 class Role(StrEnum):
-    """What a user may do: own things only, work on all external jobs as well, or everything."""
+    """What a user may do: use their own jobs and balance, also run external jobs, or everything."""
 
     USER = "User"
     WORKER = "Worker"
@@ -55,7 +55,7 @@ class InvitationModel(Table):
 
     key = UnicodeAttribute(hash_key=True, attr_name="username")
     invited = UnicodeAttribute(null=True)
-    """The only name that it admits; None admits any."""
+    """The only name for which it is valid; None for any name."""
     created_by = UnicodeAttribute()
     expires_at = NumberAttribute()
 

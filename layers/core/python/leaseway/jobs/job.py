@@ -11,7 +11,7 @@ from leaseway.jobs.fields import Internal, Milliseconds, Public, Seconds, Thousa
 
 
 class JobStatus(StrEnum):
-    """The status of a job: CREATED and RUNNING are live, the others are its end."""
+    """The status of a job: CREATED and RUNNING jobs are live, the others have ended."""
 
     CREATED = "CREATED"
     RUNNING = "RUNNING"
@@ -77,65 +77,66 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     tags: Public[tuple[str, ...]] = default(())
     payload: Annotated[
         Public[dict[str, Any]],
-        Meta(description="null if it is large, in a list and in the answer to a change: read the job itself"),
+        Meta(description="null if it is large, in lists and in answers to changes; then read the job itself"),
     ]
     result: Annotated[
-        Public[dict[str, Any] | None], Meta(description="null until COMPLETED, and as `payload` if it is large")
+        Public[dict[str, Any] | None],
+        Meta(description="null until the job is COMPLETED; if it is large, null like `payload`"),
     ] = default(None)
     error_message: Annotated[
-        Public[str | None], Meta(description="Why it failed, was cancelled, or is tried again")
+        Public[str | None], Meta(description="Why the job failed, was cancelled, or is tried again")
     ] = default(None)
-    ttl_ms: Annotated[Public[int], Meta(description="Time to live, from the start of each attempt")]
+    ttl_ms: Annotated[Public[int], Meta(description="Time to live of each attempt")]
     expires_after_ms: Annotated[
         Public[int | None],
-        Meta(description="No attempt starts once it is older than this; null if its age does not matter"),
+        Meta(description="No attempt starts once the job is older than this; null if there is no limit"),
     ] = default(None)
     attempts: Public[int] = default(0)
     max_attempts: Public[int]
-    crashes: Annotated[Public[int], Meta(description="How often its worker died")] = default(0)
-    worker: Annotated[Public[str | None], Meta(description="Who ran it last")] = default(None)
-    version: Annotated[Public[int], Meta(description="Changes with the status only")] = default(1)
+    crashes: Annotated[Public[int], Meta(description="How many times its worker died")] = default(0)
+    worker: Annotated[Public[str | None], Meta(description="The worker that ran it last")] = default(None)
+    version: Annotated[Public[int], Meta(description="Changes only with the status")] = default(1)
     created_at: Public[Milliseconds]
     updated_at: Public[Milliseconds]
     started_at: Public[Milliseconds | None] = default(None)
     finished_at: Public[Milliseconds | None] = default(None)
     expires_at: Annotated[
         Public[Seconds | None],
-        Meta(description="Gone after this, with all that it left in the bucket; null before its end"),
+        Meta(description="When the job and its objects in the bucket are removed; null before its end"),
     ] = default(None)
-    run_after: Annotated[
-        Public[Milliseconds | None], Meta(description="Before this the next attempt does not start")
-    ] = default(None)
+    run_after: Annotated[Public[Milliseconds | None], Meta(description="The earliest start of the next attempt")] = (
+        default(None)
+    )
     start_by: Annotated[
         Public[Milliseconds | None],
-        Meta(description="CANCELLED if no worker has claimed it by then; null if it may wait for ever"),
+        Meta(description="The job is CANCELLED if no worker has claimed it by then; null if there is no limit"),
     ] = default(None)
     dead_lettered_at: Annotated[
         Public[Milliseconds | None],
-        Meta(description="When it was FAILED because no claim settled its message; null for others"),
+        Meta(description="When it FAILED because no worker could process its message; otherwise null"),
     ] = default(None)
     deadline: Annotated[
-        Public[Milliseconds | None], Meta(description="A result of the present attempt counts until then")
+        Public[Milliseconds | None], Meta(description="Until then, a result of the current attempt is accepted")
     ] = default(None)
     queue: Annotated[
         Public[str | None],
         Meta(
-            description="Where it waits: `high`, `normal`, `low`, `ordered`, `tasks`, or its type's name",
+            description="The queue in which it waits: `high`, `normal`, `low`, `ordered`, `tasks`, or its type's name",
             examples=["normal"],
         ),
     ] = default(None)
     """The name of its queue; None for the normal one, or for that of tasks if a task made it."""
     order_key: Annotated[
-        Public[str | None], Meta(description="It waits for the end of older jobs with the same one")
+        Public[str | None], Meta(description="The job waits until older jobs with the same key have ended")
     ] = default(None)
-    task_id: Annotated[Public[str | None], Meta(description="The recurring task whose run it is")] = default(None)
+    task_id: Annotated[Public[str | None], Meta(description="The recurring task of which it is a run")] = default(None)
     progress: Annotated[
-        Public[Thousandths | None], Meta(description="From 0 to 1, as its executor tells; up to a second behind")
+        Public[Thousandths | None], Meta(description="From 0 to 1, as reported by its executor; up to a second late")
     ] = default(None)
     progress_note: Public[str | None] = default(None)
-    history: Annotated[
-        Public[tuple[Attempt, ...]], Meta(description="The latest attempts, oldest first; 20 are kept")
-    ] = default(())
+    history: Annotated[Public[tuple[Attempt, ...]], Meta(description="The latest 20 attempts, oldest first")] = default(
+        ()
+    )
     """Attempts that did not complete; `list_attempts` adds the last one, and the views show that list."""
 
     lease_until: Internal[Milliseconds | None] = default(None)

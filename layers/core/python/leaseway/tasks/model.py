@@ -28,14 +28,14 @@ class TaskNotFoundError(NotFoundError):
 
 
 class Overlap(StrEnum):
-    """What a slot does while an earlier run is still going on."""
+    """What to do with a slot if the previous run has not ended."""
 
     SKIP = "skip"
     ALLOW = "allow"
 
 
 class CatchUp(StrEnum):
-    """What becomes of slots that no tick settled in time."""
+    """What to do about slots that no tick handled in time."""
 
     LATEST = "latest"
     NONE = "none"

@@ -16,7 +16,7 @@ from leaseway.tasks.slots import read_run, read_task
 
 
 class State(StrEnum):
-    """What a task does."""
+    """The current state of a task."""
 
     WAITING = "WAITING"
     RUNNING = "RUNNING"

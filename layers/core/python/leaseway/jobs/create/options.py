@@ -8,7 +8,7 @@ import msgspec
 
 
 class Priority(StrEnum):
-    """Which of three queues a job waits in. Each has workers of its own, so a flood of one delays no other."""
+    """The queue in which a job waits. Each has separate workers, so a flood in one does not delay the others."""
 
     HIGH = "high"
     NORMAL = "normal"
