@@ -38,7 +38,7 @@ def reaches(stack: DeployedStack, job_id: str, status: str, seconds: float = 60)
 def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_result_refused(
     stack: DeployedStack,
 ) -> None:
-    job_id = sleep(stack, 50_000, ttl_ms=60_000)
+    job_id = sleep(stack, 600_000, ttl_ms=700_000)
     reaches(stack, job_id, "RUNNING")
 
     assert stack.api.post(f"/api/v1/jobs/{job_id}/cancel", {})["status"] == "CANCELLED"
@@ -49,7 +49,7 @@ def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_res
         return next(losses, None)
 
     loss = wait_until(find_loss, seconds=60, what="the executor's end")
-    assert loss["duration_ms"] < 50_000, "it slept on"
+    assert loss["duration_ms"] < 600_000, "it slept on"
     assert (read(stack, job_id)["status"], read(stack, job_id)["result"]) == ("CANCELLED", None)
 
 

@@ -102,7 +102,7 @@ def test_a_worker_of_shell_and_curl_completes_fails_and_keeps_jobs_by_heartbeats
     long = create(stack, {"seconds": LEASE + 2})
 
     # When a worker takes what there is
-    output, _ = shell_worker("build-7").communicate(timeout=60)
+    output, _ = shell_worker("build-7").communicate(timeout=180)
 
     # Then each has ended as it should, at the first attempt
     for job_id in (*quick, long):
@@ -134,7 +134,7 @@ def test_a_killed_shell_workers_job_is_taken_over_by_another(
         return stack.invoke("SweeperFunction", {})["resent"]
 
     wait_until(resent, seconds=LEASE + 30, what="a new message", every=1)
-    output, _ = shell_worker("successor").communicate(timeout=60)
+    output, _ = shell_worker("successor").communicate(timeout=180)
 
     # Then another worker did it, once
     job = read(stack, job_id)

@@ -267,7 +267,7 @@ def test_ctrl_c_while_starting_leaves_nothing_running(fresh: Terminal) -> None:
     ) as command:
         assert wait_until(lambda: fresh.engine.running() is not None, 30, every=0.01)
         os.killpg(command.pid, signal.SIGINT)
-        _, output = command.communicate(timeout=60)
+        _, output = command.communicate(timeout=180)
 
     assert command.returncode != 0
     assert b"Traceback" not in output

@@ -127,7 +127,7 @@ def test_a_second_sigterm_gives_back_without_waiting(stack: DeployedStack, start
 
     node.process.terminate()
     wait_until(lambda: not stack_polls(node), seconds=60, what="a node that drains")
-    assert node.stop(seconds=30) == 0
+    assert node.stop() == 0
 
     job = read(stack, job_id)
     assert (job["status"], job["attempts"]) == ("CREATED", 0)

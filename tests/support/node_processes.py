@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from leaseway_local.commands import nodes
-from support.waiting import wait_until
+from support.waiting import PATIENCE_SECONDS, wait_until
 
 WITHOUT_WORKERS: dict[str, Any] = {
     "LeaseSeconds": 3,
@@ -65,7 +65,7 @@ class NodeProcess:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
-    def stop(self, seconds: float = 30) -> int:
+    def stop(self, seconds: float = PATIENCE_SECONDS) -> int:
         """SIGTERM; returns the exit status."""
         self.process.terminate()
         return self.process.wait(seconds)
@@ -76,7 +76,7 @@ class NodeProcess:
     def find_actions(self, *names: str) -> list[dict[str, Any]]:
         return [line for line in self.lines() if line.get("action") in names]
 
-    def wait_until_started(self, seconds: float = 30) -> "NodeProcess":
+    def wait_until_started(self, seconds: float = PATIENCE_SECONDS) -> "NodeProcess":
         """Wait until it has started, and return it."""
         wait_until(lambda: self.find_actions("start"), seconds=seconds, what="a started node")
         return self
