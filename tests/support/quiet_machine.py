@@ -17,6 +17,7 @@ from leaseway_local.commands import nodes
 from leaseway_local.deployment import packaging, template
 from leaseway_local.deployment.packaging import Archive
 from leaseway_local.engine.daemon import DaemonRecord
+from leaseway_local.engine.ministack import Engine
 from leaseway_local.monitoring.monitor import Monitor
 from support.command_line import list_commands
 from support.stub_deployment import CODE, StubDeployment
@@ -97,6 +98,7 @@ def quieten(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         patches.enter_context(patch.object(template, "read", read_template_once))
         record = DaemonRecord(1, "mark", 4566)
         patches.enter_context(patch.object(Monitor, "start", lambda monitor, port: record))
+        patches.enter_context(patch.object(Engine, "start", lambda engine, port: record))
         patches.enter_context(patch.object(nodes.os, "execve", check_execve))
         patches.enter_context(patch.object(monitor_command, "Children", MagicMock()))
         patches.enter_context(patch.object(monitor_command, "_watch", MagicMock()))

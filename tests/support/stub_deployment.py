@@ -159,7 +159,7 @@ def _create_context_once(**options: Any) -> ssl.SSLContext:
 @cache
 def _healthy_outputs() -> tuple[tuple[str, str], ...]:
     names = template.read()["Outputs"]
-    known = {"ApiId": "api", "ApiStage": "v1"}
+    known = {"ApiId": "api", "ApiStage": "v1", "ApiUrl": f"https://api.example{API_PATH}"}
     urls = {name: f"http://localhost:4566/000000000000/{name}" for name in names if name.endswith("QueueUrl")}
     return tuple((name, known.get(name) or urls.get(name) or name.lower()) for name in names)
 

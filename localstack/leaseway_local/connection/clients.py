@@ -39,6 +39,7 @@ _MISLEADING = (
     "USE_LEGACY_PORTS",
 )
 _LAST_PORT = 65_535
+_HOST = re.compile(r"[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*:[0-9]{1,5}")
 _LOOPBACK = "127.0.0.1,localhost"
 
 
@@ -142,7 +143,7 @@ def _create_session(**account: str) -> Any:
 
 def _find_configured_host() -> str:
     host = os.environ.get("LOCALSTACK_HOST") or "localhost:4566"
-    if not re.fullmatch(r"[A-Za-z0-9.-]+:[0-9]{1,5}", host) or int(host.rpartition(":")[2]) > _LAST_PORT:
+    if not _HOST.fullmatch(host) or int(host.rpartition(":")[2]) > _LAST_PORT:
         raise LocalCloudError(f"LOCALSTACK_HOST is {host!r}.", "Set it to host:port, such as localhost:4566.")
     return host
 

@@ -6,16 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
+import httpx
 from botocore.exceptions import ClientError
 from msgspec import Meta
 
-from leaseway_local.answers import check_answer
+from leaseway_local.answers import UnexpectedAnswerError, check_answer
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.errors import LocalCloudError
 
 if TYPE_CHECKING:
     from types_boto3_cloudformation import CloudFormationClient
+
+
+_LAST_PORT = 65_535
+_LONGEST_LABEL = 63  # characters of a part of a host's name
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ def fetch(clients: Clients, stack: str = DEFAULT_STACK) -> Outputs:
 
     Raises:
         LocalCloudError: there is no such stack, or its first deployment has not finished.
+        UnexpectedAnswerError: its API has no address.
     """
     description = describe_stack(clients.get("cloudformation"), stack) or {}
     values = {output["OutputKey"]: output["OutputValue"] for output in description.get("Outputs", [])}
@@ -75,7 +81,19 @@ def fetch(clients: Clients, stack: str = DEFAULT_STACK) -> Outputs:
         # The address that the template gives exists on AWS only; engines serve an API under their own.
         path = f"/_aws/execute-api/{values['ApiId']}/{values['ApiStage']}"
         values = values | {"ApiUrl": f"{clients.endpoint_url}{path}"}
+    _require_address(values["ApiUrl"], stack)
     return Outputs(clients.target, stack, clients.region, clients.endpoint_url, values)
+
+
+def _require_address(url: str, stack: str) -> None:
+    try:
+        address = httpx.URL(url)
+        labels = address.host.removesuffix(".").split(".")
+    except (httpx.InvalidURL, ValueError) as problem:
+        raise UnexpectedAnswerError(f"is no address: {url!r} ({problem})", of=f"the ApiUrl of {stack!r}") from problem
+    has_host = all(0 < len(label) <= _LONGEST_LABEL for label in labels)
+    if address.scheme not in {"http", "https"} or not has_host or (address.port or 0) > _LAST_PORT:
+        raise UnexpectedAnswerError(f"is no address: {url!r}", of=f"the ApiUrl of {stack!r}")
 
 
 def describe_stack(cloudformation: "CloudFormationClient", name: str) -> dict[str, Any] | None:

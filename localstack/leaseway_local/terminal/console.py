@@ -30,6 +30,7 @@ def escape_controls(text: str) -> str:
 
 def make_output_safe() -> None:
     """Let this process write any text: escape what the output's encoding lacks, and discard what a closed one gets."""
+    _ignore_odd_sizes()
     # The stream of a descriptor that was closed (`>&-`) is None, whatever typeshed says.
     sys.stdout, sys.stderr = map(_replace_closed, (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
@@ -58,6 +59,13 @@ class _SafeConsole(Console):
             yield Segment(text if control else escape_controls(text), style, control)
 
 
+def _ignore_odd_sizes() -> None:
+    """Remove sizes of the terminal from the environment that rich cannot take."""
+    for name in ("COLUMNS", "LINES"):
+        if not re.fullmatch("[1-9][0-9]{0,3}", os.environ.get(name, "")):
+            os.environ.pop(name, None)
+
+
 def _create_console(*, stderr: bool) -> Console:
     stream: TextIO | None = sys.stderr if stderr else sys.stdout
     is_terminal = stream is not None and stream.isatty()
@@ -65,6 +73,7 @@ def _create_console(*, stderr: bool) -> Console:
     return _SafeConsole(stderr=stderr, soft_wrap=True, highlight=False, markup=False, emoji=False, width=width)
 
 
+_ignore_odd_sizes()
 data = _create_console(stderr=False)
 """For the data that a command returns."""
 

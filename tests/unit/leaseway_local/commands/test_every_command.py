@@ -1,7 +1,9 @@
 """Every command of the parser against odd arguments, answers and files: each ends with one of the documented codes."""
 
+import os
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -35,7 +37,25 @@ BAD_AWS_BODIES = (
     b'{"__type": 5, "message": {}}',
 )
 fixed_texts = st.sampled_from(
-    ["", ".", "..", "a/b", HOSTILE[:-1], "\udcff", "-1", "9" * 400, "[/]", "nan", "1e999", "-0", "a" * 20_000, "A="]
+    [
+        *("", ".", "..", "a/b", HOSTILE[:-1], "\udcff", "[/]", "a" * 20_000, "A="),
+        *(
+            "-1",
+            "1",
+            "-0",
+            "9" * 400,
+            "nan",
+            "1e999",
+            "1e308",
+            "0x10",
+            "1_000",
+            "²",
+            "2026-02-04T15:30:00Z",
+            "127.0.0.1:1",
+            "a..b:1",
+        ),
+        *('{"a": 1}', '{"a": 1e999}', "\ufeff{}", '{"a":' * 980 + "1" + "}" * 980),
+    ]
 )
 # An argument has no NUL, and of the surrogates those alone that stand for bytes.
 random_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
@@ -178,7 +198,9 @@ def odd_arguments(draw: st.DrawFn, command: Any) -> list[str]:
     for parameter in command.params:
         if parameter.param_type_name == "argument":
             arguments += draw(st.lists(odd_texts, min_size=int(parameter.required), max_size=1))
-        elif parameter.name not in {"target", "help"} and draw(st.booleans()):
+        elif parameter.name == "target":
+            arguments += ["--target", draw(st.sampled_from(["localstack", "aws", "nowhere"]))]
+        elif parameter.name != "help" and draw(st.booleans()):
             flag = draw(st.sampled_from(parameter.opts))
             arguments += [flag] if parameter.is_flag else [flag, draw(odd_texts)]
     return [*arguments, *draw(st.lists(odd_texts, max_size=1))]
@@ -192,4 +214,21 @@ def test_odd_arguments(surroundings: Path, words: tuple[str, ...], data: Any) ->
     arguments = data.draw(odd_arguments(COMMANDS[words]))
     with example(deployment, surroundings / "home"):
         end = run_command(*words, *arguments)
+    assert end.code in CODES, end
+
+
+SETTINGS = ("LEASEWAY_PORT", "LEASEWAY_ENGINE", "LEASEWAY_PASSWORD", "LEASEWAY_SAMPLE_SECONDS", "LOCALSTACK_HOST")
+# They belong to Python, to rich and to the SDK, and every process of a user may have them.
+FOREIGN_SETTINGS = ("COLUMNS", "LINES", "TERM", "NO_COLOR", "TZ", "NO_PROXY", "http_proxy", "AWS_REGION")
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@given(data=st.data())
+@options
+def test_odd_settings(surroundings: Path, words: tuple[str, ...], data: Any) -> None:
+    deployment = StubDeployment(lambda request: answer_rightly(data, request))
+    settings = data.draw(st.dictionaries(st.sampled_from([*SETTINGS, *FOREIGN_SETTINGS]), odd_texts, max_size=3))
+    home = f"{surroundings}/home/{data.draw(odd_texts)}" if data.draw(st.booleans()) else f"{surroundings}/home"
+    with example(deployment, surroundings / "home"), patch.dict(os.environ, settings | {"LEASEWAY_HOME": home}):
+        end = run_command(*words, *ARGUMENTS.get(words, ()), stdin="y\n")
     assert end.code in CODES, end

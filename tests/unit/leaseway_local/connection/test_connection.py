@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from leaseway_local.answers import UnexpectedAnswerError
 from leaseway_local.connection import outputs
 from leaseway_local.connection.api_client import ApiClient, ApiProblem
 from leaseway_local.connection.clients import Clients, Target
@@ -64,6 +65,21 @@ def test_on_aws_the_users_own_settings_count(monkeypatch: pytest.MonkeyPatch) ->
 
     assert (clients.local, clients.endpoint_url, clients.region) == (False, None, "eu-north-1")
     assert clients.get("sqs").meta.endpoint_url == "https://sqs.eu-north-1.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "abc", "/live", "http://", "http://[::1", "ftp://a/", "http://a:b/", "\0", "http://xn--/"),
+        *("https://a:65536", "http://a..b/", f"http://{'a' * 64}/"),
+    ],
+)
+def test_an_api_without_an_address_is_named(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    clients = Clients(Target.AWS)
+    clients._clients["cloudformation"] = Described(VALUES | {"ApiUrl": url})
+
+    with pytest.raises(UnexpectedAnswerError, match=r"^the ApiUrl of 'leaseway' is no address: "):
+        outputs.fetch(clients)
 
 
 @pytest.mark.parametrize(
