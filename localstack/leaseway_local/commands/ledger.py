@@ -6,6 +6,7 @@ tables; the commands only invoke it.
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,16 +31,23 @@ from leaseway_local.terminal.tables import format_money, format_time
 app = typer.Typer(no_args_is_help=True, help="Show, verify, repair and export the ledger.")
 
 
-def _refuse_empty(user: str | None) -> str | None:
+_USER_ID = re.compile("[A-Za-z0-9_][A-Za-z0-9._@:-]{0,127}")
+_QUOTED_CHARACTERS = 130
+
+
+def _refuse_odd(user: str | None) -> str | None:
+    """Refuse what cannot be a user's id, before DynamoDB refuses it in its own words."""
     if user == "":
         raise typer.BadParameter("the user id is empty")
+    if user is not None and not _USER_ID.fullmatch(user):
+        raise typer.BadParameter(f"{user[:_QUOTED_CHARACTERS]!r} is no user id")
     return user
 
 
-User = Annotated[str, typer.Argument(help="The account's user id.", show_default=False, callback=_refuse_empty)]
+User = Annotated[str, typer.Argument(help="The account's user id.", show_default=False, callback=_refuse_odd)]
 AnyUser = Annotated[
     str | None,
-    typer.Argument(help="The account's user id; all accounts by default.", show_default=False, callback=_refuse_empty),
+    typer.Argument(help="The account's user id; all accounts by default.", show_default=False, callback=_refuse_odd),
 ]
 
 _COLUMNS = ("user_id", "version", "at", "kind", "amount", "prev_balance", "balance_after", "currency", "reference",

@@ -11,8 +11,10 @@ from threading import Thread
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import httpx
 import pytest
 
+from leaseway.validation import USER_ID_PATTERN
 from leaseway_local import cli
 from leaseway_local.commands import api_access, ledger
 from leaseway_local.connection.api_client import ApiClient
@@ -217,12 +219,57 @@ def test_what_names_nothing_is_refused_before_any_request(api: None, command: tu
         ("[1]", "JSON object"),
         ("null", "JSON object"),
         ("[" * 100_000, "not JSON"),
+        ('{"a":' * 100_000, "not JSON"),
+        ('{"a": {"b": {"c": {"d": 1, "e": 2, "d": 1}}}}', "the name 'd' occurs twice"),
+        ('[{"a": 1, "a": 2}]', "the name 'a' occurs twice"),
+        ('{"": 1, "": 2}', "the name '' occurs twice"),
+        ('{"a": 1, "\\u0061": 2}', "the name 'a' occurs twice"),
+        ('{"a": [[[{"b": null, "b": null}]]]}', "the name 'b' occurs twice"),
+        ('{"a": Infinity}', "no JSON number"),
+        ('{"a": -Infinity}', "no JSON number"),
+        ('{"a": [NaN]}', "no JSON number"),
+        ('{"a": 1e999}', "is too large"),
+        ('{"a": -1e400}', "is too large"),
+        ('{"a": {"b": [1.5e+309]}}', "is too large"),
+        ("\ufeff{}", "not JSON"),
+        ('{"a": 1}}', "not JSON"),
+        ("{'a': 1}", "not JSON"),
+        ('{"a": 01}', "not JSON"),
+        ('{"a": "\n"}', "not JSON"),
+        ("", "not JSON"),
     ],
 )
 def test_a_payload_that_the_api_would_refuse_is_refused_here(api: None, payload: str, why: str) -> None:
     ended = run("jobs", "create", "SLEEP", "--payload", payload, answers=[JOB])
     assert ended.code == 2
     assert why in " ".join(ended.err.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("payload", "sent"),
+    [
+        ("{}", {}),
+        ('{"a": 1, "b": {"a": 1}}', {"a": 1, "b": {"a": 1}}),
+        ('{"a": [{"a": 1}, {"a": 2}]}', {"a": [{"a": 1}, {"a": 2}]}),
+        ('{"n": 18446744073709551616}', {"n": 18446744073709551616}),
+        (' {"a": -0.5e-3, "b": null, "c": "é\\u0000"} ', {"a": -0.0005, "b": None, "c": "é\0"}),
+        ('{"n": 1.7976931348623157e308}', {"n": 1.7976931348623157e308}),
+    ],
+)
+def test_a_payload_is_sent_as_it_was_written(payload: str, sent: dict[str, Any]) -> None:
+    bodies: list[Any] = []
+
+    def answer(transport: object, request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.read()))
+        return httpx.Response(201, json=JOB)
+
+    with (
+        patch.object(httpx.HTTPTransport, "handle_request", answer),
+        patch.object(api_access, "open_api", lambda target: ApiClient("http://a/v1")),
+    ):
+        assert run("jobs", "create", "SLEEP", "--payload", payload).code == 0
+
+    assert bodies == [{"type": "SLEEP", "payload": sent}]
 
 
 @pytest.mark.parametrize("fields", [{"totalElements": None}, {"totalElements": None, "totalPages": None}])
@@ -270,11 +317,57 @@ def test_a_failed_export_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: 
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("x", "before")]
 
 
-@pytest.mark.parametrize("command", ["verify", "repair", "export"])
+@pytest.mark.parametrize("command", ["show", "verify", "repair", "export"])
 def test_an_empty_user_is_refused_in_our_words(command: str) -> None:
     ended = run("ledger", command, "")
     assert ended.code == 2
     assert "the user id is empty" in ended.err
+
+
+ODD_USERS = (" ", ".", "..", "a/b", "a\n", "\udcff", "é", "\x1b[2J", "a" * 129, "a" * 9_000, "-", "#1")
+
+
+@pytest.mark.parametrize("command", ["show", "verify", "repair", "export"])
+@pytest.mark.parametrize("user", ODD_USERS)
+def test_what_is_no_users_id_is_refused_before_any_request(command: str, user: str) -> None:
+    ended = run("ledger", command, "--", user)
+    assert ended.code == 2
+    assert "is no user id" in " ".join(ended.err.replace("│", " ").split())
+
+
+def test_a_users_id_is_what_the_api_takes_for_one() -> None:
+    assert f"^{ledger._USER_ID.pattern}$" == USER_ID_PATTERN
+
+
+@pytest.mark.parametrize(
+    ("name", "segment"),
+    [
+        ("a/b", "a%2Fb"),
+        ("../users", "..%2Fusers"),
+        ("%2e%2e", "%252e%252e"),
+        ("?x=1", "%3Fx%3D1"),
+        ("#", "%23"),
+        (" ", "%20"),
+        ("\n", "%0A"),
+        ("é", "%C3%A9"),
+        ("...", "..."),
+    ],
+)
+def test_a_name_is_one_segment_of_the_path(name: str, segment: str) -> None:
+    sent: list[bytes] = []
+
+    def answer(transport: object, request: httpx.Request) -> httpx.Response:
+        sent.append(request.url.raw_path)
+        return httpx.Response(404, json={"code": "JOB_NOT_FOUND", "detail": "no such job"})
+
+    with (
+        patch.object(httpx.HTTPTransport, "handle_request", answer),
+        patch.object(api_access, "open_api", lambda target: ApiClient("http://a/v1")),
+    ):
+        ended = run("jobs", "get", "--", name)
+
+    assert sent == [f"/v1/api/v1/jobs/{segment}".encode()]
+    assert (ended.code, ended.err) == (1, "JOB_NOT_FOUND: no such job\n")
 
 
 @pytest.mark.parametrize("source", ["def f(:\n", "x = 1\nif x\n", "\n\n\nreturn = 3\n", "x = (\n", "'''\n"])

@@ -199,10 +199,24 @@ def test_a_home_that_cannot_be_made_is_named(
     assert f"✗ {home / place}" in end.err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-@pytest.mark.parametrize("name", ["engine.json", "signed-in-local.json", "engine.log"])
-def test_a_file_that_may_not_be_read_is_named(home: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize("command", COMMANDS_OF_THE_ENGINE)
+@pytest.mark.parametrize(
+    "failure", [PermissionError(13, "Permission denied"), OSError(5, "Input/output error"), OSError(116, "Stale file")]
+)
+def test_a_record_that_may_not_be_read_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, command: str, failure: OSError
+) -> None:
     monkeypatch.delenv("LEASEWAY_ENGINE")
-    (home / name).touch(mode=0)
+    path = home / "engine.json"
+    path.write_text(json.dumps(RECORD))
 
-    assert run("logs", "engine").code == 1
+    def refuse(read: Path) -> bytes:
+        raise OSError(failure.errno, failure.strerror, str(read))
+
+    with patch.object(Path, "read_bytes", refuse):
+        end = run(*command.split())
+
+    if command == "logs engine":
+        assert "has written no log" in end.err
+    else:
+        assert (end.code, end.err) == (1, f"✗ {path}: {failure.strerror}\n")
