@@ -63,6 +63,8 @@ def test_ctrl_c_ends_with_130_and_no_traceback(command: str) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would all that it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - it takes no lock
     )
     assert process.stderr is not None
     assert process.stderr.readline() == "waiting\n"
