@@ -3,13 +3,16 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
 from leaseway_local.connection.api_client import ApiClient
-from leaseway_local.connection.clients import Clients, Target
+from leaseway_local.connection.clients import LOCAL_REGION, Clients, Target
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.connection.sign_in import SignIn
 from leaseway_local.deployment.deployer import Deployer
@@ -87,8 +90,8 @@ class DeployedStack:
                     functions.delete_function(FunctionName=function["FunctionName"])
 
     def client(self, service: str) -> Any:
-        """A boto3 client of the engine, made by localstack-client."""
-        return self.clients.get(service)
+        """A boto3 client of the engine. The command line's own refuses answers whose types an engine gets wrong."""
+        return _create_client(service, f"http://{self.clients.host}")
 
     def invoke(self, function: str, payload: Any = None) -> Any:
         """Invoke a function by its output's name, such as `SweeperFunction`, and return its result."""
@@ -99,6 +102,20 @@ class DeployedStack:
         if answer.get("FunctionError"):
             raise FunctionFailedError(f"{function}: {document}")
         return document
+
+
+@cache
+def _create_client(service: str, endpoint_url: str) -> Any:
+    session = boto3.Session("test", "test", region_name=LOCAL_REGION)
+    # An invocation may last as long as the longest function timeout; a repeated PutMetricData would count twice.
+    attempts = 1 if service == "cloudwatch" else 4
+    config = Config(
+        retries={"total_max_attempts": attempts, "mode": "standard"},
+        read_timeout=910,
+        max_pool_connections=25,
+        s3={"addressing_style": "path"},
+    )
+    return session.client(service, endpoint_url=endpoint_url, config=config)
 
 
 StackFactory = Callable[..., DeployedStack]
