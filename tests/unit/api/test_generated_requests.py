@@ -13,6 +13,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 
 from api.oauth import FORM
+from leaseway.jobs.run import external
 from support.api_gateway import ApiResponse, call
 from support.fuzz import count_examples
 from support.openapi_answers import DOCUMENT, require_documented
@@ -51,6 +52,13 @@ IN_WORDS = [
     (None, r"say which jobs: by status, type, tag or time of creation"),
 ]
 """Refusals of form, by field, that the document states in a description because a schema cannot or should not."""
+
+
+@pytest.fixture(autouse=True)
+def impatient_claims(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a claim look for a job without the wait that the request asks for, up to 10 s."""
+    claim_next = external.claim_next
+    monkeypatch.setattr(external, "claim_next", lambda types, worker, _, **more: claim_next(types, worker, **more))
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
