@@ -128,13 +128,13 @@ def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
             caller = admit(request, access)  # before anything of the request is looked at
             call = Call(
                 key=_key(request, caller, declared),
+                if_versions=_condition(request, declared),
                 path={name: path_text(value) for name, value in path.items()},
                 body=body_reader.read(request) if body_reader else None,
                 query=query_reader.read(request) if query_reader else None,
                 caller=caller,
                 request_id=request.context["requestId"],
                 request=request,
-                if_versions=versions_to_match(request) if declared.conditional else None,
             )
             return _response(view(call), declared.status, request)
         except Exception as error:
@@ -155,6 +155,15 @@ def _refuse_key(request: Request, declared: Operation) -> None:
     # Ignored, it would promise a harmless repeat that this route does not keep. Every repeat of a GET is one.
     if declared.method != "GET" and IDEMPOTENCY_KEY in request.headers:
         raise InvalidInputError("this route keeps no first answers; send it without one", field=IDEMPOTENCY_KEY)
+
+
+def _condition(request: Request, declared: Operation) -> frozenset[int] | None:
+    if declared.conditional:
+        return versions_to_match(request)
+    # Ignored, it would promise a change of one version only. A GET changes nothing.
+    if declared.method != "GET" and "if-match" in request.headers:
+        raise InvalidInputError("what this route changes has no ETag; send it without one", field="If-Match")
+    return None
 
 
 def _response(result: msgspec.Struct | Answer | Response | None, status: int, request: Request) -> Response:

@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 
+from api.access import ACCESS
 from support.api_gateway import ApiResponse, call, post
 
 pytestmark = pytest.mark.usefixtures("cloud")
 
 JOBS = "/api/v1/jobs"
+CONDITIONAL = {("POST", f"{JOBS}/{{id}}/cancel"), ("POST", f"{JOBS}/{{id}}/retry"), ("DELETE", f"{JOBS}/{{id}}")}
 
 
 def new_job() -> dict[str, str]:
@@ -36,6 +38,22 @@ def test_a_version_that_is_not_among_the_etags_has_moved(match: str) -> None:
 def test_what_is_no_list_of_etags_is_refused(match: str) -> None:
     answer = cancel_if(match, new_job())
     assert (answer.status, answer.json["field"]) == (400, "If-Match")
+
+
+@pytest.mark.parametrize(("method", "path"), sorted(ACCESS.keys() - CONDITIONAL))
+def test_a_condition_is_refused_by_what_changes_things_without_etags(method: str, path: str) -> None:
+    # Given a route whose answers have no ETag
+    names = dict.fromkeys([part.partition("}")[0] for part in path.split("{")[1:]], "0" * 32) or None
+    plain = call(method, path, path=names, body="{}", headers={"content-type": "application/json"})
+    for match in ("*", '"1"', 'W/"1"', "", "x"):
+        # When a request comes with a condition
+        headers = {"content-type": "application/json", "If-Match": match}
+        answer = call(method, path, path=names, body="{}", headers=headers)
+        # Then a read is answered as without it, and a change is refused
+        if method == "GET":
+            assert answer.status == plain.status
+        else:
+            assert (answer.status, answer.json["field"]) == (400, "If-Match")
 
 
 @pytest.mark.parametrize("name", ["NOPE", "sleep", "", "SLEEP ", "EXTERNAL\n", "*"])
