@@ -93,6 +93,24 @@ def test_a_queue_hides_a_message_at_least_as_long_as_its_function_runs(sam_templ
             assert sam_template["Parameters"][visibility["Ref"]]["MinValue"] >= timeout
 
 
+def test_lambda_stops_no_chain_of_retries(
+    sam_template: dict[str, Any], cloudformation_template: dict[str, Any]
+) -> None:
+    """A function that reads a queue and may cause messages in it again is a loop to Lambda, which ends it after 16."""
+    readers = {
+        name
+        for name, function in find_resources(sam_template, "AWS::Serverless::Function").items()
+        if any(event["Type"] == "SQS" for event in function["Properties"].get("Events", {}).values())
+    }
+
+    allowed = {
+        name
+        for name, function in find_resources(cloudformation_template, "AWS::Lambda::Function").items()
+        if function["Properties"].get("RecursiveLoop") == "Allow"
+    }
+    assert readers == allowed == {"WorkerFunction", "DeadLetterFunction"}
+
+
 @pytest.mark.parametrize("event", ["Jobs", "HighJobs", "LowJobs"])
 def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(
     sam_template: dict[str, Any], event: str
