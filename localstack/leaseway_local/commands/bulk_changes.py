@@ -6,7 +6,8 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from leaseway_local.answers import ChangedJobAnswer, ChangedJobsAnswer, JobAnswer, parse_time
+from leaseway_local.answer_checks import parse_time
+from leaseway_local.answers import ChangedJobAnswer, ChangedJobsAnswer, JobAnswer
 from leaseway_local.commands.api_access import call_api, quote_segment
 from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient

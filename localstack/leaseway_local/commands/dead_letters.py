@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from leaseway_local.answers import JobAnswer, JobPageAnswer, ReplayAnswer, UnexpectedAnswerError
+from leaseway_local.answer_checks import UnexpectedAnswerError
+from leaseway_local.answers import JobAnswer, JobPageAnswer, ReplayAnswer
 from leaseway_local.commands.api_access import call_api, quote_segment
 from leaseway_local.commands.options import CursorOption, JsonOption, TargetOption
 from leaseway_local.connection.api_client import ApiClient

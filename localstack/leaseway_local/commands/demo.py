@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shlex
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -10,28 +9,22 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 from urllib.parse import urlsplit
 
-from leaseway_local.answers import (
-    AccountAnswer,
-    JobAnswer,
-    StartedRunAnswer,
-    TaskAnswer,
-    TaskPageAnswer,
-    UploadAnswer,
-    check_answer,
-)
+from leaseway_local.answer_checks import check_answer
+from leaseway_local.answers import AccountAnswer, JobAnswer, StartedRunAnswer, TaskAnswer, TaskPageAnswer, UploadAnswer
 from leaseway_local.commands.api_access import call_api
 from leaseway_local.commands.job_waiting import LIVE, wait_for
 from leaseway_local.commands.options import TargetOption
-from leaseway_local.commands.tasks import task_table
 from leaseway_local.connection.api_client import ApiClient, ApiProblem
 from leaseway_local.connection.clients import Target
 from leaseway_local.demo import page_server, pictures
 from leaseway_local.demo.samples import install, samples
+from leaseway_local.demo.shell_commands import list_commands
 from leaseway_local.engine.paths import default_home
 from leaseway_local.engine.ports import demo_host
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data
 from leaseway_local.terminal.tables import format_money, job_table
+from leaseway_local.terminal.task_tables import task_table
 
 _JOBS_SECONDS = 120
 _THUMBNAIL = (320, 240)
@@ -200,25 +193,13 @@ def _sample_seconds() -> int:
 
 
 def _show_next(url: str, user: str, job_id: str) -> None:
-    pay = shlex.quote(f'{{"userId": "{user}", "amount": 12.50}}')
-    sleep = shlex.quote('{"type": "SLEEP", "payload": {"duration_ms": 500}}')
-    bearer = '-H "authorization: Bearer $TOKEN"'
-    json_type = f"{bearer} -H 'content-type: application/json'"
-    lines = [
-        "TOKEN=$(.venv/bin/leaseway token)",
-        f"curl -s {url}/api/users/{user}/balance {bearer}",
-        f"curl -s {url}/api/users/update-balance {json_type} -d {pay}",
-        f"curl -s {url}/api/v1/jobs {json_type} -d {sleep}",
-        f"curl -s {url}/api/v1/jobs/{job_id}/result {bearer}",
-        f"curl -s '{url}/api/v1/jobs?status=COMPLETED&size=5' {bearer}",
-    ]
     data.print(
         f"\n[bold]The API[/] {url}\n[bold]Its console[/] {url}/console\n[bold]Its page[/] {url}/docs\n"
         "\n[bold]Try it[/]",
         soft_wrap=True,
         markup=True,
     )
-    for line in lines:
+    for line in list_commands(url, user, job_id):
         data.print(f"   {line}", markup=False)
     data.print(
         "\n[bold]Stop[/] make down (keeps the data)   [bold]Watch[/] .venv/bin/leaseway logs --follow\n", markup=True

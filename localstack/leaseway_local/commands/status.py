@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.table import Column, Table
 from rich.text import Text
 
-from leaseway_local.answers import check_answer
+from leaseway_local.answer_checks import check_answer
 from leaseway_local.commands.options import JsonOption, TargetOption
 from leaseway_local.connection import outputs
 from leaseway_local.connection.clients import Clients, Target

@@ -3,18 +3,15 @@
 import itertools
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from leaseway_local.answers import (
-    HistoryEntryAnswer,
     HistoryPageAnswer,
     StartedRunAnswer,
     TaskAnswer,
@@ -30,7 +27,8 @@ from leaseway_local.connection.pages import read_pages
 from leaseway_local.demo.samples import SECONDS, install, samples
 from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import data, print_json
-from leaseway_local.terminal.tables import STATUS_STYLE, format_more, format_time, format_worker
+from leaseway_local.terminal.tables import format_more
+from leaseway_local.terminal.task_tables import history_table, task_table, worker_table
 
 app = typer.Typer(no_args_is_help=True, help="Define, run, pause and watch recurring tasks.")
 
@@ -132,7 +130,7 @@ def history(
     if as_json:
         print_json(page)
         return
-    data.print(_history_table(page["content"]))
+    data.print(history_table(page["content"]))
     if page["cursor"]:
         data.print(format_more(page))
 
@@ -197,46 +195,6 @@ def _print_task(task: TaskAnswer, as_json: bool) -> None:
         data.print(task_table([task]))
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="ellipsis")
-    return table
-
-
-def task_table(tasks: Sequence[TaskAnswer]) -> Table:
-    """Return a table with one task per row, its state and its last run."""
-    table = _table("task", "type", "state", "schedule", "next", "worker", "seconds", "last run", "missed", "skipped")
-    for task in tasks:
-        last = task["run"]
-        running = last if task["state"] == "RUNNING" else None
-        table.add_row(
-            task["name"],
-            task["type"],
-            Text(task["state"], style=STATUS_STYLE.get(task["state"], "")),
-            task["cron"] or f"every {task['every']}",
-            format_time(task["next_run"]),
-            format_worker(running) if running else "",
-            _format_whole_seconds(running["running_seconds"]) if running else "",
-            _status(last["status"] if last else ""),
-            str(task["missed"] or ""),
-            str(task["skipped"] or ""),
-        )
-    return table
-
-
-def _history_table(entries: list[HistoryEntryAnswer]) -> Table:
-    table = _table("at", "task", "status", "slot", "worker", "attempts", "crashes", "job or reason")
-    for entry in entries:
-        last = entry["run"]
-        reason = f"{entry['slots']} slots" if entry["slots"] > 1 else ""
-        facts = (str(last["attempts"]), str(last["crashes"]), last["job_id"]) if last else ("", "", reason)
-        slot = format_time(entry["slot"]) or "by hand"
-        worker = format_worker(last) if last else ""
-        table.add_row(format_time(entry["at"]), entry["name"], _status(entry["status"]), slot, worker, *facts)
-    return table
-
-
 def _dashboard(api: ApiClient) -> Group:
     summary = api.get("/api/tasks/stats/summary", TaskSummaryAnswer)
     overall = summary["overall"]
@@ -245,20 +203,4 @@ def _dashboard(api: ApiClient) -> Group:
         f" {overall['cancelled']} cancelled, {overall['running']} running;"
         f" {overall['missed']} slots missed, {overall['skipped']} skipped"
     )
-    workers = _table("worker", "runs", "mean", "p95")
-    for figures in summary["by_worker"][:10]:
-        times = (_format_mean(figures["mean_ms"]), _format_mean(figures["p95_ms"]))
-        workers.add_row(format_worker(figures), str(figures["runs"]), *times)
-    return Group(task_table(list(_list_all(api))), workers, Text(line, style="dim"))
-
-
-def _status(status: str) -> Text:
-    return Text(status, style=STATUS_STYLE.get(status, ""))
-
-
-def _format_mean(milliseconds: float | None) -> str:
-    return "" if milliseconds is None else f"{milliseconds / 1000:.1f} s"
-
-
-def _format_whole_seconds(seconds: float | None) -> str:
-    return "" if seconds is None else f"{seconds:.0f}"
+    return Group(task_table(list(_list_all(api))), worker_table(summary), Text(line, style="dim"))

@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 
 import httpx
 
-from leaseway_local.answers import Shape, UnexpectedAnswerError, check_answer
+from leaseway_local.answer_checks import Shape, UnexpectedAnswerError, check_answer
 from leaseway_local.errors import LocalCloudError
 
 _REPEATS = 2

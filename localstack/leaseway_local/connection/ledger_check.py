@@ -3,7 +3,7 @@
 import json
 from typing import Any, TypedDict
 
-from leaseway_local.answers import Shape, check_answer, parse_answer
+from leaseway_local.answer_checks import Shape, check_answer, parse_answer
 from leaseway_local.connection import outputs
 from leaseway_local.connection.clients import Target
 from leaseway_local.connection.target import open_clients

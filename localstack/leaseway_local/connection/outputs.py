@@ -10,7 +10,7 @@ import httpx
 from botocore.exceptions import ClientError
 from msgspec import Meta
 
-from leaseway_local.answers import UnexpectedAnswerError, check_answer
+from leaseway_local.answer_checks import UnexpectedAnswerError, check_answer
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.engine.paths import DEFAULT_STACK, Home
 from leaseway_local.errors import LocalCloudError

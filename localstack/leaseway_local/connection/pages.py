@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from leaseway_local.answers import Shape, UnexpectedAnswerError
+from leaseway_local.answer_checks import Shape, UnexpectedAnswerError
 from leaseway_local.connection.api_client import ApiClient
 
 

@@ -8,9 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from leaseway_local.answers import Token
 from leaseway_local.connection.outputs import Outputs
-from leaseway_local.connection.sign_in import SignIn
+from leaseway_local.connection.sign_in import SignIn, Token
 from leaseway_local.engine.paths import Home
 
 

@@ -3,16 +3,27 @@
 import time
 from collections.abc import Generator
 from threading import Lock
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import httpx
+from msgspec import Meta
 
-from leaseway_local.answers import GrantedToken, parse_answer
+from leaseway_local.answer_checks import parse_answer
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.errors import LocalCloudError
 
 _EARLY_SECONDS = 30  # a token this close to its expiry is not sent
+
+Token = Annotated[str, Meta(pattern=r"\A[!-~]+\Z")]
+"""What a header can carry."""
+
+
+class GrantedToken(TypedDict):
+    """A bearer token, as the OAuth token endpoint grants it."""
+
+    access_token: Token
+    expires_in: float
 
 
 class SignInRefusedError(LocalCloudError):

@@ -7,7 +7,7 @@ LocalStack's CloudFormation reports such a resource as created without invoking 
 import json
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
-from leaseway_local.answers import parse_answer
+from leaseway_local.answer_checks import parse_answer
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.engine.processes import wait_until

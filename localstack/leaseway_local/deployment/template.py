@@ -10,7 +10,7 @@ from typing import Any, NotRequired, TypedDict, cast
 import msgspec
 import yaml
 
-from leaseway_local.answers import Shape
+from leaseway_local.answer_checks import Shape
 from leaseway_local.engine.paths import ROOT
 from leaseway_local.errors import LocalCloudError
 

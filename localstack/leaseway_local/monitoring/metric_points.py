@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from leaseway_local.answers import UnexpectedAnswerError
+from leaseway_local.answer_checks import UnexpectedAnswerError
 
 Points = list[tuple[int, float]]
 """Pairs of a second since the epoch and the value at it."""

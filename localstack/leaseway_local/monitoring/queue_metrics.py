@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import httpx
 from msgspec import Meta
 
-from leaseway_local.answers import check_answer
+from leaseway_local.answer_checks import check_answer
 from leaseway_local.connection.clients import Clients
 from leaseway_local.connection.outputs import Outputs
 

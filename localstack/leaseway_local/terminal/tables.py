@@ -9,7 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from leaseway_local.answers import AccountAnswer, AttemptAnswer, ChangedJobAnswer, JobAnswer, parse_time
+from leaseway_local.answer_checks import parse_time
+from leaseway_local.answers import AccountAnswer, AttemptAnswer, ChangedJobAnswer, JobAnswer
 from leaseway_local.terminal.console import data, escape_controls, format_json, messages, print_json
 
 _RESULT_WIDTH = 52

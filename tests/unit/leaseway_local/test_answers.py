@@ -10,7 +10,7 @@ import pytest
 from api import account_views, job_views, task_views
 from api.blueprints import control, dead_letters, identity, overview, uploads
 from leaseway_local import answers
-from leaseway_local.answers import UnexpectedAnswerError, check_answer, parse_answer, parse_time
+from leaseway_local.answer_checks import UnexpectedAnswerError, check_answer, parse_answer, parse_time
 from leaseway_local.connection.pages import CursorTrail
 
 VIEWS: dict[Any, type[msgspec.Struct]] = {
@@ -36,12 +36,11 @@ VIEWS: dict[Any, type[msgspec.Struct]] = {
     answers.UserAnswer: identity.UserView,
     answers.UploadAnswer: uploads.UploadView,
 }
-# A refusal, a started run, a token and the counts are no views of their own.
+# A refusal, a started run and the counts are no views of their own.
 WITHOUT_A_VIEW = {
     answers.RefusalAnswer,
     answers.StartedRunAnswer,
     answers.StatusCountsAnswer,
-    answers.GrantedToken,
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from leaseway_local.answers import UnexpectedAnswerError
+from leaseway_local.answer_checks import UnexpectedAnswerError
 from leaseway_local.connection import outputs
 from leaseway_local.connection.api_client import ApiClient, ApiProblem
 from leaseway_local.connection.clients import Clients, Target

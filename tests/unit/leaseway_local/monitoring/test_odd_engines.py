@@ -8,7 +8,7 @@ from unittest.mock import MagicMock, patch
 import httpx
 import pytest
 
-from leaseway_local.answers import UnexpectedAnswerError
+from leaseway_local.answer_checks import UnexpectedAnswerError
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import Outputs
 from leaseway_local.engine import processes
