@@ -47,7 +47,7 @@ def _declare(monkeypatch: pytest.MonkeyPatch, **declared: Any) -> None:
     kind = JobType("SLEEP", sleep.payload, sleep.run, sleep.summary, **declared)
     monkeypatch.setattr("leaseway.jobs.types.catalogue", lambda: {"SLEEP": kind})
     monkeypatch.setattr("leaseway.jobs.run.finish.catalogue", lambda: {"SLEEP": kind})
-    monkeypatch.setattr("leaseway.jobs.create.build.catalogue", lambda: {"SLEEP": kind})
+    monkeypatch.setattr("leaseway.tasks.runs.catalogue", lambda: {"SLEEP": kind})
 
 
 def test_what_a_job_names_comes_before_what_its_type_declares(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,7 +75,7 @@ def create_task(owner: str, definition: Definition) -> Task:
         TaskExistsError: the name is taken.
     """
     now = clock.now_ms()
-    fields = msgspec.structs.asdict(definition) | _resolve_terms(owner, definition)._asdict()
+    fields = msgspec.structs.asdict(definition) | _resolve_terms(owner, definition)
     task = Task(id=uuid.uuid4().hex, owner=owner, anchor=now, created_at=now, updated_at=now, **fields)
     task = msgspec.structs.replace(task, next_run=_first_slot(task, now))
     lock = TaskModel(name_lock(task.name), task_id=task.id)
@@ -164,7 +164,7 @@ def delete_task(task_id: str) -> Task:
     raise UnavailableError(f"task {task_id} kept changing; try again")
 
 
-def _resolve_terms(owner: str, definition: Definition | Task) -> build.Terms:
+def _resolve_terms(owner: str, definition: Definition | Task) -> dict[str, Any]:
     if not 0 <= definition.jitter_seconds <= LONGEST_JITTER_SECONDS:
         raise InvalidInputError(f"must be from 0 to {LONGEST_JITTER_SECONDS}", field="jitter_seconds")
     within = definition.start_within_seconds
@@ -173,7 +173,9 @@ def _resolve_terms(owner: str, definition: Definition | Task) -> build.Terms:
     if len(msgspec.json.encode(definition.payload)) > settings().inline_bytes:
         raise InvalidInputError(f"must be {settings().inline_bytes} bytes of JSON at most", field="payload")
     options = Options(ttl_ms=definition.ttl_ms, max_attempts=definition.max_attempts)
-    return build.resolve_terms(owner, definition.type, definition.payload, options)
+    terms = build.resolve_terms(owner, definition.type, definition.payload, options)
+    # Without the lease: each run has the one that its type declares by then.
+    return {"ttl_ms": terms.ttl_ms, "max_attempts": terms.max_attempts, "queue": terms.queue}
 
 
 def _first_slot(task: Task, now: int) -> int | None:
@@ -195,7 +197,7 @@ def _apply_changes(task: Task, changes: Mapping[str, Any], pending: Job | None, 
     changed = msgspec.structs.replace(task, **fields, updated_at=now, version=task.version + 1)
     only_pauses = changes.keys() <= {"enabled"} and not changed.enabled
     if not only_pauses:  # a task can always be paused, even if its type is retired or refuses its payload by now
-        changed = msgspec.structs.replace(changed, **_resolve_terms(task.owner, changed)._asdict())
+        changed = msgspec.structs.replace(changed, **_resolve_terms(task.owner, changed))
     timing = any(getattr(changed, name) != getattr(task, name) for name in _TIMING)
     if pending is not None:
         changed = take_back(changed, pending, now)

@@ -15,6 +15,7 @@ from leaseway.jobs.queue_names import Queue
 from leaseway.jobs.run import finish
 from leaseway.jobs.table import JobModel, model_from_job
 from leaseway.jobs.transitions import plan_first_look
+from leaseway.jobs.types import catalogue
 from leaseway.tasks.model import Overlap, Task
 
 _ENDED = tuple(status for status in JobStatus if status.is_terminal)
@@ -66,6 +67,7 @@ def _is_dead(lease: Lease, now: int) -> bool:
 
 
 def _new_run(task: Task, job_id: str, slot: int | None, now: int) -> Job:
+    kind = catalogue().get(task.type)  # None if the type was removed
     start = now if slot is None else max(now, slot + jitter_ms(task, slot))
     within = task.start_within_seconds
     start_by = None if within is None else start + within * 1000
@@ -74,7 +76,7 @@ def _new_run(task: Task, job_id: str, slot: int | None, now: int) -> Job:
         task.owner,
         task.type,
         task.payload,
-        build.Terms(task.ttl_ms, task.max_attempts, task.queue),
+        build.Terms(task.ttl_ms, task.max_attempts, task.queue, kind.type_lease_ms if kind else None),
         created_at=now,
         id=job_id,
         task_id=task.id,

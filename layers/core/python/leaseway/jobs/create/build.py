@@ -10,7 +10,7 @@ from leaseway.jobs.create.placement import choose_queue, read_requested_queue
 from leaseway.jobs.job import Job, JobStatus
 from leaseway.jobs.tag_syntax import check_tags
 from leaseway.jobs.transitions import plan_first_look
-from leaseway.jobs.types import JobType, catalogue, job_type
+from leaseway.jobs.types import JobType, job_type
 from leaseway.settings import settings
 
 DAY_MS = 86_400_000
@@ -21,11 +21,12 @@ LONGEST_EXPIRY_MS = 366 * DAY_MS
 
 
 class Terms(NamedTuple):
-    """On what terms a job runs: its time to live from each attempt's start, its attempts, and the queue it waits in."""
+    """A job's time to live from each attempt's start, its attempts, the queue it waits in, and its type's lease."""
 
     ttl_ms: int
     max_attempts: int
     queue: str | None = None
+    type_lease_ms: int | None = None
 
 
 class TtlTooLongError(InvalidInputError):
@@ -52,6 +53,7 @@ def rebuild_job(owner: str, request: JobRequest, defaults: Terms, *, created_at:
         defaults.ttl_ms if options.ttl_ms is None else options.ttl_ms,
         defaults.max_attempts if options.max_attempts is None else options.max_attempts,
         defaults.queue or read_requested_queue(options),
+        defaults.type_lease_ms,
     )
     return _assemble(owner, request, terms, created_at=created_at, job_id=job_id)
 
@@ -86,7 +88,7 @@ def _plan_look(start: int, start_before: int | None) -> int:
 def read_default_terms(type_name: str) -> Terms:
     """The terms of a job of this type without options."""
     kind = job_type(type_name)
-    return Terms(kind.default_ttl_ms, kind.default_max_attempts, kind.own_queue)
+    return Terms(kind.default_ttl_ms, kind.default_max_attempts, kind.own_queue, kind.type_lease_ms)
 
 
 def resolve_terms(owner: str, type_name: str, payload: dict[str, Any], options: Options) -> Terms:
@@ -94,7 +96,7 @@ def resolve_terms(owner: str, type_name: str, payload: dict[str, Any], options: 
     kind = job_type(type_name)
     ttl_ms = _resolve_ttl(kind, options.ttl_ms)
     kind.require_valid(payload, owner, ttl_ms)
-    return Terms(ttl_ms, _resolve_attempts(kind, options.max_attempts), choose_queue(kind, options))
+    return Terms(ttl_ms, _resolve_attempts(kind, options.max_attempts), choose_queue(kind, options), kind.type_lease_ms)
 
 
 def new_job(
@@ -108,7 +110,7 @@ def new_job(
 ) -> Job:
     """A CREATED job that is not yet stored; `fields` are those of `Job` that differ from a plain new job's."""
     now = clock.now_ms() if created_at is None else created_at
-    kind = catalogue().get(type_name)
+
     plain: dict[str, Any] = {"id": uuid.uuid4().hex, "look_at": plan_first_look(now)}
     return Job(
         type=type_name,
@@ -118,7 +120,7 @@ def new_job(
         ttl_ms=terms.ttl_ms,
         max_attempts=terms.max_attempts,
         queue=terms.queue,
-        type_lease_ms=kind.type_lease_ms if kind is not None else None,
+        type_lease_ms=terms.type_lease_ms,
         created_at=now,
         updated_at=now,
         **plain | fields,
