@@ -217,7 +217,7 @@ def test_the_overview_counts_what_there_is(console: Open, stack: DeployedStack) 
     expect(one.page.get_by_role("link", name="Dead letters")).to_have_count(0)
 
 
-def test_it_is_light_asks_nobody_else_and_tells_no_address_who_one_is(console: Open, stack: DeployedStack) -> None:
+def test_it_is_light_calls_no_other_host_and_leaks_no_name(console: Open, stack: DeployedStack) -> None:
     # Given a browser that has never seen the console
     one = console(signed_in=False)
     # When it is loaded, signed in to, and looked through

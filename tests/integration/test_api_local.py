@@ -43,7 +43,7 @@ def test_a_job_created_there_is_run_by_the_deployed_worker(local_api: ApiClient,
     wait_until(lambda: stack.api.get(path)["status"] == "COMPLETED", seconds=60, what="the job to be run")
 
 
-def test_nobody_comes_in_without_a_token(local_api: ApiClient) -> None:
+def test_a_call_without_a_token_is_refused(local_api: ApiClient) -> None:
     with ApiClient(local_api.base_url) as nobody:
         answer = nobody.request("GET", "/api/v1/me")
 

@@ -52,7 +52,7 @@ def test_a_user_opens_one_account_only(stack: DeployedStack, user: str) -> None:
     assert stack.api.get(f"/api/users/{user}/balance")["balance"] == 3
 
 
-def test_a_refused_debit_tells_the_balance_and_changes_nothing(stack: DeployedStack, user: str) -> None:
+def test_a_refused_debit_has_the_balance_and_changes_nothing(stack: DeployedStack, user: str) -> None:
     stack.api.post("/api/users", {"userId": user, "balance": "10.10"})
 
     with pytest.raises(ApiProblem) as refusal:
@@ -63,7 +63,7 @@ def test_a_refused_debit_tells_the_balance_and_changes_nothing(stack: DeployedSt
     assert stack.api.get(f"/api/users/{user}/balance")["version"] == 1
 
 
-def test_nobody_is_paid_who_has_no_account(stack: DeployedStack, user: str) -> None:
+def test_a_user_without_an_account_cannot_be_paid(stack: DeployedStack, user: str) -> None:
     with pytest.raises(ApiProblem) as refusal:
         stack.api.post("/api/users/update-balance", {"userId": user, "amount": 1})
 

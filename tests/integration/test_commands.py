@@ -50,7 +50,7 @@ def test_a_negative_amount_needs_no_quoting(leaseway: RunCommand, user: str) -> 
     assert "69.75" in leaseway("balance", "show", user).stdout
 
 
-def test_a_refusal_is_told_in_one_line_and_exits_1(leaseway: RunCommand, user: str) -> None:
+def test_a_refusal_is_printed_in_one_line_and_exits_1(leaseway: RunCommand, user: str) -> None:
     refused = leaseway("balance", "update", user, "-500")
 
     assert refused.exit_code == 1
@@ -210,7 +210,7 @@ def test_the_demo_server_is_gone_when_the_demo_is_interrupted(free_host: str) ->
         assert again.startswith(f"http://{free_host}/")
 
 
-def test_a_taken_demo_port_is_told_with_what_to_do(free_host: str) -> None:
+def test_a_taken_demo_port_is_reported_with_what_to_do(free_host: str) -> None:
     with serving(free_host), pytest.raises(LocalCloudError) as refusal, serving(free_host):
         pass
 

@@ -35,7 +35,7 @@ def reaches(stack: DeployedStack, job_id: str, status: str, seconds: float = 60)
     return wait_until(there, seconds=seconds, what=f"{job_id} {status}")
 
 
-def test_a_running_job_is_cancelled_its_executor_told_by_a_heartbeat_and_its_result_refused(
+def test_a_running_job_is_cancelled_through_a_heartbeat_and_its_result_refused(
     stack: DeployedStack,
 ) -> None:
     job_id = sleep(stack, 600_000, ttl_ms=700_000)

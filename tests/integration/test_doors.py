@@ -236,7 +236,7 @@ def test_every_route_has_a_row(doors: Doors) -> None:
     assert routes(doors).keys() == ROWS.keys()
 
 
-def test_open_routes_ask_nobody(doors: Doors, subtests: pytest.Subtests) -> None:
+def test_open_routes_need_no_token(doors: Doors, subtests: pytest.Subtests) -> None:
     for route, access in routes(doors).items():
         if access == "open":
             for token in (None, doors.forged["garbage"], doors.forged["expired"], doors.user):
@@ -244,7 +244,7 @@ def test_open_routes_ask_nobody(doors: Doors, subtests: pytest.Subtests) -> None
                     assert doors.knock(route, token).status_code == ROWS[route].status
 
 
-def test_guarded_routes_refuse_whoever_has_no_good_token(doors: Doors, subtests: pytest.Subtests) -> None:
+def test_guarded_routes_refuse_a_caller_without_a_valid_token(doors: Doors, subtests: pytest.Subtests) -> None:
     # Given every guarded route, no token, and every forgery
     expected = {None: "UNAUTHORIZED", **dict.fromkeys(SHAPELESS, "UNAUTHORIZED"), "expired": "TOKEN_EXPIRED"}
     for route, access in routes(doors).items():

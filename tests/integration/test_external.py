@@ -280,7 +280,7 @@ def test_large_payloads_and_results_travel_through_the_bucket(stack: DeployedSta
     assert stack.api.get(f"/api/v1/jobs/{job_id}/result")["result"] == PAGES
 
 
-def test_a_user_runs_an_own_job_by_its_id_and_nobody_elses(stack: DeployedStack) -> None:
+def test_a_user_runs_an_own_job_by_its_id_and_no_others(stack: DeployedStack) -> None:
     ann, bob = stack.as_user("external-ann"), stack.as_user("external-bob")
     job_id = ann.post("/api/v1/jobs", {"type": "EXTERNAL", "payload": {"secret": 1}})["id"]
     known = f"/api/v1/jobs/{job_id}"

@@ -144,7 +144,7 @@ def long_lock(stack: DeployedStack, name: str) -> int | None:
 # ---- Rotation -----------------------------------------------------------------------------------------------------
 
 
-def test_a_rotation_under_load_logs_nobody_out(hasty: DeployedStack, name: str) -> None:
+def test_a_rotation_under_load_logs_no_user_out(hasty: DeployedStack, name: str) -> None:
     # Given keys that are cached for three seconds, and sides that call all the time
     hasty.as_user(name)
     old = hasty.admin.token()

@@ -156,7 +156,7 @@ def test_a_user_sends_from_the_own_account_and_reads_the_own_ledger(bank: Deploy
     assert bank.api.get(f"/api/users/{other}/balance")["balance"] == 40
 
 
-def test_a_transfer_is_reversed_once_whoever_asks(bank: DeployedStack, user: str) -> None:
+def test_a_transfer_is_reversed_once_from_either_side(bank: DeployedStack, user: str) -> None:
     other = f"user-{secrets.token_hex(6)}"
     bank.api.post("/api/users", {"userId": other, "balance": 0})
     outcome = bank.api.post("/api/v1/transfers", {"from": user, "to": other, "amount": 40})
@@ -222,7 +222,7 @@ def test_the_commands_verify_find_mend_and_export(
     assert table[1]["reference"] == "'=1+1"
 
 
-def test_an_unknown_user_is_told_and_exits_1(leaseway: RunCommand) -> None:
+def test_an_unknown_user_is_reported_and_exits_1(leaseway: RunCommand) -> None:
     result = leaseway("verify", "nobody")
     assert result.exit_code == 1
     assert "USER_NOT_FOUND" in str(result.exception)

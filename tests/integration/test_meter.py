@@ -29,7 +29,7 @@ def test_the_templates_own_subscriptions_bring_the_meter_each_request_once(stack
 
 
 @pytest.mark.only_on("ministack", because="LocalStack loses the lines of an environment's first invocation")
-def test_they_bring_what_functions_tell_of_their_process_at_their_first_invocation(stack: DeployedStack) -> None:
+def test_they_bring_what_functions_report_of_their_process_at_their_first_invocation(stack: DeployedStack) -> None:
     # Those with requests, and others, such as the ledger's, which wrote the first account's entry
     wait_until(
         lambda: {("process_cpu_seconds_total", each) for each in ("api", "ledger")} <= read_page(stack).keys(),

@@ -52,7 +52,7 @@ def queue_name(watched: MonitoredStack, output: str) -> str:
     return str(watched.stack.outputs[output].rpartition("/")[2])
 
 
-def test_what_functions_tell_is_what_cloudwatch_has(cloud: MonitoredStack) -> None:
+def test_what_functions_count_is_what_cloudwatch_has(cloud: MonitoredStack) -> None:
     # Given work of every kind
     before = {name: cloud.value(name) for name in ("JobsCompleted", "BalanceUpdatesRefused", "LedgerEntries")}
     user = new_user(cloud)
@@ -70,7 +70,7 @@ def test_what_functions_tell_is_what_cloudwatch_has(cloud: MonitoredStack) -> No
     cloud.wait_for_value(len(read_metric_lines(cloud.stack.client, "leaseway-ledger")), "LedgerLag", "SampleCount")
 
 
-def test_queues_and_streams_are_told_as_aws_would(cloud: MonitoredStack) -> None:
+def test_queues_and_streams_have_the_metrics_that_aws_has(cloud: MonitoredStack) -> None:
     queue = {"namespace": "AWS/SQS", "QueueName": queue_name(cloud, "JobsQueueUrl")}
     for name in ("ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesVisible"):
         wait_until(lambda name=name: cloud.value(name, "SampleCount", **queue) > 0, seconds=30, what=name)
@@ -166,7 +166,7 @@ def test_silence_of_the_sweeper_and_the_scheduler_calls_until_they_speak(cloud: 
 
 
 @pytest.mark.timeout(600)
-def test_messages_that_nobody_takes_call_by_their_age(cloud: MonitoredStack) -> None:
+def test_messages_that_no_worker_takes_call_by_their_age(cloud: MonitoredStack) -> None:
     ages = {
         "jobs-age": lambda: new_job(cloud),
         "high-age": lambda: new_job(cloud, priority="high"),
@@ -334,7 +334,7 @@ def test_tasks_whose_slot_has_long_come_call(cloud: MonitoredStack) -> None:
     cloud.wait_for_alarm("scheduler-late")
 
 
-def test_looks_that_come_late_and_a_job_that_nobody_can_judge_call(cloud: MonitoredStack) -> None:
+def test_looks_that_come_late_and_a_job_of_an_unknown_status_call(cloud: MonitoredStack) -> None:
     # Given a delayed job whose look was due a while ago, and a job with a status of another release
     late, unknown = (new_job(cloud, delay_seconds=2_000) for _ in range(2))
     assert (cloud.read_alarm_state("sweeper-late"), cloud.read_alarm_state("sweep-set-aside")) != (

@@ -58,7 +58,7 @@ def test_progress_is_shown_while_a_job_runs_and_written_at_most_once_a_second(st
     assert all(earlier < later for earlier, later in pairwise(fractions))
 
 
-def test_who_tells_nothing_is_written_three_times(stack: DeployedStack) -> None:
+def test_a_job_that_reports_nothing_is_written_three_times(stack: DeployedStack) -> None:
     job_id = create_job(stack.api, payload={"duration_ms": 1_500})
     reaches(stack.api, job_id, "COMPLETED")
     written = [

@@ -53,7 +53,7 @@ def test_a_task_is_created_paused_resumed_and_run(leaseway: RunCommand, name: st
     assert name in watched.stdout
 
 
-def test_what_is_refused_is_told_with_its_field(leaseway: RunCommand, name: str) -> None:
+def test_a_refusal_is_printed_with_its_field(leaseway: RunCommand, name: str) -> None:
     payload = json.dumps({"duration_ms": 10})
     refused = leaseway("tasks", "create", name, "SLEEP", "--payload", payload, "--every", "1s")
 

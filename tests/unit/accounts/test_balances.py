@@ -42,7 +42,7 @@ def test_a_change_is_added_and_bumps_the_version() -> None:
     assert get_account("1", owner=None) == account
 
 
-def test_a_balance_never_goes_below_zero_and_the_refusal_tells_it() -> None:
+def test_a_balance_never_goes_below_zero_and_the_refusal_has_it() -> None:
     create_account("1", 100, request_id="open")
 
     with pytest.raises(InsufficientFundsError) as refusal:

@@ -56,7 +56,7 @@ def test_a_transfer_moves_money_and_names_both_entries() -> None:
     assert {entry["reference"] for entry in (out, into)} == {"rent"}
 
 
-def test_a_transfer_never_overdraws_and_tells_the_senders_balance() -> None:
+def test_a_transfer_never_overdraws_and_returns_the_senders_balance() -> None:
     with pytest.raises(InsufficientFundsError) as refusal:
         transfer("alice", "bob", 101, owner=None, request_id="t1")
     assert refusal.value.balance == 100
@@ -76,7 +76,7 @@ def test_a_transfer_to_oneself_is_refused() -> None:
         transfer("alice", "alice", 5, owner=None, request_id="t1")
 
 
-def test_a_receiver_beyond_its_limit_is_refused_without_telling_its_balance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_receiver_beyond_its_limit_is_refused_without_its_balance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BALANCE_LIMIT", "100")
     settings.cache_clear()
     with pytest.raises(BalanceLimitError) as refusal:
@@ -126,7 +126,7 @@ def test_a_transfer_whose_answer_is_lost_is_made_once() -> None:
     assert balances() == (70, 41)
 
 
-def test_a_transfer_that_nobody_can_tell_of_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transfer_whose_outcome_cannot_be_read_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settlement, "PATIENCE_SECONDS", 0.2)
 
     def lose(call: Callable[[], Any]) -> Any:
@@ -137,7 +137,7 @@ def test_a_transfer_that_nobody_can_tell_of_is_unknown(monkeypatch: pytest.Monke
     assert balances() == (100, 11)
 
 
-def test_an_account_that_moved_is_decided_on_anew() -> None:
+def test_an_account_that_moved_is_decided_on_again() -> None:
     def drain(call: Callable[[], Any]) -> Any:
         if get_account("alice", owner=None).balance == 100:
             change_balance("alice", -80, request_id="o1")

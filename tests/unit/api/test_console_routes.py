@@ -47,7 +47,7 @@ def test_its_policy_lets_nothing_run_that_is_not_its_own() -> None:
     assert "unsafe" not in policy
 
 
-def test_parts_ask_nobody_else_and_write_no_markup() -> None:
+def test_parts_call_no_other_host_and_write_no_markup() -> None:
     # Given the console's own modules
     own = {name: text for name, text in load_parts().items() if not name.startswith("uPlot") and name != "icon.svg"}
     for text in own.values():

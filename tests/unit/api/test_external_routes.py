@@ -51,7 +51,7 @@ def test_where_no_job_waits_the_answer_is_empty() -> None:
     assert (nothing.status, nothing.text) == (204, "")
 
 
-def test_the_token_is_told_to_the_claimer_alone() -> None:
+def test_the_token_is_sent_to_the_claimer_alone() -> None:
     job_id = new_job()
     token = post(CLAIM, CLAIM_BODY, **WORKER).json["claim_token"]
     for caller in (make_caller("ann"), {**make_caller("root"), "role": "Admin"}):

@@ -67,7 +67,7 @@ def test_a_password_gets_a_token(body: str, content_type: str) -> None:
 
 @pytest.mark.usefixtures("alice")
 @pytest.mark.parametrize("scope", ["leaseway", "openid profile TaskerWebAPI"])
-def test_the_scope_that_is_asked_for_is_told_back(scope: str) -> None:
+def test_the_requested_scope_is_in_the_answer(scope: str) -> None:
     assert form(scope=scope).json["scope"] == scope
 
 
@@ -161,7 +161,7 @@ def test_registrations_that_are_refused(change: dict[str, Any], status: int, cod
 @pytest.mark.parametrize(
     ("mode", "code"), [("closed", "REGISTRATION_CLOSED"), ("invited", "INVITATION_REQUIRED"), ("open", None)]
 )
-def test_registration_is_open_to_invited_or_to_nobody(
+def test_registration_is_open_to_invited_users_or_closed(
     monkeypatch: pytest.MonkeyPatch, mode: str, code: str | None
 ) -> None:
     monkeypatch.setenv("REGISTRATION", mode)
@@ -170,9 +170,7 @@ def test_registration_is_open_to_invited_or_to_nobody(
     assert (answer.status, answer.json.get("code")) == (403 if code else 201, code)
 
 
-def test_an_admin_invites_and_creates_users_and_nobody_else_does(
-    monkeypatch: pytest.MonkeyPatch, log_output: io.StringIO
-) -> None:
+def test_only_an_admin_invites_and_creates_users(monkeypatch: pytest.MonkeyPatch, log_output: io.StringIO) -> None:
     # Given a deployment that admits those with an invitation
     monkeypatch.setenv("REGISTRATION", "invited")
     settings.cache_clear()

@@ -46,7 +46,7 @@ def test_a_completed_job_has_its_result() -> None:
     assert (answer.json["result"], answer.json["error_message"]) == ({"slept_ms": 5}, None)
 
 
-def test_a_failed_job_tells_the_reason() -> None:
+def test_a_failed_job_has_the_reason() -> None:
     # Given a job whose only attempt failed
     job = claim_new_job(max_attempts=1)
     finish.fail(job, "the moon was in the way")
@@ -102,7 +102,7 @@ def test_a_list_is_paged_newest_first_and_a_cursor_leads_on() -> None:
     assert second["pageable"] == {"pageNumber": None, "pageSize": 2}
 
 
-def test_a_page_by_number_tells_how_many_there_are() -> None:
+def test_a_page_by_number_has_the_number_of_pages() -> None:
     # Given three jobs
     for _ in range(3):
         create_sleep()

@@ -163,11 +163,11 @@ def test_unfit_ledger_queries_are_400(query: dict[str, str]) -> None:
     assert ledger_of("alice", **query).status == 400
 
 
-def test_a_ledger_of_nobody_is_404() -> None:
+def test_a_ledger_of_an_unknown_user_is_404() -> None:
     assert ledger_of("ghost").json["code"] == "USER_NOT_FOUND"
 
 
-def test_the_balance_at_a_time_is_told() -> None:
+def test_the_balance_at_a_time_is_read() -> None:
     deliver()
     opened = balance_of("alice").json["updated_at"]
     post(UPDATE, {"userId": "alice", "amount": 5})

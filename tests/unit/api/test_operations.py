@@ -32,7 +32,7 @@ def deep() -> ApiResponse:
 
 
 @pytest.mark.usefixtures("forget_health")
-def test_deep_health_asks_every_part_and_tells_its_time() -> None:
+def test_deep_health_checks_every_part_and_its_latency() -> None:
     answer = deep()
 
     assert answer.status == 200

@@ -49,7 +49,7 @@ def test_the_overview_counts_by_status_and_type_and_names_every_status() -> None
     assert (everybody["owner"], everybody["jobs"]) == (None, none | {"COMPLETED": 3, "FAILED": 6})
 
 
-def test_a_user_counts_nobody_elses_jobs() -> None:
+def test_a_user_counts_no_other_users_jobs() -> None:
     answer = call("GET", "/api/v1/overview", query={"owner": ["*"]}, caller=make_caller("ann"))
     assert (answer.status, answer.json["code"]) == (403, "FORBIDDEN")
 

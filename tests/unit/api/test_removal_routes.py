@@ -27,7 +27,7 @@ def remove(job_id: str, **options: Any) -> ApiResponse:
     return call("DELETE", "/api/v1/jobs/{id}", path={"id": job_id}, **options)
 
 
-def test_a_job_that_has_ended_is_removed_and_told_once() -> None:
+def test_a_job_that_has_ended_is_removed_and_returned_once() -> None:
     job_id = end_new_job()
 
     first, second = remove(job_id), remove(job_id)
@@ -50,7 +50,7 @@ def test_a_job_that_was_changed_since_is_not_removed() -> None:
     assert remove(job_id, headers={"If-Match": '"3"'}).status == 200
 
 
-def test_somebody_elses_job_is_not_there_to_remove() -> None:
+def test_another_users_job_is_not_there_to_remove() -> None:
     job_id = end_new_job()
 
     assert remove(job_id, caller=make_caller("zoe")).status == 404

@@ -211,8 +211,8 @@ def test_jobs_that_were_removed_from_a_keyed_batch_are_not_made_again(removed: l
     again = post_with_key(f"{JOBS}/batch", batch)
     # Then it gets its first answer, and the removed jobs are not there
     assert (again.status, again.json) == (202, first.json)
-    found = [call("GET", f"{JOBS}/{{id}}", path=path).status for path in paths]
-    assert found == [404 if place in removed else 200 for place in range(len(paths))]
+    statuses = [call("GET", f"{JOBS}/{{id}}", path=path).status for path in paths]
+    assert statuses == [404 if place in removed else 200 for place in range(len(paths))]
 
 
 def test_a_run_that_was_removed_is_not_started_again_by_its_key() -> None:

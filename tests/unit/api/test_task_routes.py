@@ -152,7 +152,7 @@ def test_a_run_by_hand_is_a_job_and_shows_at_its_task(fake_clock: FakeClock) -> 
     assert (refused.status, refused.json["code"], refused.json["job_id"]) == (409, "ALREADY_RUNNING", job_id)
 
 
-def test_history_tells_of_runs_skipped_and_missed_slots(fake_clock: FakeClock) -> None:
+def test_history_has_runs_skipped_and_missed_slots(fake_clock: FakeClock) -> None:
     # Given a run, a skipped slot, and a stretch that was missed but for its latest
     task, other = create_task(), create_task(name="other", enabled=False)
     fake_clock.move(minutes=5)

@@ -31,7 +31,7 @@ def test_it_is_chalices_own_and_cached_for_half_a_minute() -> None:
     assert CACHE_SECONDS == 30
 
 
-def test_a_good_token_tells_who_calls_and_allows_every_route_of_the_stage() -> None:
+def test_a_valid_token_names_its_user_and_allows_every_route_of_the_stage() -> None:
     # Given a User's token
     token = issue(register("alice", PASSWORD)).text
     # When the gateway asks
@@ -58,7 +58,7 @@ def test_the_schemes_case_does_not_matter(scheme: str) -> None:
     assert authorize(issue(register("alice", PASSWORD)).text, scheme)["context"]["state"] == "valid"
 
 
-def test_a_token_that_is_not_ours_tells_nothing_but_that() -> None:
+def test_a_token_that_is_not_ours_yields_nothing_but_that() -> None:
     # Given every forgery of a good token
     good = issue(register("alice", PASSWORD)).text
     for kind, forged in forge_tokens(good, "t" * 64).items():
@@ -69,7 +69,7 @@ def test_a_token_that_is_not_ours_tells_nothing_but_that() -> None:
         assert (answer["principalId"], answer["context"]) == ("nobody", {"state": code}), kind
 
 
-def test_a_revoked_token_is_told_apart() -> None:
+def test_a_revoked_token_has_a_state_of_its_own() -> None:
     token = issue(register("alice", PASSWORD)).text
     change_role("alice", Role.ADMIN, actor="admin")
     assert authorize(token)["context"] == {"state": "TOKEN_REVOKED"}

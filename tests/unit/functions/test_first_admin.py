@@ -62,7 +62,7 @@ def test_a_new_stack_gets_an_admin_with_the_generated_password(cloudformation: C
     assert sign_in("admin", PASSWORD).role is Role.ADMIN
 
 
-def test_an_update_makes_nobody_twice(cloudformation: CloudFormation) -> None:
+def test_an_update_creates_no_user_twice(cloudformation: CloudFormation) -> None:
     first = cloudformation.tell("Create")
     admin = get_user("admin")
     again = cloudformation.tell("Update")
@@ -70,7 +70,7 @@ def test_an_update_makes_nobody_twice(cloudformation: CloudFormation) -> None:
     assert again["PhysicalResourceId"] == first["PhysicalResourceId"]
 
 
-def test_deleting_the_resource_deletes_nobody_and_makes_nobody(cloudformation: CloudFormation) -> None:
+def test_deleting_the_resource_deletes_and_creates_no_user(cloudformation: CloudFormation) -> None:
     assert cloudformation.tell("Delete")["Status"] == "SUCCESS"
     with pytest.raises(UserNotFoundError):
         get_user("admin")

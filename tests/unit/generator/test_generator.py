@@ -111,7 +111,7 @@ def test_a_generator_that_ends_well_is_followed_at_once() -> None:
     assert generator(2).epoch == lease.epoch + 1
 
 
-def test_a_message_is_a_job_of_nobody_with_one_attempt_in_its_own_queue() -> None:
+def test_a_message_is_a_job_of_no_user_with_one_attempt_in_its_own_queue() -> None:
     lease = generator(7)
     with meter_calls() as meter:
         job = produce(lease, 3, failure_percent=50)
@@ -151,11 +151,11 @@ def test_a_node_that_tries_to_take_over_at_that_moment_delays_a_message_only(mon
 
 
 @pytest.mark.parametrize(("percent", "failed"), [(0, 0), (100, 400)])
-def test_messages_fail_as_often_as_they_are_told(percent: int, failed: int) -> None:
+def test_messages_fail_as_often_as_configured(percent: int, failed: int) -> None:
     assert _failures(percent, 400) == failed
 
 
-def test_one_in_twenty_messages_fails_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_in_twenty_messages_fails_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     import random
 
     monkeypatch.setattr(random, "random", random.Random(4).random)

@@ -69,7 +69,7 @@ def test_failures_are_forgotten_a_day_after_the_last(fake_clock: FakeClock) -> N
     assert sign_in("alice", GOOD)
 
 
-def test_names_that_nobody_has_are_locked_just_the_same(fake_clock: FakeClock) -> None:
+def test_unknown_names_are_locked_just_the_same(fake_clock: FakeClock) -> None:
     register("alice", GOOD)
     refusals = []
     for name in ("alice", "nobody"):

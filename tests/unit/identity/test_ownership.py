@@ -58,7 +58,7 @@ def test_an_account_for_a_name_without_a_user_has_no_owner_and_keeps_its_name(ke
     # Given an account that is opened as programs open them that know no users
     assert open_account("42", 1_000, owner=None, request_id="r", key=key).owner is None
     assert "owner" not in AccountModel.read("42")  # type: ignore[operator]
-    # When somebody registers its name, or an Admin gives it to a user, then it stays without one
+    # When a user registers its name, or an Admin gives it to a user, then it stays without one
     for create in (register, create_user):
         with pytest.raises(UsernameTakenError):
             create("42", GOOD)

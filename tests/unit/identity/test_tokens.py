@@ -145,7 +145,7 @@ def test_a_public_key_used_as_a_secret_signs_nothing() -> None:
             tokens.read(forge_token(key=pem, alg=algorithm))
 
 
-def test_an_expired_token_is_told_apart(fake_clock: FakeClock) -> None:
+def test_an_expired_token_has_an_error_of_its_own(fake_clock: FakeClock) -> None:
     token = issue(ALICE).text
     fake_clock.move(seconds=3599)
     assert tokens.read(token).sub == "alice"
@@ -196,7 +196,7 @@ def read_signing_key_id(ring: KeyRing) -> str:
     return ring.signing_key().id
 
 
-def test_a_rotation_logs_nobody_out(fake_clock: FakeClock) -> None:
+def test_a_rotation_logs_no_user_out(fake_clock: FakeClock) -> None:
     # Given a token of before, and a verifier and a signer that each know the present key
     before = issue(ALICE).text
     old = read_signing_key_id(key_ring())

@@ -63,7 +63,7 @@ def test_a_taken_name_stays_its_owners() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_nobody_takes_the_name_of_an_account_and_with_it_the_money() -> None:
+def test_the_name_of_an_account_cannot_be_registered_for_its_money() -> None:
     # Given an account that was opened for a name without a user
     create_account("alice", 100, request_id="open")
     # When a stranger registers the name, then he is refused, and no user is made
@@ -205,7 +205,7 @@ def test_giving_a_role_that_the_user_has_ends_nothing() -> None:
 
 
 @pytest.mark.usefixtures("cloud")
-def test_nobody_changes_the_own_role_so_that_an_admin_is_left() -> None:
+def test_no_admin_changes_the_own_role_so_that_one_is_left() -> None:
     ensure_admin("admin", GOOD)
     with pytest.raises(OwnRoleError):
         change_role("admin", Role.USER, actor="admin")

@@ -80,7 +80,7 @@ def test_an_example_begins_with_what_it_prints(example: Path) -> None:
     assert read_expected_output(example)
 
 
-def test_the_page_on_deployment_tells_how_to_change_tables_that_hold_data() -> None:
+def test_the_page_on_deployment_explains_changes_of_tables_that_hold_data() -> None:
     page = (ROOT / "docs" / "deploy.md").read_text()
     _, _, section = page.partition("## Changing tables that hold data")
 

@@ -47,7 +47,7 @@ def test_a_first_success_writes_no_history() -> None:
     assert read_ends(mine.job) == [(1, "w1", AttemptEnd.COMPLETED, None)]
 
 
-def test_a_takeover_tells_who_crashed_and_when_the_lease_ended(fake_clock: FakeClock) -> None:
+def test_a_takeover_records_who_crashed_and_when_the_lease_ended(fake_clock: FakeClock) -> None:
     first = claim_job(job())
     fake_clock.seconds += settings().lease_seconds + 1
     abandoned = claim.claim(first.job.id, "w2")
@@ -89,7 +89,7 @@ def test_a_cancellation_ends_the_attempt_under_way_and_a_retry_keeps_what_was() 
     ]
 
 
-def test_a_job_that_nobody_took_has_no_attempt_to_tell() -> None:
+def test_a_job_that_no_worker_claimed_has_no_attempt() -> None:
     waiting = job()
     cancel_job(waiting.id, owner="ann", actor="ann")
     assert read_ends(waiting) == []

@@ -63,7 +63,7 @@ def test_what_the_table_keeps_back_is_asked_again_and_reported_in_the_end(monkey
     assert [type(outcome) for outcome in create_jobs("ann", [SLEEP])] == [UnavailableError]
 
 
-def test_over_http_refusals_are_told_by_index() -> None:
+def test_over_http_refusals_are_listed_by_index() -> None:
     answer = post(
         "/api/v1/jobs/batch",
         {"jobs": [{"type": "SLEEP", "payload": {"duration_ms": 1}}, {"type": "SLEEP"}, {"type": "X", "payload": {}},

@@ -156,7 +156,7 @@ def depth() -> int:
     return sum(int(number) for number in answer["Attributes"].values())
 
 
-def test_a_dry_run_tells_the_same_jobs_and_changes_none() -> None:
+def test_a_dry_run_reports_the_same_jobs_and_changes_none() -> None:
     created = [job() for _ in range(3)]
     with meter_calls() as meter:
         dry = cancel(type_name="SLEEP", dry_run=True)
@@ -228,7 +228,7 @@ def test_all_owners_are_one_selection_for_who_may() -> None:
     assert ids(cancel(owner=None, tag="blue")) == {tagged.id}
 
 
-def test_a_job_that_moves_meanwhile_is_told_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_moves_during_the_call_is_reported_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     moving, still = job(second=1), job()
     original = bulk.apply_as_seen
 

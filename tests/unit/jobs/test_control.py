@@ -57,7 +57,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_never_claimed() -> None:
     assert isinstance(claim.claim(waiting.id, "w1"), claim.Settled)
 
 
-def test_a_running_jobs_worker_is_told_and_its_result_refused() -> None:
+def test_a_running_jobs_worker_is_notified_and_its_result_refused() -> None:
     mine = claim_job(job())
 
     assert cancel(mine.job).status is JobStatus.CANCELLED
@@ -85,7 +85,7 @@ def test_a_cancellation_costs_one_read_and_one_write_of_four_units() -> None:
     assert (meter.count("dynamodb"), meter.writes(), meter.write_units(), meter.read_units()) == (2, 1, 4, 1)
 
 
-def test_nobody_cancels_or_retries_anothers_job() -> None:
+def test_no_user_cancels_or_retries_anothers_job() -> None:
     theirs = job()
     with pytest.raises(JobNotFoundError):
         cancel_job(theirs.id, owner="bob", actor="bob")

@@ -170,7 +170,9 @@ def test_jobs_that_expired_hold_no_replay_up(fake_clock: FakeClock) -> None:
     assert all(job.id not in ids(done.jobs) for job in expired)
 
 
-def test_one_that_is_moved_meanwhile_is_passed_over(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_is_moved_during_the_replay_is_passed_over(
+    fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moved, stays = dead(2, fake_clock)
     original = transitions.plan_first_look
 

@@ -160,7 +160,7 @@ def test_a_message_that_comes_too_early_is_kept_for_its_turn(fake_clock: FakeClo
     assert external.claim_known(created.id, "w1", owner=None).job.status is JobStatus.RUNNING
 
 
-def test_a_claim_waits_for_a_job_as_long_as_it_was_told() -> None:
+def test_a_claim_waits_for_a_job_as_long_as_requested() -> None:
     began = real_time.monotonic()
     assert external.claim_next(["EXTERNAL"], "w1", wait_seconds=1) is None
     assert 0.9 <= real_time.monotonic() - began < 5
@@ -226,7 +226,7 @@ def test_a_known_job_is_claimed_once_and_its_message_finds_nothing_to_do() -> No
         external.claim_known(created.id, "w2", owner="ann")
 
 
-def test_a_known_job_of_somebody_elses_or_of_lambda_is_not_handed_out() -> None:
+def test_a_known_job_of_another_user_or_of_lambda_is_not_handed_out() -> None:
     with pytest.raises(JobNotFoundError):
         external.claim_known(job().id, "w1", owner="bob")
     with pytest.raises(NotClaimableError):
@@ -350,7 +350,7 @@ def test_an_error_sends_the_job_back_until_no_attempt_is_left(fake_clock: FakeCl
     assert (read_job(created).error_message, read_job(created).attempts) == ("again", 2)
 
 
-def test_an_end_that_is_told_twice_counts_once() -> None:
+def test_an_end_that_is_reported_twice_counts_once() -> None:
     job()
     done = claim_next()
     complete(done, {"first": True})
@@ -389,7 +389,7 @@ def test_without_the_token_or_the_right_owner_nothing_is_touched() -> None:
     assert read_job(lease.job) == lease.job
 
 
-def test_the_empty_token_opens_no_job_that_nobody_claimed() -> None:
+def test_the_empty_token_opens_no_unclaimed_job() -> None:
     created = job()
     for write in (
         lambda: external.heartbeat(created.id, "", owner=None),

@@ -84,7 +84,7 @@ def test_a_job_that_could_not_run_is_refused_and_nothing_is_stored(
     assert meter.count() == 0
 
 
-def test_somebody_elses_job_reads_as_absent() -> None:
+def test_another_users_job_reads_as_absent() -> None:
     job = create_sleep_job()
     with pytest.raises(JobNotFoundError):
         get_job(job.id, owner="bob")
@@ -214,7 +214,7 @@ def test_an_error_sends_the_job_back_with_growing_waits_until_no_attempt_is_left
     assert (read_job(job).attempts, read_job(job).error_message) == (3, "boom")
 
 
-def test_a_job_that_succeeds_in_the_end_tells_of_no_error(fake_clock: FakeClock) -> None:
+def test_a_job_that_succeeds_in_the_end_has_no_error(fake_clock: FakeClock) -> None:
     job = create_sleep_job()
     finish.fail(claim_job(job), "boom")
     assert read_job(job).error_message == "boom"

@@ -70,7 +70,7 @@ class Invocation:
         return 900_000
 
 
-def test_a_group_is_an_owners_key_and_nobody_elses(entries_sent: list[dict[str, Any]]) -> None:
+def test_a_group_is_one_owners_key(entries_sent: list[dict[str, Any]]) -> None:
     mine = [create_ordered_job(), create_ordered_job(), create_ordered_job("another")]
     create_job("ben", "SLEEP", SLEEP, Options(order_key="k"))
 

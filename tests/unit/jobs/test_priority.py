@@ -117,7 +117,7 @@ def test_the_same_key_for_another_priority_is_another_request() -> None:
     assert call("GET", "/api/v1/jobs/{id}", path={"id": first.json["id"]}).json["queue"] == "high"
 
 
-def test_a_run_of_a_task_tells_its_queue() -> None:
+def test_a_run_of_a_task_shows_its_queue() -> None:
     run = start_now(create_task("ann", Definition(name="nightly", every="1h", type="SLEEP", payload=SLEEP)).id)
 
     assert Queue.of(run) == TASKS

@@ -40,7 +40,7 @@ def waiting(of: Queue) -> list[str]:
 
 @pytest.mark.usefixtures("types_with_queues")
 @pytest.mark.parametrize("own", [FAR, FEW])
-def test_a_type_with_a_queue_of_its_own_waits_there_whoever_sends(own: Queue) -> None:
+def test_a_type_with_a_queue_of_its_own_waits_there_for_any_sender(own: Queue) -> None:
     # Given a job of it
     job = create_job("ann", own.name, {})
     assert (waiting(own), waiting(NORMAL)) == ([job.id], [])

@@ -68,7 +68,7 @@ def test_a_job_that_is_gone_leaves_no_row_and_forgetting_again_is_harmless() -> 
     assert {job_id for _, _, job_id in rows()} == {others.id}
 
 
-def test_what_the_table_keeps_back_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_table_keeps_back_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     tags.insert_rows([JOB])
     keep_back(monkeypatch)
     assert tags.insert_rows([JOB]) == {JOB.id}
@@ -179,7 +179,7 @@ def test_a_list_by_tag_is_newest_first_one_owners_and_filtered_further() -> None
     assert set(find_ids("blue", owner=None, status=JobStatus.CREATED)) == {job.id for job in jobs} - {own[1]}
 
 
-def test_cursors_lead_through_a_tag_once_and_its_length_is_told_where_it_is_known() -> None:
+def test_cursors_lead_through_a_tag_once_and_its_length_is_shown_if_known() -> None:
     ids = {create("blue").id for _ in range(23)}
     seen: list[str] = []
     cursor, pages = None, []

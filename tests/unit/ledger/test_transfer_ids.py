@@ -52,17 +52,17 @@ def test_each_entry_of_a_transfer_leads_to_the_other() -> None:
 
 
 def test_a_transfer_answers_with_the_names_of_its_entries() -> None:
-    made = transfer("alice", "bob", 30, owner=None, request_id="t")
+    outcome = transfer("alice", "bob", 30, owner=None, request_id="t")
     change_balance("alice", -1, request_id="later")
     deliver()
-    assert [get_entry(name).amount for name in made.entries] == [-30, 30]
+    assert [get_entry(name).amount for name in outcome.entries] == [-30, 30]
 
 
 def test_a_name_of_an_unknown_transfer_or_of_another_user_is_not_found() -> None:
-    made = transfer("alice", "bob", 30, owner=None, request_id="t")
-    transfer_id = made.entries[0].removeprefix("alice:")
+    outcome = transfer("alice", "bob", 30, owner=None, request_id="t")
+    transfer_id = outcome.entries[0].removeprefix("alice:")
     with pytest.raises(EntryNotFoundError):
-        get_entry(made.entries[0])  # not delivered yet
+        get_entry(outcome.entries[0])  # not delivered yet
     deliver()
     for name in (f"carol:{transfer_id}", f"alice:t{'0' * 32}"):
         with pytest.raises(EntryNotFoundError):
@@ -142,9 +142,9 @@ def test_an_entry_of_the_earlier_ledger_function_is_read_and_repeated() -> None:
 def test_a_lost_item_of_a_side_is_a_difference_and_repaired() -> None:
     # Given a transfer of which the item that leads to bob's entry is gone
     with clock.fixed(lambda: START + 1):
-        made = transfer("alice", "bob", 30, owner=None, request_id="t")
+        outcome = transfer("alice", "bob", 30, owner=None, request_id="t")
     deliver()
-    delete(f"{made.entries[0].removeprefix('alice:')}#transfer", 2)
+    delete(f"{outcome.entries[0].removeprefix('alice:')}#transfer", 2)
     # When the ledger is verified long after, then the pair is not found
     assert ("alice", 2, "pair") in kinds_of_differences("alice")
     # And a repair of bob's entries puts the item again
@@ -155,11 +155,11 @@ def test_a_lost_item_of_a_side_is_a_difference_and_repaired() -> None:
 def test_a_lost_side_of_an_account_that_is_never_still_is_a_difference() -> None:
     # Given a side that is not found, and entries of its account that were made long after it
     with clock.fixed(lambda: START + 1):
-        made = transfer("alice", "bob", 30, owner=None, request_id="t")
+        outcome = transfer("alice", "bob", 30, owner=None, request_id="t")
     with clock.fixed(lambda: START + 1_000):
         change_balance("bob", 1, request_id="later")
     deliver()
-    delete(f"{made.entries[0].removeprefix('alice:')}#transfer", 2)
+    delete(f"{outcome.entries[0].removeprefix('alice:')}#transfer", 2)
     # When the ledger is verified a moment after the last change, then it is not taken for one on its way
     with clock.fixed(lambda: START + 1_001):
         assert ("alice", 2, "pair") in kinds_of_differences("alice")

@@ -120,7 +120,7 @@ def test_nothing_noted_writes_nothing(lines: Callable[[], list[Line]]) -> None:
     assert lines() == []
 
 
-def test_an_environment_tells_of_its_start_once_and_of_its_memory_and_cpu_each_minute(
+def test_an_environment_reports_its_start_once_and_its_memory_and_cpu_each_minute(
     lines: Callable[[], list[Line]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process, "_last_report", None)
@@ -132,7 +132,7 @@ def test_an_environment_tells_of_its_start_once_and_of_its_memory_and_cpu_each_m
     assert set(collect_points(lines())) == {("MemoryUsed", "test"), ("CpuUsed", "test")}
 
 
-def test_cpu_is_told_as_what_was_used_since_it_was_told_last(
+def test_cpu_is_reported_as_used_since_the_last_report(
     lines: Callable[[], list[Line]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = 2.0
@@ -147,7 +147,7 @@ def test_cpu_is_told_as_what_was_used_since_it_was_told_last(
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells it")
-def test_the_memory_told_is_the_functions_own_whoever_started_it() -> None:
+def test_the_reported_memory_is_the_functions_own_and_not_its_parents() -> None:
     ballast = bytearray(b"x") * (200 << 20)
     ask = "from leaseway.metrics import process; print(process.peak_memory_kib())"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -155,7 +155,9 @@ def test_the_memory_told_is_the_functions_own_whoever_started_it() -> None:
     assert 1_000 < int(output.stdout) < len(ballast) // 1024
 
 
-def test_a_handler_that_raises_still_tells(lines: Callable[[], list[Line]], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_handler_that_raises_still_reports(
+    lines: Callable[[], list[Line]], capsys: pytest.CaptureFixture[str]
+) -> None:
     @metrics.flush_after("test")
     def handler() -> None:
         metrics.note("LedgerMismatches")
@@ -175,7 +177,7 @@ def test_units_are_cloudwatchs_own_and_dimensions_are_few() -> None:
 # ---- What is noted -----------------------------------------------------------------------------------------------
 
 
-def test_requests_are_told_by_declared_route_and_class_of_status(
+def test_requests_are_counted_by_declared_route_and_class_of_status(
     cloud: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     post("/api/users", {"userId": "ann", "balance": 5})
@@ -206,7 +208,7 @@ def test_a_bug_is_an_error_of_the_service(
     assert points["HttpErrors",] == [1]
 
 
-def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(
+def test_balance_updates_are_counted_by_outcome_and_repeats_are_not_counted(
     cloud: None, lines: Callable[[], list[Line]]
 ) -> None:
     for name in ("ann", "ben"):
@@ -225,7 +227,7 @@ def test_balance_updates_are_told_as_they_ended_and_repeats_are_not_told_again(
     assert points == {("BalanceUpdatesGranted",): [3], ("BalanceUpdatesRefused",): [3]}
 
 
-def test_a_jobs_life_is_told_by_its_type_and_a_repeated_delivery_tells_nothing(
+def test_a_jobs_life_is_counted_by_its_type_and_a_repeated_delivery_is_not(
     cloud: None, lines: Callable[[], list[Line]]
 ) -> None:
     # Given a job that waited a second and ran two, one that failed for good, one that is tried again
@@ -287,7 +289,7 @@ def test_active_jobs_behind_a_backlog_are_in_the_sum(cloud: None, monkeypatch: p
     assert 'app_active_tasks_total{worker="others"} 7' in page()
 
 
-def test_a_late_result_and_a_lost_lease_are_told(cloud: None, lines: Callable[[], list[Line]]) -> None:
+def test_a_late_result_and_a_lost_lease_are_counted(cloud: None, lines: Callable[[], list[Line]]) -> None:
     start = clock.now_ms() / 1000
     with clock.fixed(lambda: start):
         late, lost = [
@@ -301,7 +303,7 @@ def test_a_late_result_and_a_lost_lease_are_told(cloud: None, lines: Callable[[]
     assert collect_points(lines()) == {("LateResults",): [1], ("LeasesLost",): [1]}
 
 
-def test_a_change_that_was_overtaken_is_told(
+def test_a_change_that_was_overtaken_is_counted(
     cloud: None, lines: Callable[[], list[Line]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("ann", "ben"):
@@ -310,7 +312,7 @@ def test_a_change_that_was_overtaken_is_told(
     assert collect_points(lines()) == {("BalanceUpdatesGranted",): [2], ("BalanceUpdatesConflicted",): [1]}
 
 
-def test_a_change_that_does_not_explain_itself_is_told(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_change_that_does_not_explain_itself_is_counted(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
     create_account("ann", 5, request_id="r")
     (record,) = read_stream_records()
     record["dynamodb"]["NewImage"]["last_entry"]["M"]["amount"] = {"N": "6"}
@@ -352,7 +354,7 @@ def test_a_change_that_does_not_explain_itself_is_told(cloud: None, capsys: pyte
         ("ledger.check", {}, {"LedgerDifferences", "LedgerAccountsBehind", "LedgerEntriesChecked"}),
     ],
 )
-def test_a_scheduled_function_tells_of_each_run(
+def test_a_scheduled_function_reports_each_run(
     cloud: None, capsys: pytest.CaptureFixture[str], function: str, event: Any, names: set[str]
 ) -> None:
     module = function if "." in function else f"{function}.app"
@@ -362,7 +364,7 @@ def test_a_scheduled_function_tells_of_each_run(
     assert {name[0] for name in points} == names
 
 
-def test_the_ledger_function_tells_how_far_it_is_behind(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_ledger_function_reports_how_far_it_is_behind(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
     start = clock.now_ms() / 1000
     with clock.fixed(lambda: start):
         create_account("ann", 5, request_id="r")
@@ -373,7 +375,7 @@ def test_the_ledger_function_tells_how_far_it_is_behind(cloud: None, capsys: pyt
     assert collect_points([json.loads(line)]) == {("LedgerLag",): [60_000], ("LedgerEntries",): [1]}
 
 
-def test_a_job_whose_message_no_claim_settled_is_told(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_whose_message_no_claim_settled_is_counted(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:
     job = create_job("ann", "SLEEP", SLEEP)
     letter = {"messageId": "a", "body": json.dumps({"job_id": job.id, "ttl_ms": 1, "version": job.version})}
     next_day = clock.now_ms() / 1000 + 86_400

@@ -257,7 +257,7 @@ def test_a_name_that_changes_after_the_check_leads_nowhere_else(
     assert private_server.hits == []
 
 
-def test_a_name_that_changes_between_two_hops_is_checked_anew(
+def test_a_name_that_changes_between_two_hops_is_checked_again(
     resolver: Names, connections: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch, private_server: CountingServer
 ) -> None:
     # Given a public server, played by one of ours, that redirects to its own name; which by then is private
@@ -471,7 +471,7 @@ def test_https_asks_for_and_checks_the_certificate_of_the_name(
         assert server.hits == ["/"]
 
 
-def test_a_certificate_nobody_vouches_for_is_refused(
+def test_a_certificate_of_an_unknown_authority_is_refused(
     certificates: Callable[[str], ssl.SSLContext],
     resolver: Names,
     tune: Callable[..., None],

@@ -193,7 +193,7 @@ def test_a_child_whose_parent_is_gone_ends_although_it_is_at_work(program: Progr
 
 
 @pytest.mark.parametrize(("seconds", "error"), [(0.0, TimeIsUpError), (30.0, ChildEndedError)])
-def test_a_child_that_never_gets_ready_is_told_of(
+def test_a_child_that_never_gets_ready_is_reported(
     program: Program, tmp_path: Path, seconds: float, error: type[Exception]
 ) -> None:
     (tmp_path / "task" / "told.py").write_text("import os\nos._exit(1)")

@@ -75,7 +75,7 @@ def test_the_page_is_prometheus_text_and_names_every_family_with_help_and_type()
     assert answer.text.endswith("\n")
 
 
-def test_a_stack_that_did_nothing_yet_tells_zeros_where_there_is_no_label_to_learn() -> None:
+def test_a_stack_that_did_nothing_yet_has_zeros_for_metrics_without_labels() -> None:
     assert now() == {
         ("leaseway_dead_letters",): 0,
         **{("leaseway_balance_updates_total", outcome): 0 for outcome in ("granted", "refused", "conflicted")},
@@ -110,7 +110,9 @@ def test_counters_are_named_as_prometheus_wants_them() -> None:
 # ---- What it says ------------------------------------------------------------------------------------------------
 
 
-def test_requests_and_their_durations_are_told_by_method_route_and_status(answer_requests: Callable[..., None]) -> None:
+def test_requests_and_their_durations_are_shown_by_method_route_and_status(
+    answer_requests: Callable[..., None],
+) -> None:
     answer_requests(*[20] * 7, 2_000)
     answer_requests(*[1] * 3, route="POST /api/v1/jobs/{id}/retry", status="4xx", first=100)
     answer_requests(4, route="other", status="4xx", first=200)
@@ -132,7 +134,7 @@ def test_requests_and_their_durations_are_told_by_method_route_and_status(answer
     ]
 
 
-def test_jobs_are_told_by_type_and_what_they_became_is_never_taken_back() -> None:
+def test_jobs_are_shown_by_type_and_their_ends_are_never_taken_back() -> None:
     # Given one completed, one failed that is tried again, one cancelled, one dead letter, one that runs
     jobs = [create_job("ann", "SLEEP", SLEEP, Options(max_attempts=1)) for _ in range(5)]
     for job in jobs[:2]:
@@ -180,7 +182,7 @@ def test_a_worker_appears_with_its_first_job_and_goes_with_its_last() -> None:
     assert active() == {"w1": 1, "w2": 1}
 
 
-def test_memory_cpu_and_starts_are_told_by_function(capsys: pytest.CaptureFixture[str]) -> None:
+def test_memory_cpu_and_starts_are_shown_by_function(capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     metrics.note("ColdStarts", function="worker")
     metrics.note("CpuUsed", 1_500, function="worker")
@@ -193,7 +195,7 @@ def test_memory_cpu_and_starts_are_told_by_function(capsys: pytest.CaptureFixtur
     assert page["leaseway_cold_starts_total", "worker"] == 1
 
 
-def test_changes_of_balances_are_told_by_how_they_went(capsys: pytest.CaptureFixture[str]) -> None:
+def test_changes_of_balances_are_shown_by_outcome(capsys: pytest.CaptureFixture[str]) -> None:
     create_account("ann", 5, request_id="r")
     capsys.readouterr()
     for amount in (1, -500, 2):

@@ -55,7 +55,7 @@ def test_a_deleted_job_is_counted_no_more() -> None:
     assert (count_jobs("alice"), count_jobs()) == (1, 1)
 
 
-def test_an_item_that_is_no_job_blocks_nobody() -> None:
+def test_an_item_that_is_no_job_blocks_no_other() -> None:
     aws.client("dynamodb").put_item(TableName=require_setting("jobs_table"), Item={"id": {"S": "stray"}})
     put_jobs([make_job_item(1)])
     tally(stream())

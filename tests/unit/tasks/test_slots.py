@@ -259,7 +259,7 @@ def test_a_retried_run_keeps_its_place(fake_clock: FakeClock, make: Callable[...
     assert slots.settle_slot(*read).verdict is Verdict.SKIPPED
 
 
-def test_jitter_delays_a_run_by_the_same_time_whoever_asks(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
+def test_jitter_delays_a_run_by_the_same_time_at_each_call(fake_clock: FakeClock, make: Callable[..., Task]) -> None:
     task = make(jitter_seconds=120)
     fake_clock.move(minutes=5)
     tick()

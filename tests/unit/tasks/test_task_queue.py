@@ -60,7 +60,7 @@ def test_a_dead_letter_of_a_waiting_run_is_sent_afresh_to_the_tasks_queue() -> N
     assert waiting(NORMAL) == []
 
 
-def test_a_records_source_tells_its_queue() -> None:
+def test_a_records_source_names_its_queue() -> None:
     assert Queue.from_arn("arn:aws:sqs:us-east-1:000000000000:tasks") == TASKS
     assert Queue.from_arn("arn:aws:sqs:us-east-1:000000000000:jobs") == NORMAL
 

@@ -71,14 +71,14 @@ def test_the_latest_is_written_no_more_often_than_the_interval(
     assert (read_job(job).progress, read_job(job).progress_note) == (WHOLE, "part 90")
 
 
-def test_a_job_that_is_done_within_the_interval_pays_nothing_for_telling(reports: list[Progress]) -> None:
+def test_a_job_that_is_done_within_the_interval_pays_nothing_for_its_reports(reports: list[Progress]) -> None:
     job = teller(parts=50)
     work()
     assert reports == []
     assert (read_job(job).status, read_job(job).progress) == (JobStatus.COMPLETED, WHOLE)
 
 
-def test_who_tells_nothing_has_nothing_written_and_nothing_in_the_item() -> None:
+def test_a_job_that_reports_nothing_has_nothing_written_and_nothing_in_the_item() -> None:
     job = create_job("ann", "QUICK", {})
     work()
     assert {"progress", "progress_note"}.isdisjoint(JobModel.read(job.id) or {})
@@ -129,7 +129,7 @@ def test_a_write_that_fails_is_tried_again_and_stops_no_work(monkeypatch: pytest
     assert read_job(job).status is JobStatus.COMPLETED
 
 
-def test_a_failed_job_shows_how_far_it_came_and_a_retry_begins_anew(
+def test_a_failed_job_shows_how_far_it_came_and_a_retry_begins_at_zero(
     monkeypatch: pytest.MonkeyPatch, reports: list[Progress]
 ) -> None:
     monkeypatch.setattr(writing, "EVERY_SECONDS", 0.05)
@@ -168,7 +168,7 @@ def test_progress_is_one_unit_and_only_the_claims_own() -> None:
         (1, None, Progress(1_000)),
     ],
 )
-def test_what_is_told_is_kept_in_thousandths_and_within_bounds(
+def test_progress_is_stored_in_thousandths_and_within_bounds(
     fraction: float, note: str | None, expected: tuple[int, str | None]
 ) -> None:
     assert Progress.from_fraction(fraction, note) == expected

@@ -192,7 +192,7 @@ def test_a_worker_whose_lease_was_taken_deletes_nothing(monkeypatch: pytest.Monk
     assert read_job(job).status is JobStatus.RUNNING
 
 
-def test_a_long_neighbour_redelivers_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_neighbour_redelivers_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
     """At each heartbeat the finished jobs' messages are deleted in one call and the running one's lease extended."""
     monkeypatch.setenv("LEASE_SECONDS", "3")
     settings.cache_clear()

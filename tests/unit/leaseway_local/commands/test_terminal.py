@@ -75,8 +75,8 @@ def run_on_terminal(command: str, text: str) -> tuple[int, str]:
 
 
 def hold_that_nothing_acted(screen: str) -> None:
-    shown = OWN_SEQUENCES.sub("", screen).replace("\r", "")
-    assert not ACTS_ON_A_TERMINAL & set(shown), ascii(shown)
+    text = OWN_SEQUENCES.sub("", screen).replace("\r", "")
+    assert not ACTS_ON_A_TERMINAL & set(text), ascii(text)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -66,7 +66,7 @@ def test_an_engine_that_is_none_is_wrong_usage(target_log: list[Target]) -> None
     assert target_log == []
 
 
-def test_a_variable_that_names_no_engine_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_names_no_engine_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(engine_choice.VARIABLE, "moon")
 
     with pytest.raises(LocalCloudError, match="LEASEWAY_ENGINE is 'moon'"):

@@ -148,7 +148,7 @@ def test_a_failure_names_the_causes_and_not_their_consequences() -> None:
     assert "of another deployment" not in failure.value.what
 
 
-def test_a_refused_template_is_told_in_cloudformations_words() -> None:
+def test_a_refused_template_is_reported_in_cloudformations_words() -> None:
     api = CloudFormation(None, refusal="Unresolved resource dependencies [X]")
 
     with pytest.raises(LocalCloudError, match=r"Unresolved resource dependencies \[X\]"):

@@ -115,7 +115,7 @@ def test_a_port_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, port: s
         configured_port()
 
 
-def test_the_port_is_4566_unless_another_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_port_is_4566_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LEASEWAY_PORT", raising=False)
     assert configured_port() == 4566
     monkeypatch.setenv("LEASEWAY_PORT", "4700")

@@ -21,7 +21,7 @@ run._inside(["sh", "-c", "echo started; exec sleep 60"])
 """
 
 
-def test_a_localstack_ends_when_its_command_is_told_to_end() -> None:
+def test_a_localstack_ends_with_its_command() -> None:
     with subprocess.Popen([sys.executable, "-c", INSIDE], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "started\n"
 

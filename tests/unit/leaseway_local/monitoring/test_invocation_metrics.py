@@ -65,7 +65,7 @@ def make_metrics(engine: Engine) -> InvocationMetrics:
     return InvocationMetrics(engine, engine, {"s-api": "/aws/lambda/s-api"})
 
 
-def test_what_only_the_logs_know_is_told_with_its_duration_and_failure(engine: Engine) -> None:
+def test_what_only_the_logs_know_is_counted_with_its_duration_and_failure(engine: Engine) -> None:
     engine.ran("one", 20)
     engine.ran("two", 20)
     engine.ran("three", 7, failed=True)
@@ -73,7 +73,7 @@ def test_what_only_the_logs_know_is_told_with_its_duration_and_failure(engine: E
     assert engine.sums() == {"Invocations": 3, "Errors": 1, "Throttles": 0, "Duration": 47}
 
 
-def test_what_the_engine_counted_itself_is_not_told_again(engine: Engine) -> None:
+def test_what_the_engine_counted_itself_is_not_counted_again(engine: Engine) -> None:
     # Given three of three seconds, of which the engine counted the second, a moment later
     for number, name in enumerate(("one", "two", "three")):
         engine.ran(name, number, at=NOW_MS - 9_000 + number * 3_000 + 900, failed=name == "two")

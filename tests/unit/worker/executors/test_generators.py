@@ -100,7 +100,7 @@ def test_a_payload_that_does_not_fit_is_refused_at_creation(
     assert refusal.value.field == field
 
 
-def test_a_long_sleep_tells_each_tenth_and_a_short_one_nothing(
+def test_a_long_sleep_reports_each_tenth_and_a_short_one_nothing(
     run_job: Callable[..., JsonObject], job: RunningJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_job("SLEEP", {"duration_ms": 60})

@@ -34,7 +34,7 @@ def test_work_is_spread_over_its_time(run_job: Callable[..., JsonObject]) -> Non
     assert clock.now_ms() - began >= 400
 
 
-def test_work_that_is_spread_tells_each_step(run_job: Callable[..., JsonObject], job: RunningJob) -> None:
+def test_work_that_is_spread_reports_each_step(run_job: Callable[..., JsonObject], job: RunningJob) -> None:
     run_job("PRIME_COUNT", {"below": 1_000, "duration_ms": 0})
     assert job.progress_reports[0] == (1 / 20, "segment 1 of 20")
     assert job.progress_reports[-1] == (1.0, "segment 20 of 20")
@@ -64,7 +64,7 @@ def test_an_audit_finds_what_is_there_twice(run_job: Callable[..., JsonObject]) 
     assert result["largest"] == objects.job_key("anna", "j", "1.bin")
 
 
-def test_a_check_tells_who_answered_and_who_did_not(
+def test_a_check_reports_who_answered_and_who_did_not(
     run_job: Callable[..., JsonObject], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with run_counting_server() as server:

@@ -92,7 +92,7 @@ def test_a_paused_lane_takes_nothing_until_it_goes_on() -> None:
     node.stop()
 
 
-def test_a_dead_workers_job_is_run_apart_and_keeps_its_slot_meanwhile() -> None:
+def test_a_dead_workers_job_is_run_apart_and_keeps_its_slot() -> None:
     job_id = quick()
     assert isinstance(claim.claim(job_id, "dead worker"), claim.Claimed)
     later = clock.now_ms() / 1000 + settings().lease_seconds + 1
@@ -181,7 +181,7 @@ def test_a_node_takes_what_no_function_does_and_can_run_it(
     assert enabled == "false" or names == named
 
 
-def test_reports_are_lines_of_json_ended_by_crlf_and_only_where_somebody_listens() -> None:
+def test_reports_are_lines_of_json_ended_by_crlf_and_only_if_a_monitor_listens() -> None:
     written, silent = io.StringIO(newline=""), io.StringIO()
     for reports in (Reports(enabled=True, stream=written), Reports(enabled=False, stream=silent)):
         reports.report_number(7)
