@@ -8,7 +8,7 @@ import msgspec
 from chalice.app import Blueprint, ChaliceUnhandledError, Request, Response
 
 from api.access import Access, access_to
-from api.callers import Caller, admit
+from api.callers import Caller, admit, require_current
 from api.headers import IDEMPOTENCY_KEY, idempotency_key, versions_to_match
 from api.requests import BodyReader, QueryReader, path_text
 from leaseway.errors import InvalidInputError, LeasewayError
@@ -80,6 +80,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it takes an Idempotency-Key and answers a repeat as the first time."""
     conditional: bool = False
     """Whether it takes an If-Match with the ETag of what it changes."""
+    rechecks_admins: bool = False
+    """Whether an Admin's token is checked again, past the authorizer's cache of half a minute: for money and roles."""
     errors: tuple[type[LeasewayError], ...] = ()
     """Those of its own; what any body or query may raise is added by the generator."""
     location: bool = False
@@ -126,6 +128,8 @@ def _chalice_view(view: View, declared: Operation) -> Callable[..., Response]:
         request = current_request.get()
         try:
             caller = admit(request, access)  # before anything of the request is looked at
+            if declared.rechecks_admins:
+                require_current(caller)
             call = Call(
                 key=_key(request, caller, declared),
                 if_versions=_condition(request, declared),

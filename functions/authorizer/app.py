@@ -35,5 +35,6 @@ def handler(request: AuthRequest) -> AuthResponse:
         "subject": claims.sub,
         "role": claims.role.value,
         "expires_at": str(claims.exp),
+        "generation": str(claims.gen),
     }
     return AuthResponse(_EVERY_ROUTE, claims.sub, authorizer_context)

@@ -1,5 +1,7 @@
 """The function behind the template's custom resources: the first Admin, and a check of the parameters.
 
+Invoked by hand with `{"break_glass": NAME}`, it makes that user an Admin: the way back in when no Admin can sign in.
+
 CloudFormation waits up to an hour for an answer, so one is sent whatever happens.
 """
 
@@ -11,7 +13,8 @@ with coldstart.loading():
     from typing import TYPE_CHECKING, Any, NamedTuple
 
     from leaseway import aws
-    from leaseway.identity import ensure_admin
+    from leaseway.errors import LeasewayError
+    from leaseway.identity import ensure_admin, make_admin
     from leaseway.logs import log
     from leaseway.settings import SettingsInvalidError, require_setting
 
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-def handler(event: dict[str, Any], context: "LambdaContext") -> None:
-    """Answer one event of CloudFormation. Deleting a resource does nothing; no user is deleted."""
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any] | None:
+    """Answer one event of CloudFormation, or break the glass. Deleting a resource does nothing; no user is deleted."""
+    if "break_glass" in event:
+        return _break_glass(event["break_glass"])
     try:
         if event["RequestType"] != "Delete":
             _RESOURCES[event["ResourceType"]].create()
@@ -32,6 +37,18 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> None:
         _answer(event, "FAILED", f"{type(failure).__name__}: see the function's log")
     else:
         _answer(event, "SUCCESS", "")
+    return None
+
+
+def _break_glass(username: str) -> dict[str, Any]:
+    """Make the user an Admin and return a code for a new password, or the reason of a refusal."""
+    try:
+        code = make_admin(username)
+    except LeasewayError as refusal:
+        return {"error": refusal.detail}
+    facts = {"event": "break_glass", "outcome": "granted", "who": username}
+    log.warning("security", extra={"action": "security", **facts})
+    return {"username": username, "code": code.text, "expires_at": code.expires_at}
 
 
 def _create_admin() -> None:

@@ -56,6 +56,10 @@ ROWS: dict[tuple[str, str], Row] = {
     ("post", "/connect/token"): Row(
         200, body=lambda things: {"grant_type": "password", "username": things.user, "password": PASSWORD}
     ),
+    # A code that nobody handed out: anyone may try one, and nothing is changed.
+    ("post", "/auth/password"): Row(
+        403, body=lambda things: {"username": things.user, "code": "made-up", "new_password": "quarry-violin-sunday"}
+    ),
     ("get", "/api/v1/me"): Row(200),
     # The present password is wrong: who may call it learns that much, and nothing is changed.
     ("post", "/api/v1/me/password"): Row(
@@ -63,6 +67,15 @@ ROWS: dict[tuple[str, str], Row] = {
     ),
     ("post", "/api/v1/users"): Row(201, body=lambda things: {"username": things.fresh(), "password": PASSWORD}),
     ("post", "/api/v1/invitations"): Row(201),
+    ("get", "/api/v1/users"): Row(200),
+    ("get", "/api/v1/users/{username}"): Row(200, lambda things: f"/api/v1/users/{things.other}"),
+    # There is no such user: who may call these learns that much, and nothing is changed.
+    **{
+        ("post", f"/api/v1/users/{{username}}/{change}"): Row(
+            404, lambda _, change=change: f"/api/v1/users/nobody/{change}"
+        )
+        for change in ("disable", "enable", "logout", "reset", "unlock")
+    },
     ("put", "/api/v1/users/{username}/role"): Row(
         200, lambda things: f"/api/v1/users/{things.other}/role", lambda _: {"role": "User"}
     ),

@@ -62,6 +62,7 @@ class BalanceChange(msgspec.Struct, forbid_unknown_fields=True):
     Operation(
         method="POST",
         path="/api/users",
+        rechecks_admins=True,
         tag=_TAG,
         summary="Open an account",
         status=201,
@@ -145,6 +146,7 @@ def show_balance(call: Call[None, BalanceMoment]) -> AccountView:
     Operation(
         method="POST",
         path="/api/users/update-balance",
+        rechecks_admins=True,
         tag=_TAG,
         summary="Change a balance",
         body=BalanceChange,

@@ -12,10 +12,12 @@ from api.user_views import NewPassword, Username, UserView, user_view
 from leaseway.errors import NotYoursError, OutcomeUnknownError, UnavailableError
 from leaseway.identity import (
     BadCredentialsError,
+    CodeRefusedError,
     InvitationRefusedError,
     InvitationRequiredError,
     LockedOutError,
     RegistrationClosedError,
+    UserDisabledError,
     UsernameTakenError,
     UserNotFoundError,
     WeakPasswordError,
@@ -23,8 +25,10 @@ from leaseway.identity import (
     get_user,
     issue,
     register,
+    set_password_by_code,
     sign_in,
 )
+from leaseway.identity.codes import LONGEST as CODE_LIMIT
 
 identity = Blueprint(__name__)
 
@@ -43,6 +47,14 @@ class Registration(msgspec.Struct, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+
+
+class PasswordReset(msgspec.Struct, forbid_unknown_fields=True):
+    """A one-time code, and the password that it sets."""
+
+    username: Username
+    code: Annotated[str, Meta(max_length=CODE_LIMIT, extra_json_schema={"format": "password"})]
+    new_password: NewPassword
 
 
 class PasswordChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -85,6 +97,30 @@ def register_user(call: Call[Registration, None]) -> UserView:
         security.record(call.request, "register", refusal.code, who=call.body.username)
         raise
     security.record(call.request, "register", "granted", who=user.username)
+    return user_view(user)
+
+
+@operation(
+    identity,
+    Operation(
+        method="POST",
+        path="/auth/password",
+        tag=_TAG,
+        summary="Set a password with a one-time code",
+        body=PasswordReset,
+        answer=UserView,
+        errors=(CodeRefusedError, WeakPasswordError, OutcomeUnknownError, UnavailableError),
+        example={"username": "alice", "code": "kX3b0mJ1...", "new_password": "quarry-violin-sunday"},
+    ),
+)
+def set_password(call: Call[PasswordReset, None]) -> UserView:
+    """An Admin hands out the code. It works once, ends the user's tokens, and ends a lock-out of the name."""
+    try:
+        user = set_password_by_code(call.body.username, call.body.code, call.body.new_password)
+    except CodeRefusedError as refusal:
+        security.record(call.request, "password_reset", refusal.code, who=call.body.username)
+        raise
+    security.record(call.request, "password_reset", "granted", who=user.username)
     return user_view(user)
 
 
@@ -160,7 +196,7 @@ def show_me(call: Call[None, None]) -> UserView:
         summary="Change your password",
         body=PasswordChange,
         answer=UserView,
-        errors=(BadCredentialsError, WeakPasswordError, LockedOutError),
+        errors=(BadCredentialsError, UserDisabledError, WeakPasswordError, LockedOutError),
     ),
 )
 def change_my_password(call: Call[PasswordChange, None]) -> UserView:

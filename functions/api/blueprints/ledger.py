@@ -128,6 +128,7 @@ def list_entries(call: Call[None, EntryFilter]) -> LedgerView:
     Operation(
         method="POST",
         path="/api/v1/transfers",
+        rechecks_admins=True,
         tag=_TAG,
         summary="Move money between two accounts",
         body=NewTransfer,
@@ -171,6 +172,7 @@ def make_transfer(call: Call[NewTransfer, None]) -> TransferView:
     Operation(
         method="POST",
         path="/api/v1/ledger/{entry}/reversal",
+        rechecks_admins=True,
         tag=_TAG,
         summary="Reverse an entry",
         status=201,

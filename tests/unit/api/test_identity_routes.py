@@ -10,7 +10,7 @@ import pytest
 
 from api.access import ACCESS, Access, AccessUndeclaredError, access_to
 from api.app import blueprints
-from leaseway.identity import authenticate, register
+from leaseway.identity import authenticate, ensure_admin, register
 from leaseway.settings import settings
 from support.api_gateway import ADDRESS, ADMIN, ApiResponse, call, make_caller, post
 
@@ -25,6 +25,7 @@ GOOD = {"grant_type": "password", "username": "alice", "password": PASSWORD}
 @pytest.fixture
 def alice(cloud: None) -> None:
     register("alice", PASSWORD)
+    ensure_admin("admin", PASSWORD)
 
 
 def send(body: str, content_type: str | None = FORM) -> ApiResponse:
@@ -241,7 +242,8 @@ def test_a_route_without_a_row_cannot_be_declared() -> None:
 
 @pytest.mark.parametrize("route", sorted(ACCESS), ids=" ".join)
 def test_each_route_asks_what_its_row_says(route: tuple[str, str]) -> None:
-    # Given a route, called with nothing that fits
+    # Given an Admin, and a route, called with nothing that fits
+    ensure_admin("admin", PASSWORD)
     method, path = route
     parts = {"path": dict.fromkeys(re.findall(r"\{(\w+)\}", path), "x")}
 

@@ -8,7 +8,7 @@ import pytest
 
 from authorizer.app import CACHE_SECONDS, app, handler
 from leaseway.errors import UnavailableError
-from leaseway.identity import Role, change_role, issue, register
+from leaseway.identity import Role, change_role, ensure_admin, issue, register
 from leaseway.identity.keys import KeyRing
 from support.call_meter import meter_calls
 from support.forged_tokens import forge_tokens
@@ -43,6 +43,7 @@ def test_a_valid_token_names_its_user_and_allows_every_route_of_the_stage() -> N
         "subject": "alice",
         "role": "User",
         "expires_at": "",
+        "generation": "1",
     }
     assert answer["policyDocument"]["Statement"] == [
         {
@@ -71,6 +72,7 @@ def test_a_token_that_is_not_ours_yields_nothing_but_that() -> None:
 
 def test_a_revoked_token_has_a_state_of_its_own() -> None:
     token = issue(register("alice", PASSWORD)).text
+    ensure_admin("admin", PASSWORD)
     change_role("alice", Role.ADMIN, actor="admin")
     assert authorize(token)["context"] == {"state": "TOKEN_REVOKED"}
 

@@ -20,7 +20,7 @@ from urllib3.exceptions import HTTPError
 from leaseway import aws, clock, metrics
 from leaseway.accounts import change_balance, create_account, transfer
 from leaseway.errors import UnavailableError
-from leaseway.identity import issue, register
+from leaseway.identity import ensure_admin, issue, register
 from leaseway.identity.keys import key_ring
 from leaseway.jobs import Options, create_job, get_job
 from leaseway.jobs.create.options import Priority
@@ -211,6 +211,7 @@ def _tasks_over_http() -> None:
 
 
 def _identity_over_http() -> None:
+    ensure_admin("admin", PASSWORD)
     zoe = {"username": "zoe", "password": PASSWORD}
     code = post("/api/v1/invitations", {}).json["invitation"]
     assert post("/auth/register", zoe | {"invitation": code}, caller=None).status == 201
@@ -220,6 +221,14 @@ def _identity_over_http() -> None:
     change = {"current_password": PASSWORD, "new_password": "quarry-violin-sunday"}
     post("/api/v1/me/password", change, caller=make_caller("zoe"))
     call("PUT", "/api/v1/users/{username}/role", path={"username": "zoe"}, body='{"role": "Admin"}', headers=JSON)
+    made = post("/api/v1/users", {"username": "Yann"}).json
+    for change in ("disable", "enable", "logout", "unlock"):
+        assert call("POST", f"/api/v1/users/{{username}}/{change}", path={"username": "Yann"}).status == 200
+    password = {"username": "Yann", "code": made["code"], "new_password": PASSWORD}
+    assert post("/auth/password", password, caller=None).status == 200
+    assert call("POST", "/api/v1/users/{username}/reset", path={"username": "Yann"}).status == 200
+    assert call("GET", "/api/v1/users").status == 200
+    assert call("GET", "/api/v1/users/{username}", path={"username": "Yann"}).status == 200
 
 
 def authorizer(calls: CallRecorder) -> None:
@@ -234,6 +243,8 @@ def first_admin(calls: CallRecorder) -> None:
     event = {"RequestType": "Create", "ResourceType": "Custom::FirstAdmin", "ResponseURL": "http://127.0.0.1:9/"}
     with pytest.raises(HTTPError):  # no server takes the answer
         run("first_admin.app", event | ids, calls)
+    for name in ("Root", "Root"):  # created, and then made an Admin again
+        assert run("first_admin.app", {"break_glass": name}, calls)["code"]
 
 
 def worker(calls: CallRecorder) -> None:

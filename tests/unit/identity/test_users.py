@@ -186,6 +186,7 @@ def test_who_holds_a_stolen_token_cannot_change_the_password_without_knowing_it(
 @pytest.mark.usefixtures("cloud")
 def test_a_role_that_changes_ends_every_token_of_before() -> None:
     # Given an Admin with a token
+    ensure_admin("admin", GOOD)
     register("alice", GOOD)
     token = issue(change_role("alice", Role.ADMIN, actor="admin")).text
     assert authenticate(token).role is Role.ADMIN
@@ -199,6 +200,7 @@ def test_a_role_that_changes_ends_every_token_of_before() -> None:
 
 @pytest.mark.usefixtures("cloud")
 def test_giving_a_role_that_the_user_has_ends_nothing() -> None:
+    ensure_admin("admin", GOOD)
     token = issue(register("alice", GOOD)).text
     assert change_role("alice", Role.USER, actor="admin") == get_user("alice")
     assert authenticate(token)
@@ -215,6 +217,7 @@ def test_no_admin_changes_the_own_role_so_that_one_is_left() -> None:
 @pytest.mark.usefixtures("cloud")
 @pytest.mark.parametrize("name", ["nobody", "attempts#alice", ""])
 def test_a_role_needs_a_user(name: str) -> None:
+    ensure_admin("admin", GOOD)
     with pytest.raises(BadCredentialsError):
         sign_in("alice", "wrong")  # leaves an item that counts her failures
     with pytest.raises(UserNotFoundError):

@@ -4,6 +4,7 @@ The kinds are here, and each domain defines its own below them. `api.problems` m
 
     LeasewayError
         BadCredentialsError
+            UserDisabledError
         ConflictError
             AlreadyEndedError
             AlreadyReversedError
@@ -47,6 +48,7 @@ The kinds are here, and each domain defines its own below them. `api.problems` m
             TaskNotFoundError
             UserNotFoundError
         NotYoursError
+            CodeRefusedError
             InvitationRefusedError
             InvitationRequiredError
             RegistrationClosedError

@@ -13,7 +13,7 @@ import math
 import msgspec
 
 from leaseway import clock
-from leaseway.dynamodb.table import ConditionRefusedError, Item
+from leaseway.dynamodb.table import ConditionRefusedError, Item, Part
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.identity.model import AttemptsModel
 from leaseway.settings import settings
@@ -79,6 +79,16 @@ def clear_failures(username: str) -> None:
     except ConditionRefusedError as refusal:
         attempts = _to_attempts(refusal.item)
         raise LockedOutError(attempts.locked_until - clock.now_ms()) from None
+
+
+def forget(username: str) -> None:
+    """Forget the failures, locked or not. One write."""
+    AttemptsModel.remove(_key(username), AttemptsModel.key.exists() | AttemptsModel.key.does_not_exist())
+
+
+def forget_part(username: str) -> Part:
+    """Forget the failures, locked or not, as a part of a transaction."""
+    return AttemptsModel.remove_part(_key(username))
 
 
 def _count(username: str, seen: Attempts, counted: Attempts) -> None:

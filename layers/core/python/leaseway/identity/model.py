@@ -25,6 +25,8 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of another generation are refused."""
     created_at: int
     updated_at: int
+    disabled: bool = False
+    """A disabled user cannot sign in, and has no valid token."""
 
 
 class UserModel(Table):
@@ -43,6 +45,24 @@ class UserModel(Table):
     updated_at = NumberAttribute()
     change_id = UnicodeAttribute(null=True)
     """The id of the write that made this version: after a lost answer it shows whether the write was ours."""
+    disabled_at = NumberAttribute(null=True)
+    reset_digest = UnicodeAttribute(null=True)
+    """The hash of the one-time code that may set a new password, until the second `reset_expires_at`."""
+    reset_expires_at = NumberAttribute(null=True)
+    name_key = UnicodeAttribute(null=True)
+    """The folded name that this user holds in the table; users of earlier releases hold theirs from a sign-in on."""
+
+
+class NameModel(Table):
+    """A name without its case, held by the one user who may have it; it lies in the users table under its own key."""
+
+    table_setting = "users_table"
+
+    class Meta:
+        table_name = "set by Table"
+
+    key = UnicodeAttribute(hash_key=True, attr_name="username")
+    held_by = UnicodeAttribute()
 
 
 class InvitationModel(Table):
@@ -85,4 +105,5 @@ def user_from_item(item: Item) -> User:
         token_generation=int(item["token_generation"]["N"]),
         created_at=int(item["created_at"]["N"]),
         updated_at=int(item["updated_at"]["N"]),
+        disabled="disabled_at" in item,
     )

@@ -21,6 +21,9 @@ _ESTIMATED_CHARACTERS = 72  # the estimate's cost grows with the square of the l
 _PRODUCT_WORDS = ("leaseway",)
 _MOST_COMBINATIONS = 8  # of what l33t may stand for
 
+NO_PASSWORD = "none"  # noqa: S105 - it is none
+"""Stands for the hash of a user who has not set a password yet: no password matches it."""
+
 # The hash of an unknown password: checking an unknown user costs as much as checking a known one.
 _DUMMY_HASH = "$argon2id$v=19$m=19456,t=2,p=1$0h3OVwKAbExab9KS3JLFog$pOAq17w7jKcGkjGN9CBXpAfeTylS/5VW44ggE5bxEAY"
 
@@ -75,6 +78,8 @@ def matches(password: str, password_hash: str | None) -> bool:
     """Return whether the password has this hash. None, for a user who does not exist, costs the same and is False."""
     from argon2.exceptions import VerifyMismatchError  # noqa: PLC0415
 
+    if password_hash == NO_PASSWORD:
+        password_hash = None
     try:
         _hasher().verify(password_hash or _DUMMY_HASH, _normal(password[: LONGEST + 1]))
     except VerifyMismatchError:

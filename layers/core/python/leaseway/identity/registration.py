@@ -13,22 +13,20 @@ from typing import NamedTuple
 
 from leaseway import clock
 from leaseway.accounts.model import AccountModel
-from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Item, Part
-from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
-from leaseway.errors import ConflictError, LeasewayError, NotYoursError, UnavailableError
+from leaseway.dynamodb.transactions import TransactionCancelledError
+from leaseway.errors import ConflictError, LeasewayError, NotYoursError
 from leaseway.identity import passwords
+from leaseway.identity.codes import OneTimeCode
 from leaseway.identity.invitations import InvitationRefusedError, check_invitation, use_part
 from leaseway.identity.model import Role, User, UserModel, user_from_item
-from leaseway.identity.names import require_username
+from leaseway.identity.names import fold, hold_parts, require_username
+from leaseway.identity.user_writes import write_all
 from leaseway.settings import settings
-
-_TRIES = 4
-_BACKOFF = Backoff(first=0.05)
 
 
 class UsernameTakenError(ConflictError):
-    """There is already a user or an account with this name."""
+    """There is already a user with this name, in any case, or an account."""
 
     code = "USERNAME_TAKEN"
 
@@ -55,8 +53,8 @@ class _Requirement(NamedTuple):
 def register(username: str, password: str, *, invitation: str | None = None) -> User:
     """Create a user with the role User, if REGISTRATION admits it. About 30 ms for the hash.
 
-    One transaction of 4 write units; with an invitation 6, and one read before the hash. Refused without any call if
-    registration is closed.
+    One transaction of 6 write units, 8 for a name with capitals; with an invitation 2 more, and one read before the
+    hash. Refused without any call if registration is closed.
 
     Raises:
         RegistrationClosedError, InvitationRequiredError: the deployment does not admit it.
@@ -83,8 +81,14 @@ def create_user(username: str, password: str, *, role: Role = Role.USER) -> User
     return _insert_user(username, password, role, [_without_account(username)])
 
 
+def create_user_without_password(username: str, code: OneTimeCode, *, role: Role = Role.USER) -> User:
+    """Create a user who sets the first password with `code`. Costs and raises as `create_user`, without a hash."""
+    require_username(username)
+    return _insert_user(username, None, role, [_without_account(username)], code=code)
+
+
 def ensure_admin(username: str, password: str) -> bool:
-    """Create the first Admin if no user has the name. Returns whether one was created. 2 write units."""
+    """Create the first Admin if no user has the name. Returns whether one was created. 4 write units."""
     require_username(username)
     passwords.check_new_password(password, username)
     try:
@@ -106,36 +110,44 @@ def _without_account(username: str) -> _Requirement:
     return _Requirement(AccountModel.check_part(username, AccountModel.user_id.does_not_exist()), UsernameTakenError())
 
 
-def _insert_user(username: str, password: str, role: Role, requirements: Sequence[_Requirement]) -> User:
+def _insert_user(
+    username: str,
+    password: str | None,
+    role: Role,
+    requirements: Sequence[_Requirement],
+    *,
+    code: OneTimeCode | None = None,
+) -> User:
     now = clock.now_ms()
     item = UserModel(
         username,
-        password_hash=passwords.hash_password(password),
+        password_hash=passwords.hash_password(password) if password is not None else passwords.NO_PASSWORD,
         role=role.value,
         token_generation=1,
         created_at=now,
         updated_at=now,
         change_id=uuid.uuid4().hex,
+        reset_digest=code.digest if code else None,
+        reset_expires_at=code.expires_at if code else None,
+        name_key=fold(username),
     )
     put = _Requirement(UserModel.put_part(item, UserModel.username.does_not_exist()), UsernameTakenError())
-    _write([put, *requirements], item)
+    name_requirements = [_Requirement(part, UsernameTakenError()) for part in hold_parts(username)]
+    _write([put, *name_requirements, *requirements], item)
     return user_from_item(item.serialize())
 
 
 def _write(requirements: Sequence[_Requirement], item: UserModel) -> None:
-    for _ in _BACKOFF.attempts(_TRIES):
-        try:
-            return transact_with_retries([requirement.part for requirement in requirements])
-        except TransactionCancelledError as cancelled:
-            # If the answer to our own put was lost, its repeat meets the user that it has created.
-            if _is_made_by(item, cancelled.reasons[0].item):
-                return None
-            for reason, requirement in zip(cancelled.reasons, requirements, strict=False):
-                if reason.refused:
-                    raise requirement.error from None
-            if not cancelled.is_passing:
-                raise
-    raise UnavailableError("other requests keep changing this name; nothing was changed")
+    try:
+        write_all([requirement.part for requirement in requirements])
+    except TransactionCancelledError as cancelled:
+        # If the answer to our own put was lost, its repeat meets the user that it has created.
+        if _is_made_by(item, cancelled.reasons[0].item):
+            return
+        for reason, requirement in zip(cancelled.reasons, requirements, strict=False):
+            if reason.refused:
+                raise requirement.error from None
+        raise
 
 
 def _is_made_by(item: UserModel, existing: Item | None) -> bool:

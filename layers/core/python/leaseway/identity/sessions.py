@@ -12,7 +12,17 @@ def authenticate(token: str) -> tokens.TokenClaims:
         UnavailableError: there are no keys to check it with.
     """
     claims = tokens.read(token)
-    item = UserModel.read(claims.sub)
-    if item is None or user_from_item(item).token_generation != claims.gen:
-        raise tokens.TokenRevokedError
+    check_current(claims.sub, claims.gen)
     return claims
+
+
+def check_current(username: str, generation: int) -> None:
+    """Refuse a token generation that was ended, past every cache. One consistent read.
+
+    Raises:
+        TokenRevokedError: the user has another generation now, is disabled, or is no more.
+    """
+    item = UserModel.read(username)
+    user = user_from_item(item) if item is not None else None
+    if user is None or user.disabled or user.token_generation != generation:
+        raise tokens.TokenRevokedError

@@ -1,11 +1,13 @@
-"""Signs users in, and changes their passwords and roles."""
+"""Reads users, signs them in, and changes their passwords."""
+
+import uuid
 
 from leaseway import clock
 from leaseway.dynamodb.table import ConditionRefusedError
-from leaseway.errors import ConflictError, LeasewayError, NotFoundError
+from leaseway.errors import LeasewayError, NotFoundError
 from leaseway.identity import lockout, passwords
-from leaseway.identity.model import Role, User, UserModel, user_from_item
-from leaseway.identity.names import is_username
+from leaseway.identity.model import User, UserModel, user_from_item
+from leaseway.identity.names import hold_earlier_name, is_username
 
 
 class UserNotFoundError(NotFoundError):
@@ -14,16 +16,16 @@ class UserNotFoundError(NotFoundError):
     code = "USER_NOT_FOUND"
 
 
-class OwnRoleError(ConflictError):
-    """Users cannot change their own role, so that there is always an Admin."""
-
-    code = "OWN_ROLE"
-
-
 class BadCredentialsError(LeasewayError):
     """The username or the password is wrong."""
 
     code = "BAD_CREDENTIALS"
+
+
+class UserDisabledError(BadCredentialsError):
+    """The user is disabled: ask an Admin."""
+
+    code = "USER_DISABLED"
 
 
 def get_user(username: str) -> User:
@@ -41,10 +43,12 @@ def get_user(username: str) -> User:
 def sign_in(username: str, password: str) -> User:
     """Check a name and a password; returns the user.
 
-    Two reads, one write and about 30 ms, whether the user exists or not.
+    Two reads, one write and about 30 ms, whether the user exists or not. Two writes more at the first sign-in of a user
+    of an earlier release.
 
     Raises:
         BadCredentialsError: there is no such user, or the password is wrong; the error does not show which.
+        UserDisabledError: the password is right, but the user is disabled.
         LockedOutError: too many failures before; the password was not even tried.
     """
     if not is_username(username):
@@ -56,7 +60,12 @@ def sign_in(username: str, password: str) -> User:
         raise BadCredentialsError
     assert item is not None  # noqa: S101 - no password matches a user who does not exist
     lockout.clear_failures(username)
-    return user_from_item(item)
+    if "name_key" not in item:
+        hold_earlier_name(username)
+    user = user_from_item(item)
+    if user.disabled:
+        raise UserDisabledError
+    return user
 
 
 def change_password(username: str, present: str, new: str) -> User:
@@ -70,39 +79,17 @@ def change_password(username: str, present: str, new: str) -> User:
     user = sign_in(username, present)
     # The password was checked for this generation: if another change came between, this one must not happen.
     unchanged = UserModel.token_generation == user.token_generation
+    change_id = uuid.uuid4().hex
     actions = [
         UserModel.password_hash.set(passwords.hash_password(new)),
         UserModel.token_generation.add(1),
         UserModel.updated_at.set(clock.now_ms()),
+        UserModel.change_id.set(change_id),
     ]
     try:
         return user_from_item(UserModel.change(username, actions, unchanged))
-    except ConditionRefusedError:
-        raise BadCredentialsError from None
-
-
-def change_role(username: str, role: Role, *, actor: str) -> User:
-    """Give a user a role. A change revokes all earlier tokens, so no token carries a role that its user has lost.
-
-    One write if it changes, one more read if it does not.
-
-    Raises:
-        OwnRoleError: the user is the actor.
-        UserNotFoundError: there is no such user.
-    """
-    if username == actor:
-        raise OwnRoleError
-    if not is_username(username):
-        raise UserNotFoundError
-    has_another_role = UserModel.username.exists() & (UserModel.role != role.value)
-    actions = [
-        UserModel.role.set(role.value),
-        UserModel.token_generation.add(1),
-        UserModel.updated_at.set(clock.now_ms()),
-    ]
-    try:
-        return user_from_item(UserModel.change(username, actions, has_another_role))
     except ConditionRefusedError as refusal:
-        if refusal.item is None:
-            raise UserNotFoundError from None
-        return user_from_item(refusal.item)
+        # The SDK repeats a write whose answer was lost, and the repeat meets what the first one wrote.
+        if refusal.item is not None and refusal.item.get("change_id") == {"S": change_id}:
+            return user_from_item(refusal.item)
+        raise BadCredentialsError from None
