@@ -49,6 +49,7 @@ IN_WORDS = [
     ("size", r"size must be 1 to 26214400 bytes"),
     ("at", r"is in the future"),
     ("status", r"a list of all owners needs a status"),
+    ("owner", r"must be the userId"),
     (None, r"say which jobs: by status, type, tag or time of creation"),
 ]
 """Refusals of form, by field, that the document states in a description because a schema cannot or should not."""
