@@ -16,7 +16,9 @@ from chalice.app import Chalice
 from leaseway_local.connection.clients import Clients, Target
 from leaseway_local.connection.outputs import Outputs, read_variables
 from leaseway_local.connection.target import open_clients, read_outputs
+from leaseway_local.engine import processes
 from leaseway_local.engine.paths import ROOT
+from leaseway_local.errors import LocalCloudError
 from leaseway_local.terminal.console import messages
 
 _SOURCES = (ROOT / "functions", ROOT / "layers" / "core" / "python")
@@ -33,6 +35,8 @@ def api_local(port: PortOption = 8000) -> None:
 
     clients = open_clients(Target.LOCAL)
     variables = variables_of(clients, read_outputs(Target.LOCAL))
+    if not processes.port_is_free(port):  # the process that serves would end in a traceback at each change
+        raise LocalCloudError(f"port {port} is taken by {processes.port_owner(port)}.", "Give another one with --port.")
     messages.print(f"API on http://127.0.0.1:{port}; it starts again whenever functions/ or layers/core/ changes")
     run_process(*_SOURCES, target=serve, args=(port, variables), watch_filter=PythonFilter(), grace_period=0.5)
 

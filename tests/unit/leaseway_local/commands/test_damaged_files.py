@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -220,3 +221,21 @@ def test_a_record_that_may_not_be_read_is_named(
         assert "has written no log" in end.err
     else:
         assert (end.code, end.err) == (1, f"✗ {path}: {failure.strerror}\n")
+
+
+@pytest.mark.parametrize("listening", [True, False])
+def test_api_local_needs_a_free_port(home: Path, monkeypatch: pytest.MonkeyPatch, listening: bool) -> None:
+    monkeypatch.delenv("LEASEWAY_ENGINE")
+    (home / "engine.json").write_text(json.dumps(RECORD))
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        if listening:
+            server.listen()
+        else:
+            server.close()
+
+        end = run("api-local", "--port", str(port))
+
+    assert end.code == (1 if listening else 0), end
+    assert (f"✗ port {port} is taken by " in end.err) is listening
