@@ -261,11 +261,11 @@ def test_a_page_costs_one_query_a_shard_one_batch_and_one_total() -> None:
 
 def test_running_jobs_behind_a_backlog_are_reached_by_the_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given more jobs that wait than a page may read keys, and running ones whose next look comes after theirs
-    monkeypatch.setenv("LIST_KEY_BUDGET", "40")
+    monkeypatch.setenv("LIST_KEY_BUDGET", "100")
     settings.cache_clear()
-    put_jobs([make_job_item(n, status="CREATED") for n in range(100)])
-    put_jobs([make_job_item(n, status="RUNNING", look_at=EPOCH_MS + 900_000 + n) for n in range(100, 103)])
+    put_jobs([make_job_item(n, status="CREATED") for n in range(250)])
+    put_jobs([make_job_item(n, status="RUNNING", look_at=EPOCH_MS + 900_000 + n) for n in range(250, 253)])
     # When the running ones are listed, then the first page is empty and leads on, and each comes once
     first, *rest = walk(owner=None, status=JobStatus.RUNNING, size=20)
     assert first == []
-    assert flat(rest) == [100, 101, 102]
+    assert flat(rest) == [250, 251, 252]
