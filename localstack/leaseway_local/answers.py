@@ -231,6 +231,35 @@ class UserAnswer(TypedDict):
 
     username: str
     role: str
+    created_at: str
+    disabled: bool
+
+
+class NewUserAnswer(UserAnswer):
+    """A new user; the code is null if it has a password."""
+
+    code: str | None
+
+
+class UserPageAnswer(TypedDict):
+    """A page of users."""
+
+    content: list[UserAnswer]
+    cursor: str | None
+
+
+class ResetAnswer(TypedDict):
+    """A one-time code for a new password."""
+
+    username: str
+    code: str
+
+
+class InvitationAnswer(TypedDict):
+    """An invitation."""
+
+    invitation: str
+    expires_at: str
 
 
 class UploadAnswer(TypedDict):

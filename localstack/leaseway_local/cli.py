@@ -28,6 +28,7 @@ from leaseway_local.commands import (
     status,
     tasks,
     top,
+    users,
 )
 from leaseway_local.connection import engine_choice
 from leaseway_local.connection.api_client import ApiProblem
@@ -93,6 +94,7 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(users.app, name="users")
 
 
 def main() -> None:

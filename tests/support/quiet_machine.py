@@ -45,6 +45,15 @@ ARGUMENTS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("tasks", "run"): ("0" * 32,),
     ("tasks", "watch"): ("--looks", "1"),
     ("top",): ("--looks", "2"),
+    ("users", "break-glass"): ("ann",),
+    ("users", "create"): ("ann",),
+    ("users", "disable"): ("ann",),
+    ("users", "enable"): ("ann",),
+    ("users", "logout"): ("ann",),
+    ("users", "reset"): ("ann",),
+    ("users", "role"): ("ann", "Worker"),
+    ("users", "show"): ("ann",),
+    ("users", "unlock"): ("ann",),
 }
 MOST_SLEEPS = 20
 

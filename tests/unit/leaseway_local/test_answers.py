@@ -7,8 +7,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, 
 import msgspec
 import pytest
 
-from api import account_views, job_views, task_views
-from api.blueprints import control, dead_letters, identity, overview, uploads
+from api import account_views, job_views, task_views, user_views
+from api.blueprints import control, dead_letters, overview, uploads
 from leaseway_local import answers
 from leaseway_local.answer_checks import UnexpectedAnswerError, check_answer, parse_answer, parse_time
 from leaseway_local.connection.pages import CursorTrail
@@ -33,7 +33,11 @@ VIEWS: dict[Any, type[msgspec.Struct]] = {
     answers.AccountAnswer: account_views.AccountView,
     answers.LedgerEntryAnswer: account_views.EntryView,
     answers.LedgerPageAnswer: account_views.LedgerView,
-    answers.UserAnswer: identity.UserView,
+    answers.UserAnswer: user_views.UserView,
+    answers.NewUserAnswer: user_views.NewUserView,
+    answers.UserPageAnswer: user_views.UserPageView,
+    answers.ResetAnswer: user_views.ResetView,
+    answers.InvitationAnswer: user_views.InvitationView,
     answers.UploadAnswer: uploads.UploadView,
 }
 # A refusal, a started run and the counts are no views of their own.

@@ -107,6 +107,7 @@ WITHOUT_THE_API = frozenset(
         ("status",),
         ("token",),
         ("up",),
+        ("users", "break-glass"),
     }
 )
 
