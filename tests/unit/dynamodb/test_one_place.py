@@ -19,6 +19,8 @@ def machinery(source: str) -> Iterator[str]:
                 yield name
             case ast.Attribute(value=ast.Name(id=module), attr=name) if (module, name) in _CALLS:
                 yield f"{module}.{name}"
+            case ast.Call(func=ast.Attribute(attr="attempts")):
+                yield "Backoff.attempts"
             case ast.ImportFrom(module=str(module), names=names):
                 yield from (f"{module}.{each.name}" for each in names if (module, each.name) in _CALLS)
 
@@ -31,6 +33,7 @@ def test_no_module_above_the_dynamodb_floor_pages_repeats_or_sleeps_itself() -> 
 
 
 def test_each_way_to_write_it_is_noticed() -> None:
-    source = 'import time\nfrom random import uniform\ntime.sleep(uniform(0, 1))\nanswer.get("LastEvaluatedKey")'
+    source = 'import time\nfrom random import uniform\ntime.sleep(uniform(0, 1))\nanswer.get("LastEvaluatedKey")\n'
+    source += "for _ in _BACKOFF.attempts(6): job.attempts"
 
-    assert sorted(machinery(source)) == ["LastEvaluatedKey", "random.uniform", "time.sleep"]
+    assert sorted(machinery(source)) == ["Backoff.attempts", "LastEvaluatedKey", "random.uniform", "time.sleep"]

@@ -2,13 +2,8 @@
 
 from collections.abc import Sequence
 
-from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Part
-from leaseway.dynamodb.transactions import TransactionCancelledError, transact_with_retries
-from leaseway.errors import UnavailableError
-
-_TRIES = 6
-_BACKOFF = Backoff(first=0.05)
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact_until_settled
 
 
 def write_all(parts: Sequence[Part]) -> None:
@@ -19,10 +14,10 @@ def write_all(parts: Sequence[Part]) -> None:
         UnavailableError: other requests kept changing the same items, or DynamoDB took no write.
         OutcomeUnknownError: the answer was lost.
     """
-    for _ in _BACKOFF.attempts(_TRIES):
-        try:
-            return transact_with_retries(parts)
-        except TransactionCancelledError as cancelled:
-            if not cancelled.is_passing:
-                raise
-    raise UnavailableError("other requests keep changing this user; nothing was changed")
+    busy = "other requests keep changing this user; nothing was changed"
+    transact_until_settled(lambda: parts, _raise_what_stays, busy=busy)
+
+
+def _raise_what_stays(cancelled: TransactionCancelledError) -> None:
+    if not cancelled.is_passing:
+        raise cancelled
