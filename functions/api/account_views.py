@@ -64,7 +64,10 @@ class TransferView(msgspec.Struct, rename={"sender": "from", "receiver": "to"}):
     amount: Money
     currency: Currency
     reference: str | None
-    balance: Annotated[Money, Meta(description="The sender's balance after the transfer")]
+    balance: Annotated[
+        Money,
+        Meta(description="The sender's balance, read after the transfer; it may include changes that followed"),
+    ]
     from_entry: EntryName
     to_entry: EntryName
     at: Time
@@ -115,18 +118,18 @@ def entry_view(entry: Entry) -> EntryView:
 def transfer_view(transfer: Transfer, reference: str | None) -> TransferView:
     """A transfer for its sender, who does not learn the receiver's balance."""
     return TransferView(
-        sender=transfer.sender.user_id,
-        receiver=transfer.receiver.user_id,
+        sender=transfer.sender,
+        receiver=transfer.receiver,
         amount=to_decimal(transfer.amount),
         currency=settings().currency,
         reference=reference,
-        balance=to_decimal(transfer.sender.balance),
+        balance=to_decimal(transfer.balance),
         from_entry=transfer.entries[0],
         to_entry=transfer.entries[1],
-        at=rfc3339(transfer.sender.updated_at),
+        at=rfc3339(transfer.at),
     )
 
 
 def reversal_view(reversal: Reversal) -> ReversalView:
     """A reversal for JSON."""
-    return ReversalView(reversal.reversed, reversal.entries, rfc3339(reversal.accounts[0].updated_at))
+    return ReversalView(reversal.reversed, reversal.entries, rfc3339(reversal.at))

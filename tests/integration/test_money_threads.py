@@ -146,9 +146,9 @@ class Run:
                     accounts = [change_balance(names[0], request.amount, request_id=request_id, key=key)]
                 case "transfer":
                     moved = transfer(*names, request.amount, owner=None, request_id=request_id, key=key)
-                    accounts = [moved.sender, moved.receiver]
+                    return tuple(moved.entries), moved.balance
                 case _:
-                    accounts = reverse(f"{names[0]}:1", request_id=request_id).accounts
+                    return tuple(reverse(f"{names[0]}:1", request_id=request_id).entries)
         except LeasewayError as refusal:
             return refusal.code
         return tuple((account.user_id, account.version, account.balance) for account in accounts)

@@ -1,10 +1,10 @@
-"""Metric lines as CloudWatch reads them, and a way to overtake a transfer while it is planned."""
+"""Metric lines as CloudWatch reads them, and a transfer that meets a conflict."""
 
+from collections.abc import Callable
 from typing import Any
 
-import pytest
-
-from leaseway.accounts import change_balance, settlement, transfer
+from leaseway.accounts import transfer
+from support.faulty_wire import intercept_calls, make_cancellation
 
 Line = dict[str, Any]
 
@@ -23,16 +23,14 @@ def collect_points(lines: list[Line]) -> dict[tuple[str, ...], list[float]]:
     return values
 
 
-def overtake_transfer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Transfer 1 from ann to ben, and credit ann 1 while the transfer is planned."""
-    real = settlement._Settlement.read
+def transfer_in_conflict() -> None:
+    """Transfer 1 from ann to ben, in conflict with another transaction at first."""
+    conflicts = [make_cancellation("TransactionConflict", "None")]
 
-    def read_and_overtake(self: Any, user: str) -> Any:
-        account = real(self, user)
-        if user == "ben":
-            change_balance("ann", 1, request_id="o")
-        return account
+    def conflict_once(call: Callable[[], Any]) -> Any:
+        if conflicts:
+            raise conflicts.pop()
+        return call()
 
-    with monkeypatch.context() as patch:
-        patch.setattr(settlement._Settlement, "read", read_and_overtake)
+    with intercept_calls(conflict_once, "TransactWriteItems"):
         transfer("ann", "ben", 1, owner=None, request_id="t")

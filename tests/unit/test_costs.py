@@ -66,8 +66,8 @@ def change(amount: int, key: IdempotencyKey | None = None) -> Operation:
     return lambda: change_balance("alice", amount, request_id=request(), reference="note", key=key)
 
 
-def move(amount: int, key: IdempotencyKey | None = None) -> Operation:
-    return lambda: transfer("alice", "bob", amount, owner=None, request_id=request(), key=key)
+def move(amount: int, key: IdempotencyKey | None = None, *, owner: str | None = None) -> Operation:
+    return lambda: transfer("alice", "bob", amount, owner=owner, request_id=request(), key=key)
 
 
 def open_account(key: IdempotencyKey | None = None, owner: str | None = None) -> Operation:
@@ -244,9 +244,12 @@ MEASURED: dict[str, tuple[list[Operation], Operation]] = {
     "register": ([], register_user()),
     "register, with an invitation": ([lambda: _codes.append(invite(actor="admin").text)], register_invited),
     "transfer": ([], move(5)),
+    "transfer, by a User": ([], move(5, owner="alice")),
+    "transfer, by a User, refused": ([], move(500, owner="alice")),
     "transfer, refused": ([], move(500)),
     "transfer, with a key": ([], move(5, KEY)),
     "transfer, with a key, refused": ([], move(500, KEY)),
+    "transfer, with a key, repeated": ([move(5, KEY)], move(5, KEY)),
     "reverse an update": ([change(5), poll_stream, deliver_newest], lambda: reverse("alice:2", request_id=request())),
     "reverse a transfer": (
         [move(5), lambda: record_changes(read_stream_records())],

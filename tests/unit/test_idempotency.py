@@ -14,7 +14,7 @@ from leaseway.accounts import (
     change_balance,
     create_account,
     get_account,
-    settlement,
+    patience,
 )
 from leaseway.errors import LeasewayError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyReusedError
@@ -36,7 +36,7 @@ def _account(cloud: None) -> None:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settlement, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.2)
 
 
 def test_a_repeat_gets_the_first_answer_and_changes_nothing() -> None:

@@ -149,8 +149,10 @@ def list_entries(call: Call[None, EntryFilter]) -> LedgerView:
 def make_transfer(call: Call[NewTransfer, None]) -> TransferView:
     """Both accounts change together or not at all, and the sender's balance never falls below zero.
 
-    A User can send only from their own account. 503 `OUTCOME_UNKNOWN` means that the table's answer was lost: send the
-    request again with the same Idempotency-Key, or read the ledger first if it had none.
+    `balance` is the sender's balance, read after the transfer; changes that followed at once may be included. A repeat
+    with the same Idempotency-Key gets the same. A User can send only from their own account. 503 `OUTCOME_UNKNOWN`
+    means that the table's answer was lost: send the request again with the same Idempotency-Key, or read the ledger
+    first if it had none.
     """
     sender, receiver = user_id(call.body.sender, field="from"), user_id(call.body.receiver, field="to")
     reference = plain_text(call.body.reference, "reference")

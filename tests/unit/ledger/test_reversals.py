@@ -81,7 +81,8 @@ def test_money_that_is_spent_cannot_be_taken_back() -> None:
     with pytest.raises(InsufficientFundsError):
         reverse("alice:2", request_id="rev")
     change_balance("alice", 50, request_id="earn")
-    assert reverse("alice:2", request_id="rev-2").accounts[0].balance == 40
+    reverse("alice:2", request_id="rev-2")
+    assert get_account("alice", owner=None).balance == 40
 
 
 @pytest.mark.parametrize(("side", "other"), [("alice:2", "bob:2"), ("bob:2", "alice:2")])
@@ -134,7 +135,7 @@ def test_marks_of_reversals_are_no_entries() -> None:
     assert verify().clean
 
 
-@pytest.mark.parametrize(("name", "reads", "items"), [("alice:2", 2, 2), ("alice:3", 3, 3)])
+@pytest.mark.parametrize(("name", "reads", "items"), [("alice:2", 2, 2), ("alice:3", 1, 3)])
 def test_a_reversal_costs_its_entry_its_accounts_and_one_transaction(name: str, reads: int, items: int) -> None:
     change_balance("alice", 25, request_id="r1")
     transfer("alice", "bob", 5, owner=None, request_id="t1")

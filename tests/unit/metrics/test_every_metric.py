@@ -21,7 +21,7 @@ from support.account_stream import read_stream_records
 from support.api_gateway import post
 from support.dashboard_lines import read_dashboard_lines
 from support.grafana_dashboards import DASHBOARDS, list_targets
-from support.metric_lines import collect_points, overtake_transfer
+from support.metric_lines import collect_points, transfer_in_conflict
 from support.template_lookup import find_resources
 from worker.run import Run
 
@@ -39,7 +39,7 @@ def balances(monkeypatch: pytest.MonkeyPatch) -> None:
         post("/api/users", {"userId": user, "balance": 10})
     with pytest.raises(InsufficientFundsError):
         change_balance("ann", -1_000_000, request_id="much")
-    overtake_transfer(monkeypatch)
+    transfer_in_conflict()
     invoke("ledger", {"Records": read_stream_records()})
     unexplained = read_stream_records()[0]
     unexplained["dynamodb"]["NewImage"]["last_entry"]["M"]["amount"] = {"N": "6"}

@@ -29,7 +29,7 @@ from leaseway.prometheus.page import page
 from leaseway.settings import settings
 from support.account_stream import read_stream_records
 from support.api_gateway import call, post
-from support.metric_lines import Line, collect_points, overtake_transfer
+from support.metric_lines import Line, collect_points, transfer_in_conflict
 from support.seed_jobs import EPOCH_MS, make_job_item, put_jobs
 from worker.run import Run
 
@@ -308,8 +308,8 @@ def test_a_change_that_was_overtaken_is_counted(
 ) -> None:
     for name in ("ann", "ben"):
         create_account(name, 10, request_id=name)
-    overtake_transfer(monkeypatch)
-    assert collect_points(lines()) == {("BalanceUpdatesGranted",): [2], ("BalanceUpdatesConflicted",): [1]}
+    transfer_in_conflict()
+    assert collect_points(lines()) == {("BalanceUpdatesGranted",): [1], ("BalanceUpdatesConflicted",): [1]}
 
 
 def test_a_change_that_does_not_explain_itself_is_counted(cloud: None, capsys: pytest.CaptureFixture[str]) -> None:

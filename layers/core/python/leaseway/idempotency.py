@@ -7,6 +7,7 @@ A change that is too large for one transaction is work in steps: its record is p
 and every step that is done is saved in it. A repeat of the request does the steps that are left.
 """
 
+import functools
 import hashlib
 import uuid
 from typing import Any
@@ -20,7 +21,7 @@ from leaseway import clock
 from leaseway.canonical import canonical_json
 from leaseway.dynamodb.repetition import repeat_until_answered
 from leaseway.dynamodb.table import ConditionRefusedError, Item, Part, Table
-from leaseway.errors import ConflictError, RepeatableOutcomeUnknownError
+from leaseway.errors import ConflictError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.settings import settings
 
 
@@ -89,6 +90,26 @@ class KeyedRequest(msgspec.Struct, frozen=True):
         """
         is_held = RecordModel.holder.does_not_exist() if holder is None else RecordModel.holder == holder
         return RecordModel.remove_part(self.key.digest, is_held)
+
+    def complete_answer(self, provisional: str, answer: str) -> str:
+        """Replace a provisional answer in the record, unless a repeat has; returns the answer that is recorded now.
+
+        One UpdateItem of 1 write unit.
+
+        Raises:
+            RepeatableOutcomeUnknownError: DynamoDB took no write, or the answers were lost.
+        """
+        is_provisional = (RecordModel.content == self.content) & (RecordModel.answer == provisional)
+        change = functools.partial(
+            RecordModel.change, self.key.digest, [RecordModel.answer.set(answer)], is_provisional
+        )
+        try:
+            repeat_until_answered(change, unknown=RepeatableOutcomeUnknownError)
+        except ConditionRefusedError as refusal:
+            return answer if refusal.item is None else self.replay(refusal.item)
+        except UnavailableError as failure:
+            raise RepeatableOutcomeUnknownError from failure
+        return answer
 
     def change_record(self, action: Action, condition: Condition) -> Item:
         """Change the record and return it. One UpdateItem, 1 write unit per KB.

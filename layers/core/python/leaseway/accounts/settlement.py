@@ -4,16 +4,16 @@ we       read alice v7, bob v3 -> decide -> {alice: v7 -> v8, bob: v3 -> v4}    
 another  alice v7 -> v8 in between: ours is cancelled and returns alice v8 -> decide again, without a read
 """
 
-import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
 
 import msgspec
 from pynamodb.expressions.condition import Condition
 
 from leaseway import clock, metrics
 from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
+from leaseway.accounts.patience import Patience
+from leaseway.accounts.plans import OneTimePut, PlanRefusals, TransactionPlan
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import (
     AccountNotFoundError,
@@ -23,33 +23,14 @@ from leaseway.accounts.refusals import (
     is_recorded,
     rebuild_refusal,
 )
-from leaseway.dynamodb.failures import CALL_FAILURES, PASSING_REASONS, FailedWrite, classify_failure
-from leaseway.dynamodb.retry import Backoff
-from leaseway.dynamodb.table import Item, Part
-from leaseway.dynamodb.transactions import Reason, TransactionCancelledError, transact
-from leaseway.errors import LeasewayError, OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
+from leaseway.dynamodb.failures import CALL_FAILURES
+from leaseway.dynamodb.table import Part
+from leaseway.dynamodb.transactions import TransactionCancelledError, transact
+from leaseway.errors import LeasewayError
 from leaseway.idempotency import KeyedRequest
-
-PATIENCE_SECONDS = 5.0
-"""How long a settlement is repeated while other requests change the same accounts."""
 
 _GRANTED, _REFUSED = "BalanceUpdatesGranted", "BalanceUpdatesRefused"
 _REFUSALS = (AccountNotFoundError, InsufficientFundsError, BalanceLimitError)
-_BACKOFF = Backoff(first=0.02, longest=0.4)
-_REPEATABLE_REASONS = PASSING_REASONS | {"ConditionalCheckFailed"}
-
-
-class OneTimePut(Protocol):
-    """A put of a permanent item, which only the first settlement of its kind can make."""
-
-    def build_part(self, after: Sequence[Account], origin: Origin) -> Part:
-        """Build the put; its condition refuses it if the item exists."""
-
-    def build_refusal(self, item: Item) -> LeasewayError:
-        """Build the error of a settlement that finds the item of an earlier one."""
-
-    def read_change_id(self, item: Item) -> str:
-        """Return the id of the change that put the item."""
 
 
 class SettlementAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,44 +47,12 @@ class SettlementAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.accounts
 
 
-class _Refusals(NamedTuple):
-    """The reason of each part of a cancelled plan; `record` and `once` are None if the plan has no such part."""
-
-    record: Reason | None
-    accounts: dict[str, Reason]
-    once: Reason | None
-
-    @property
-    def accounts_now(self) -> dict[str, Account | None]:
-        """The accounts that are not as they were read, as they are now; None if there is no account."""
-        refused = {user: reason.item for user, reason in self.accounts.items() if reason.refused}
-        return {user: account_from_item(item) if item else None for user, item in refused.items()}
-
-
-class _SettlementPlan(msgspec.Struct, frozen=True, kw_only=True):
+class _SettlementPlan(TransactionPlan, frozen=True, kw_only=True):
     """A transaction to send, and the answer to give once it is committed."""
 
     answer: SettlementAnswer
-    token: str
     metric: str | None
     """Counts the settlement once it is committed."""
-    record: Part | None
-    accounts: dict[str, Part]
-    once: Part | None = None
-
-    @property
-    def parts(self) -> list[Part]:
-        """All parts, in the order in which `refusals_in` reads their reasons."""
-        return [part for part in (self.record, *self.accounts.values(), self.once) if part]
-
-    def refusals_in(self, cancelled: TransactionCancelledError) -> _Refusals:
-        """Assign the reasons of a cancellation to the parts of this plan."""
-        reasons = iter(cancelled.reasons)
-        # One statement per kind of part, in the order of `parts`: each takes the next reasons.
-        record = next(reasons, None) if self.record else None
-        accounts = dict(zip(self.accounts, reasons, strict=False))
-        once = next(reasons, None) if self.once else None
-        return _Refusals(record, accounts, once)
 
 
 def settle(  # noqa: PLR0913 - what may be left out is named
@@ -161,10 +110,7 @@ class _Settlement:
         self._origin = origin
         self._keyed = keyed
         self._once = once
-        self._gives_up_at = time.monotonic() + PATIENCE_SECONDS
-        self._pauses = 0
-        self._outcome_unclear = False
-        self._sent_after_deadline = False
+        self._patience = Patience(origin.request_id, keyed=keyed is not None)
 
     def read(self, user_id: str) -> Account | None:
         """Read the account consistently; a read that fails on the way is repeated."""
@@ -172,8 +118,8 @@ class _Settlement:
             try:
                 item = AccountModel.read(user_id)
             except CALL_FAILURES as failure:
-                self._pause_after(failure)
-                self._outcome_unclear = False  # a read changes nothing
+                self._patience.pause_after(failure)
+                self._patience.outcome_unclear = False  # a read changes nothing
             else:
                 return account_from_item(item) if item else None
 
@@ -188,17 +134,17 @@ class _Settlement:
                 if earlier_answer := self._find_earlier_answer(plan, refusals):
                     return earlier_answer
                 # If no account has changed, the same plan goes out again under the same token.
-                plan = self._plan() if self._adopt_changes(refusals, cancelled) else plan
-                self._pause()
+                plan = self._plan() if self._adopt_changes(refusals) else plan
+                self._patience.pause()
             except CALL_FAILURES as failure:
                 # The same plan and token again: if it was applied already, it is not applied twice.
-                self._pause_after(failure)
+                self._patience.pause_after(failure)
             else:
                 _count(plan.metric)
                 return plan.answer
 
     def _plan(self) -> _SettlementPlan:
-        self._outcome_unclear = False  # an account has changed, so no earlier plan can still be applied
+        self._patience.outcome_unclear = False  # an account has changed, so no earlier plan can still be applied
         try:
             postings = self._decide(self.accounts)
         except LeasewayError as refusal:
@@ -214,7 +160,9 @@ class _Settlement:
                 posting.user_id: self._build_change(posting, account)
                 for posting, account in zip(postings, after, strict=True)
             },
-            once=self._once.build_part(after, self._origin) if self._once else None,
+            once=self._once.build_part([account.latest_entry for account in after], self._origin)
+            if self._once
+            else None,
         )
 
     def _plan_refusal(self, refusal: LeasewayError) -> _SettlementPlan:
@@ -269,54 +217,25 @@ class _Settlement:
         account = self.accounts[user_id]
         return AccountModel.user_id.does_not_exist() if account is None else AccountModel.version == account.version
 
-    def _find_earlier_answer(self, plan: _SettlementPlan, refusals: _Refusals) -> SettlementAnswer | None:
+    def _find_earlier_answer(self, plan: _SettlementPlan, refusals: PlanRefusals) -> SettlementAnswer | None:
         """Find the answer recorded under this key, or this change's own if it was committed but its answer lost."""
-        if self._keyed and (record := _refusing_item(refusals.record)):
+        if self._keyed and (record := refusals.record_now):
             return msgspec.json.decode(self._keyed.replay(record), type=SettlementAnswer)
         change_id = self._origin.change_id
         if any(account and account.last_change_id == change_id for account in refusals.accounts_now.values()):
             return plan.answer
-        if self._once and (item := _refusing_item(refusals.once)):
+        if self._once and (item := refusals.once_now):
             if self._once.read_change_id(item) != change_id:
                 raise self._once.build_refusal(item)
             return plan.answer
         return None
 
-    def _adopt_changes(self, refusals: _Refusals, cancelled: TransactionCancelledError) -> bool:
+    def _adopt_changes(self, refusals: PlanRefusals) -> bool:
         """Replace the accounts that have changed by what the cancellation returned; False if none has."""
-        if not {reason.code for reason in cancelled.reasons} <= _REPEATABLE_REASONS:
-            raise cancelled
         changed = refusals.accounts_now
         self.accounts |= changed
         metrics.note("BalanceUpdatesConflicted")
         return bool(changed)
-
-    def _pause_after(self, failure: Exception) -> None:
-        match classify_failure(failure):
-            case FailedWrite.REFUSED:
-                raise failure
-            case FailedWrite.UNCLEAR:
-                self._outcome_unclear = True
-        self._pause()
-
-    def _pause(self) -> None:
-        if time.monotonic() >= self._gives_up_at:
-            # A lost answer is looked for once more, however long the lost call took.
-            if not self._outcome_unclear or self._sent_after_deadline:
-                raise self._build_give_up_error()
-            self._sent_after_deadline = True
-        _BACKOFF.pause(self._pauses)
-        self._pauses += 1
-
-    def _build_give_up_error(self) -> LeasewayError:
-        request_id = self._origin.request_id
-        if not self._outcome_unclear:
-            return UnavailableError("the accounts are busy; nothing was changed")
-        return (RepeatableOutcomeUnknownError if self._keyed else OutcomeUnknownError)(request_id=request_id)
-
-
-def _refusing_item(reason: Reason | None) -> Item | None:
-    return reason.item if reason and reason.refused else None
 
 
 def _count(metric: str | None) -> None:

@@ -9,10 +9,11 @@ import msgspec
 from pynamodb.attributes import NumberAttribute, UnicodeAttribute
 
 from leaseway import clock
-from leaseway.accounts import Account, BalanceLimitError, InsufficientFundsError
+from leaseway.accounts import BalanceLimitError, InsufficientFundsError
 from leaseway.accounts.balances import check_posting
 from leaseway.accounts.model import make_transfer_id
-from leaseway.accounts.postings import Accounts, Origin, Posting, parse_entry_name
+from leaseway.accounts.movements import Movement, move
+from leaseway.accounts.postings import Origin, Posting, parse_entry_name
 from leaseway.accounts.settlement import settle
 from leaseway.dynamodb.table import Item, Part, Table
 from leaseway.errors import ConflictError
@@ -32,15 +33,13 @@ class NotReversibleError(ConflictError):
 
 
 class Reversal(msgspec.Struct, frozen=True):
-    """What a reversal made: the accounts after it, each with a new entry of its version."""
+    """A reversal that was made, by one new entry or by two."""
 
     reversed: str
-    accounts: list[Account]
-
-    @property
-    def entries(self) -> list[str]:
-        """The names of the new entries, that of the reversed entry's account first."""
-        return [account.latest_entry for account in self.accounts]
+    entries: list[str]
+    """The names of the new entries, that of the reversed entry's account first."""
+    at: int
+    """When it was made, in milliseconds since the epoch, UTC."""
 
 
 class ReversalModel(Table):
@@ -63,8 +62,8 @@ class ReversalModel(Table):
 def reverse(name: str, *, request_id: str, reference: str | None = None, actor: str | None = None) -> Reversal:
     """Take an entry back by a new one, and with it the other side of a transfer.
 
-    One read of the entry, for a transfer's a Query before, one read of each account, and one transaction: an item an
-    account and one that makes it once.
+    One read of the entry, for a transfer's by its id a Query before, and one transaction: an item an account and one
+    that makes it once. An update's account is read before and must not change in between; a transfer's are not.
 
     Raises:
         EntryNotFoundError: no such entry.
@@ -78,30 +77,35 @@ def reverse(name: str, *, request_id: str, reference: str | None = None, actor: 
     if entry.kind == "reversal" or entry.amount == 0:
         raise NotReversibleError
     marker = _ReversalMarker(entry)
-    users = [entry.user_id, *([parse_entry_name(entry.counterparty).user_id] if entry.counterparty else [])]
     origin = Origin(request_id=request_id, reference=reference, actor=actor)
-    if entry.counterparty:
-        origin = msgspec.structs.replace(origin, change_id=make_transfer_id())
     try:
-        return Reversal(name, settle(users, lambda accounts: _build_postings(accounts, entry), origin, once=marker))
+        if entry.counterparty is None:
+            return Reversal(name, *_reverse_update(entry, origin, marker))
+        return Reversal(name, *_reverse_transfer(entry, entry.counterparty, origin, marker))
     except (InsufficientFundsError, BalanceLimitError):
         # If the entry has been reversed already, that is the reason to report.
         marker.check_absent()
         raise
 
 
-def _build_postings(accounts: Accounts, entry: Entry) -> list[Posting]:
-    if entry.counterparty is None:
-        return [check_posting(accounts, _build_reversal(entry.user_id, -entry.amount, entry.name))]
-    other = parse_entry_name(entry.counterparty).user_id
-    return [
-        check_posting(accounts, _build_reversal(entry.user_id, -entry.amount, entry.name, other)),
-        check_posting(accounts, _build_reversal(other, entry.amount, entry.counterparty, entry.user_id)),
-    ]
+def _reverse_update(entry: Entry, origin: Origin, marker: "_ReversalMarker") -> tuple[list[str], int]:
+    posting = Posting(user_id=entry.user_id, amount=-entry.amount, kind="reversal", reverses=entry.name)
+    (account,) = settle([entry.user_id], lambda accounts: [check_posting(accounts, posting)], origin, once=marker)
+    return [account.latest_entry], account.updated_at
 
 
-def _build_reversal(user_id: str, amount: int, reverses: str, counterparty: str | None = None) -> Posting:
-    return Posting(user_id=user_id, amount=amount, kind="reversal", counterparty=counterparty, reverses=reverses)
+def _reverse_transfer(entry: Entry, other: str, origin: Origin, marker: "_ReversalMarker") -> tuple[list[str], int]:
+    sides = [(entry.user_id, entry.name), (parse_entry_name(other).user_id, other)]
+    payer, payee = sides if entry.amount > 0 else sides[::-1]
+    movement = Movement(
+        sender=payer[0],
+        receiver=payee[0],
+        amount=abs(entry.amount),
+        kind="reversal",
+        reverses=(payer[1], payee[1]),
+    )
+    answer = move(movement, msgspec.structs.replace(origin, change_id=make_transfer_id()), once=marker)
+    return (answer.entries if entry.amount > 0 else answer.entries[::-1]), answer.at
 
 
 class _ReversalMarker:
@@ -116,12 +120,12 @@ class _ReversalMarker:
         self._partition = f"{user_id if transfer_id is None else transfer_id}#reversals"
         self._version = version or 1
 
-    def build_part(self, after: Sequence[Account], origin: Origin) -> Part:
+    def build_part(self, entries: Sequence[str], origin: Origin) -> Part:
         """Build the put of the item; refused if the item exists."""
         item = ReversalModel(
             self._partition,
             self._version,
-            reversal=after[0].latest_entry,
+            reversal=entries[0],
             change_id=origin.change_id,
             request_id=origin.request_id,
             at=clock.now_ms(),
