@@ -137,7 +137,7 @@ stress-balance: setup ## Send 10,000 debits of 2, 50 at a time, to a balance of 
 	@$(BIN)/python tests/benchmarks/stress_balance.py
 
 stress-transfers: setup ## Send 5,000 random transfers between 200 accounts, 20 at a time: the total must not change
-	@PYTHONPATH=tests $(BIN)/python -m benchmarks.stress_transfers
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.stress_transfers $(STRESS)
 
 fuzz: setup ## Property tests at random, 20 times the usual examples; FUZZ=500 and FUZZ_ARGS="-k rotate-secret" set more
 	@FUZZ=$${FUZZ:-20} $(BIN)/pytest -q -n auto --dist loadfile -m hypothesis --timeout 7200 tests/unit $(FUZZ_ARGS)

@@ -8,7 +8,7 @@ of one hot item; each request's other account is its own. Times are virtual, so 
                  repeated after a pause that doubles up to 0.4 s: the policy before movements
     by addition  ADD under `balance >= amount`, no version; conflicts are repeated after `CONFLICT_BACKOFF`
 
-`python -m benchmarks.hot_account_model` prints both side by side.
+`make stress-transfers STRESS=--model` prints both side by side.
 """
 
 import heapq
@@ -158,15 +158,21 @@ def format_row(name: str, load: Load, result: Result) -> str:
     )
 
 
+def compare(load: Load) -> list[str]:
+    """Run the load under both policies; returns a line for each."""
+    return [
+        format_row("by version", load, transfer_by_version(load)),
+        format_row("by addition", load, transfer_by_addition(load)),
+    ]
+
+
 def main() -> None:
     """Print both policies side by side at several rates."""
     for held in ((0.0025, 0.006), (0.005, 0.012)):
         limit = 2 / sum(held)
         print(f"the item is held for {held[0] * 1000:g} to {held[1] * 1000:g} ms: at most {limit:.0f} a second")
         for rate in (20, 40, 60, 100, 120, 200, 220):
-            load = Load(rate, held)
-            print(format_row("by version", load, transfer_by_version(load)))
-            print(format_row("by addition", load, transfer_by_addition(load)))
+            print(*compare(Load(rate, held)), sep="\n")
 
 
 if __name__ == "__main__":

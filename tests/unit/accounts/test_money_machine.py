@@ -100,6 +100,8 @@ class MoneyMachine(RuleBasedStateMachine):
         self.model = Model()
         self.requests = (f"request-{number}" for number in itertools.count())
         self.reversed: set[str] = set()
+        self.followers: list[tuple[str, int]] = []
+        """Changes that others made after the request in progress, and before its answer."""
 
     def teardown(self) -> None:
         try:
@@ -162,6 +164,7 @@ class MoneyMachine(RuleBasedStateMachine):
             self.model.post(*changes)
             self.model.brought_in -= 0 if entry.counterparty else entry.amount
             self.reversed |= {entry.name, entry.counterparty or entry.name}
+        self._post_followers()
         assert answer in (None, code or len(changes))
 
     @rule(data=st.data())
@@ -199,6 +202,7 @@ class MoneyMachine(RuleBasedStateMachine):
                 self.model.answers[route, key] = (arguments, UNREAD)
             return
         applied()
+        self._post_followers()
         if fault == "lost, then overtaken" and key is None and answer == "OUTCOME_UNKNOWN":
             return
         assert answer == expected, (route, arguments, key, fault)
@@ -261,13 +265,13 @@ class MoneyMachine(RuleBasedStateMachine):
                     raise ReadTimeoutError(endpoint_url="here")
                 case "lost, then overtaken":
                     call()
-                    self._overtake(concerned)
+                    self.followers = self._change_back_and_forth(concerned)
                     raise ReadTimeoutError(endpoint_url="here")
                 case "conflict":
                     others = len(request["TransactItems"]) - 1
                     raise make_cancellation("TransactionConflict", *["None"] * others)
                 case "overtaken":
-                    self._overtake(concerned)
+                    self.model.post(*self._change_back_and_forth(concerned))
                 case "crash before":
                     raise CrashError
                 case "crash after":
@@ -278,13 +282,16 @@ class MoneyMachine(RuleBasedStateMachine):
         with intercept_calls(meddle, "TransactWriteItems", *(() if fault == "conflict" else ("UpdateItem", "PutItem"))):
             yield
 
-    def _overtake(self, concerned: Sequence[str]) -> None:
-        """Others change the accounts back and forth between two steps: versions move, balances end as they were."""
-        for user in concerned:
-            if user in self.model.balances:
-                for amount in (1, -1):
-                    change_balance(user, amount, request_id=next(self.requests))
-                    self.model.post((user, amount))
+    def _change_back_and_forth(self, concerned: Sequence[str]) -> list[tuple[str, int]]:
+        """Others change the accounts: versions move, balances end as they were. Returns the changes."""
+        changes = [(user, amount) for user in concerned if user in self.model.balances for amount in (1, -1)]
+        for user, amount in changes:
+            change_balance(user, amount, request_id=next(self.requests))
+        return changes
+
+    def _post_followers(self) -> None:
+        self.model.post(*self.followers)
+        self.followers = []
 
 
 def _owner(sender: str, receiver: str, amount: int) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from leaseway import clock, metrics
 from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
+from leaseway.accounts.plans import OneTimePut
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import (
     AccountNotFoundError,
@@ -11,7 +12,7 @@ from leaseway.accounts.refusals import (
     InsufficientFundsError,
     UserExistsError,
 )
-from leaseway.accounts.settlement import OneTimePut, settle
+from leaseway.accounts.settlement import settle
 from leaseway.dynamodb.failures import CALL_FAILURES
 from leaseway.dynamodb.repetition import WriteUnclearError, repeat_if_unwritten
 from leaseway.dynamodb.table import ConditionRefusedError

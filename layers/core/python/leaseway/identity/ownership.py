@@ -28,7 +28,7 @@ class _NameWithoutUser:
     def __init__(self, user_id: str) -> None:
         self._user_id = user_id
 
-    def build_part(self, after: Sequence[Account], origin: Origin) -> Part:
+    def build_part(self, entries: Sequence[str], origin: Origin) -> Part:
         return UserModel.check_part(self._user_id, UserModel.username.does_not_exist())
 
     def build_refusal(self, item: Item) -> OwnerRequiredError:
