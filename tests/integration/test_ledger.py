@@ -130,7 +130,7 @@ def test_random_transfers_conserve_the_sum_and_verify_clean(bank: DeployedStack,
         transfers(bank.outputs.api_url, token=token, accounts=40, requests=requests, at_a_time=at_a_time, seed=4)
     )
 
-    assert outcome.conserved, outcome
+    assert outcome.is_conserved, outcome
     assert outcome.statuses[200] > requests / 2
     report = await_clean_ledger(bank.outputs["LedgerCheckFunction"], bank.client("lambda"))
     assert (report["clean"], report["behind"]) == (True, 0), report["listed"]

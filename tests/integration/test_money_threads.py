@@ -197,9 +197,7 @@ def _verify_settled(user: str) -> Any:
 
 def redeliver(stack: DeployedStack) -> None:
     """Deliver what the stream holds once more, shuffled, while the mapping is at it."""
-    stream = read_stream_records(
-        stack.client("dynamodb"), stack.client("dynamodbstreams"), stack.outputs["AccountsTable"]
-    )[-300:]
+    stream = read_stream_records(table=stack.outputs["AccountsTable"])[-300:]
     random.shuffle(stream)
     record_changes(stream)
 

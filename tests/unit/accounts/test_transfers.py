@@ -270,7 +270,7 @@ def test_a_refusal_holds_although_the_account_keeps_changing() -> None:
     assert calls.count(TRANSACTION) == 2
 
 
-def test_an_account_that_moved_is_decided_on_anew() -> None:
+def test_an_account_that_moved_is_decided_on_again() -> None:
     def drain(call: Callable[[], Any]) -> Any:
         if get_account("alice", owner=None).balance == 100:
             change_balance("alice", -80, request_id="o1")

@@ -49,7 +49,7 @@ def test_old_requests_are_not_starved_by_new_ones() -> None:
     # Given a busy account, and a pause that grows to seconds in place of ours
     load = Load(200)
     ours, growing = transfer_by_addition(load), transfer_by_addition(load, Backoff(first=0.02, longest=3.0))
-    # Then with ours nobody waits near the end of the patience, and with the other one in fifty does
+    # Then with ours no request waits near the end of the patience, and with the other one in fifty does
     assert ours.wait(0.999) < PATIENCE_SECONDS / 2
     assert growing.unavailable_share > 0.01 > ours.unavailable_share
 

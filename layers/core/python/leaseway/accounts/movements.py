@@ -14,7 +14,7 @@ from pynamodb.expressions.condition import Condition
 
 from leaseway import clock, metrics
 from leaseway.accounts.model import Account, AccountModel, account_from_item, entry_name
-from leaseway.accounts.patience import Patience
+from leaseway.accounts.patience import TransactionPatience
 from leaseway.accounts.plans import OneTimePut, PlanRefusals, TransactionPlan
 from leaseway.accounts.postings import Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import (
@@ -116,7 +116,7 @@ class _MovementRun:
         self._origin = origin
         self._keyed = keyed
         self._once = once
-        self._patience = Patience(origin.request_id, keyed=keyed is not None)
+        self._patience = TransactionPatience(origin.request_id, keyed=keyed is not None)
         self._answer = MovementAnswer()
         self._metric: str | None = None
 

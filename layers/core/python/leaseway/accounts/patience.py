@@ -11,7 +11,7 @@ PATIENCE_SECONDS = 5.0
 """How long a transaction is repeated while other requests change the same accounts."""
 
 
-class Patience:
+class TransactionPatience:
     """Pauses between the tries of one transaction, until its time is over."""
 
     def __init__(self, request_id: str, *, keyed: bool) -> None:

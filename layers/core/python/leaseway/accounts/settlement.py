@@ -12,7 +12,7 @@ from pynamodb.expressions.condition import Condition
 
 from leaseway import clock, metrics
 from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
-from leaseway.accounts.patience import Patience
+from leaseway.accounts.patience import TransactionPatience
 from leaseway.accounts.plans import OneTimePut, PlanRefusals, TransactionPlan
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import (
@@ -110,7 +110,7 @@ class _Settlement:
         self._origin = origin
         self._keyed = keyed
         self._once = once
-        self._patience = Patience(origin.request_id, keyed=keyed is not None)
+        self._patience = TransactionPatience(origin.request_id, keyed=keyed is not None)
 
     def read(self, user_id: str) -> Account | None:
         """Read the account consistently; a read that fails on the way is repeated."""
