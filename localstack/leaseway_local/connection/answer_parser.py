@@ -2,7 +2,8 @@
 
 botocore trusts an answer. A body of another kind makes its parsers fail with any exception, a number in place of a text
 is returned as it is, and a field that is missing is a KeyError in the code that reads it. A proxy, another program on
-the port, or an engine of another version answers like that, so each of these is an `AwsAnswerError` here.
+the port, or an engine of another version answers like that, so each of these is an `AwsAnswerError` here. A wrong field
+is one only if it is read: engines deviate from AWS in fields that nothing here uses.
 """
 
 import math
@@ -40,18 +41,32 @@ class AwsAnswerError(LocalCloudError):
 
 
 class Fields(dict[str, Any]):
-    """The fields of a structure. Reading one that AWS left out names it.
+    """The fields of a structure. Reading one that AWS left out, or that has another type, names it.
 
     Raises:
-        AwsAnswerError: by subscripting, for a field that the structure may have and that this answer lacks.
+        AwsAnswerError: by subscripting, for a field that the structure may have and that this answer lacks; and by
+            `get` too, for a field whose value is not what the description says.
     """
 
     def __init__(self, shape: StructureShape, answer: str) -> None:
         super().__init__()
         self._shape = shape
         self._answer = answer
+        self._wrong: dict[str, AwsAnswerError] = {}
+
+    def reject(self, name: str, error: AwsAnswerError) -> None:
+        """Leave out a field whose value is wrong, and raise `error` when it is read."""
+        self._wrong[name] = error
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a field, or `default` if the answer lacks it."""
+        if name in self._wrong:
+            raise self._wrong[name]
+        return super().get(name, default)
 
     def __missing__(self, name: str) -> Any:
+        if name in self._wrong:
+            raise self._wrong[name]
         if name in self._shape.members:
             raise AwsAnswerError(self._answer, f"has no field {name!r} in {self._shape.name}")
         raise KeyError(name)  # no answer has such a field: the name in the code is wrong
@@ -91,18 +106,14 @@ def _check_refusal(answer: str, parsed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(shape: Shape, value: Any, answer: str) -> Any:
-    """Return the value with its structures as `Fields`.
+    """Return the value with its structures as `Fields`, which keep the errors of their own fields.
 
     Raises:
-        AwsAnswerError: a value is not of the type that the description gives it.
+        AwsAnswerError: the value is not of the type that the description gives it.
     """
     match shape:
         case StructureShape():
-            fields = Fields(shape, answer)
-            for name, inner in _require(dict, shape, value, answer).items():
-                # ResponseMetadata is botocore's own.
-                fields[name] = _check(shape.members[name], inner, answer) if name in shape.members else inner
-            return fields
+            return _check_fields(shape, _require(dict, shape, value, answer), answer)
         case ListShape():
             return [_check(shape.member, inner, answer) for inner in _require(list, shape, value, answer)]
         case MapShape():
@@ -110,6 +121,17 @@ def _check(shape: Shape, value: Any, answer: str) -> Any:
     if not _CHECKS.get(shape.type_name, lambda _: True)(value):
         raise AwsAnswerError(answer, f"has a value that is not a {shape.type_name} as {shape.name}")
     return value
+
+
+def _check_fields(shape: StructureShape, values: Mapping[str, Any], answer: str) -> Fields:
+    fields = Fields(shape, answer)
+    for name, value in values.items():
+        try:
+            # ResponseMetadata is botocore's own.
+            fields[name] = _check(shape.members[name], value, answer) if name in shape.members else value
+        except AwsAnswerError as error:
+            fields.reject(name, error)
+    return fields
 
 
 def _check_keys(shape: MapShape, value: Any, answer: str) -> Any:

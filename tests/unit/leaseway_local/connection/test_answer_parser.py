@@ -57,8 +57,6 @@ def test_a_refusal_with_a_body_of_another_kind_is_an_error_of_aws(
         (b"{}", "has no field 'Versions' in ListSecretVersionIdsResponse"),
         (b'{"Versions": 5}', "cannot be read: TypeError"),
         (b'{"Versions": [null]}', "has a value that is not a structure as SecretVersionsListEntry"),
-        (b'{"Versions": [{"VersionId": 5}]}', "has a value that is not a string as SecretVersionIdType"),
-        (b'{"Versions": [{"VersionStages": [[]]}]}', "has a value that is not a string as SecretVersionStageType"),
         (b'{"Versions": [{"CreatedDate": "soon"}]}', "cannot be read: ValueError"),
         (b'{"Versions": [{"CreatedDate": 1e999}]}', "cannot be read: "),
     ],
@@ -77,6 +75,29 @@ def test_a_nested_field_that_is_missing_is_named(deployment: StubDeployment) -> 
     assert versions[0].get("CreatedDate") is None
     with pytest.raises(AwsAnswerError, match="has no field 'CreatedDate' in SecretVersionsListEntry"):
         versions[0]["CreatedDate"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "why"),
+    [
+        ("VersionId", b"5", "has a value that is not a string as SecretVersionIdType"),
+        ("VersionId", b"[]", "has a value that is not a string as SecretVersionIdType"),
+        ("VersionStages", b"[[]]", "has a value that is not a string as SecretVersionStageType"),
+        ("VersionStages", b'[true, "AWSCURRENT"]', "has a value that is not a string as SecretVersionStageType"),
+        ("KmsKeyIds", b"[5]", "has a value that is not a string as KmsKeyIdType"),
+    ],
+)
+def test_a_field_of_another_type_is_an_error_if_it_is_read(
+    deployment: StubDeployment, field: str, value: bytes, why: str
+) -> None:
+    body = b'{"Versions": [{"LastAccessedDate": 5, "%s": %s}]}' % (field.encode(), value)
+
+    [version] = call(deployment, "json", Answer(200, body))
+
+    assert list(version) == ["LastAccessedDate"]
+    for read in (lambda: version[field], lambda: version.get(field)):
+        with pytest.raises(AwsAnswerError, match=why):
+            read()
 
 
 def test_a_name_that_no_answer_can_have_is_a_mistake_of_the_code(deployment: StubDeployment) -> None:
