@@ -212,7 +212,7 @@ def test_reserved_concurrency_is_enough_for_the_mappings_it_serves(
             for mapping, _, served in queue_mappings
             if served == name
         )
-        assert reserved is None or resolve_bounds(sam_template, reserved)[0] >= needed, name
+        assert not (needed and reserved) or resolve_bounds(sam_template, reserved)[0] >= needed, name
 
 
 def test_a_function_ends_before_what_calls_it_gives_up(

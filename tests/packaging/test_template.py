@@ -125,6 +125,17 @@ def test_the_workers_mapping_reports_failures_one_by_one_within_its_bounds(
     assert resolve_default(sam_template, redrive["maxReceiveCount"]) == 20
 
 
+@pytest.mark.parametrize("name", ["Api", "Authorizer", "Ledger"])
+def test_concurrency_that_workers_cannot_use_may_be_reserved(sam_template: dict[str, Any], name: str) -> None:
+    reserved = properties_of(sam_template, f"{name}Function")["ReservedConcurrentExecutions"]
+
+    # A reservation of 0 would let the function never run.
+    assert reserved == {"Fn::If": [f"Has{name}Reserved", {"Ref": f"{name}Reserved"}, {"Ref": "AWS::NoValue"}]}
+    is_zero = {"Fn::Equals": [{"Ref": f"{name}Reserved"}, "0"]}
+    assert sam_template["Conditions"][f"Has{name}Reserved"] == {"Fn::Not": [is_zero]}
+    assert sam_template["Parameters"][f"{name}Reserved"]["Default"] == 0
+
+
 def test_each_priority_has_workers_that_no_other_can_take(sam_template: dict[str, Any]) -> None:
     events = properties_of(sam_template, "WorkerFunction")["Events"]
     bounds_of = {
