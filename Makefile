@@ -92,8 +92,9 @@ style-figures: setup ## Measure sizes, names and words; FIGURES_ARGS="--offender
 	@PYTHONPATH=tests $(BIN)/python -m style.figures $(FIGURES_ARGS)
 
 format: setup ## Format the code and sort its imports
-	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff check --select I --fix --quiet .
 	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
 
 generate: setup ## Write gateway.yaml, the OpenAPI documents, the dashboards and docs/reference from their sources
 	@PYTHONPATH=functions:infra $(BIN)/python -m generate

@@ -75,7 +75,8 @@ def _place_after(last: JsonObject) -> JsonObject:
     """Return an empty widget like the last one, placed beside it or in the next row."""
     x = last["x"] + last["width"]
     place = {"x": x, "y": last["y"]} if x < _COLUMNS else {"x": 0, "y": last["y"] + last["height"]}
-    return last | place | {"properties": last["properties"] | {"title": _MORE, "metrics": []}}
+    axis = {"left": {"min": 0, "label": "value", "showUnits": False}}
+    return last | place | {"properties": last["properties"] | {"title": _MORE, "yAxis": axis, "metrics": []}}
 
 
 def _line_of(name: str, metric: Metric) -> Line:

@@ -101,15 +101,15 @@ def test_a_delivery_that_failed_half_way_is_completed_by_its_repetition(
     request_lines: MakeLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = request_lines(*[1] * 250)
-    real, left = engine._transact, iter([True, False])
+    real, left = engine.transact_until_settled, iter([True, False])
 
-    def failing(actions: list[Any]) -> None:
+    def failing(*arguments: Any, **options: Any) -> Any:
         if not next(left):
             raise ClientError({"Error": {"Code": "InternalServerError", "Message": ""}}, "TransactWriteItems")
-        real(actions)
+        return real(*arguments, **options)
 
     with monkeypatch.context() as patched:
-        patched.setattr(engine, "_transact", failing)
+        patched.setattr(engine, "transact_until_settled", failing)
         with pytest.raises(ClientError):
             deliver(*lines)
     assert counters()[HEALTH]["le_0.005"] == 100
