@@ -78,7 +78,7 @@ def test_an_answer_of_another_shape_is_refused(document: Any) -> None:
 
 
 def test_an_answer_keeps_the_fields_that_no_command_reads() -> None:
-    document = {"username": "a", "role": "User", "new": [1]}
+    document = {"username": "a", "role": "User", "created_at": "2026-02-03T00:00:00Z", "disabled": False, "new": [1]}
     assert check_answer(document, answers.UserAnswer) is document
 
 

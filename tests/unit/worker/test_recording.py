@@ -24,6 +24,7 @@ from leaseway.settings import require_setting, settings
 from support.job_steps import read_job
 from worker import runner
 from worker.app import handler
+from worker.hiding import seconds_while_claimed
 
 THROTTLED = ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem")
 FAILED = ClientError(
@@ -180,10 +181,12 @@ def test_a_claim_that_fails_hides_its_message_for_seconds(monkeypatch: pytest.Mo
     # When a worker receives them
     answer = run_batch()
 
-    # Then both messages stay, and come back within seconds
+    # Then both messages, which were hidden for a lease before, stay and come back within seconds
     assert len(answer["batchItemFailures"]) == 2
-    assert len(hidden) == 2
-    assert all(5 <= seconds <= 15 for seconds in hidden)
+    while_claimed, afterwards = hidden[:2], hidden[2:]
+    assert while_claimed == [seconds_while_claimed()] * 2
+    assert len(afterwards) == 2
+    assert all(5 <= seconds <= 15 for seconds in afterwards)
 
 
 @pytest.mark.parametrize("failure", [THROTTLED, FAILED, ReadTimeoutError(endpoint_url="x")])
