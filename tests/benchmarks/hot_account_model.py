@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from leaseway.accounts.movements import CONFLICT_BACKOFF
-from leaseway.accounts.patience import PATIENCE_SECONDS
+from leaseway.dynamodb.patience import PATIENCE_SECONDS
 from leaseway.dynamodb.retry import Backoff
 
 _VERSION_BACKOFF = Backoff(first=0.02, longest=0.4)

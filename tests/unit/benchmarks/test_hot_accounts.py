@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.hot_account_model import Load, transfer_by_addition, transfer_by_version
-from leaseway.accounts.patience import PATIENCE_SECONDS
+from leaseway.dynamodb.patience import PATIENCE_SECONDS
 from leaseway.dynamodb.retry import Backoff
 
 HELD_LONG = (0.005, 0.012)

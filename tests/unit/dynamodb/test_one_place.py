@@ -21,6 +21,8 @@ def machinery(source: str) -> Iterator[str]:
                 yield f"{module}.{name}"
             case ast.Call(func=ast.Attribute(attr="attempts")):
                 yield "Backoff.attempts"
+            case ast.For(target=ast.Name(id="_"), iter=ast.Call(func=ast.Name(id="range"))):
+                yield "tries"
             case ast.ImportFrom(module=str(module), names=names):
                 yield from (f"{module}.{each.name}" for each in names if (module, each.name) in _CALLS)
 
@@ -34,6 +36,7 @@ def test_no_module_above_the_dynamodb_floor_pages_repeats_or_sleeps_itself() -> 
 
 def test_each_way_to_write_it_is_noticed() -> None:
     source = 'import time\nfrom random import uniform\ntime.sleep(uniform(0, 1))\nanswer.get("LastEvaluatedKey")\n'
-    source += "for _ in _BACKOFF.attempts(6): job.attempts"
+    source += "for _ in _BACKOFF.attempts(6): job.attempts\nfor _ in range(_TRIES): write()\n"
 
-    assert sorted(machinery(source)) == ["Backoff.attempts", "LastEvaluatedKey", "random.uniform", "time.sleep"]
+    expected = ["Backoff.attempts", "LastEvaluatedKey", "random.uniform", "time.sleep", "tries"]
+    assert sorted(machinery(source)) == expected

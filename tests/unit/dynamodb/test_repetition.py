@@ -7,7 +7,12 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 
 from leaseway import clock
-from leaseway.dynamodb.repetition import WriteUnclearError, repeat_if_unwritten, repeat_until_answered
+from leaseway.dynamodb.repetition import (
+    WriteUnclearError,
+    decide_until_written,
+    repeat_if_unwritten,
+    repeat_until_answered,
+)
 from leaseway.errors import OutcomeUnknownError, RepeatableOutcomeUnknownError, UnavailableError
 from support.faulty_wire import make_client_error
 
@@ -75,3 +80,18 @@ def test_what_cannot_be_written_is_sent_again_within_a_bound(failure: Exception)
 def test_what_dynamodb_refuses_is_not_sent_again() -> None:
     with pytest.raises(ClientError, match="ValidationException"):
         repeat_if_unwritten(answers(make_client_error("ValidationException", 400), AssertionError("repeated")))
+
+
+def test_a_decision_is_made_again_until_its_write_holds() -> None:
+    results = iter([None, None, "written", "never asked"])
+
+    assert decide_until_written(lambda: next(results), tries=5, gives_up=UnavailableError("busy")) == "written"
+    assert next(results) == "never asked"
+
+
+def test_a_decision_that_others_keep_overtaking_is_given_up() -> None:
+    tries: list[int] = []
+
+    with pytest.raises(UnavailableError, match="busy"):
+        decide_until_written(lambda: tries.append(1), tries=5, gives_up=UnavailableError("busy"))
+    assert len(tries) == 5

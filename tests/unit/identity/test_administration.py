@@ -354,7 +354,7 @@ def test_pages_show_every_user_once_and_nothing_else_of_the_table(size: int, mon
         register(name, GOOD)
         with pytest.raises(BadCredentialsError):
             sign_in(f"no-{name}", "wrong")
-    monkeypatch.setattr("leaseway.identity.administration._KEYS_A_CALL", 5)
+    monkeypatch.setattr("leaseway.dynamodb.query._KEYS_A_CALL", 5)
     # When they are read page by page
     listed, cursor, pages = [], None, 0
     while pages < 100:

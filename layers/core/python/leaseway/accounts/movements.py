@@ -14,7 +14,6 @@ from pynamodb.expressions.condition import Condition
 
 from leaseway import clock, metrics
 from leaseway.accounts.model import Account, AccountModel, account_from_item, entry_name
-from leaseway.accounts.patience import TransactionPatience
 from leaseway.accounts.plans import OneTimePut, PlanRefusals, TransactionPlan
 from leaseway.accounts.postings import Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import (
@@ -26,6 +25,7 @@ from leaseway.accounts.refusals import (
     rebuild_refusal,
 )
 from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
+from leaseway.dynamodb.patience import TransactionPatience
 from leaseway.dynamodb.retry import Backoff
 from leaseway.dynamodb.table import Part
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact

@@ -12,7 +12,6 @@ from pynamodb.expressions.condition import Condition
 
 from leaseway import clock, metrics
 from leaseway.accounts.model import Account, AccountModel, account_from_item, new_item
-from leaseway.accounts.patience import TransactionPatience
 from leaseway.accounts.plans import OneTimePut, PlanRefusals, TransactionPlan
 from leaseway.accounts.postings import Accounts, Origin, Posting, entry_attribute
 from leaseway.accounts.refusals import (
@@ -24,6 +23,7 @@ from leaseway.accounts.refusals import (
     rebuild_refusal,
 )
 from leaseway.dynamodb.failures import CALL_FAILURES
+from leaseway.dynamodb.patience import TransactionPatience
 from leaseway.dynamodb.table import Part
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact
 from leaseway.errors import LeasewayError

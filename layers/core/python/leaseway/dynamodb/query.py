@@ -1,6 +1,6 @@
 """Reading many items by key or all of a table, page by page. The only place that builds such requests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast
 
 import msgspec
@@ -8,6 +8,8 @@ import msgspec
 from leaseway import aws
 from leaseway.dynamodb.table import Item
 from leaseway.settings import require_setting
+
+_KEYS_A_CALL = 100
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -49,6 +51,22 @@ class _Reading(msgspec.Struct, frozen=True, kw_only=True):
             left = left - len(page.items) if left else None
             if start is None or left == 0:
                 return
+
+    def page_within(self, *, size: int, keys: int, key_of: Callable[[Item], Item], start: Item | None = None) -> Page:
+        """Up to `size` items, found among at most `keys` keys (rounded up to hundreds), for items that are filtered.
+
+        `key_of` returns the key of an item, after which the next page starts if this one ends inside a call.
+        """
+        found: list[Item] = []
+        for _ in range(0, keys, _KEYS_A_CALL):
+            page = self.page(start=start, limit=_KEYS_A_CALL)
+            found += page.items
+            if len(found) > size:
+                return Page(found[:size], key_of(found[size - 1]))
+            start = page.after
+            if start is None or len(found) == size:
+                break
+        return Page(found, start)
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedError

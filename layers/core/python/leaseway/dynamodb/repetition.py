@@ -1,14 +1,16 @@
-"""Calls that are harmless to repeat, sent until DynamoDB has answered one."""
+"""Writes that are sent until DynamoDB has answered one, or that are decided again after others came first."""
 
 from collections.abc import Callable
 from typing import TypeVar
 
 from leaseway.dynamodb.failures import CALL_FAILURES, FailedWrite, classify_failure
 from leaseway.dynamodb.retry import Backoff
-from leaseway.errors import OutcomeUnknownError, UnavailableError
+from leaseway.errors import LeasewayError, OutcomeUnknownError, UnavailableError
 
 _TRIES = 6
 _BACKOFF = Backoff(first=0.02)
+_BACKOFF_AFTER_OTHERS = Backoff(first=0.005, longest=0.05)
+"""A refused condition shows that another write was made just now: only writers at the same moment are to be spread."""
 
 _T = TypeVar("_T")
 
@@ -61,3 +63,18 @@ def repeat_if_unwritten(write: Callable[[], _T], *, tries: int = _TRIES) -> _T:
                     raise WriteUnclearError from failure
             last = failure
     raise UnavailableError("the table did not take the write; nothing was changed") from last
+
+
+def decide_until_written(step: Callable[[], _T | None], *, tries: int, gives_up: LeasewayError) -> _T:
+    """Call `step`, which writes what it decides on condition that nothing has changed, until its condition holds.
+
+        step: read, decide, write --> written: its result, which is returned
+          ^                      '--> another write came first: None
+          '---- a short pause with jitter ----'
+
+    Raises what `step` raises, and `gives_up` if another write came first each time.
+    """
+    for _ in _BACKOFF_AFTER_OTHERS.attempts(tries):
+        if (result := step()) is not None:
+            return result
+    raise gives_up

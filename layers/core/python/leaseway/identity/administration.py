@@ -28,8 +28,6 @@ from leaseway.identity.user_writes import write_all
 from leaseway.identity.users import UserNotFoundError, get_user
 from leaseway.settings import settings
 
-_KEYS_A_CALL = 100
-
 
 class OwnRoleError(ConflictError):
     """Admins cannot change their own role or disable themselves, so that there is always an Admin."""
@@ -69,19 +67,14 @@ def page_of_users(*, size: int = 20, cursor: str | None = None) -> UserPage:
     require_page_size(size)
     after = cursors.read(cursor, ("users",), _UserPosition).after if cursor is not None else None
     start = UserModel.key_of(after) if after is not None else None
-    users: list[User] = []
-    for _ in range(0, settings().list_key_budget, _KEYS_A_CALL):
-        page = Scan(table="users_table", consistent=True, having="password_hash").page(start=start, limit=_KEYS_A_CALL)
-        users += map(user_from_item, page.items)
-        if len(users) > size:
-            users = users[:size]
-            return UserPage(users, _sign_position(users[-1].username))
-        if page.after is None:
-            return UserPage(users, None)
-        start = page.after
-        if len(users) == size:
-            break
-    return UserPage(users, _sign_position(start["username"]["S"] if start else ""))
+    page = Scan(table="users_table", consistent=True, having="password_hash").page_within(
+        size=size,
+        keys=settings().list_key_budget,
+        key_of=lambda item: {"username": item["username"]},
+        start=start,
+    )
+    next_cursor = _sign_position(page.after["username"]["S"]) if page.after else None
+    return UserPage([user_from_item(item) for item in page.items], next_cursor)
 
 
 def change_role(username: str, role: Role, *, actor: str) -> User:

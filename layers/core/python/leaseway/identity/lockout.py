@@ -13,6 +13,7 @@ import math
 import msgspec
 
 from leaseway import clock
+from leaseway.dynamodb.repetition import decide_until_written
 from leaseway.dynamodb.table import ConditionRefusedError, Item, Part
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.identity.model import AttemptsModel
@@ -55,16 +56,19 @@ def record_failure(username: str, seen: Attempts) -> Attempts:
         LockedOutError: concurrent failures locked the name; this one is not counted.
         UnavailableError: too many concurrent attempts.
     """
-    for _ in range(_TRIES):
+
+    def record() -> Attempts | None:
+        nonlocal seen
         failures = seen.failures + 1
         counted = Attempts(failures, clock.now_ms() + _delay_ms(failures))
         try:
             _count(username, seen, counted)
         except ConditionRefusedError as refusal:
             seen = _require_unlocked(_to_attempts(refusal.item))
-        else:
-            return counted
-    raise UnavailableError("too many attempts at once")
+            return None
+        return counted
+
+    return decide_until_written(record, tries=_TRIES, gives_up=UnavailableError("too many attempts at once"))
 
 
 def clear_failures(username: str) -> None:

@@ -9,6 +9,7 @@ from pynamodb.expressions.condition import Condition
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
+from leaseway.dynamodb.repetition import decide_until_written
 from leaseway.dynamodb.table import ConditionRefusedError, Part
 from leaseway.dynamodb.transactions import TransactionCancelledError, transact, transact_with_retries
 from leaseway.errors import ConflictError, InvalidInputError, UnavailableError
@@ -101,14 +102,14 @@ def change_task(task_id: str, changes: Mapping[str, Any]) -> Task:
         UnavailableError: others kept changing it; nothing was changed.
         OutcomeUnknownError: the answer was lost.
     """
-    for _ in range(_TRIES):
+
+    def change() -> Task | None:
         before, now = read_task(task_id), clock.now_ms()
         pending = find_pending(before, now)
         after = _apply_changes(before, changes, pending, now)
-        changed = _write_change(before, after) if pending is None else _take_back_and_change(before, after, pending)
-        if changed is not None:
-            return changed
-    raise UnavailableError(f"task {task_id} kept changing; try again")
+        return _write_change(before, after) if pending is None else _take_back_and_change(before, after, pending)
+
+    return decide_until_written(change, tries=_TRIES, gives_up=_build_busy_error(task_id))
 
 
 def _write_change(before: Task, after: Task) -> Task | None:
@@ -151,7 +152,8 @@ def delete_task(task_id: str) -> Task:
         UnavailableError: others kept changing it; nothing was deleted.
         OutcomeUnknownError: the answer was lost.
     """
-    for _ in range(_TRIES):
+
+    def delete() -> Task | None:
         task = read_task(task_id)
         pending = find_pending(task, clock.now_ms())
         parts = [
@@ -159,9 +161,13 @@ def delete_task(task_id: str) -> Task:
             TaskModel.remove_part(name_lock(task.name), TaskModel.task_id == task_id),
             *(remove_parts(pending) if pending is not None else []),
         ]
-        if _transact(parts, task_id):
-            return task
-    raise UnavailableError(f"task {task_id} kept changing; try again")
+        return task if _transact(parts, task_id) else None
+
+    return decide_until_written(delete, tries=_TRIES, gives_up=_build_busy_error(task_id))
+
+
+def _build_busy_error(task_id: str) -> UnavailableError:
+    return UnavailableError(f"task {task_id} kept changing; try again")
 
 
 def _resolve_terms(owner: str, definition: Definition | Task) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Container
 from pynamodb.expressions.update import Action
 
 from leaseway import clock
+from leaseway.dynamodb.repetition import decide_until_written
 from leaseway.dynamodb.table import ConditionRefusedError, Item
 from leaseway.errors import ConflictError, MovedError
 from leaseway.jobs import queue
@@ -118,14 +119,19 @@ def apply_as_seen(job: Job, step: Step) -> Job:
 def _apply_to_latest(job_id: str, owner: str | None, if_versions: Container[int] | None, step: Step) -> Job:
     """Read a job and apply what `step` decides; decide again for as long as others move the job in between."""
     job = read_job_item(job_id, owner=owner)
-    for _ in range(_TRIES):
+
+    def apply() -> Job | None:
+        nonlocal job
         if if_versions is not None and job.version not in if_versions:
             raise VersionMovedError(f"its version is {job.version}", job_id=job.id, version=job.version)
         try:
             return _apply(step, job)
         except ConditionRefusedError as refusal:
             job = _read_item(refusal.item, job) if refusal.item else read_job_item(job_id, owner=owner)
-    raise VersionMovedError("others keep changing it", job_id=job_id)
+            return None
+
+    busy = VersionMovedError("others keep changing it", job_id=job_id)
+    return decide_until_written(apply, tries=_TRIES, gives_up=busy)
 
 
 def _apply(step: Step, job: Job) -> Job:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from leaseway import aws, clock
+from leaseway.dynamodb.repetition import decide_until_written
 from leaseway.errors import LeasewayError, UnavailableError
 from leaseway.jobs import queue
 from leaseway.jobs.control.control import apply_as_seen, plan_retry
@@ -74,17 +75,17 @@ def _plan_turns(jobs: Sequence[Job]) -> dict[str, int]:
 
 def _reserve(count: int) -> int:
     """Take the next stretch of time that so many jobs need; returns its begin (ms). One write, or two after a rest."""
-    for _ in range(_TRIES):
+
+    def reserve() -> int | None:
         now = clock.now_ms()
         span = -(-count * 1000 // settings().replay_rate)
         if (end := _extend("SET #until = #until + :span", "#until > :now", now, span)) is not None:
             return end - span
-        if (
-            _extend("SET #until = :now + :span", "attribute_not_exists(#until) OR #until <= :now", now, span)
-            is not None
-        ):
-            return now
-    raise UnavailableError("others restart jobs at this very moment; try again")
+        is_past = "attribute_not_exists(#until) OR #until <= :now"
+        return None if _extend("SET #until = :now + :span", is_past, now, span) is None else now
+
+    busy = UnavailableError("others restart jobs at the same moment; try again")
+    return decide_until_written(reserve, tries=_TRIES, gives_up=busy)
 
 
 def _extend(update: str, condition: str, now: int, span: int) -> int | None:

@@ -8,7 +8,7 @@ from leaseway.errors import LeasewayError, OutcomeUnknownError, RepeatableOutcom
 _BACKOFF = Backoff(first=0.02, longest=0.4)
 
 PATIENCE_SECONDS = 5.0
-"""How long a transaction is repeated while other requests change the same accounts."""
+"""How long a transaction is sent again while other requests change the same items."""
 
 
 class TransactionPatience:
@@ -51,4 +51,4 @@ class TransactionPatience:
         """Build the error of a transaction that is not sent again."""
         if self.outcome_unclear:
             return self._unknown(request_id=self._request_id)
-        return UnavailableError("the accounts are busy; nothing was changed")
+        return UnavailableError("the items are busy; nothing was changed")
