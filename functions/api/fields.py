@@ -41,7 +41,7 @@ Reference = Annotated[
     ),
 ]
 
-Owner = Annotated[str, whole_match(rf"^(\*|{USER_ID_PATTERN.strip('^$')})$")]
+Owner = Annotated[str, whole_match(rf"^(\*|@generator|{USER_ID_PATTERN.strip('^$')})$")]
 
 _user_id = re.compile(USER_ID_PATTERN)
 # A JSON number, bare or in quotes. Exponents of four digits and more are refused unread: 1e400 is judged, not built.

@@ -53,6 +53,7 @@ def variables(engine: AnyEngine) -> Iterator[dict[str, str]]:
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
         "EXECUTORS_PACKAGE": "worker.executors",
+        "REGISTRATION": "open",
         "BUCKET": "bootstrap-bucket",
         "CURSOR_SECRET": "bootstrap/cursor",
         "TOKEN_SECRET": "bootstrap/token",

@@ -28,7 +28,7 @@ def test_no_log_of_a_whole_run_has_a_secret(make_stack: StackFactory, home: Home
         httpx.post(f"{url}/connect/token", data=form, trust_env=False)
     httpx.post(f"{url}/auth/register", json={"username": "a b", "password": planted["new"]}, trust_env=False)
     httpx.post(f"{url}/auth/register", content=f'{{"password": "{planted["body"]}"', trust_env=False)
-    stack.api.post("/api/users", {"userId": name, "balance": 1})
+    stack.api.post("/api/users", {"userId": name, "balance": 1, "owner": name})
     with_key = {"idempotency-key": planted["key"]}
     user.request("POST", "/api/v1/transfers", json={"from": name, "to": "1", "amount": "0.01"}, headers=with_key)
     jobs = [

@@ -55,6 +55,18 @@ def test_a_query_parameter_with_a_newline_is_refused(route: str, name: str, valu
     assert (answer.status, answer.json["code"], answer.json["field"]) == (400, "INVALID_INPUT", name)
 
 
+@pytest.mark.parametrize("owner", ["ann", "7", "a.b@c:d-e_f", "@generator"])
+def test_every_owner_that_a_job_can_have_is_a_filter(owner: str) -> None:
+    answer = call("GET", JOBS, query={"owner": [owner]})
+    assert (answer.status, answer.json["content"]) == (200, [])
+
+
+@pytest.mark.parametrize("owner", ["@", "@ann", "@generator\n", "generator@@\u00e9", "-a", "**", ""])
+def test_an_owner_that_no_job_can_have_is_refused(owner: str) -> None:
+    answer = call("GET", JOBS, query={"owner": [owner]})
+    assert (answer.status, answer.json["field"]) == (400, "owner")
+
+
 @pytest.mark.parametrize("ending", ["\n", "%0A", "%0a", "\r\n", "%0D%0A"])
 @pytest.mark.parametrize(
     ("route", "name", "text"),
