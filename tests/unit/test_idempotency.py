@@ -14,8 +14,8 @@ from leaseway.accounts import (
     change_balance,
     create_account,
     get_account,
-    patience,
 )
+from leaseway.dynamodb import patience
 from leaseway.errors import LeasewayError, RepeatableOutcomeUnknownError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyReusedError
 from support.call_meter import meter_calls

@@ -15,11 +15,11 @@ from leaseway.accounts import (
     change_balance,
     create_account,
     get_account,
-    patience,
     transfer,
 )
 from leaseway.accounts.model import AccountModel
 from leaseway.accounts.transfers import Transfer
+from leaseway.dynamodb import patience
 from leaseway.errors import OutcomeUnknownError, UnavailableError
 from leaseway.idempotency import IdempotencyKey, KeyReusedError, RecordModel
 from leaseway.settings import settings

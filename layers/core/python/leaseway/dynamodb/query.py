@@ -53,20 +53,20 @@ class _Reading(msgspec.Struct, frozen=True, kw_only=True):
                 return
 
     def page_within(self, *, size: int, keys: int, key_of: Callable[[Item], Item], start: Item | None = None) -> Page:
-        """Up to `size` items, found among at most `keys` keys (rounded up to hundreds), for items that are filtered.
+        """Up to `size` items among at most `keys` keys (rounded up to hundreds), for items that are filtered.
 
         `key_of` returns the key of an item, after which the next page starts if this one ends inside a call.
         """
-        found: list[Item] = []
+        matches: list[Item] = []
         for _ in range(0, keys, _KEYS_A_CALL):
             page = self.page(start=start, limit=_KEYS_A_CALL)
-            found += page.items
-            if len(found) > size:
-                return Page(found[:size], key_of(found[size - 1]))
+            matches += page.items
+            if len(matches) > size:
+                return Page(matches[:size], key_of(matches[size - 1]))
             start = page.after
-            if start is None or len(found) == size:
+            if start is None or len(matches) == size:
                 break
-        return Page(found, start)
+        return Page(matches, start)
 
     def _call(self, request: dict[str, Any]) -> dict[str, Any]:
         raise NotImplementedError
