@@ -7,22 +7,16 @@ import msgspec
 from msgspec import Meta
 
 from api.fields import Owner
+from api.job_filters import TagFilter, TypeFilter
 from leaseway.jobs.control.bulk import CANCELLABLE, MOST_TOGETHER, RETRYABLE
-from leaseway.jobs.tag_syntax import TAG_PATTERN
-from leaseway.validation import whole_match
 
 
 class ManyJobs(msgspec.Struct, forbid_unknown_fields=True):
     """A selection of jobs to change. At least one of status, type, tag and the times is required."""
 
     status: Annotated[str, Meta(description="Only jobs with this status")] | None = None
-    type: (
-        Annotated[
-            str, Meta(max_length=64, description="Only jobs of this type", extra_json_schema={"format": "job-type"})
-        ]
-        | None
-    ) = None
-    tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
+    type: TypeFilter | None = None
+    tag: TagFilter | None = None
     owner: (
         Annotated[Owner, Meta(description="The owner, by default you. For Admins: another user's name, or `*`")] | None
     ) = None

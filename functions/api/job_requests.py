@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from api.fields import Owner, milliseconds
+from api.job_filters import TagFilter, TypeFilter
 from api.paging import JobWindow
 from leaseway.jobs import JobStatus, Options
 from leaseway.jobs.create.batch import LARGEST_BATCH
@@ -137,13 +138,8 @@ class JobFilter(JobWindow, forbid_unknown_fields=True):
         ]
         | None
     ) = None
-    type: (
-        Annotated[
-            str, Meta(max_length=64, description="Only jobs of this type", extra_json_schema={"format": "job-type"})
-        ]
-        | None
-    ) = None
-    tag: Annotated[str, whole_match(TAG_PATTERN, description="Only jobs with this tag")] | None = None
+    type: TypeFilter | None = None
+    tag: TagFilter | None = None
     ended_after: (
         Annotated[
             str,

@@ -54,10 +54,8 @@ class Batch:
         queue.hide([hide_while_claimed(delivery.receipt) for delivery in deliveries], self._source)
         claims = self._claim(deliveries)
         # Jobs that died together would wait for each other here: all but one go to other workers at once.
-        abandonment, returned = (
-            claims.abandoned[:1],
-            [show_again(each.delivery.receipt) for each in claims.abandoned[1:]],
-        )
+        abandonment = claims.abandoned[:1]
+        returned = [show_again(each.delivery.receipt) for each in claims.abandoned[1:]]
         if abandonment:
             self._intake.close()  # it waits for those that run
         queue.hide([*claims.refused, *returned], self._source)

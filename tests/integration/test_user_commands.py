@@ -16,7 +16,7 @@ PASSWORD, NEW_PASSWORD = "orbit-lantern-mosaic", "quarry-violin-sunday"
 
 
 @pytest.fixture
-def invited(make_stack: StackFactory, monkeypatch: pytest.MonkeyPatch) -> DeployedStack:
+def invitation_stack(make_stack: StackFactory, monkeypatch: pytest.MonkeyPatch) -> DeployedStack:
     """A stack that admits those who have an invitation, with the commands on it."""
     stack = make_stack("invited", Registration="invited", WorkerEnabled=False, SweeperEnabled=False)
     monkeypatch.setattr(api_access, "open_api", lambda target: ApiClient(stack.outputs.api_url, auth=stack.admin))
@@ -37,38 +37,38 @@ def sign_in(stack: DeployedStack, name: str, password: str) -> ApiClient:
     return api
 
 
-def test_a_users_life_by_commands(invited: DeployedStack) -> None:
+def test_a_users_life_by_commands(invitation_stack: DeployedStack) -> None:
     name = f"life-{secrets.token_hex(4)}"
     # Given a user who registered with an invitation, which the deployment requires
-    anyone = invited.as_anonymous()
+    anyone = invitation_stack.as_anonymous()
     with pytest.raises(ApiProblem, match="INVITATION_REQUIRED"):
         anyone.post("/auth/register", {"username": name, "password": PASSWORD})
     code = json.loads(run("invite", name, "--json").stdout)["invitation"]
     anyone.post("/auth/register", {"username": name, "password": PASSWORD, "invitation": code})
-    sign_in(invited, name, PASSWORD)
+    sign_in(invitation_stack, name, PASSWORD)
     # When she is disabled, then she cannot sign in until she is enabled
     run("disable", name)
     with pytest.raises(SignInRefusedError):
-        sign_in(invited, name, PASSWORD)
+        sign_in(invitation_stack, name, PASSWORD)
     run("enable", name)
     run("logout", name)
     run("unlock", name)
-    sign_in(invited, name, PASSWORD)
+    sign_in(invitation_stack, name, PASSWORD)
     # And a code gives her a new password, and a role is shown in the list
     reset = json.loads(run("reset", name, "--json").stdout)
     anyone.post("/auth/password", {"username": name, "code": reset["code"], "new_password": NEW_PASSWORD})
-    sign_in(invited, name, NEW_PASSWORD)
+    sign_in(invitation_stack, name, NEW_PASSWORD)
     assert "Worker" in run("role", name, "Worker").stdout
     listed = {user["username"]: user["role"] for user in json.loads(run("list", "--json").stdout)["content"]}
     assert listed[name] == "Worker"
 
 
-def test_the_glass_is_broken_with_aws_credentials_alone(invited: DeployedStack) -> None:
+def test_the_glass_is_broken_with_aws_credentials_alone(invitation_stack: DeployedStack) -> None:
     # Given a name that no user has
     name = f"Root-{secrets.token_hex(4)}"
     # When the owner of the stack breaks the glass
     code = run("break-glass", name).stdout.splitlines()[0]
     # Then the code gives an Admin a password
     body = {"username": name, "code": code, "new_password": NEW_PASSWORD}
-    assert invited.as_anonymous().post("/auth/password", body)["role"] == "Admin"
-    assert sign_in(invited, name, NEW_PASSWORD).get("/api/v1/users")["content"]
+    assert invitation_stack.as_anonymous().post("/auth/password", body)["role"] == "Admin"
+    assert sign_in(invitation_stack, name, NEW_PASSWORD).get("/api/v1/users")["content"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PREFIX = "Custom::"
 _SKIPPED = "unknown"  # the physical id that LocalStack gives to a resource it skipped
 _ANSWER_SECONDS = 20.0
-_TODO = "`leaseway logs first-admin` shows the function's log."
+_HINT = "`leaseway logs first-admin` shows the function's log."
 
 
 class _Outcome(TypedDict):
@@ -44,7 +44,7 @@ def complete(clients: Clients, result: Outputs, template: dict[str, Any], bucket
     for resource in skipped:
         name = resource["LogicalResourceId"]
         if name not in template["Resources"]:
-            raise LocalCloudError(f"template.yaml has no resource {name}, which the stack has.", _TODO)
+            raise LocalCloudError(f"template.yaml has no resource {name}, which the stack has.", _HINT)
         function = template["Resources"][name]["Properties"]["ServiceToken"]["Fn::GetAtt"][0]
         _create(clients, resource, result[function], bucket)
     return [resource["LogicalResourceId"] for resource in skipped]
@@ -65,7 +65,7 @@ def _create(clients: Clients, resource: "StackResourceTypeDef", function: str, b
     outcome = clients.get("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
     if outcome.get("FunctionError"):
         failure = outcome["Payload"].read().decode(errors="replace")
-        raise LocalCloudError(f"{function} did not create {name}: {failure}", _TODO)
+        raise LocalCloudError(f"{function} did not create {name}: {failure}", _HINT)
     outcomes: list[_Outcome] = []
 
     def has_answered() -> bool:
@@ -77,6 +77,6 @@ def _create(clients: Clients, resource: "StackResourceTypeDef", function: str, b
         return True
 
     if not wait_until(has_answered, _ANSWER_SECONDS):
-        raise LocalCloudError(f"{function} did not create {name}: no answer", _TODO)
+        raise LocalCloudError(f"{function} did not create {name}: no answer", _HINT)
     if outcomes[0]["Status"] != "SUCCESS":
-        raise LocalCloudError(f"{function} did not create {name}: {outcomes[0].get('Reason', 'no reason')}", _TODO)
+        raise LocalCloudError(f"{function} did not create {name}: {outcomes[0].get('Reason', 'no reason')}", _HINT)

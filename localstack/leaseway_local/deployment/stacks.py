@@ -73,10 +73,10 @@ class Stack:
         except ClientError as problem:
             if "No updates are to be performed" in str(problem):
                 return
-            raise LocalCloudError(f"CloudFormation refused the template: {_error_message(problem)}", _TODO) from problem
+            raise LocalCloudError(f"CloudFormation refused the template: {_error_message(problem)}", _HINT) from problem
         final = self._wait_until_settled(progress)
         if final not in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            raise LocalCloudError(f"stack {self.name} ended as {final}.\n{self._failures(since)}", _TODO)
+            raise LocalCloudError(f"stack {self.name} ended as {final}.\n{self._failures(since)}", _HINT)
 
     def delete(self) -> None:
         """Delete the stack and wait; resources with a retention policy remain."""
@@ -125,7 +125,7 @@ class Stack:
                 return status
             progress(status.replace("_", " ").lower())
             time.sleep(self._poll)
-        raise LocalCloudError(f"stack {self.name} was still changing after {_WAIT_SECONDS:.0f} s.", _TODO)
+        raise LocalCloudError(f"stack {self.name} was still changing after {_WAIT_SECONDS:.0f} s.", _HINT)
 
     def _failures(self, since: float) -> str:
         events = self._api.describe_stack_events(StackName=self.name)["StackEvents"]
@@ -140,7 +140,7 @@ class Stack:
         return "\n".join(dict.fromkeys(causes)) or "  CloudFormation gave no reason."
 
 
-_TODO = "Correct template.yaml or the code it names, then run `leaseway deploy`."
+_HINT = "Correct template.yaml or the code it names, then run `leaseway deploy`."
 
 
 def _error_message(problem: ClientError) -> str:

@@ -120,6 +120,16 @@ def test_an_admin_ends_the_own_sessions_and_resets_the_own_password() -> None:
 
 
 @pytest.mark.usefixtures("admins")
+def test_an_admin_who_enables_the_own_user_changes_nothing() -> None:
+    before = get_user("ann")
+    assert enable_user("ann", actor="ann") == before
+    # And one who is none any more is refused, also as the user who is changed
+    change_role("ann", Role.USER, actor="ben")
+    with pytest.raises(NotYoursError):
+        enable_user("ann", actor="ann")
+
+
+@pytest.mark.usefixtures("admins")
 def test_a_disabled_user_neither_signs_in_nor_uses_a_token_until_enabled() -> None:
     # Given a user with a token
     token = issue(register("alice", GOOD)).text

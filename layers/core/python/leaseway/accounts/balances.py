@@ -99,8 +99,7 @@ def change_balance(  # noqa: PLR0913 - all but the first two are named
     """Add `amount` (minor units, may be negative) to the balance of `user_id`, atomically.
 
     One conditional UpdateItem: one write unit whether it is granted or refused, no read. With a key one read and one
-    transaction of two items, granted, refused or repeated. `request_id` is kept for
-    tracing only.
+    transaction of two items, granted, refused or repeated. `request_id` is kept for tracing only.
 
     Raises:
         AccountNotFoundError: no such user.

@@ -155,7 +155,9 @@ def _write_change(username: str, actions: Sequence[Action], actor: str, conditio
     try:
         write_all([*parts, UserModel.change_part(username, [*actions, *stamp], condition)])
     except TransactionCancelledError as cancelled:
-        if cancelled.reasons[0].refused:
+        first = cancelled.reasons[0]
+        # An update of oneself also brings oneself back if there is nothing to change.
+        if first.refused and not _is_admin_item(first.item):
             raise NotYoursError from None
         raise _TargetRefusedError(cancelled.reasons[-1].item) from None
 
@@ -167,6 +169,10 @@ def _end_sessions() -> list[Action]:
 def _is_admin() -> Condition:
     is_admin: Condition = (UserModel.role == Role.ADMIN.value) & UserModel.disabled_at.does_not_exist()
     return is_admin
+
+
+def _is_admin_item(item: Item | None) -> bool:
+    return item is not None and item["role"]["S"] == Role.ADMIN.value and "disabled_at" not in item
 
 
 def _sign_position(after: str) -> str:
